@@ -1,0 +1,151 @@
+"""One named tensor of a model: its dtype and shape, checked when it is made."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal, TypeAlias, cast
+
+from ..errors import BundleError
+from .fields import JSON, Fields
+
+Dim: TypeAlias = int | Literal["batch"]
+"""One axis of a tensor: a positive size, or the one symbolic dimension."""
+
+BATCH: Literal["batch"] = "batch"
+
+ITEM_BYTES: Mapping[str, int] = MappingProxyType(
+    {
+        "bool": 1,
+        "int8": 1,
+        "uint8": 1,
+        "int16": 2,
+        "uint16": 2,
+        "float16": 2,
+        "int32": 4,
+        "uint32": 4,
+        "float32": 4,
+        "int64": 8,
+        "uint64": 8,
+        "float64": 8,
+    }
+)
+"""The dtypes a tensor may have (NumPy's names) and the bytes of one item."""
+
+MAX_RANK = 8
+MAX_ITEMS = 2**40
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,199}")
+
+
+def check_name(name: object, what: str) -> str:
+    """Return ``name`` if it may name a model, function or tensor.
+
+    Raises:
+        BundleError: it is not a string of 1 to 200 letters, digits, ``_``, ``-`` and ``.``, starting with a
+            letter or ``_``, or it holds ``..``.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or ".." in name:
+        shown = repr(name) if len(repr(name)) <= 80 else repr(name)[:80] + "…"
+        raise BundleError(
+            f"{what} is {shown}, which is not a name",
+            "Use 1 to 200 letters, digits, '_', '-' or single '.', starting with a letter or '_'.",
+        )
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """A named tensor.
+
+    Attributes:
+        name: unique among its neighbours.
+        dtype: NumPy's name, one of ``ITEM_BYTES``.
+        shape: sizes; ``"batch"`` may stand once, on any axis.
+
+    Raises:
+        BundleError: the name, dtype or shape is not allowed.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[Dim, ...]
+
+    def __post_init__(self) -> None:
+        check_name(self.name, "the name of a tensor")
+        if not isinstance(self.dtype, str) or self.dtype not in ITEM_BYTES:
+            raise BundleError(
+                f"tensor {self.name!r} has dtype {self.dtype!r}, which is not supported",
+                f"Use one of {', '.join(ITEM_BYTES)}.",
+            )
+        # A list would compare unequal to the tuple that comes back from JSON.
+        if not isinstance(self.shape, tuple) or len(self.shape) > MAX_RANK:
+            raise BundleError(
+                f"tensor {self.name!r} has shape {self.shape!r}, not a tuple of at most {MAX_RANK} sizes",
+                "Give the shape as a tuple.",
+            )
+        for dim in self.shape:
+            if dim == BATCH and isinstance(dim, str):
+                continue
+            if isinstance(dim, bool) or not isinstance(dim, int) or dim < 1:
+                raise BundleError(
+                    f"tensor {self.name!r} has shape {self.shape!r}; {dim!r} is no size above 0, nor 'batch'",
+                    "Fix every size except the batch.",
+                )
+        if self.shape.count(BATCH) > 1:
+            raise BundleError(
+                f"tensor {self.name!r} has shape {self.shape!r}, which names 'batch' more than once",
+                "Let 'batch' stand on one axis only.",
+            )
+        if self._row_items() > MAX_ITEMS:
+            raise BundleError(
+                f"tensor {self.name!r} has shape {self.shape!r}, more than {MAX_ITEMS} items a row",
+                "Make the tensor smaller.",
+            )
+
+    def concrete(self, batch: int) -> tuple[int, ...]:
+        """The shape with ``batch`` rows (at least 0) in place of ``"batch"``."""
+        if batch < 0:
+            raise BundleError(f"a batch of {batch} rows was asked for", "Ask for 0 rows or more.")
+        return tuple(batch if isinstance(dim, str) else dim for dim in self.shape)
+
+    @property
+    def batch_axis(self) -> int | None:
+        """The axis of ``"batch"``, or ``None`` where the shape is fixed."""
+        return self.shape.index(BATCH) if BATCH in self.shape else None
+
+    @property
+    def bytes_per_row(self) -> int:
+        """Bytes that one row of the batch takes (all of them where the shape is fixed)."""
+        return self._row_items() * ITEM_BYTES[self.dtype]
+
+    def _row_items(self) -> int:
+        return math.prod(dim for dim in self.shape if not isinstance(dim, str))
+
+    def to_json(self) -> dict[str, JSON]:
+        """A JSON object that :meth:`from_json` reads back."""
+        return {"name": self.name, "dtype": self.dtype, "shape": list(self.shape)}
+
+    @classmethod
+    def from_json(cls, data: object, where: str = "tensor") -> TensorSpec:
+        """Read what :meth:`to_json` wrote; ``where`` says in an error which tensor it was."""
+        fields = Fields(data, where)
+        name, dtype, shape = fields.text("name"), fields.text("dtype"), fields.array("shape")
+        fields.done()
+        return cls(name, dtype, cast("tuple[Dim, ...]", tuple(shape)))  # checked by __post_init__
+
+
+def check_unique(names: Iterable[str], what: str) -> None:
+    """Make sure that each of ``names`` may be a name and stands once.
+
+    Raises:
+        BundleError: one does not.
+    """
+    seen: set[str] = set()
+    for name in names:
+        check_name(name, f"a name in {what}")
+        if name in seen:
+            raise BundleError(f"{what} hold {name!r} twice", "Give each tensor its own name.")
+        seen.add(name)
