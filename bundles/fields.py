@@ -21,7 +21,7 @@ def plain_json(value: object, where: str) -> JSON:
     Tuples become lists, so a value that went to a file and back is equal to the one that stayed.
 
     Raises:
-        BundleError: it holds something that JSON cannot (a NaN, an array, a key that is not a string), or it is
+        BundleError: it holds something that JSON cannot (a NaN, an array, a key that is not a string), or is
             nested deeper than ``MAX_DEPTH``.
     """
     return _plain(value, where, 0)
