@@ -35,40 +35,48 @@ def plain_table(value: object, where: str) -> dict[str, JSON]:
     """
     if not isinstance(value, Mapping):
         raise _wrong_type(value, where, "an object")
-    return {_key(key, where): _plain(item, f"{where}.{key}", 1) for key, item in value.items()}
+    return {_key(key, where): _plain(item, short(f"{where}.{key}"), 1) for key, item in value.items()}
 
 
 def _plain(value: object, where: str, depth: int) -> JSON:
     if depth > MAX_DEPTH:
-        raise BundleError(f"{_short(where)} is nested more than {MAX_DEPTH} deep", "Flatten it.")
+        raise BundleError(f"{where} is nested more than {MAX_DEPTH} deep", "Flatten it.")
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
-        return str(value)
+        return _text(value, where)
     if isinstance(value, int):
         return int(value)
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise BundleError(
-                f"{_short(where)} is {value}, which JSON cannot hold", "Store a finite number or null."
-            )
+            raise BundleError(f"{where} is {value}, which JSON cannot hold", "Store a finite number or null.")
         return float(value)
     if isinstance(value, Mapping):
-        return {_key(key, where): _plain(item, f"{where}.{key}", depth + 1) for key, item in value.items()}
+        return {
+            _key(key, where): _plain(item, short(f"{where}.{key}"), depth + 1) for key, item in value.items()
+        }
     if isinstance(value, list | tuple):
-        return [_plain(item, f"{where}[{index}]", depth + 1) for index, item in enumerate(value)]
+        return [_plain(item, short(f"{where}[{index}]"), depth + 1) for index, item in enumerate(value)]
     raise BundleError(
-        f"{_short(where)} is a {type(value).__name__}, which JSON cannot hold",
+        f"{where} is a {type(value).__name__}, which JSON cannot hold",
         "Convert it to plain numbers, strings, lists and dicts first.",
     )
 
 
 def _key(key: object, where: str) -> str:
     if not isinstance(key, str):
+        raise BundleError(f"{where} has the key {short(repr(key))}, no string", "Use strings as keys.")
+    return _text(key, f"a key of {where}")
+
+
+def _text(text: str, where: str) -> str:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
         raise BundleError(
-            f"{_short(where)} has the key {key!r}, which is not a string", "Use strings as keys."
-        )
-    return key
+            f"{where} is {short(repr(text))}, which is no Unicode text", "Remove the lone surrogate."
+        ) from None
+    return str(text)
 
 
 def parse_json(text: bytes, where: str) -> JSON:
@@ -84,7 +92,7 @@ def parse_json(text: bytes, where: str) -> JSON:
     except RecursionError:
         raise BundleError(f"{where} is nested too deep to read", "Get an undamaged copy.") from None
     except ValueError as error:  # JSONDecodeError and UnicodeDecodeError are both ValueErrors
-        raise BundleError(f"{where} is not JSON ({_short(str(error))})", "Get an undamaged copy.") from None
+        raise BundleError(f"{where} is not JSON ({short(str(error))})", "Get an undamaged copy.") from None
     return plain_json(value, where)
 
 
@@ -114,9 +122,17 @@ class Fields:
     def __init__(self, data: object, where: str) -> None:
         if not isinstance(data, Mapping):
             raise _wrong_type(data, where, "an object")
-        self.where = where
+        self.where = short(where)
         self._data = data
         self._taken: set[object] = set()
+
+    def names(self) -> list[str]:
+        """The names of all fields, taken or not."""
+        return [_key(key, self.where) for key in self._data]
+
+    def value(self, key: str) -> JSON:
+        """Whatever is called ``key``, as plain JSON."""
+        return plain_json(self._take(key), f"{self.where}.{key}")
 
     def text(self, key: str) -> str:
         """The string called ``key``."""
@@ -149,6 +165,14 @@ class Fields:
                 raise _wrong_type(item, f"{self.where}.{key}[{index}]", "a string")
         return tuple(item for item in items if isinstance(item, str))
 
+    def integers(self, key: str) -> tuple[int, ...]:
+        """The array of integers called ``key``, each at least 0."""
+        items = self.array(key)
+        for index, item in enumerate(items):
+            if isinstance(item, bool) or not isinstance(item, int) or item < 0:
+                raise _wrong_type(item, f"{self.where}.{key}[{index}]", "an integer of at least 0")
+        return tuple(item for item in items if isinstance(item, int))
+
     def table(self, key: str) -> dict[str, JSON]:
         """The object called ``key``, as plain JSON."""
         return plain_table(self._take(key), f"{self.where}.{key}")
@@ -162,7 +186,7 @@ class Fields:
         left = [key for key in self._data if key not in self._taken]
         if left:
             raise BundleError(
-                f"{self.where} has the unknown field {_short(repr(left[0]))}",
+                f"{self.where} has the unknown field {short(repr(left[0]))}",
                 "Remove it or correct its name.",
             )
 
@@ -176,9 +200,10 @@ class Fields:
 
 def _wrong_type(value: object, where: str, wanted: str) -> BundleError:
     return BundleError(
-        f"{_short(where)} is {_short(repr(value))}, not {wanted}", "Correct it, or get an undamaged copy."
+        f"{where} is {short(repr(value))}, not {wanted}", "Correct it, or get an undamaged copy."
     )
 
 
-def _short(text: str, limit: int = 120) -> str:
+def short(text: str, limit: int = 120) -> str:
+    """``text``, cut to ``limit`` characters: a message must not carry a whole hostile file."""
     return text if len(text) <= limit else text[:limit] + "…"

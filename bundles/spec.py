@@ -95,7 +95,7 @@ class ModelSpec:
         state: the state tensors of one session, each with ``"batch"`` in its shape.
 
     Raises:
-        BundleError: a name is not allowed or stands twice, a function names a state tensor that is not there, a
+        BundleError: a name is not allowed or stands twice, a function names a state tensor that is missing, a
             state tensor has no batch axis, or ``config`` or ``preprocess`` is not JSON.
     """
 

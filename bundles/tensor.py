@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Literal, TypeAlias, cast
 
 from ..errors import BundleError
-from .fields import JSON, Fields
+from .fields import JSON, Fields, short
 
 Dim: TypeAlias = int | Literal["batch"]
 """One axis of a tensor: a positive size, or the one symbolic dimension."""
@@ -48,9 +48,8 @@ def check_name(name: object, what: str) -> str:
             letter or ``_``, or it holds ``..``.
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name) or ".." in name:
-        shown = repr(name) if len(repr(name)) <= 80 else repr(name)[:80] + "…"
         raise BundleError(
-            f"{what} is {shown}, which is not a name",
+            f"{what} is {short(repr(name))}, which is not a name",
             "Use 1 to 200 letters, digits, '_', '-' or single '.', starting with a letter or '_'.",
         )
     return name
@@ -77,13 +76,14 @@ class TensorSpec:
         check_name(self.name, "the name of a tensor")
         if not isinstance(self.dtype, str) or self.dtype not in ITEM_BYTES:
             raise BundleError(
-                f"tensor {self.name!r} has dtype {self.dtype!r}, which is not supported",
+                f"tensor {self.name!r} has dtype {short(repr(self.dtype))}, which is not supported",
                 f"Use one of {', '.join(ITEM_BYTES)}.",
             )
+        shape = short(repr(self.shape))
         # A list would compare unequal to the tuple that comes back from JSON.
         if not isinstance(self.shape, tuple) or len(self.shape) > MAX_RANK:
             raise BundleError(
-                f"tensor {self.name!r} has shape {self.shape!r}, not a tuple of at most {MAX_RANK} sizes",
+                f"tensor {self.name!r} has shape {shape}, not a tuple of at most {MAX_RANK} sizes",
                 "Give the shape as a tuple.",
             )
         for dim in self.shape:
@@ -91,17 +91,17 @@ class TensorSpec:
                 continue
             if isinstance(dim, bool) or not isinstance(dim, int) or dim < 1:
                 raise BundleError(
-                    f"tensor {self.name!r} has shape {self.shape!r}; {dim!r} is no size above 0, nor 'batch'",
+                    f"tensor {self.name!r} has shape {shape}; {short(repr(dim))} is no size, nor 'batch'",
                     "Fix every size except the batch.",
                 )
         if self.shape.count(BATCH) > 1:
             raise BundleError(
-                f"tensor {self.name!r} has shape {self.shape!r}, which names 'batch' more than once",
+                f"tensor {self.name!r} has shape {shape}, which names 'batch' more than once",
                 "Let 'batch' stand on one axis only.",
             )
         if self._row_items() > MAX_ITEMS:
             raise BundleError(
-                f"tensor {self.name!r} has shape {self.shape!r}, more than {MAX_ITEMS} items a row",
+                f"tensor {self.name!r} has shape {shape}, more than {MAX_ITEMS} items a row",
                 "Make the tensor smaller.",
             )
 
