@@ -1,0 +1,1 @@
+"""Sessions over a runtime, one frame at a time."""
