@@ -1,0 +1,58 @@
+# make demo     the demo, with the serving stack only (no PyTorch)
+# make test     every test
+# make check    style and types
+# make clean    forget what was built; the environment stays
+#
+# Everything is installed into .venv with the versions of constraints.txt. Stamp files in it remember what was
+# installed, so nothing is installed twice; the environment of the tests serves the demo too.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SERVING := $(VENV)/.framestate-serving
+TESTING := $(VENV)/.framestate-testing
+TYPES := build/types/framestate
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+.PHONY: help demo test check types clean
+.DELETE_ON_ERROR:
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+
+demo: $(SERVING)
+	$(BIN)/framestate demo
+
+test: $(TESTING)
+	$(BIN)/python -m pytest
+
+check: $(TESTING) types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(TYPES) tests
+
+# The folders at the root are framestate.<folder> once installed. Type checkers know nothing of that, so they are
+# shown the installed shape, made of links.
+types:
+	@rm -rf $(TYPES) && mkdir -p $(TYPES)
+	@for init in */__init__.py; do folder=$${init%/*}; ln -s ../../../$$folder $(TYPES)/$$folder; done
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Framestate needs Python 3.11 or newer; name one with: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(SERVING): pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable .
+	@touch $@
+
+# opencv-contrib-python-headless (for the peers that the bench runs) and opencv-python-headless write to the same
+# folder, and the one that comes last wins; it has to be the former, which holds all of the latter.
+$(TESTING): pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable '.[torch,bench,dev]'
+	@$(BIN)/python -c 'import cv2; cv2.TrackerCSRT' 2>/dev/null || \
+	  $(PIP) --force-reinstall --no-deps opencv-contrib-python-headless
+	@touch $(SERVING) $@
+
+clean:
+	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
