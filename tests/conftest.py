@@ -1,0 +1,95 @@
+"""What every test has: markers that explain themselves, and no network."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA_VARIABLE = "FRAMESTATE_DATA"
+CUDA_VARIABLE = "FRAMESTATE_REQUIRE_CUDA"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what cannot run here, and say why; where CUDA is required, its absence is a failure."""
+    if item.get_closest_marker("gpu") is not None:
+        why = _no_cuda()
+        if why is not None and os.environ.get(CUDA_VARIABLE) == "1":
+            pytest.fail(f"{CUDA_VARIABLE}=1, but {why}", pytrace=False)
+        if why is not None:
+            pytest.skip(why)
+    if item.get_closest_marker("data") is not None and not data_folder().is_dir():
+        pytest.skip(f"the real clips are not at ../shared/data; set {DATA_VARIABLE} to their folder")
+
+
+def data_folder() -> Path:
+    """Where the real clips are, if they are there."""
+    return Path(os.environ.get(DATA_VARIABLE) or ROOT.parent / "shared" / "data")
+
+
+def _no_cuda() -> str | None:
+    try:
+        import torch
+    except ImportError:
+        return "PyTorch is not installed"
+    return None if torch.cuda.is_available() else "PyTorch finds no CUDA device"
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """The folder of the real clips; for tests that are marked ``data``."""
+    return data_folder()
+
+
+@pytest.fixture
+def checkout() -> Path:
+    """The root of the repository."""
+    return ROOT
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let sockets reach this machine only."""
+    connect, connect_ex, sendto = socket.socket.connect, socket.socket.connect_ex, socket.socket.sendto
+    getaddrinfo = socket.getaddrinfo
+
+    def guarded_connect(self: socket.socket, address: Any) -> None:
+        _check_local(self.family, address)
+        return connect(self, address)
+
+    def guarded_connect_ex(self: socket.socket, address: Any) -> int:
+        _check_local(self.family, address)
+        return connect_ex(self, address)
+
+    def guarded_sendto(self: socket.socket, data: Any, *rest: Any) -> int:
+        _check_local(self.family, rest[-1])
+        return sendto(self, data, *rest)
+
+    def guarded_getaddrinfo(host: Any, *rest: Any, **options: Any) -> Any:
+        _check_local(socket.AF_INET, (host, 0))
+        return getaddrinfo(host, *rest, **options)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded_connect)
+    monkeypatch.setattr(socket.socket, "connect_ex", guarded_connect_ex)
+    monkeypatch.setattr(socket.socket, "sendto", guarded_sendto)
+    monkeypatch.setattr(socket, "getaddrinfo", guarded_getaddrinfo)
+
+
+def _check_local(family: int, address: Any) -> None:
+    if family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    host = address[0]
+    text = host.decode() if isinstance(host, bytes) else host
+    if text in (None, "", "localhost"):
+        return
+    try:
+        local = ipaddress.ip_address(text).is_loopback or ipaddress.ip_address(text).is_unspecified
+    except ValueError:
+        local = False
+    if not local:
+        raise RuntimeError(f"a test tried to reach {text!r}; tests have no network")

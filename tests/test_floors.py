@@ -1,0 +1,148 @@
+"""Who may import whom. The folders stand on floors; an import that the table does not allow is a fault.
+
+The rules are read off the source, so an import inside a function, under ``TYPE_CHECKING`` or through
+``importlib.import_module("...")`` counts like any other.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+MAY_IMPORT: dict[str, set[str]] = {
+    "errors": set(),
+    "plugins": set(),
+    "bundles": set(),
+    "vision": set(),
+    "client": set(),
+    "models": {"plugins", "bundles", "vision"},
+    "runtimes": {"bundles", "plugins"},
+    "engine": {"runtimes", "bundles", "vision"},
+    "export": {"models", "plugins", "engine", "runtimes", "bundles"},
+    "bench": {"engine", "runtimes", "vision"},
+    "server": {"engine", "vision"},
+    "cli": {
+        "bench", "bundles", "client", "engine", "export", "models", "plugins", "runtimes", "server", "vision",
+    },
+}  # fmt: skip
+EVERYONE_MAY_IMPORT = "errors"
+ALSO = {"runtimes.eager": {"models"}}  # the reference runtime builds the PyTorch model itself
+PACKAGE = "framestate"
+
+
+def test_no_import_points_up_a_floor(checkout: Path) -> None:
+    faults = [
+        fault for path in sources(checkout) for fault in faults_in(path.read_text("utf-8"), path, checkout)
+    ]
+    assert not faults, "\n" + "\n".join(faults)
+
+
+def test_every_folder_of_code_stands_on_a_floor(checkout: Path) -> None:
+    folders = {init.parent.name for init in checkout.glob("*/__init__.py")} - {"tests"}
+    assert folders <= set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize(
+    ("file", "code", "found"),
+    [
+        ("vision/box.py", "from ..errors import BoxError", None),
+        ("vision/box.py", "from .crop import around\nimport numpy", None),
+        ("vision/box.py", "from ..engine import Engine", "vision may not import engine"),
+        ("vision/box.py", "from .. import engine", "vision may not import engine"),
+        (
+            "vision/box.py",
+            "def f():\n    from ..engine.session import Session",
+            "vision may not import engine",
+        ),
+        ("vision/__init__.py", "from ..models import x", "vision may not import models"),
+        ("engine/tracking/kalman.py", "from ...runtimes import Runtime", None),
+        ("engine/tracking/kalman.py", "from ..session import Session", None),
+        ("engine/tracking/__init__.py", "from ...cli import main", "engine may not import cli"),
+        ("engine/core.py", "from ..models import x", "engine may not import models"),
+        ("runtimes/onnx.py", "from ..models import x", "runtimes may not import models"),
+        (
+            "runtimes/onnx.py",
+            "if TYPE_CHECKING:\n    from ..models import x",
+            "runtimes may not import models",
+        ),
+        ("runtimes/eager.py", "from ..models import x", None),
+        ("runtimes/eager/build.py", "from ...models import x", None),
+        ("runtimes/eagerly.py", "from ..models import x", "runtimes may not import models"),
+        (
+            "runtimes/__init__.py",
+            "importlib.import_module('..models.zoo', __package__)",
+            "may not import models",
+        ),
+        ("bundles/spec.py", "import framestate.models", "import its own folders relatively"),
+        ("bundles/spec.py", "from framestate import models", "import its own folders relatively"),
+        ("bundles/spec.py", "import_module('framestate.models')", "import its own folders relatively"),
+        ("bundles/spec.py", "import bundles.spec", "import its own folders relatively"),
+        ("bundles/spec.py", "from ... import x", "above the root"),
+        ("cli/track.py", "from ..engine import Engine", None),
+        ("bench/ope.py", "from ..cli import main", "bench may not import cli"),
+    ],
+)
+def test_the_guard_finds_what_it_should(file: str, code: str, found: str | None) -> None:
+    root = Path("root")
+    faults = list(faults_in(code, root / file, root))
+    if found is None:
+        assert faults == []
+    else:
+        assert len(faults) == 1
+        assert found in faults[0]
+
+
+def sources(checkout: Path) -> list[Path]:
+    """Every Python file of the folders that install as the package."""
+    found = [path for folder in MAY_IMPORT for path in sorted((checkout / folder).rglob("*.py"))]
+    assert found
+    return found
+
+
+def faults_in(code: str, path: Path, root: Path) -> Iterator[str]:
+    """One line for each import in ``code`` that the table does not allow."""
+    parts = path.relative_to(root).with_suffix("").parts
+    parent = parts[:-1]  # the package that relative imports start from, for a module and for __init__ alike
+    module = ".".join(parent if parts[-1] == "__init__" else parts)
+    allowed = {parts[0], EVERYONE_MAY_IMPORT, *MAY_IMPORT[parts[0]]}
+    for prefix, more in ALSO.items():
+        if module == prefix or module.startswith(prefix + "."):
+            allowed |= more
+    for line, level, name in imports(ast.parse(code)):
+        where = f"{'/'.join(parts)}.py:{line}"
+        if level == 0:
+            if name.split(".")[0] in {PACKAGE, *MAY_IMPORT}:
+                yield f"{where}: {name}: the tree has to import its own folders relatively"
+            continue
+        above = level - 1
+        if above > len(parent):
+            yield f"{where}: {'.' * level}{name} lies above the root"
+            continue
+        target = ".".join([*parent[: len(parent) - above], name]).split(".")[0]
+        if target not in allowed:
+            yield f"{where}: {parts[0]} may not import {target}"
+
+
+def imports(tree: ast.AST) -> Iterator[tuple[int, int, str]]:
+    """Line, level (0: absolute) and dotted name of every import, however it is written."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, 0, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}" if node.module else alias.name
+                yield node.lineno, node.level, name
+        elif isinstance(node, ast.Call) and _called(node) in {"import_module", "__import__"} and node.args:
+            argument = node.args[0]
+            if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
+                name = argument.value.lstrip(".")
+                yield node.lineno, len(argument.value) - len(name), name
+
+
+def _called(node: ast.Call) -> str:
+    function = node.func
+    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
