@@ -2,8 +2,8 @@
 
 A crop is a square of image pixels resized to a square of ``size`` output pixels. Its side and place
 follow ARTrack (Wei et al., CVPR 2023): ``side = ceil(sqrt(w * h) * factor)``, the left edge at
-``round(cx - side / 2)``, and zeros outside the image. Coordinates map by one shift and one scale, so `SquareCrop.to_crop` and
-`SquareCrop.to_image` undo one another.
+``round(cx - side / 2)``, and zeros outside the image.
+Coordinates map by one shift and one scale: `SquareCrop.to_crop` and `SquareCrop.to_image` undo one another.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ def _resized(image: Image, crop: SquareCrop, covered: Box, size: int, flag: int)
         y, x = top - int(crop.top), left - int(crop.left)
         padded[y : y + region.shape[0], x : x + region.shape[1]] = region
         region = padded
-    return _uint8(cv2.resize(region, (size, size), interpolation=flag))
+    return as_uint8(cv2.resize(region, (size, size), interpolation=flag))
 
 
 def _sampled(image: Image, crop: SquareCrop, covered: Box, dense: int, flag: int) -> Image:
@@ -181,17 +181,17 @@ def _sampled(image: Image, crop: SquareCrop, covered: Box, dense: int, flag: int
     shift_y = crop.top + (y0 * dense + 0.5) * step - 0.5
     matrix = np.array([[step, 0.0, shift_x], [0.0, step, shift_y]])
     where = (wide * dense, high * dense)
-    samples = _uint8(cv2.warpAffine(image, matrix, where, flags=flag | cv2.WARP_INVERSE_MAP))
+    samples = as_uint8(cv2.warpAffine(image, matrix, where, flags=flag | cv2.WARP_INVERSE_MAP))
     result[y0:y1, x0:x1] = samples if dense == 1 else _averaged(samples, wide, high)
     return result
 
 
 def _averaged(samples: Image, width: int, height: int) -> Image:
     """Mean of whole blocks of samples, down to ``width`` x ``height``."""
-    return _uint8(cv2.resize(samples, (width, height), interpolation=cv2.INTER_AREA))
+    return as_uint8(cv2.resize(samples, (width, height), interpolation=cv2.INTER_AREA))
 
 
-def _uint8(array: Any) -> Image:
+def as_uint8(array: Any) -> Image:
     """OpenCV's result, for the type checker (its own annotation admits any number type)."""
     image: Image = array
     return image

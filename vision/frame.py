@@ -1,0 +1,85 @@
+"""`Frame`: one picture of a video with its place in time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from ..errors import FrameError
+from .crop import Image
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Frame:
+    """One RGB picture, uint8 (height, width, 3), shown at ``pts * time_base`` seconds.
+
+    Attributes:
+        image: the pixels; shared, not copied, so treat them as read-only.
+        pts: presentation time in ticks of ``time_base``, 0 or more.
+        time_base: seconds a tick.
+        index: how many frames were delivered before this one.
+
+    Raises:
+        FrameError: any of these has the wrong type, shape or range.
+    """
+
+    image: Image
+    pts: int
+    time_base: Fraction
+    index: int
+
+    def __post_init__(self) -> None:
+        check_image(self.image)
+        for name, value in (("pts", self.pts), ("index", self.index)):
+            if not isinstance(value, int) or value < 0:
+                raise FrameError(
+                    f"The frame's {name} is {value!r}, and must be an integer of 0 or more",
+                    "Shift the times so that they start at 0, or number the frames 0, 1, 2.",
+                )
+        if not isinstance(self.time_base, Fraction) or self.time_base <= 0:
+            raise FrameError(
+                f"The frame's time base is {self.time_base!r}, and must be a positive Fraction",
+                "Give the seconds a tick, such as Fraction(1, 30).",
+            )
+
+    @property
+    def seconds(self) -> float:
+        """Presentation time in seconds."""
+        return float(self.pts * self.time_base)
+
+    @property
+    def width(self) -> int:
+        """Pixels across."""
+        return int(self.image.shape[1])
+
+    @property
+    def height(self) -> int:
+        """Pixels down."""
+        return int(self.image.shape[0])
+
+    def __repr__(self) -> str:
+        return (
+            f"Frame({self.width}x{self.height}, pts={self.pts}, time_base={self.time_base}, "
+            f"seconds={self.seconds:.3f}, index={self.index})"
+        )
+
+
+def check_image(image: Image) -> Image:
+    """Return the image if it is RGB uint8 (height, width, 3) with at least one pixel.
+
+    Raises:
+        FrameError: it is anything else.
+    """
+    if not isinstance(image, np.ndarray):
+        raise FrameError(
+            f"The image is a {type(image).__name__}, and must be a NumPy array",
+            "Give RGB as uint8 of shape (height, width, 3).",
+        )
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        raise FrameError(
+            f"The image has type {image.dtype} and shape {image.shape}",
+            "Give RGB as uint8 of shape (height, width, 3) with at least one pixel.",
+        )
+    return image
