@@ -37,20 +37,20 @@ ITEM_BYTES: Mapping[str, int] = MappingProxyType(
 
 MAX_RANK = 8
 MAX_ITEMS = 2**40
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,199}")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
 
 
 def check_name(name: object, what: str) -> str:
     """Return ``name`` if it may name a model, function or tensor.
 
     Raises:
-        BundleError: it is not a string of 1 to 200 letters, digits, ``_``, ``-`` and ``.``, starting with a
-            letter or ``_``, or it holds ``..``.
+        BundleError: it is not a string of 1 to 200 letters, digits, ``_``, ``-`` and ``.``, starting
+            with none of the last two, or it holds ``..``.
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name) or ".." in name:
         raise BundleError(
             f"{what} is {short(repr(name))}, which is not a name",
-            "Use 1 to 200 letters, digits, '_', '-' or single '.', starting with a letter or '_'.",
+            "Use 1 to 200 letters, digits, '_', '-' or single '.', starting with none of '-' and '.'.",
         )
     return name
 

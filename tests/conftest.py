@@ -8,7 +8,12 @@ import socket
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
+
+# Generated cases are the same on every run, and slow machines do not fail them.
+hypothesis.settings.register_profile("framestate", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("framestate")
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA_VARIABLE = "FRAMESTATE_DATA"

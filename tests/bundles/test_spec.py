@@ -1,0 +1,190 @@
+"""ModelSpec, FunctionSpec, TensorSpec: what they compute and what they refuse."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+from framestate.bundles import FunctionSpec, ModelSpec, TensorSpec, past_name, present_name
+from framestate.errors import BundleError
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+def test_names_of_past_and_present() -> None:
+    assert past_name("0.ssm") == "past_state.0.ssm"
+    assert present_name("0.ssm") == "present_state.0.ssm"
+
+
+def test_a_shape_becomes_concrete() -> None:
+    tensor = TensorSpec("x", "float16", (5, "batch", 2))
+    assert tensor.concrete(3) == (5, 3, 2)
+    assert tensor.concrete(0) == (5, 0, 2)
+    assert tensor.batch_axis == 1
+    assert tensor.bytes_per_row == 20
+    with pytest.raises(BundleError, match="batch of -1 rows"):
+        tensor.concrete(-1)
+
+
+def test_a_fixed_shape_has_no_batch_axis() -> None:
+    assert TensorSpec("x", "int64", (2, 3)).batch_axis is None
+    assert TensorSpec("x", "int64", ()).bytes_per_row == 8
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "shape", "said"),
+    [
+        ("", "float32", (1,), "not a name"),
+        ("a/b", "float32", (1,), "not a name"),
+        ("../a", "float32", (1,), "not a name"),
+        ("a..b", "float32", (1,), "not a name"),
+        ("a\n", "float32", (1,), "not a name"),
+        ("x" * 201, "float32", (1,), "not a name"),
+        (7, "float32", (1,), "not a name"),
+        ("x", "float33", (1,), "dtype"),
+        ("x", "object", (1,), "dtype"),
+        ("x", None, (1,), "dtype"),
+        ("x", "float32", [1], "not a tuple"),
+        ("x", "float32", (1,) * 9, "at most 8"),
+        ("x", "float32", (0,), "no size"),
+        ("x", "float32", (-1,), "no size"),
+        ("x", "float32", (True,), "no size"),
+        ("x", "float32", (2.0,), "no size"),
+        ("x", "float32", ("time",), "no size"),
+        ("x", "float32", ("batch", "batch"), "more than once"),
+        ("x", "float32", (2**21, 2**21), "more than"),
+    ],
+)
+def test_a_tensor_that_breaks_a_rule(name: Any, dtype: Any, shape: Any, said: str) -> None:
+    with pytest.raises(BundleError, match=said) as caught:
+        TensorSpec(name, dtype, shape)
+    assert len(str(caught.value)) < 600
+    assert caught.value.remedy
+
+
+def test_the_state_of_one_session(spec: ModelSpec) -> None:
+    assert spec.state_bytes == 4 * 2 * 8 + 2 * 5
+
+
+def test_functions_are_found_by_name(spec: ModelSpec) -> None:
+    assert spec.function("step").writes_state == ("0.ssm", "0.conv")
+    with pytest.raises(BundleError, match=r"no function 'stop'.*init, step"):
+        spec.function("stop")
+
+
+def test_a_spec_survives_json(spec: ModelSpec) -> None:
+    assert ModelSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+
+
+def test_a_spec_keeps_its_own_copy_of_the_config(spec: ModelSpec) -> None:
+    config: dict[str, Any] = {"sizes": (1, 2)}
+    changed = dataclasses.replace(spec, config=config)
+    config["sizes"] = "gone"
+    assert changed.config == {"sizes": [1, 2]}
+
+
+def test_a_function_gives_something() -> None:
+    with pytest.raises(BundleError, match="no outputs and writes no state"):
+        FunctionSpec((), ())
+
+
+@pytest.mark.parametrize("side", ["inputs", "outputs"])
+def test_a_function_has_no_name_twice(side: str) -> None:
+    x, y = TensorSpec("x", "float32", (1,)), TensorSpec("y", "float32", (1,))
+    sides = {"inputs": (y,), "outputs": (y,), side: (x, x)}
+    with pytest.raises(BundleError, match="hold 'x' twice"):
+        FunctionSpec(sides["inputs"], sides["outputs"])
+    with pytest.raises(BundleError, match="hold 's' twice"):
+        FunctionSpec((x,), (y,), ("s", "s"), ())
+
+
+def test_a_function_names_state_that_exists(spec: ModelSpec) -> None:
+    stray = FunctionSpec((), (), ("0.ssm",), ("1.ssm",))
+    with pytest.raises(BundleError, match=r"'1\.ssm', which the model lacks.*0\.ssm, 0\.conv"):
+        dataclasses.replace(spec, functions={"step": stray})
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"functions": {}}, "no functions"),
+        ({"name": "../tiny"}, "the name of a model"),
+        ({"task": ""}, "the task of a model"),
+        ({"config": {"x": float("nan")}}, "config.x is nan"),
+        ({"config": {"x": object()}}, "config.x is a object"),
+        ({"config": {1: 2}}, "config has the key 1"),
+        ({"config": []}, "not an object"),
+        ({"preprocess": {"x": b"bytes"}}, "preprocess.x is a bytes"),
+        ({"state": (TensorSpec("0.ssm", "float32", (2,)),)}, "no 'batch' axis"),
+        ({"state": (TensorSpec("s", "float32", ("batch",)),) * 2}, "hold 's' twice"),
+    ],
+)
+def test_a_model_that_breaks_a_rule(spec: ModelSpec, change: dict[str, Any], said: str) -> None:
+    with pytest.raises(BundleError, match=said):
+        dataclasses.replace(spec, **change)
+
+
+@pytest.mark.parametrize(
+    "path", [[], ["functions"], ["functions", "step"], ["functions", "step", "inputs", 0], ["state", 1]]
+)
+def test_every_field_is_wanted_and_no_other(spec: ModelSpec, path: list[Any]) -> None:
+    def holder(data: Any) -> Any:
+        for step in path:
+            data = data[step]
+        return data
+
+    if path != ["functions"]:  # its keys are free
+        for key in list(holder(spec.to_json())):
+            data = json.loads(json.dumps(spec.to_json()))
+            del holder(data)[key]
+            with pytest.raises(BundleError, match=f"no field '{key}'"):
+                ModelSpec.from_json(data)
+        data = json.loads(json.dumps(spec.to_json()))
+        holder(data)["extra"] = 1
+        with pytest.raises(BundleError, match="unknown field 'extra'"):
+            ModelSpec.from_json(data)
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(value=JSON_VALUES, where=st.integers(0, 40))
+def test_anything_in_place_of_anything_is_a_bundle_error_or_a_spec(value: Any, where: int) -> None:
+    data: Any = {
+        "name": "m",
+        "task": "t",
+        "architecture": "a",
+        "config": {},
+        "preprocess": {},
+        "functions": {
+            "step": {
+                "inputs": [{"name": "x", "dtype": "float32", "shape": ["batch", 2]}],
+                "outputs": [],
+                "reads_state": ["s"],
+                "writes_state": ["s"],
+            }
+        },
+        "state": [{"name": "s", "dtype": "float32", "shape": ["batch", 2]}],
+    }
+    places: list[tuple[Any, Any]] = []
+
+    def visit(node: Any) -> None:
+        for key in node if isinstance(node, dict) else range(len(node)):
+            places.append((node, key))
+            if isinstance(node[key], dict | list):
+                visit(node[key])
+
+    visit(data)
+    holder, key = places[where % len(places)]
+    holder[key] = value
+    try:
+        spec = ModelSpec.from_json(data)
+    except BundleError:
+        return
+    assert ModelSpec.from_json(spec.to_json()) == spec
