@@ -1,1 +1,31 @@
 """Frames, boxes, crops, safe image decoding, video reading and writing, drawing. No model in sight."""
+
+from __future__ import annotations
+
+from .box import Box, parse_box
+from .crop import SquareCrop, around, cut, normalise
+from .draw import Mark, contact_sheet, draw_track, draw_tracks
+from .frame import Frame
+from .images import decode_image, encode_image
+from .pixels import Image
+from .reader import VideoReader
+from .writer import VideoWriter
+
+__all__ = [
+    "Box",
+    "Frame",
+    "Image",
+    "Mark",
+    "SquareCrop",
+    "VideoReader",
+    "VideoWriter",
+    "around",
+    "contact_sheet",
+    "cut",
+    "decode_image",
+    "draw_track",
+    "draw_tracks",
+    "encode_image",
+    "normalise",
+    "parse_box",
+]

@@ -15,7 +15,7 @@ import av.stream
 import numpy as np
 
 from ..errors import VideoError
-from .crop import Image, as_uint8
+from .pixels import Image, as_uint8
 
 MOST_THREADS = 4
 """Most threads that decoding or encoding one video takes, unless the caller asks for more."""
@@ -110,8 +110,8 @@ class ContainerSource:
         pictures = av.stream.Disposition.attached_pic
         streams = [one for one in self._container.streams.video if not one.disposition & pictures]
         if not streams:
-            kinds = sorted({one.type for one in self._container.streams}) or ["no"]
-            raise VideoError(f"{self._path} has no video stream, only {', '.join(kinds)} streams", _REMEDY)
+            kinds = ", ".join(sorted({one.type for one in self._container.streams})) or "none"
+            raise VideoError(f"{self._path} has no video stream (its streams: {kinds})", _REMEDY)
         stream = streams[0]
         if stream.codec_context is None:
             raise VideoError(f"{self._path} holds video in a format that no decoder here knows", _REMEDY)

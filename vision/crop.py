@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -18,9 +18,7 @@ import numpy.typing as npt
 
 from ..errors import BoxError, FrameError, OptionError
 from .box import Box
-
-Image = npt.NDArray[np.uint8]
-"""RGB, shape (height, width, 3)."""
+from .pixels import Image, as_uint8, check_image
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -119,12 +117,7 @@ def cut(image: Image, crop: SquareCrop, *, interpolation: Interpolation = "smoot
         FrameError: the image is not uint8 of shape (H, W, 3).
         OptionError: the interpolation has none of the four names.
     """
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-        raise FrameError(
-            f"The image has type {image.dtype} and shape {image.shape}",
-            "Give RGB as uint8 of shape (height, width, 3).",
-        )
-    height, width = image.shape[:2]
+    height, width = check_image(image).shape[:2]
     covered = crop.box.clipped(width, height)
     if covered.area == 0.0:
         return np.zeros((crop.size, crop.size, 3), np.uint8)
@@ -189,12 +182,6 @@ def _sampled(image: Image, crop: SquareCrop, covered: Box, dense: int, flag: int
 def _averaged(samples: Image, width: int, height: int) -> Image:
     """Mean of whole blocks of samples, down to ``width`` x ``height``."""
     return as_uint8(cv2.resize(samples, (width, height), interpolation=cv2.INTER_AREA))
-
-
-def as_uint8(array: Any) -> Image:
-    """OpenCV's result, for the type checker (its own annotation admits any number type)."""
-    image: Image = array
-    return image
 
 
 def normalise(crops: Image) -> npt.NDArray[np.float32]:

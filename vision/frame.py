@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-import numpy as np
-
 from ..errors import FrameError
-from .crop import Image
+from .pixels import Image, check_image
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -64,22 +62,3 @@ class Frame:
             f"Frame({self.width}x{self.height}, pts={self.pts}, time_base={self.time_base}, "
             f"seconds={self.seconds:.3f}, index={self.index})"
         )
-
-
-def check_image(image: Image) -> Image:
-    """Return the image if it is RGB uint8 (height, width, 3) with at least one pixel.
-
-    Raises:
-        FrameError: it is anything else.
-    """
-    if not isinstance(image, np.ndarray):
-        raise FrameError(
-            f"The image is a {type(image).__name__}, and must be a NumPy array",
-            "Give RGB as uint8 of shape (height, width, 3).",
-        )
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-        raise FrameError(
-            f"The image has type {image.dtype} and shape {image.shape}",
-            "Give RGB as uint8 of shape (height, width, 3) with at least one pixel.",
-        )
-    return image

@@ -9,8 +9,7 @@ import cv2
 import numpy as np
 
 from ..errors import ImageError
-from .crop import Image, as_uint8
-from .frame import check_image
+from .pixels import Image, as_uint8, check_image
 
 MAX_PIXELS = 8192 * 8192
 """Largest picture decoded unless the caller says otherwise: 64 Mpx, 192 MiB of RGB."""

@@ -12,9 +12,9 @@ from typing import Protocol, Self
 
 from ..errors import ImageError, OptionError, VideoError
 from .container import ContainerSource
-from .crop import Image
 from .frame import Frame
 from .images import IMAGE_SUFFIXES, MAX_PIXELS, decode_image
+from .pixels import Image
 
 
 class _Source(Protocol):

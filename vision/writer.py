@@ -17,8 +17,7 @@ import cv2
 
 from ..errors import FrameError, OptionError, VideoWriteError
 from .container import MOST_THREADS, reason
-from .crop import Image
-from .frame import check_image
+from .pixels import Image, check_image
 
 _HAVE_CRF = frozenset({"libx264", "libx265", "libvpx", "libvpx-vp9", "libaom-av1", "libsvtav1"})
 _HAVE_PRESET = frozenset({"libx264", "libx265"})
@@ -48,7 +47,7 @@ class VideoWriter:
         rate: frames a second, used where no pts is given.
         codec: an FFmpeg video encoder.
         crf: quality, from 0 (best) up; None for an encoder that has no crf.
-        time_base: seconds a tick of the pts given to `write`; by default ``1 / rate``.
+        time_base: seconds a tick of the pts given to `write`, for uneven times; by default ``1 / rate``.
 
     Raises:
         OptionError: a size or rate that is not positive, an unknown encoder, or a crf it does not have.
@@ -71,6 +70,7 @@ class VideoWriter:
         self.encoded_width, self.encoded_height = width + width % 2, height + height % 2
         self.rate = _positive("rate", rate)
         self.time_base = 1 / self.rate if time_base is None else _positive("time_base", time_base)
+        self._is_even = time_base is None
         self.frames_written = 0
         if width < 1 or height < 1:
             raise OptionError(f"A video of {width} x {height} pixels is impossible", "Give a positive size.")
@@ -186,7 +186,7 @@ class VideoWriter:
         stream.pix_fmt = "yuv420p"
         context = stream.codec_context
         context.time_base = self.time_base
-        if self.time_base != 1 / self.rate:
+        if not self._is_even:
             context.max_b_frames = 0  # reordering uneven times would make the container's duration wrong
         context.thread_count = min(MOST_THREADS, os.cpu_count() or 1)
         context.color_range, context.colorspace = _LIMITED, _BT709
