@@ -1,0 +1,1 @@
+"""Speed, latency, capacity and quality, measured beside the peers; reports and plots."""

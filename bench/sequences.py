@@ -1,0 +1,163 @@
+"""Evaluation data for tracking: a folder of sequences, each a video and its true boxes.
+
+::
+
+    DIR/<sequence>/groundtruth.txt      a line a frame: x,y,w,h in pixels, nan,nan,nan,nan where absent
+    DIR/<sequence>/video.mp4            or numbered images, here or in img/ (as in OTB and LaSOT)
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection, Generator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import DataError, OptionError
+from ..vision.box import Box
+from ..vision.frame import Frame
+from ..vision.reader import VideoReader
+from .ope import check_truth
+
+TRUTH = "groundtruth.txt"
+VIDEO = "video.mp4"
+
+_FORM = "Write x,y,w,h in pixels with a positive size, or nan,nan,nan,nan where the target is absent."
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrackingSequence:
+    """One video with the true box of every frame.
+
+    Attributes:
+        name: the folder's name.
+        source: the video file, or the folder of images.
+        truth: (frames, 4) ``x, y, w, h`` in pixels, read-only; NaN where the target is absent.
+    """
+
+    name: str
+    source: Path
+    truth: npt.NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+    @property
+    def first_box(self) -> Box:
+        """Where the target is in the first frame."""
+        return Box(*self.truth[0].tolist())
+
+    def frames(self) -> Generator[Frame, None, None]:
+        """Decode the frames, one for each line of the truth; close the generator to stop early.
+
+        Raises:
+            DataError: the video has more or fewer frames than the truth has lines, or a frame does not
+                decode; either way frames and lines cannot be matched.
+            VideoError: the video cannot be read at all.
+        """
+        count = 0
+        with VideoReader(self.source) as reader:
+            for frame in reader:
+                if reader.broken_packets or count == len(self):
+                    break
+                yield frame
+                count += 1
+            else:
+                if count == len(self) and not reader.broken_packets:
+                    return
+            broken = reader.broken_packets
+        if broken:
+            problem = f"{self.source} is damaged after frame {count}"
+        elif count < len(self):
+            problem = f"{self.source} has {count} frames"
+        else:
+            problem = f"{self.source} has more than {count} frames"
+        raise DataError(
+            f"{problem}, and {TRUTH} of {self.name} has {len(self)} lines",
+            "Every frame needs its line: restore the video or correct the file.",
+        )
+
+
+def load_sequences(folder: str | Path, names: Collection[str] | None = None) -> list[TrackingSequence]:
+    """All sequences of an evaluation folder in the order of their names, or those in ``names``.
+
+    A folder that itself holds ``groundtruth.txt`` is one sequence. Hidden folders are passed over; any other
+    folder must be a sequence, so that none goes missing unnoticed. Videos are only opened when they are read.
+
+    Raises:
+        DataError: the folder is missing or empty, or one of the sequences lacks a file or has a bad line.
+        OptionError: one of ``names`` is not there.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise DataError(f"{root} is not a folder", "Give a folder that holds one folder a sequence.")
+    if (root / TRUTH).is_file():
+        found = {root.resolve().name: root}
+    else:
+        found = {
+            path.name: path for path in sorted(root.iterdir()) if path.is_dir() and path.name[0] not in "._"
+        }
+    if not found:
+        raise DataError(
+            f"{root} holds no sequence", f"Put one folder a sequence into it, each with {TRUTH} and {VIDEO}."
+        )
+    unknown = sorted(set(names or ()) - set(found))
+    if unknown:
+        raise OptionError(f"{root} has no sequence {', '.join(unknown)}", f"Choose from {', '.join(found)}.")
+    return [load_sequence(path, name) for name, path in found.items() if names is None or name in names]
+
+
+def load_sequence(folder: str | Path, name: str | None = None) -> TrackingSequence:
+    """The sequence in one folder, named after it unless ``name`` is given. Errors as in `load_sequences`."""
+    path = Path(folder)
+    truth = read_truth(path / TRUTH)
+    check_truth(truth, str(path / TRUTH))
+    return TrackingSequence(name or path.resolve().name, _source(path), truth)
+
+
+def read_truth(path: str | Path) -> npt.NDArray[np.float64]:
+    """The boxes of a ground truth file, (frames, 4), read-only; commas or white space part the numbers.
+
+    Raises:
+        DataError: the file is missing or empty, or a line (named in the message) is not a box.
+    """
+    file = Path(path)
+    try:
+        lines = file.read_text(encoding="utf-8").rstrip().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{file} cannot be read ({error})", f"Put {TRUTH} beside the video.") from error
+    if not lines:
+        raise DataError(f"{file} is empty", _FORM)
+    truth = np.array([_row(line, f"{file}, line {number}") for number, line in enumerate(lines, start=1)])
+    truth.setflags(write=False)
+    return truth
+
+
+def _row(line: str, place: str) -> tuple[float, float, float, float]:
+    parts = re.split(r"\s*,\s*|\s+", line.strip())
+    if len(parts) != 4:
+        raise DataError(f"{place}: {line!r} is not four numbers", _FORM)
+    try:
+        x, y, w, h = map(float, parts)
+    except ValueError:
+        raise DataError(f"{place}: {line!r} is not four numbers", _FORM) from None
+    if all(math.isnan(value) for value in (x, y, w, h)):
+        return x, y, w, h
+    if not all(math.isfinite(value) for value in (x, y, w, h)) or w <= 0 or h <= 0:
+        raise DataError(f"{place}: {line!r} is not a box", _FORM)
+    return x, y, w, h
+
+
+def _source(folder: Path) -> Path:
+    for path in (folder / VIDEO, folder / "img"):
+        if path.exists():
+            return path
+    if any(path.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp") for path in folder.iterdir()):
+        return folder
+    raise DataError(
+        f"{folder} has neither {VIDEO} nor images", f"Put {VIDEO} or numbered images beside {TRUTH}."
+    )
