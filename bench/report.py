@@ -1,0 +1,73 @@
+"""Results of an evaluation for people: a table for the terminal and a success plot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.table import Table
+
+from ..errors import RuntimeUnavailableError
+from .evaluate_tracking import TrackerResult, TrackingResults
+from .ope import THRESHOLDS
+
+
+def tracking_table(results: TrackingResults) -> Table:
+    """One row a tracker, best AUC first; a last column names the sequences a tracker did not finish."""
+    ranked = _ranked(results)
+    has_failures = any(result["failures"] for _, result in ranked)
+    table = Table(title="Tracking, one-pass evaluation", caption="fps: updates only, decoding excluded")
+    table.add_column("tracker")
+    for heading in ("AUC", "precision 20 px", "AO", "SR 0.5", "SR 0.75", "fps"):
+        table.add_column(heading, justify="right")
+    if has_failures:
+        table.add_column("failed on", style="red")
+    for name, result in ranked:
+        numbers = (result[key] for key in ("auc", "precision20", "ao", "sr50", "sr75"))
+        failed = ", ".join(sequence for sequence, one in result["sequences"].items() if "error" in one)
+        row = [name, *(f"{number:.3f}" for number in numbers), f"{result['fps']:,.0f}"]
+        table.add_row(*row, *([failed] if has_failures else []))
+    return table
+
+
+def sequence_table(results: TrackingResults) -> Table:
+    """One row a sequence, one column a tracker: the AUC of each."""
+    ranked = _ranked(results)
+    table = Table(title="AUC by sequence")
+    table.add_column("sequence")
+    table.add_column("frames", justify="right")
+    for name, _ in ranked:
+        table.add_column(name, justify="right")
+    for sequence, first in ranked[0][1]["sequences"].items():
+        scores = [result["sequences"][sequence]["auc"] for _, result in ranked]
+        table.add_row(sequence, str(first["frames"]), *(f"{score:.3f}" for score in scores))
+    return table
+
+
+def success_plot(results: TrackingResults, path: str | Path) -> Path:
+    """Draw the success curves of all trackers into an image (the suffix says which kind) and return its path.
+
+    Raises:
+        RuntimeUnavailableError: matplotlib is not installed.
+    """
+    target = Path(path)
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise RuntimeUnavailableError(
+            f"{target.name} cannot be drawn, because matplotlib is not installed",
+            "Install it: pip install 'framestate[bench]'.",
+        ) from error
+    figure = Figure(figsize=(6, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    for name, result in _ranked(results):
+        axes.plot(THRESHOLDS, result["success"], label=f"{name} [{result['auc']:.3f}]")
+    axes.set(xlabel="overlap threshold", ylabel="share of frames above it", xlim=(0, 1), ylim=(0, 1))
+    axes.set_title("Success (AUC in brackets)")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(target, dpi=150)
+    return target
+
+
+def _ranked(results: TrackingResults) -> list[tuple[str, TrackerResult]]:
+    return sorted(results["trackers"].items(), key=lambda item: -item[1]["auc"])
