@@ -106,7 +106,7 @@ def cut(image: Image, crop: SquareCrop, *, interpolation: Interpolation = "smoot
     The result never shares memory with the image, and the cost depends on the crop, not on the image.
     Crops on whole pixels (all that `around` makes) take one bilinear resize; others are sampled between
     pixels. Where a smooth crop shrinks by more than 1.5, it is sampled a whole number of times more densely
-    and averaged, which is as smooth as OpenCV's area resize and two to three times faster.
+    and averaged, which is nearly as smooth as OpenCV's area resize and two to three times faster.
 
     Args:
         image: RGB frame.
@@ -126,7 +126,7 @@ def cut(image: Image, crop: SquareCrop, *, interpolation: Interpolation = "smoot
     if interpolation == "smooth" and shrink > _SHRINK_SMOOTHLY:
         dense = min(round(shrink), _MOST_OVERSAMPLING)
     flag = _flag(interpolation)
-    on_pixels = crop.left.is_integer() and crop.top.is_integer() and crop.side.is_integer()
+    on_pixels = all(value % 1 == 0 for value in (crop.left, crop.top, crop.side))
     if on_pixels and crop.side**2 <= 4 * max(covered.area, 512.0**2):
         samples = _resized(image, crop, covered, crop.size * dense, flag)
         return samples if dense == 1 else _averaged(samples, crop.size, crop.size)
