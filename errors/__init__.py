@@ -16,8 +16,10 @@
     │   ├── UnknownRuntimeError         no runtime has this name
     │   ├── RuntimeUnavailableError     a known runtime that this machine cannot use
     │   ├── StateError                  a state or snapshot that does not fit the model
-    │   └── OptionError                 an option, or a combination of options
+    │   ├── OptionError                 an option, or a combination of options
+    │   └── SessionError                a session that is closed, unknown, or of another kind
     └── RunError                        exit code 1: the input was fine, the work failed
+        ├── CapacityError               every session slot is in use
         ├── StepError                   a model call failed or gave numbers that are not finite
         ├── ExportError                 a model could not be exported
         ├── ParityError                 two runtimes do not agree within the tolerance
@@ -113,8 +115,16 @@ class OptionError(InputError):
     """An option is unknown or out of range, or two options contradict each other."""
 
 
+class SessionError(InputError):
+    """A session is closed, unknown, or of another kind than the call needs."""
+
+
 class RunError(FramestateError):
     """The input was usable, but a run or a check failed."""
+
+
+class CapacityError(RunError):
+    """Every session slot is in use; another session may be opened once one is closed."""
 
 
 class StepError(RunError):
@@ -142,6 +152,7 @@ __all__ = [
     "BundleError",
     "BundleIntegrityError",
     "BundleVersionError",
+    "CapacityError",
     "DataError",
     "ExportError",
     "FrameError",
@@ -152,6 +163,7 @@ __all__ = [
     "ParityError",
     "RunError",
     "RuntimeUnavailableError",
+    "SessionError",
     "StateError",
     "StepError",
     "TrainingError",
