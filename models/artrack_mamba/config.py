@@ -1,0 +1,108 @@
+"""The shape of an ARTrackMamba tracker: every option, checked when it is made."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from ...errors import OptionError
+
+
+@dataclass(frozen=True)
+class ArtrackMambaConfig:
+    """Sizes in pixels, channels or layers. ``stride`` is pixels a token on each side."""
+
+    template_size: int = 128
+    template_factor: float = 2.0  # side of the template crop in units of sqrt(w * h)
+    search_size: int = 192
+    search_factor: float = 3.0
+    stem: Literal["conv", "patch"] = "conv"
+    stem_channels: tuple[int, ...] = (16, 24, 40, 80)  # channels at stride 2, 4, 8 and 16 (conv stem)
+    stride: int = 16
+    dim: int = 96
+    layers: int = 3
+    expand: int = 2
+    head_channels: int = 48  # channels of a state-space head
+    states: int = 32  # state size of a head (N)
+    conv_taps: int = 4
+    directions: Literal["alternate", "both"] = "alternate"
+    temporal: Literal["restart", "carry"] = "carry"
+    head_dim: int = 96
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stem_channels", tuple(self.stem_channels))
+        for name in ("template_size", "search_size"):
+            if getattr(self, name) % self.stride:
+                raise OptionError(
+                    f"{name} is {getattr(self, name)}, which is no multiple of the stride {self.stride}",
+                    f"choose a multiple of {self.stride}",
+                )
+        if (self.dim * self.expand) % self.head_channels:
+            raise OptionError(
+                f"dim * expand is {self.dim * self.expand}, which is no multiple of head_channels {self.head_channels}",
+                "choose sizes that divide",
+            )
+        for name, allowed in (
+            ("stem", ("conv", "patch")),
+            ("directions", ("alternate", "both")),
+            ("temporal", ("restart", "carry")),
+        ):
+            if getattr(self, name) not in allowed:
+                raise OptionError(f"{name} is {getattr(self, name)!r}", f"choose one of {', '.join(allowed)}")
+
+    @property
+    def template_grid(self) -> int:
+        return self.template_size // self.stride
+
+    @property
+    def search_grid(self) -> int:
+        return self.search_size // self.stride
+
+    @property
+    def inner(self) -> int:
+        return self.dim * self.expand
+
+    @property
+    def heads(self) -> int:
+        return self.inner // self.head_channels
+
+    @property
+    def conv_channels(self) -> int:
+        """Channels that pass the causal convolution: x, B and C."""
+        return self.inner + 2 * self.states
+
+    def to_dict(self) -> dict[str, Any]:
+        values = asdict(self)
+        values["stem_channels"] = list(self.stem_channels)
+        return values
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ArtrackMambaConfig:
+        """Raises OptionError on an unknown option: none is ever dropped in silence."""
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise OptionError(
+                f"unknown model option {', '.join(unknown)}", f"known options: {', '.join(sorted(known))}"
+            )
+        return cls(**values)
+
+
+def nano() -> ArtrackMambaConfig:
+    """The size meant for CPUs."""
+    return ArtrackMambaConfig()
+
+
+def tiny() -> ArtrackMambaConfig:
+    """The plain form with a patch stem and both directions in every block, at ARTrack's crop sizes."""
+    return ArtrackMambaConfig(
+        search_size=256,
+        search_factor=4.0,
+        stem="patch",
+        dim=192,
+        layers=12,
+        head_channels=64,
+        states=64,
+        directions="both",
+        head_dim=192,
+    )

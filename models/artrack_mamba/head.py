@@ -1,0 +1,48 @@
+"""The centre head: where the target is, how large, and how sure the model is of each."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from .config import ArtrackMambaConfig
+from .stem import InvertedBottleneck, conv_norm
+
+
+class CentreHead(nn.Module):
+    """Feature map (B, dim, G, G) -> maps over the same grid.
+
+    score         (B, 1, G, G)  probability that the target's centre lies in the cell
+    offset        (B, 2, G, G)  centre minus the cell's middle, in cells, within ±1.5
+    size          (B, 2, G, G)  width and height as a share of the crop's side, in (0, 1)
+    log_variance  (B, 4, G, G)  of centre x, centre y, width, height, each relative to the target's own size
+    """
+
+    def __init__(self, config: ArtrackMambaConfig) -> None:
+        super().__init__()
+        dim = config.head_dim
+        self.enter = nn.Identity() if dim == config.dim else conv_norm(config.dim, dim)
+        self.body = nn.Sequential(
+            InvertedBottleneck(dim, dim, kernel=5, widen=2), InvertedBottleneck(dim, dim, kernel=5, widen=2)
+        )
+        self.towers = nn.Sequential(conv_norm(dim, dim, 3), nn.ReLU(inplace=True))
+        self.out = nn.Conv2d(dim, 9, 1)
+        nn.init.normal_(self.out.weight, std=0.01)
+        nn.init.zeros_(self.out.bias)
+        with torch.no_grad():
+            self.out.bias[0] = -4.0  # about 2 % of cells hold the target: start there
+            share = 1 / config.search_factor
+            self.out.bias[3:5] = math.log(share / (1 - share))
+            self.out.bias[5:9] = -3.0
+
+    def forward(self, features: Tensor) -> dict[str, Tensor]:
+        raw = self.out(self.towers(self.body(self.enter(features)))).float()
+        score, offset, size, log_variance = raw.split([1, 2, 2, 4], dim=1)
+        return {
+            "score": torch.sigmoid(score),
+            "offset": 1.5 * torch.tanh(offset),
+            "size": torch.sigmoid(size),
+            "log_variance": log_variance.clamp(-8.0, 2.0),
+        }

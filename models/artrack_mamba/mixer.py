@@ -1,0 +1,99 @@
+"""The Mamba-2 block over template-first tokens, with its state given and returned.
+
+Source: Dao and Gu, "Transformers are SSMs", section 7 (block); layout: template tokens come first in *either*
+direction (forward [z, x], backward [reverse z, reverse x]), so the state after the template never depends on
+the search tokens: it is computed once and kept.
+
+Glossary
+    z tokens   template tokens (B, L_z, dim)          ssm state   (B, heads, N, P), see plugins.ssd_scan
+    x tokens   search tokens (B, L_x, dim)            conv state  (B, inner + 2 N, taps - 1)
+    gate       the branch that multiplies the scan's output, SiLU-activated
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ...plugins import Operators
+from .config import ArtrackMambaConfig
+
+
+class RmsNorm(nn.Module):
+    """Root-mean-square norm over the last dimension, optionally gated: ``norm(x · silu(gate))``."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(dim))
+
+    def forward(self, x: Tensor, gate: Tensor | None = None) -> Tensor:
+        if gate is not None:
+            x = x * functional.silu(gate)
+        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-5) * self.weight
+
+
+class Mamba2Mixer(nn.Module):
+    """One direction of a Mamba-2 mixer over a chunk of tokens."""
+
+    def __init__(self, config: ArtrackMambaConfig, operators: Operators, *, reverse: bool) -> None:
+        super().__init__()
+        self.config, self.reverse = config, reverse
+        self._operators = operators
+        inner, heads, states = config.inner, config.heads, config.states
+        self.in_proj = nn.Linear(config.dim, 2 * inner + 2 * states + heads, bias=False)
+        self.conv_weight = nn.Parameter(torch.empty(config.conv_channels, config.conv_taps))
+        self.conv_bias = nn.Parameter(torch.zeros(config.conv_channels))
+        nn.init.uniform_(self.conv_weight, -(config.conv_taps**-0.5), config.conv_taps**-0.5)
+        # Step sizes start log-uniform in [1e-3, 1e-1] and decay rates in [1, 16], as in the reference model.
+        dt = torch.exp(torch.linspace(math.log(1e-3), math.log(1e-1), heads))
+        self.dt_bias = nn.Parameter(dt + torch.log(-torch.expm1(-dt)))
+        self.a_log = nn.Parameter(torch.log(torch.linspace(1, 16, heads)))
+        self.d_skip = nn.Parameter(torch.ones(heads))
+        self.norm = RmsNorm(inner)
+        self.out_proj = nn.Linear(inner, config.dim, bias=False)
+        nn.init.zeros_(self.out_proj.weight)  # the block starts as the identity
+
+    def forward(
+        self, tokens: Tensor, ssm: Tensor | None, conv: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """tokens (B, L, dim), states or None (zeros) -> mixed tokens (B, L, dim), final ssm, final conv."""
+        inner, heads, states = self.config.inner, self.config.heads, self.config.states
+        batch, length, _ = tokens.shape
+        if self.reverse:
+            tokens = tokens.flip(1)
+        gate, xbc, dt = self.in_proj(tokens).split([inner, self.config.conv_channels, heads], dim=-1)
+        xbc, conv = self._operators.causal_conv1d(xbc, self.conv_weight, self.conv_bias, conv, silu=True)
+        x, b, c = xbc.split([inner, states, states], dim=-1)
+        x = x.reshape(batch, length, heads, inner // heads)
+        dt = functional.softplus(dt + self.dt_bias)  # (B, L, H)
+        y, ssm = self._operators.ssd_scan(x, dt, -torch.exp(self.a_log), b.unsqueeze(2), c.unsqueeze(2), ssm)
+        y = (y + self.d_skip[:, None] * x).reshape(batch, length, inner)
+        out = self.out_proj(self.norm(y, gate))
+        return (out.flip(1) if self.reverse else out), ssm, conv
+
+
+class MambaBlock(nn.Module):
+    """Pre-norm residual block of one direction, or of both side by side."""
+
+    def __init__(self, config: ArtrackMambaConfig, operators: Operators, index: int) -> None:
+        super().__init__()
+        self.norm = RmsNorm(config.dim)
+        both = config.directions == "both"
+        directions = (False, True) if both else (bool(index % 2),)
+        self.mixers = nn.ModuleList(Mamba2Mixer(config, operators, reverse=reverse) for reverse in directions)
+
+    def forward(
+        self, tokens: Tensor, states: list[tuple[Tensor, Tensor]] | None
+    ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+        """tokens (B, L, dim) and one (ssm, conv) pair a mixer, or None -> tokens, final pairs."""
+        normed = self.norm(tokens)
+        finals = []
+        for index, mixer in enumerate(self.mixers):
+            ssm, conv = (None, None) if states is None else states[index]
+            mixed, ssm, conv = mixer(normed, ssm, conv)
+            tokens = tokens + mixed
+            finals.append((ssm, conv))
+        return tokens, finals

@@ -1,0 +1,62 @@
+"""Architectures by name: from a spec (and weights) to a PyTorch model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from ..bundles import ModelSpec
+from ..errors import BundleError
+from ..plugins import Operators
+from .artrack_mamba import ArtrackMamba, ArtrackMambaConfig
+
+
+def architectures() -> tuple[str, ...]:
+    return ("artrack_mamba",)
+
+
+def build_model(spec: ModelSpec, operators: Operators) -> nn.Module:
+    """The model that a spec describes, with fresh weights, in evaluation mode.
+
+    Raises BundleError for an architecture that is not known here, OptionError for an option of it that is not.
+    """
+    config: dict[str, Any] = dict(spec.config)
+    if spec.architecture == "artrack_mamba":
+        return ArtrackMamba(ArtrackMambaConfig.from_dict(config), operators).eval()
+    raise BundleError(
+        f"model {spec.name!r} is of architecture {spec.architecture!r}, which has no PyTorch form here",
+        f"known architectures: {', '.join(architectures())}; its ONNX files, if any, still run",
+    )
+
+
+def load_weights(model: nn.Module, weights: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Loads every tensor, all of them and no other. Raises BundleError naming those that are left over or missing."""
+    own = model.state_dict()
+    missing, extra = sorted(set(own) - set(weights)), sorted(set(weights) - set(own))
+    wrong = [name for name in own if name in weights and tuple(own[name].shape) != weights[name].shape]
+    if missing or extra or wrong:
+        listed = "; ".join(
+            f"{label}: {', '.join(names[:4])}{' …' if len(names) > 4 else ''}"
+            for label, names in (
+                ("missing", missing),
+                ("not in the model", extra),
+                ("of another shape", wrong),
+            )
+            if names
+        )
+        raise BundleError(
+            f"the weights do not fit the model ({listed})", "use weights of this very configuration"
+        )
+    model.load_state_dict(
+        {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in weights.items()}
+    )
+
+
+def dump_weights(model: nn.Module) -> dict[str, npt.NDArray[Any]]:
+    """Every tensor of a model as NumPy arrays, by name: what ``write_bundle`` stores."""
+    return {name: value.detach().cpu().contiguous().numpy() for name, value in model.state_dict().items()}
