@@ -1,0 +1,59 @@
+"""Real sequences with boxes, kept in memory as JPEG and cut into training crops on demand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ...errors import DataError
+from ...vision.reader import VideoReader
+
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One sequence: JPEG frames and a (frames, 4) array of x, y, w, h in pixels, NaN where the target is absent."""
+
+    name: str
+    frames: tuple[bytes, ...]
+    boxes: npt.NDArray[np.float64]
+    present: npt.NDArray[np.int64]  # indices of frames that have a usable box
+
+    def pixels(self, index: int) -> Pixels:
+        encoded = np.frombuffer(self.frames[index], np.uint8)
+        return cv2.cvtColor(cv2.imdecode(encoded, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+
+
+def read_clip(folder: Path, *, quality: int = 92) -> Clip:
+    """Reads ``video.mp4`` and ``groundtruth.txt`` of one folder. Raises DataError or VideoError."""
+    truth = folder / "groundtruth.txt"
+    try:
+        boxes = np.atleast_2d(np.genfromtxt(truth, delimiter=","))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{truth} cannot be read ({error})", "one line a frame: x,y,w,h") from error
+    frames = []
+    with VideoReader(folder / "video.mp4") as reader:
+        for frame in reader:
+            bgr = cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR)
+            frames.append(cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes())
+    if boxes.shape[1] != 4 or abs(len(boxes) - len(frames)) > 1:
+        raise DataError(
+            f"{truth} has {boxes.shape} values for {len(frames)} frames", "one line of four numbers a frame"
+        )
+    count = min(len(boxes), len(frames))
+    boxes = boxes[:count]
+    usable = np.isfinite(boxes).all(1) & (boxes[:, 2] * boxes[:, 3] >= 60)
+    return Clip(folder.name, tuple(frames[:count]), boxes, np.nonzero(usable)[0])
+
+
+def read_clips(root: Path) -> list[Clip]:
+    """Every sequence folder under ``root``, in name order. Raises DataError when there is none."""
+    folders = sorted(path.parent for path in root.glob("*/groundtruth.txt"))
+    if not folders:
+        raise DataError(f"{root} holds no sequence", "expected folders with video.mp4 and groundtruth.txt")
+    return [read_clip(folder) for folder in folders]

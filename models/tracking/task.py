@@ -1,0 +1,136 @@
+"""Training a tracker: samples into batches, carried state between search crops, optional feature teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from ...errors import DataError
+from ...vision.crop import normalise
+from ..artrack_mamba import ArtrackMamba
+from .losses import decode_maps, feature_distance, tracking_losses, weighted_total
+from .samples import SampleSource
+from .teacher import FeatureTeacher
+
+LOSS_WEIGHTS = {"heat": 1.0, "giou": 2.0, "l1": 1.0, "uncertainty": 0.1, "teacher": 2.0}
+
+
+class SampleDataset(Dataset[dict[str, Any]]):
+    """Samples by index, normalised, with a teacher's features beside them where there is a teacher."""
+
+    def __init__(self, source: SampleSource, first: int, count: int, teacher: FeatureTeacher | None) -> None:
+        self.source, self.first, self.count, self.teacher = source, first, count, teacher
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        if index >= self.count:
+            raise IndexError(index)
+        sample = self.source[self.first + index]
+        result: dict[str, Any] = {
+            "template": normalise(sample["template"]),
+            "search": normalise(sample["search"]),
+            "boxes": sample["boxes"] / self.source.config.search_size,
+            "visible": sample["visible"],
+        }
+        if self.teacher is not None:
+            result["teacher"] = self.teacher(sample["search"])
+        return result
+
+
+def one_thread(_: int) -> None:
+    """Loader processes stay on one thread each: two multi-threaded programs slow each other many times over."""
+    torch.set_num_threads(1)
+
+
+@dataclass
+class TrackerTask:
+    """The training task of an ARTrackMamba tracker."""
+
+    model: ArtrackMamba
+    source: SampleSource
+    held_out: SampleSource | None
+    batch: int = 16
+    steps: int = 1000
+    workers: int = 1
+    teacher: Path | None = None
+    carry_share: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.teacher is not None and not self.teacher.exists():
+            raise DataError(
+                f"teacher {self.teacher} does not exist", "give the ONNX file of a feature backbone, or none"
+            )
+        self._teacher = None if self.teacher is None else FeatureTeacher(self.teacher)
+        if self._teacher is not None:
+            self.model.add_module("teacher_head", nn.Conv2d(self.model.config.dim, self._teacher.channels, 1))
+
+    def batches(self, start: int) -> Iterator[dict[str, Tensor]]:
+        data = SampleDataset(
+            self.source, start * self.batch, (self.steps - start) * self.batch, self._teacher
+        )
+        loader = DataLoader(
+            data,
+            self.batch,
+            num_workers=self.workers,
+            worker_init_fn=one_thread,
+            prefetch_factor=4 if self.workers else None,
+        )
+        yield from loader
+
+    def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+        """Runs the template once and the searches in order; half of the time the state is carried between them."""
+        template, search = batch["template"], batch["search"]
+        size, searches = search.shape[:2]
+        state = self.model.init(template)
+        features = self.model.stem(search.flatten(0, 1)).unflatten(0, (size, searches))
+        sums: dict[str, Tensor] = {}
+        for k in range(searches):
+            carry = torch.zeros(size) if k == 0 else (torch.rand(size) < self.carry_share).float()
+            maps, written = self.model.step_features(features[:, k], carry, state)
+            state = {**state, **written}
+            for name, value in tracking_losses(maps, batch["boxes"][:, k], batch["visible"][:, k]).items():
+                sums[name] = sums.get(name, torch.zeros(())) + value / searches
+        if "teacher" in batch:
+            student = self.model.teacher_head(features.flatten(0, 1))
+            sums["teacher"] = feature_distance(student.float(), batch["teacher"].flatten(0, 1))
+        total = weighted_total(sums, LOSS_WEIGHTS)
+        return total, {"loss": total.item(), **{name: value.item() for name, value in sums.items()}}
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Mean IoU of the best-scored cell's box on held-out samples, restarting and carrying the state."""
+        assert isinstance(model, ArtrackMamba)
+        if self.held_out is None:
+            return {}
+        overlaps: dict[str, list[Tensor]] = {"iou_restart": [], "iou_carry": []}
+        loader = DataLoader(SampleDataset(self.held_out, 0, 256, None), 32)
+        for batch in loader:
+            for name, carried in (("iou_restart", 0.0), ("iou_carry", 1.0)):
+                state = model.init(batch["template"])
+                for k in range(batch["search"].shape[1]):
+                    carry = torch.full((len(batch["boxes"]),), carried if k else 0.0)
+                    maps, written = model.step(batch["search"][:, k], carry, state)
+                    state = {**state, **written}
+                seen = batch["visible"][:, -1]
+                overlaps[name].append(best_overlap(maps, batch["boxes"][:, -1])[seen])
+        return {name: round(float(torch.cat(values).mean()), 4) for name, values in overlaps.items()}
+
+
+def best_overlap(maps: dict[str, Tensor], boxes: Tensor) -> Tensor:
+    """(B,) IoU of the box at the best-scored cell with the true one (x, y, w, h, shares of the crop)."""
+    best = maps["score"].flatten(1).argmax(1)
+    decoded = decode_maps(maps).flatten(2)
+    picked = decoded[torch.arange(len(best)), :, best]
+    truth = torch.cat([boxes[:, :2] + boxes[:, 2:] / 2, boxes[:, 2:]], dim=1)
+    low = torch.maximum(picked[:, :2] - picked[:, 2:] / 2, truth[:, :2] - truth[:, 2:] / 2)
+    high = torch.minimum(picked[:, :2] + picked[:, 2:] / 2, truth[:, :2] + truth[:, 2:] / 2)
+    shared = (high - low).clamp(min=0).prod(1)
+    union = picked[:, 2:].prod(1) + truth[:, 2:].prod(1) - shared
+    return shared / union.clamp(min=1e-9)
