@@ -1,0 +1,16 @@
+"""Floor 2: what runs a model. One protocol; ``eager`` and ``onnx`` behind it, imported when they are used."""
+
+from .choice import RuntimeReport, default_threads, inspect_runtimes, open_runtime, runtime_table
+from .protocol import Arrays, Runtime, State, StateStore
+
+__all__ = [
+    "Arrays",
+    "Runtime",
+    "RuntimeReport",
+    "State",
+    "StateStore",
+    "default_threads",
+    "inspect_runtimes",
+    "open_runtime",
+    "runtime_table",
+]

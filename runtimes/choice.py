@@ -1,0 +1,141 @@
+"""Which runtime runs a bundle: by name, or the fastest one that is installed and that the bundle supports."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from ..bundles import Bundle
+from ..errors import FramestateError, RuntimeUnavailableError, UnknownRuntimeError
+from .protocol import Runtime
+
+
+@dataclass(frozen=True)
+class RuntimeEntry:
+    """A runtime's name, its class, the modules it needs, and the command that installs them."""
+
+    name: str
+    module: str
+    attribute: str
+    needs: tuple[str, ...]
+    remedy: str
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        return tuple(name for name in self.needs if importlib.util.find_spec(name) is None)
+
+    def supports(self, bundle: Bundle) -> bool:
+        """Whether the bundle holds what this runtime reads."""
+        if self.name == "onnx":
+            return all(f"{function}.onnx" in bundle.files for function in bundle.spec.functions)
+        return "weights.safetensors" in bundle.files
+
+
+def runtime_table() -> tuple[RuntimeEntry, ...]:
+    """Every runtime, the fastest first: the order in which ``auto`` tries them."""
+    return (
+        RuntimeEntry("onnx", "onnx", "OnnxRuntime", ("onnxruntime",), "pip install onnxruntime"),
+        RuntimeEntry("eager", "eager", "EagerRuntime", ("torch",), "pip install framestate[torch]"),
+    )
+
+
+def default_threads() -> int:
+    """Threads of one call when calls come one at a time: the cores this process may use, four at most."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on this platform
+        cores = os.cpu_count() or 1
+    return max(1, min(4, cores))
+
+
+def open_runtime(
+    bundle: Bundle, name: str = "auto", *, device: str = "auto", threads: int | None = None
+) -> Runtime:
+    """Opens a runtime for a bundle.
+
+    Raises UnknownRuntimeError for a name that is not in the table, RuntimeUnavailableError when it is not
+    installed, has no such device, or the bundle lacks its files.
+    """
+    table = runtime_table()
+    count = default_threads() if threads is None else threads
+    if name == "auto":
+        reasons = []
+        for entry in table:
+            why = (
+                "not installed"
+                if entry.missing
+                else ""
+                if entry.supports(bundle)
+                else "the bundle lacks its files"
+            )
+            if not why:
+                try:
+                    return open_entry(entry, bundle, device, count)
+                except (RuntimeUnavailableError, ImportError) as error:
+                    why = str(error)
+            reasons.append(f"{entry.name}: {why}")
+        raise RuntimeUnavailableError(
+            f"no runtime can run {bundle.spec.name!r} ({'; '.join(reasons)})",
+            "run 'framestate doctor' for remedies",
+        )
+    for entry in table:
+        if entry.name == name:
+            if entry.missing:
+                raise RuntimeUnavailableError(
+                    f"runtime {name!r} needs {', '.join(entry.missing)}", f"{entry.remedy}"
+                )
+            if not entry.supports(bundle):
+                raise RuntimeUnavailableError(
+                    f"bundle {bundle.spec.name!r} has no files for runtime {name!r}",
+                    f"make them with 'framestate export {bundle.spec.name} --to {name}'",
+                )
+            return open_entry(entry, bundle, device, count)
+    raise UnknownRuntimeError(
+        f"{name!r} is no runtime", f"choose auto or one of {', '.join(e.name for e in table)}"
+    )
+
+
+def open_entry(entry: RuntimeEntry, bundle: Bundle, device: str, threads: int) -> Runtime:
+    module = importlib.import_module(f".{entry.module}", __package__)
+    opened: Any = getattr(module, entry.attribute)
+    where = "cpu" if device == "auto" and entry.name == "onnx" else device
+    if where == "auto":
+        import torch
+
+        where = "cuda" if torch.cuda.is_available() else "cpu"
+    runtime: Runtime = opened(bundle, device=where, threads=threads)
+    return runtime
+
+
+@dataclass(frozen=True)
+class RuntimeReport:
+    """What ``framestate doctor`` says of a runtime."""
+
+    usable: bool
+    version: str
+    devices: tuple[str, ...]
+    why_not: str
+    remedy: str
+
+
+def inspect_runtimes() -> dict[str, RuntimeReport]:
+    """Looks at every runtime without opening a model."""
+    reports = {}
+    for entry in runtime_table():
+        if entry.missing:
+            reports[entry.name] = RuntimeReport(
+                False, "", (), f"missing {', '.join(entry.missing)}", entry.remedy
+            )
+            continue
+        try:
+            module = importlib.import_module(entry.needs[0])
+            devices = ["cpu"]
+            if entry.name == "eager" and module.cuda.is_available():
+                devices.append("cuda")
+            reports[entry.name] = RuntimeReport(True, str(module.__version__), tuple(devices), "", "")
+        except (ImportError, OSError, FramestateError) as error:
+            reports[entry.name] = RuntimeReport(False, "", (), f"does not import ({error})", entry.remedy)
+    return reports

@@ -1,0 +1,42 @@
+"""State rows in host memory, for runtimes that work on NumPy arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..bundles import ModelSpec
+from .protocol import Arrays, State, check_row
+
+
+class HostStateStore:
+    """One array a state tensor, (capacity + 1, ...); the last row is the padding row."""
+
+    def __init__(self, spec: ModelSpec, capacity: int) -> None:
+        self.spec, self.capacity = spec, capacity
+        self._rows: Arrays = {t.name: np.zeros(t.concrete(capacity + 1), t.dtype) for t in spec.state}
+
+    def read(self, rows: Sequence[int]) -> State:
+        if len(rows) == 1:
+            row = rows[0]
+            return {name: array[row : row + 1] for name, array in self._rows.items()}
+        picked = list(rows)
+        return {name: array[picked] for name, array in self._rows.items()}
+
+    def write(self, rows: Sequence[int], state: State) -> None:
+        picked = list(rows)
+        for name, batch in state.items():
+            self._rows[name][picked] = batch
+
+    def save_row(self, row: int) -> Arrays:
+        return {name: array[row].copy() for name, array in self._rows.items()}
+
+    def load_row(self, row: int, arrays: Arrays) -> None:
+        check_row(self.spec, arrays)
+        for name, array in arrays.items():
+            self._rows[name][row] = array
+
+    def clear(self, row: int) -> None:
+        for array in self._rows.values():
+            array[row] = 0

@@ -1,0 +1,114 @@
+"""The seam between the engine and whatever runs a model: a few calls over named tensors.
+
+``Arrays`` are host arrays by name. ``State`` is a batch of state tensors by name, in whatever form the runtime
+keeps them (NumPy on a CPU, device tensors elsewhere); only its own store reads and writes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ..bundles import FunctionSpec, ModelSpec
+from ..errors import DataError, StateError, StepError
+
+Arrays = dict[str, npt.NDArray[Any]]
+State = Mapping[str, Any]
+
+
+class StateStore(Protocol):
+    """Rows of state, one a session, resident where the runtime works, plus one spare row for padding."""
+
+    capacity: int
+
+    def read(self, rows: Sequence[int]) -> State:
+        """The states of some rows as a batch, in that order. One row comes as views, without a copy."""
+
+    def write(self, rows: Sequence[int], state: State) -> None:
+        """Puts a batch back, row by row. Tensors that ``state`` does not name keep their values."""
+
+    def save_row(self, row: int) -> Arrays:
+        """A row as host arrays without the batch dimension, copied."""
+
+    def load_row(self, row: int, arrays: Arrays) -> None:
+        """Fills a row. Raises StateError, changing nothing, unless names, shapes and dtypes all fit."""
+
+    def clear(self, row: int) -> None:
+        """Zeros, so that a reused row carries nothing over."""
+
+
+class Runtime(Protocol):
+    """Runs the functions of one model. ``call`` is pure: it returns the state a function writes, and stores nothing."""
+
+    spec: ModelSpec
+    name: str
+    device: str
+
+    def allocate(self, capacity: int) -> StateStore: ...
+
+    def call(self, function: str, inputs: Arrays, state: State | None) -> tuple[Arrays, State | None]: ...
+
+    def close(self) -> None: ...
+
+
+def check_inputs(name: str, function: FunctionSpec, inputs: Arrays) -> int:
+    """Returns the batch size. Raises DataError unless names, dtypes and shapes are those of the function."""
+    expected = {tensor.name: tensor for tensor in function.inputs}
+    if set(inputs) != set(expected):
+        raise DataError(f"{name} was given inputs {sorted(inputs)}", f"it takes {sorted(expected)}")
+    batch = next(iter(inputs.values())).shape[0] if inputs else 1
+    for key, tensor in expected.items():
+        array = inputs[key]
+        if array.shape != tensor.concrete(batch) or array.dtype != tensor.dtype:
+            raise DataError(
+                f"input {key!r} of {name} is {array.dtype} {array.shape}",
+                f"it takes {tensor.dtype} {tensor.concrete(batch)}",
+            )
+    return batch
+
+
+def check_state(name: str, spec: ModelSpec, function: FunctionSpec, state: State | None, batch: int) -> None:
+    """Raises StateError unless every tensor that the function reads is there, by name, with its shape."""
+    if not function.reads_state:
+        return
+    given: State = state or {}
+    tensors = {tensor.name: tensor for tensor in spec.state}
+    for key in function.reads_state:
+        if key not in given:
+            raise StateError(
+                f"{name} reads state {key!r}, which is not among {sorted(given)}", "run 'init' first"
+            )
+        shape = tuple(given[key].shape)
+        if shape != tensors[key].concrete(batch):
+            raise StateError(
+                f"state {key!r} of {name} has shape {shape}",
+                f"it must have shape {tensors[key].concrete(batch)}",
+            )
+
+
+def check_row(spec: ModelSpec, arrays: Arrays) -> None:
+    """Raises StateError unless ``arrays`` is exactly one row of the spec's state."""
+    tensors = {tensor.name: tensor for tensor in spec.state}
+    if set(arrays) != set(tensors):
+        raise StateError(
+            f"a state row has tensors {sorted(arrays)}", f"model {spec.name!r} has {sorted(tensors)}"
+        )
+    for key, tensor in tensors.items():
+        if arrays[key].shape != tensor.concrete(1)[1:] or arrays[key].dtype != tensor.dtype:
+            raise StateError(
+                f"state {key!r} is {arrays[key].dtype} {arrays[key].shape}",
+                f"model {spec.name!r} has {tensor.dtype} {tensor.concrete(1)[1:]}",
+            )
+
+
+def check_finite(name: str, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Raises StepError, naming the tensor, when a result holds NaN or infinity."""
+    for key, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise StepError(
+                f"{name} gave numbers that are not finite in {key!r}",
+                "the session keeps its last good state; check the input, or another runtime or precision",
+            )
