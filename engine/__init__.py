@@ -1,1 +1,7 @@
-"""Sessions over a runtime, one frame at a time."""
+"""Floor 3: sessions over a runtime. ``Engine.step`` is a frame's whole way."""
+
+from .engine import Engine, Target
+from .track import Status, Timings, Track
+from .tracking import FilterOptions, TrackingOptions
+
+__all__ = ["Engine", "FilterOptions", "Status", "Target", "Timings", "Track", "TrackingOptions"]

@@ -1,0 +1,55 @@
+"""How a tracker turns the model's maps into boxes and statuses: every threshold, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ...errors import OptionError
+from .filter_options import FilterOptions
+
+
+@dataclass(frozen=True)
+class TrackingOptions:
+    """Scores are in [0, 1]; frame counts are frames of the session; shares are of the target's size.
+
+    The defaults were chosen on sequences held out of training, see ``docs/decisions``.
+    """
+
+    window: float = 0.25  # weight of the Hann window around the prediction in picking a cell
+    change: float = 0.06  # penalty on a change of size or shape, as an exponent
+    sure: float = 0.35  # at or above: "tracking"
+    seen: float = 0.15  # below: not seen at all, the filter coasts
+    override: float = 0.6  # at or above, a measurement is taken even where the gate refuses it
+    lost_after: int = 8  # frames in a row without a measurement
+    growth: float = 1.08  # of the search area's side, each frame once lost
+    widest: float = 1.8  # bound of that growth
+    smooth: float = 0.5  # share of a new size that is taken at full score; 1 takes it whole
+    refresh_every: int = 0  # frames between template refreshes; 0 is never
+    refresh_sure: float = 0.7  # least score for a refresh
+    refresh_share: float = 0.3  # of the new template in the blend with the first one
+    carry: float = 1.0  # how much of the temporal state a confident frame hands on; 0 restarts every frame
+    reference_rate: float = 25.0  # frames a second for which the filter's noise is meant
+    filter: FilterOptions = field(default_factory=FilterOptions)
+
+    def __post_init__(self) -> None:
+        for name in (
+            "window",
+            "sure",
+            "seen",
+            "override",
+            "refresh_sure",
+            "refresh_share",
+            "carry",
+            "smooth",
+        ):
+            value = getattr(self, name)
+            if not 0.0 <= value <= 1.0:
+                raise OptionError(f"{name} is {value}; it is a share", "give a number from 0 to 1")
+        if self.seen > self.sure:
+            raise OptionError(f"seen ({self.seen}) is above sure ({self.sure})", "seen must be at most sure")
+        if self.growth < 1 or self.widest < 1:
+            raise OptionError(f"growth {self.growth} or widest {self.widest} is below 1", "give 1 or more")
+        if self.lost_after < 1 or self.refresh_every < 0 or self.reference_rate <= 0:
+            raise OptionError(
+                "a frame count or rate is out of range", "lost_after >= 1, refresh_every >= 0, rate > 0"
+            )

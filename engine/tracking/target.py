@@ -1,0 +1,135 @@
+"""One target's memory on the host: filter, size, clock, status. The model's own state lives in the store."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from ...errors import FrameError
+from ...runtimes import Arrays
+from ...vision import Box, Frame, SquareCrop, around
+from ..track import Status
+from .decode import Measurement
+from .kalman import BoxFilter, nominal_steps
+from .options import TrackingOptions
+
+
+MemorySnapshot = tuple[tuple[Box, float, int, int, Status, float, int], dict[str, npt.NDArray[np.float64]]]
+
+
+class TargetMemory:
+    """What a tracked target is believed to be, moved on by one ``predict`` and one ``observe`` a frame."""
+
+    def __init__(self, frame: Frame, box: Box, options: TrackingOptions) -> None:
+        self.options = options
+        self.frame_size = (frame.width, frame.height)
+        self.filter = BoxFilter(box, options.filter)
+        self.box = box
+        self.seconds = frame.seconds
+        self.frames = 0
+        self.unseen = 0  # frames in a row without an accepted measurement
+        self.status: Status = "tracking"
+        self.score = 1.0
+        self.since_refresh = 0
+        self.first_row: Arrays | None = None  # the first template's state, kept once templates are refreshed
+
+    def save(self) -> MemorySnapshot:
+        """All that a step changes, to be put back when the step fails."""
+        values = (
+            self.box,
+            self.seconds,
+            self.frames,
+            self.unseen,
+            self.status,
+            self.score,
+            self.since_refresh,
+        )
+        return values, self.filter.state_dict()
+
+    def restore(self, saved: MemorySnapshot) -> None:
+        """Undoes everything since ``save``."""
+        values, filter_state = saved
+        self.box, self.seconds, self.frames, self.unseen, self.status, self.score, self.since_refresh = values
+        self.filter.load_state_dict(filter_state)
+
+    @property
+    def carry(self) -> float:
+        """How much of the temporal state the next frame may start from; 0 after a frame that was not trusted."""
+        return self.options.carry if self.status == "tracking" and self.frames else 0.0
+
+    def check(self, frame: Frame) -> None:
+        """Raises FrameError when a frame does not fit the session: another size, or not later than the last one."""
+        if (frame.width, frame.height) != self.frame_size:
+            width, height = self.frame_size
+            raise FrameError(
+                f"frame {frame.index} is {frame.width}x{frame.height}, and this session began with {width}x{height}",
+                "start a new session when the size changes",
+            )
+        if frame.seconds <= self.seconds:
+            raise FrameError(
+                f"frame {frame.index} is at {frame.seconds:.4f} s, and the last one was at {self.seconds:.4f} s",
+                "send frames in order, each later than the one before",
+            )
+
+    def predict(self, frame: Frame, factor: float, size: int) -> tuple[SquareCrop, Box]:
+        """Moves the filter on to the frame's time and lays the search crop around what it expects."""
+        expected = self.filter.predict(
+            nominal_steps(frame.seconds - self.seconds, self.options.reference_rate)
+        )
+        self.seconds = frame.seconds
+        if self.status == "lost":
+            expected = self.box
+        late = max(0, self.unseen - self.options.lost_after)
+        growth = min(self.options.growth**late, self.options.widest)
+        width, height = self.frame_size
+        cx, cy = expected.centre
+        kept = Box.from_centre(min(max(cx, 0.0), width), min(max(cy, 0.0), height), expected.w, expected.h)
+        return around(kept, factor * growth, size), kept
+
+    def observe(self, measured: Measurement) -> None:
+        """Takes a measurement in, or coasts; settles box, score and status."""
+        o = self.options
+        self.frames += 1
+        self.since_refresh += 1
+        self.score = measured.score
+        needed = o.sure if self.status == "lost" else o.seen
+        accepted = False
+        if measured.score >= needed:
+            passes = self.filter.gate(measured.box, measured.std) <= o.filter.gate
+            accepted = passes or measured.score >= o.override
+        if accepted:
+            self.filter.update(measured.box, measured.std)
+            self.box = self._smoothed(measured)
+            self.unseen = 0
+            self.status = "tracking" if measured.score >= o.sure else "uncertain"
+            return
+        self.filter.coast()
+        self.unseen += 1
+        self.status = "lost" if self.unseen >= o.lost_after else "uncertain"
+        if self.status != "lost":
+            self.box = self._inside(self.filter.box)
+
+    def _smoothed(self, measured: Measurement) -> Box:
+        """Centre as measured; size moves towards the measured one, more so the surer the model is."""
+        share = self.options.smooth + (1 - self.options.smooth) * measured.score**2
+        cx, cy = measured.box.centre
+        w = self.box.w + share * (measured.box.w - self.box.w)
+        h = self.box.h + share * (measured.box.h - self.box.h)
+        width, height = self.frame_size
+        return self._inside(Box.from_centre(cx, cy, min(max(w, 2.0), width), min(max(h, 2.0), height)))
+
+    def _inside(self, box: Box) -> Box:
+        """Moved so that its centre lies in the frame."""
+        cx, cy = box.centre
+        width, height = self.frame_size
+        return Box.from_centre(min(max(cx, 0.0), width), min(max(cy, 0.0), height), box.w, box.h)
+
+    @property
+    def wants_refresh(self) -> bool:
+        o = self.options
+        return (
+            o.refresh_every > 0
+            and self.since_refresh >= o.refresh_every
+            and self.status == "tracking"
+            and self.score >= o.refresh_sure
+        )
