@@ -1,0 +1,93 @@
+"""A model's functions as ONNX graphs with named inputs, outputs and states, and a dynamic batch."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from ..bundles import ModelSpec, TensorSpec, past_name, present_name
+from ..errors import ExportError
+
+OPSET = 20
+
+
+class FunctionModule(nn.Module):
+    """One function of a model over positional tensors: its inputs, then the states it reads."""
+
+    def __init__(self, model: nn.Module, spec: ModelSpec, function: str) -> None:
+        super().__init__()
+        self.model = model
+        self.described = spec.function(function)
+        self.call = model.functions()[function]  # type: ignore[operator]
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        count = len(self.described.inputs)
+        inputs = {tensor.name: value for tensor, value in zip(self.described.inputs, tensors, strict=False)}
+        state = dict(zip(self.described.reads_state, tensors[count:], strict=True))
+        outputs, written = self.call(inputs, state)
+        return (
+            *(outputs[tensor.name] for tensor in self.described.outputs),
+            *(written[name] for name in self.described.writes_state),
+        )
+
+
+def example(tensor: TensorSpec, batch: int) -> Tensor:
+    return torch.zeros(tensor.concrete(batch), dtype=getattr(torch, tensor.dtype))
+
+
+def export_function(
+    model: nn.Module, spec: ModelSpec, function: str, path: Path, *, opset: int = OPSET
+) -> None:
+    """Writes one function as ONNX. Raises ExportError with the exporter's reason."""
+    described = spec.function(function)
+    states = {tensor.name: tensor for tensor in spec.state}
+    tensors = [*described.inputs, *(states[name] for name in described.reads_state)]
+    names = [tensor.name for tensor in described.inputs] + [past_name(name) for name in described.reads_state]
+    results = [tensor.name for tensor in described.outputs] + [
+        present_name(name) for name in described.writes_state
+    ]
+    batch = torch.export.Dim("batch", min=1, max=4096)
+    shapes = tuple({0: batch} if "batch" in tensor.shape else None for tensor in tensors)
+    module = FunctionModule(model, spec, function).eval()
+    arguments: dict[str, Any] = {"dynamic_shapes": (shapes,), "input_names": names, "output_names": results}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                module,
+                tuple(example(tensor, 2) for tensor in tensors),
+                dynamo=True,
+                opset_version=opset,
+                external_data=False,
+                optimize=True,
+                verbose=False,
+                **arguments,
+            )
+        assert program is not None
+        proto = program.model_proto
+    except Exception as error:  # the exporter raises many classes, none of them ours
+        raise ExportError(
+            f"function {function!r} of {spec.name!r} cannot be exported ({str(error).strip().splitlines()[0]})",
+            "use only operators of framestate.plugins and standard PyTorch in its forward path",
+        ) from error
+    declare_names(proto, names, results, spec, function)
+    onnx.save(proto, path)
+
+
+def declare_names(
+    proto: onnx.ModelProto, names: list[str], results: list[str], spec: ModelSpec, function: str
+) -> None:
+    """Checks that the graph kept every input, and stamps what it is."""
+    found = [value.name for value in proto.graph.input]
+    if found != names or [value.name for value in proto.graph.output] != results:
+        raise ExportError(
+            f"the graph of {function!r} has inputs {found}; the spec says {names}",
+            "every input and state that the spec names must be used by the function",
+        )
+    proto.producer_name = "framestate"
+    proto.doc_string = f"{spec.name}: {function}"
