@@ -21,7 +21,7 @@ from .pixels import Image
 from .textures import Plane, as_plane, koi, lily_pad, pond_bed
 
 _TURN = 2 * math.pi
-_PERIOD = 150.0  # frames for one round of the target
+_PERIOD = 160.0  # frames for one round of the target
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,9 @@ class Scene:
         )
         self._target = _Sprite.of(koi(rng, length, (0.88, 0.30, 0.08)))
         self._rival = _Sprite.of(koi(rng, length, (0.80, 0.42, 0.10)))
-        self._leaf = _Sprite.of(lily_pad(rng, round(104 * self._unit)))
-        self._phase = rng.uniform(0, _TURN, 8)
+        self._leaf = _Sprite.of(lily_pad(rng, round(74 * self._unit)))
+        self._sides = rng.choice((-1.0, 1.0), 2)
+        self._phase = rng.uniform(0, _TURN, 3)
         self._hidden_at = 0.55 * frames
         self._leaves = self._lay_leaves(rng)
 
@@ -124,13 +125,14 @@ class Scene:
     def _camera(self, t: float) -> tuple[float, float]:
         """How far the bed has moved across the picture, in pixels, never past the margin."""
         reach = 36 * self._unit
+        later = t - self._hidden_at  # at rest when the target is hidden, so that the leaf does not go with it
         return (
-            reach * math.sin(_TURN * t / 170 + self._phase[0]),
-            0.6 * reach * math.sin(_TURN * t / 130 + self._phase[1]),
+            reach * self._sides[0] * math.cos(_TURN * later / 110),
+            0.6 * reach * self._sides[1] * math.cos(_TURN * later / 90),
         )
 
     def _target_place(self, t: float) -> npt.NDArray[np.float64]:
-        a, b = self._phase[2], self._phase[3]
+        a, b = self._phase[0], self._phase[1]
 
         def place(t: float) -> tuple[float, float]:
             turn = _TURN * t / _PERIOD + a
@@ -138,14 +140,14 @@ class Scene:
             y = 0.5 + 0.22 * math.sin(turn) + 0.03 * math.cos(2 * turn + b)
             return x * self.width, y * self.height
 
-        scale = 0.86 + 0.2 * math.sin(_TURN * t / 110 + self._phase[4])
+        scale = 0.86 + 0.2 * math.sin(_TURN * t / 110 + self._phase[2])
         return self._target.placed(*place(t), _heading(place, t), scale)
 
     def _rival_place(self, t: float) -> npt.NDArray[np.float64]:
-        a = self._phase[2] + 2.3
+        a = self._phase[0] + 2.3
 
         def place(t: float) -> tuple[float, float]:
-            turn = _TURN * t / (1.35 * _PERIOD) + a
+            turn = _TURN * t / (1.3 * _PERIOD) + a
             return self.width * (0.5 + 0.36 * math.cos(turn)), self.height * (0.5 + 0.33 * math.sin(turn))
 
         return self._rival.placed(*place(t), _heading(place, t), 0.85)

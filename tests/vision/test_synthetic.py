@@ -30,7 +30,7 @@ def test_seeds_differ() -> None:
     assert abs(one - other).mean() > 5
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(8))
 def test_the_target_moves_scales_and_hides_once(seed: int) -> None:
     scene = Scene(seed)
     visible = np.array([scene.visible(t) for t in range(120)])
