@@ -1,4 +1,4 @@
-"""Causal convolution as ONNX Runtime's ``com.microsoft::CausalConvWithState``, emitted while a model is exported.
+"""Causal convolution as ONNX Runtime's ``com.microsoft::CausalConvWithState``, emitted during export.
 
 ONNX Runtime has it from 1.26 on (CPU and CUDA); it fuses SiLU and keeps K - 1 columns of state, as we do.
 """

@@ -18,6 +18,8 @@ def ssd_scan_chunked(
 ) -> tuple[Tensor, Tensor]:
     """Same arguments and results as ``ssd_scan_reference``; ``chunk`` is the number of steps a block."""
     check_shapes(x, dt, a, b, c, state)
+    if chunk < 1:
+        raise ValueError(f"chunk is {chunk}; a block must have at least 1 step")
     batch, time, heads, channels = x.shape
     groups, states = b.shape[-2:]
     share = heads // groups

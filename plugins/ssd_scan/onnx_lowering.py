@@ -1,7 +1,7 @@
 """The Mamba-2 scan as ONNX Runtime's ``com.microsoft::LinearAttention``, emitted while a model is exported.
 
-The operator with ``update_rule="gated"`` computes ``S_t = exp(g_t) S_{t-1} + k_t ⊗ v_t`` and ``o_t = q_tᵀ S_t``;
-the scan is that with q = c, k = b, v = Δ x and g = a Δ. ONNX Runtime has it from 1.26 on (CPU and CUDA).
+With ``update_rule="gated"`` the operator computes ``S_t = exp(g_t) S_{t-1} + k_t ⊗ v_t`` and
+``o_t = q_tᵀ S_t``; the scan is that with q = c, k = b, v = Δ x and g = a Δ. ONNX Runtime has it from 1.26 on (CPU and CUDA).
 """
 
 from __future__ import annotations

@@ -22,8 +22,10 @@ def check_shapes(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, state: 
     if x.dim() != 4:
         raise ValueError(f"x has shape {tuple(x.shape)}; it must be (batch, time, heads, channels)")
     batch, time, heads, channels = x.shape
+    if b.dim() != 4:
+        raise ValueError(f"b has shape {tuple(b.shape)}; it must be (batch, time, groups, states)")
     groups, states = b.shape[-2:]
-    if heads % groups:
+    if groups < 1 or heads % groups:
         raise ValueError(f"b has {groups} groups; the {heads} heads of x must be a multiple of it")
     expected = {
         "dt": (dt, (batch, time, heads)),
