@@ -17,13 +17,14 @@ from .artrack_mamba import ArtrackMamba, ArtrackMambaConfig
 
 
 def architectures() -> tuple[str, ...]:
+    """The names under which ``build_model`` knows its models."""
     return ("artrack_mamba",)
 
 
 def build_model(spec: ModelSpec, operators: Operators) -> nn.Module:
     """The model that a spec describes, with fresh weights, in evaluation mode.
 
-    Raises BundleError for an architecture that is not known here, OptionError for an option of it that is not.
+    Raises BundleError for an architecture that is not known here, OptionError for an option of it.
     """
     config: dict[str, Any] = dict(spec.config)
     if spec.architecture == "artrack_mamba":
@@ -35,7 +36,10 @@ def build_model(spec: ModelSpec, operators: Operators) -> nn.Module:
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Loads every tensor, all of them and no other. Raises BundleError naming those that are left over or missing."""
+    """Loads every tensor, all of them and no other.
+
+    Raises BundleError naming those that are missing, left over or of another shape.
+    """
     own = model.state_dict()
     missing, extra = sorted(set(own) - set(weights)), sorted(set(weights) - set(own))
     wrong = [name for name in own if name in weights and tuple(own[name].shape) != weights[name].shape]

@@ -39,7 +39,8 @@ class ArtrackMambaConfig:
                 )
         if (self.dim * self.expand) % self.head_channels:
             raise OptionError(
-                f"dim * expand is {self.dim * self.expand}, which is no multiple of head_channels {self.head_channels}",
+                f"dim * expand is {self.dim * self.expand}, "
+                f"which is no multiple of head_channels {self.head_channels}",
                 "choose sizes that divide",
             )
         for name, allowed in (
@@ -52,18 +53,22 @@ class ArtrackMambaConfig:
 
     @property
     def template_grid(self) -> int:
+        """Tokens on each side of the template crop."""
         return self.template_size // self.stride
 
     @property
     def search_grid(self) -> int:
+        """Tokens on each side of the search crop."""
         return self.search_size // self.stride
 
     @property
     def inner(self) -> int:
+        """Channels of the scan's input, over all heads."""
         return self.dim * self.expand
 
     @property
     def heads(self) -> int:
+        """State-space heads of one direction of one layer."""
         return self.inner // self.head_channels
 
     @property
@@ -72,6 +77,7 @@ class ArtrackMambaConfig:
         return self.inner + 2 * self.states
 
     def to_dict(self) -> dict[str, Any]:
+        """Every option as JSON: what ``from_dict`` reads back."""
         values = asdict(self)
         values["stem_channels"] = list(self.stem_channels)
         return values

@@ -29,16 +29,20 @@ class CentreHead(nn.Module):
         )
         self.towers = nn.Sequential(conv_norm(dim, dim, 3), nn.ReLU(inplace=True))
         self.out = nn.Conv2d(dim, 9, 1)
+        bias = self.out.bias
+        assert bias is not None
         nn.init.normal_(self.out.weight, std=0.01)
-        nn.init.zeros_(self.out.bias)
+        nn.init.zeros_(bias)
         with torch.no_grad():
-            self.out.bias[0] = -4.0  # about 2 % of cells hold the target: start there
+            bias[0] = -4.0  # about 2 % of cells hold the target: start there
             share = 1 / config.search_factor
-            self.out.bias[3:5] = math.log(share / (1 - share))
-            self.out.bias[5:9] = -3.0
+            bias[3:5] = math.log(share / (1 - share))
+            bias[5:9] = -3.0
 
     def forward(self, features: Tensor) -> dict[str, Tensor]:
-        raw = self.out(self.towers(self.body(self.enter(features)))).float()
+        """features (B, dim, G, G) -> the four maps, in float32 at least."""
+        raw: Tensor = self.out(self.towers(self.body(self.enter(features))))
+        raw = raw.to(torch.promote_types(raw.dtype, torch.float32))  # bfloat16 is too coarse for an offset
         score, offset, size, log_variance = raw.split([1, 2, 2, 4], dim=1)
         return {
             "score": torch.sigmoid(score),

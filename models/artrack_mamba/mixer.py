@@ -30,6 +30,7 @@ class RmsNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(dim))
 
     def forward(self, x: Tensor, gate: Tensor | None = None) -> Tensor:
+        """x (..., dim) and a gate of the same shape, or None -> (..., dim)."""
         if gate is not None:
             x = x * functional.silu(gate)
         return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-5) * self.weight

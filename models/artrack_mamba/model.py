@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ...bundles.spec import FunctionSpec, ModelSpec, TensorSpec
+from ...bundles import JSON, Dim, FunctionSpec, ModelSpec, TensorSpec
 from ...plugins import Operators
 from .config import ArtrackMambaConfig
 from .head import CentreHead
@@ -50,12 +50,13 @@ class ArtrackMamba(nn.Module):
         self.head = CentreHead(config)
 
     def tokens(self, features: Tensor, keys: Tensor, position: Tensor) -> Tensor:
-        """features (B, C, G, G) and unit template keys (B, C, L_z) -> tokens (B, G², C) that know their match."""
-        batch, channels, grid, _ = features.shape
+        """features (B, C, G, G), unit template keys (B, C, L_z) -> tokens (B, G², C) with their match."""
+        batch, _, grid, _ = features.shape
         flat = functional.normalize(features.flatten(2), dim=1)  # (B, C, G²)
         match = (keys.transpose(1, 2) @ flat).reshape(batch, -1, grid, grid)  # (B, L_z, G, G), cosine
         joined = torch.cat([features, self.correlation_norm(match)], dim=1)
-        return self.embed(joined).flatten(2).transpose(1, 2) + position
+        embedded: Tensor = self.embed(joined)
+        return embedded.flatten(2).transpose(1, 2) + position
 
     def init(self, template: Tensor) -> State:
         """template (B, 3, S_z, S_z) -> state."""
@@ -73,7 +74,7 @@ class ArtrackMamba(nn.Module):
         return state
 
     def step(self, search: Tensor, carry: Tensor, state: State) -> tuple[dict[str, Tensor], State]:
-        """search (B, 3, S_x, S_x), carry (B,) in [0, 1], state -> maps (see ``CentreHead``), written state."""
+        """search (B, 3, S_x, S_x), carry (B,) in [0, 1], state -> maps of ``CentreHead``, written state."""
         return self.step_features(self.stem(search), carry, state)
 
     def step_features(self, features: Tensor, carry: Tensor, state: State) -> tuple[dict[str, Tensor], State]:
@@ -82,6 +83,7 @@ class ArtrackMamba(nn.Module):
         tokens = self.tokens(features, state["template.features"], self.search_position)
         written: State = {}
         for index, block in enumerate(self.blocks):
+            assert isinstance(block, MambaBlock)
             starts = []
             for direction in range(len(block.mixers)):
                 name = f"layers.{index}.{direction}"
@@ -108,6 +110,7 @@ class ArtrackMamba(nn.Module):
         x_tokens = self.tokens(x, keys, self.search_position)
         split = z_tokens.shape[1]
         for block in self.blocks:
+            assert isinstance(block, MambaBlock)
             z_tokens, x_tokens = concatenated_block(block, z_tokens, x_tokens)
         assert z_tokens.shape[1] == split
         batch, _, grid, _ = x.shape
@@ -132,7 +135,7 @@ class ArtrackMamba(nn.Module):
         for index in range(c.layers):
             for direction in range(2 if c.directions == "both" else 1):
                 base = f"layers.{index}.{direction}"
-                ssm = ("batch", c.heads, c.states, c.head_channels)
+                ssm: tuple[Dim, ...] = ("batch", c.heads, c.states, c.head_channels)
                 state.append(TensorSpec(f"{base}.start", "float32", ssm))
                 state.append(
                     TensorSpec(f"{base}.conv", "float32", ("batch", c.conv_channels, c.conv_taps - 1))
@@ -157,7 +160,7 @@ class ArtrackMamba(nn.Module):
             reads_state=names,
             writes_state=tuple(carried),
         )
-        preprocess = {
+        preprocess: dict[str, JSON] = {
             "template_size": c.template_size,
             "template_factor": c.template_factor,
             "search_size": c.search_size,
@@ -176,7 +179,7 @@ class ArtrackMamba(nn.Module):
 
 
 def concatenated_block(block: MambaBlock, z: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-    """One block over [z, x] as a single sequence, template first in both directions, without any cached state."""
+    """One block over [z, x] as one sequence, template first in both directions, without any cached state."""
     split = z.shape[1]
     normed = (block.norm(z), block.norm(x))
     for mixer in block.mixers:

@@ -1,4 +1,7 @@
-"""From pixels to a feature map at the token stride: a convolutional stem for CPUs, a patch stem for the plain form."""
+"""From pixels to a feature map at the token stride.
+
+A convolutional stem for CPUs, and a patch stem for the plain form.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +32,7 @@ class InvertedBottleneck(nn.Module):
         self.skip = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) -> (B, outputs, H / stride, W / stride)."""
         y: Tensor = self.body(x)
         return x + y if self.skip else y
 
@@ -62,4 +66,5 @@ class PatchStem(nn.Sequential):
 
 
 def build_stem(config: ArtrackMambaConfig) -> nn.Module:
+    """The stem that the configuration names: (B, 3, S, S) -> (B, dim, S / stride, S / stride)."""
     return ConvStem(config) if config.stem == "conv" else PatchStem(config)

@@ -1,20 +1,23 @@
 """Still images with object masks, read straight out of ZIP archives.
 
-An archive holds ``images/*`` and, optionally, one of ``masks/`` (binary), ``instances/`` (pixel value k is the
-k-th object, 0 the background) or ``segments/`` (a label map that covers the image) under the same stem.
+An archive holds ``images/*`` and, optionally, one of ``masks/`` (binary), ``instances/`` (pixel value k is
+the k-th object, 0 the background) or ``segments/`` (a label map that covers the image) under the same stem.
 """
 
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from ...errors import DataError
+from ...vision.pixels import as_uint8
 
 Pixels = npt.NDArray[np.uint8]
 MASK_FOLDERS = ("masks", "instances", "segments")
@@ -30,16 +33,13 @@ class Still:
 
     def pixels(self) -> Pixels:
         """RGB uint8 (H, W, 3)."""
-        return cv2.cvtColor(
-            cv2.imdecode(np.frombuffer(self.image, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB
-        )
+        bgr = decoded(self.image, cv2.IMREAD_COLOR)
+        assert bgr is not None, "read_archive keeps only what decodes"
+        return as_uint8(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
 
     def label_map(self) -> npt.NDArray[np.int32] | None:
         """(H, W) label values, or None for a picture without objects."""
-        if self.labels is None:
-            return None
-        decoded = cv2.imdecode(np.frombuffer(self.labels, np.uint8), cv2.IMREAD_UNCHANGED)
-        return (decoded if decoded.ndim == 2 else decoded[..., 0]).astype(np.int32)
+        return None if self.labels is None else label_plane(self.labels)
 
 
 @dataclass
@@ -53,19 +53,20 @@ class Archive:
 
     @property
     def object_weight(self) -> float:
-        """How often each object is drawn: an archive as a whole weighs the root of its size, segments less."""
-        return (0.35 if self.segmented else 1.0) / max(self.num_objects, 1) ** 0.5
+        """How often each object is drawn: a whole archive weighs the root of its size, segments less."""
+        return (0.35 if self.segmented else 1.0) / float(max(self.num_objects, 1) ** 0.5)
 
     @property
     def num_objects(self) -> int:
+        """Objects in all of its stills."""
         return sum(len(still.objects) for still in self.stills)
 
 
 def usable_objects(labels: npt.NDArray[np.int32], *, segments: bool) -> tuple[int, ...]:
-    """Labels large enough to be tracked (300 pixels) and no larger than half of the picture.
+    """Labels large enough to be tracked (300 pixels) and no larger than 0.6 of the picture.
 
-    A segmentation that covers the picture has background among its labels: regions that touch two sides or
-    more are left out there.
+    A segmentation that covers the picture has background among its labels: there, regions that touch two
+    sides or more, fill little of their own box, or take more than 0.35 of the picture are left out.
     """
     found = []
     values, counts = np.unique(labels, return_counts=True)
@@ -85,6 +86,27 @@ def usable_objects(labels: npt.NDArray[np.int32], *, segments: bool) -> tuple[in
                 continue
         found.append(value)
     return tuple(found)
+
+
+def read_member(source: zipfile.ZipFile, name: str) -> bytes:
+    """A member's bytes; none of them where it is damaged or locked."""
+    try:
+        return source.read(name)
+    except (OSError, RuntimeError, zipfile.BadZipFile, zlib.error):
+        return b""
+
+
+def decoded(encoded: bytes, how: int) -> npt.NDArray[Any] | None:
+    """What OpenCV makes of an encoded picture, or None."""
+    return cv2.imdecode(np.frombuffer(encoded, np.uint8), how) if encoded else None
+
+
+def label_plane(encoded: bytes) -> npt.NDArray[np.int32] | None:
+    """(H, W) label values of an encoded label map (the first channel of one with several), or None."""
+    labels = decoded(encoded, cv2.IMREAD_UNCHANGED)
+    if labels is None:
+        return None
+    return (labels if labels.ndim == 2 else labels[..., 0]).astype(np.int32)
 
 
 def read_archive(path: Path) -> Archive:
@@ -109,21 +131,21 @@ def read_archive(path: Path) -> Archive:
         for name in sorted(names):
             if not name.startswith("images/") or name.endswith("/"):
                 continue
-            image = source.read(name)
-            if cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_REDUCED_COLOR_8) is None:
+            image = read_member(source, name)
+            if decoded(image, cv2.IMREAD_REDUCED_COLOR_8) is None:
                 archive.skipped += 1
                 continue
-            labels, objects = None, ()
+            labels: bytes | None = None
+            objects: tuple[int, ...] = ()
             member = maps.get(PurePosixPath(name).stem)
             if member is not None:
-                labels = source.read(member)
-                decoded = cv2.imdecode(np.frombuffer(labels, np.uint8), cv2.IMREAD_UNCHANGED)
-                if decoded is None:
+                labels = read_member(source, member)
+                plane = label_plane(labels)
+                if plane is None:
                     labels = None
                     archive.skipped += 1
                 else:
-                    plane = decoded if decoded.ndim == 2 else decoded[..., 0]
-                    objects = usable_objects(plane.astype(np.int32), segments=member.startswith("segments"))
+                    objects = usable_objects(plane, segments=member.startswith("segments"))
             archive.stills.append(Still(image, labels, objects))
     if not archive.stills:
         raise DataError(

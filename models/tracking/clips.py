@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import DataError
+from ...vision.pixels import as_uint8
 from ...vision.reader import VideoReader
 
 Pixels = npt.NDArray[np.uint8]
@@ -17,7 +18,7 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Clip:
-    """One sequence: JPEG frames and a (frames, 4) array of x, y, w, h in pixels, NaN where the target is absent."""
+    """One sequence: JPEG frames, and boxes (frames, 4) as x, y, w, h in pixels, NaN without a target."""
 
     name: str
     frames: tuple[bytes, ...]
@@ -25,8 +26,10 @@ class Clip:
     present: npt.NDArray[np.int64]  # indices of frames that have a usable box
 
     def pixels(self, index: int) -> Pixels:
-        encoded = np.frombuffer(self.frames[index], np.uint8)
-        return cv2.cvtColor(cv2.imdecode(encoded, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+        """A frame as RGB uint8 (H, W, 3)."""
+        bgr = cv2.imdecode(np.frombuffer(self.frames[index], np.uint8), cv2.IMREAD_COLOR)
+        assert bgr is not None, "read_clip encoded it"
+        return as_uint8(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
 
 
 def read_clip(folder: Path, *, quality: int = 92) -> Clip:

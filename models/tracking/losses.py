@@ -24,7 +24,7 @@ def cell_middles(grid: int, like: Tensor) -> Tensor:
 
 
 def heat_map(boxes: Tensor, visible: Tensor, grid: int) -> Tensor:
-    """(B, G, G) Gaussian around each centre, exactly 1 in the centre's cell; zeros where nothing is visible."""
+    """(B, G, G) Gaussian around each centre, exactly 1 in its cell; zeros where nothing is visible."""
     centre = (boxes[:, :2] + boxes[:, 2:] / 2) * grid  # (B, 2), cells
     cell = centre.floor().clamp(0, grid - 1) + 0.5
     sigma = (boxes[:, 2:] * grid / 6).clamp(min=0.5)  # (B, 2)
@@ -49,7 +49,7 @@ def focal(score: Tensor, target: Tensor) -> Tensor:
 
 
 def giou(a: Tensor, b: Tensor) -> Tensor:
-    """Generalised IoU of boxes as centre x, centre y, width, height over dimension 1; broadcasts, returns (B, ...)."""
+    """Generalised IoU of boxes (B, 4, ...) as centre x, centre y, width, height: (B, ...), broadcast."""
     low_a, high_a = a[:, :2] - a[:, 2:] / 2, a[:, :2] + a[:, 2:] / 2
     low_b, high_b = b[:, :2] - b[:, 2:] / 2, b[:, :2] + b[:, 2:] / 2
     shared = (torch.minimum(high_a, high_b) - torch.maximum(low_a, low_b)).clamp(min=0).prod(1)
@@ -104,5 +104,5 @@ def weighted_total(losses: dict[str, Tensor], weights: dict[str, float]) -> Tens
 
 
 def feature_distance(student: Tensor, teacher: Tensor) -> Tensor:
-    """Smooth L1 between projected features and a teacher's, both (B, C, G, G), the teacher's at unit length a cell."""
+    """Smooth L1 between features (B, C, G, G) and a teacher's, each cell of it scaled to length √C."""
     return functional.smooth_l1_loss(student, functional.normalize(teacher, dim=1) * teacher.shape[1] ** 0.5)

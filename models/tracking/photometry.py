@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ...vision.pixels import as_uint8
+
 Pixels = npt.NDArray[np.uint8]
 
 
@@ -21,36 +23,40 @@ def colour_curve(rng: np.random.Generator, strength: float) -> tuple[npt.NDArray
 
 
 def recolour(image: Pixels, curve: Pixels, saturation: float) -> Pixels:
+    """Puts every pixel through a (256, 3) look-up table and scales its distance from grey."""
     mapped = cv2.LUT(image, np.ascontiguousarray(curve)[None].astype(np.uint8))
     if abs(saturation - 1) < 0.05:
-        return mapped
+        return as_uint8(mapped)
     grey = cv2.cvtColor(cv2.cvtColor(mapped, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    return cv2.addWeighted(mapped, min(saturation, 2.5), grey, 1 - min(saturation, 2.5), 0)
+    share = min(saturation, 2.5)
+    return as_uint8(cv2.addWeighted(mapped, share, grey, 1 - share, 0))
 
 
 def motion_blur(image: Pixels, length: float, angle: float) -> Pixels:
+    """Smears along a line of ``length`` pixels at ``angle`` radians."""
     reach = max(3, int(length) | 1)
     kernel = np.zeros((reach, reach), np.float32)
     middle = reach // 2
     dx, dy = np.cos(angle) * middle, np.sin(angle) * middle
     cv2.line(kernel, (round(middle - dx), round(middle - dy)), (round(middle + dx), round(middle + dy)), 1.0)
-    return cv2.filter2D(image, -1, kernel / kernel.sum())
+    return as_uint8(cv2.filter2D(image, -1, kernel / kernel.sum()))
 
 
 def coarsen(image: Pixels, share: float) -> Pixels:
     """Loses detail as a small target does: down to ``share`` of the size and back."""
     small = max(8, round(image.shape[0] * share))
     shrunk = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
-    return cv2.resize(shrunk, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    return as_uint8(cv2.resize(shrunk, image.shape[1::-1], interpolation=cv2.INTER_LINEAR))
 
 
 def compress(image: Pixels, quality: int) -> Pixels:
+    """To JPEG and back; ``quality`` 1 to 100."""
     encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    return cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    return as_uint8(cv2.imdecode(encoded, cv2.IMREAD_COLOR))
 
 
 def degrade(image: Pixels, rng: np.random.Generator, *, detail: float, grey: bool) -> Pixels:
-    """One frame's own defects. ``detail`` is the share of resolution that the sample has at all (1 is full)."""
+    """One frame's own defects. ``detail`` is the share of resolution that the sample has (1 is full)."""
     curve, saturation = colour_curve(rng, 0.45)
     image = recolour(image, curve, saturation)
     if detail < 0.9:
@@ -59,7 +65,7 @@ def degrade(image: Pixels, rng: np.random.Generator, *, detail: float, grey: boo
     if draw[0] < 0.2:
         image = motion_blur(image, rng.uniform(3, 15), rng.uniform(0, np.pi))
     elif draw[0] < 0.3:
-        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 1.8))
+        image = as_uint8(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 1.8)))
     if draw[1] < 0.2:
         sigma = rng.uniform(2, 14)
         noise = rng.normal(0, sigma, image.shape).astype(np.int16)
@@ -67,5 +73,5 @@ def degrade(image: Pixels, rng: np.random.Generator, *, detail: float, grey: boo
     if draw[2] < 0.3:
         image = compress(image, int(rng.integers(20, 75)))
     if grey:
-        image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+        image = as_uint8(cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB))
     return image

@@ -5,21 +5,22 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ...errors import DataError, OptionError
 from ..artrack_mamba import ArtrackMambaConfig
 from ..training.loop import LoopConfig
 from .archives import read_archive
 from .clips import read_clips
-from .samples import SampleConfig, SampleSource
+from .poses import SampleConfig
+from .samples import SampleSource
 
-TABLES = ("model", "samples", "loop")
+Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True)
 class TrackerRecipe:
-    """``images`` is a folder of ZIP archives, ``clips`` a folder of sequences; paths are relative to ``data``."""
+    """``images`` is a folder of ZIP archives, ``clips`` one of sequences; paths are relative to ``data``."""
 
     name: str
     model: ArtrackMambaConfig
@@ -56,8 +57,9 @@ def read_recipe(path: Path) -> TrackerRecipe:
     )
 
 
-def build(kind: Any, values: dict[str, Any], table: str) -> Any:
-    known = {entry.name for entry in fields(kind)}
+def build(kind: type[Kind], values: dict[str, Any], table: str) -> Kind:
+    """Options from a table of the file. Raises OptionError for what does not belong there."""
+    known = {entry.name for entry in fields(kind)}  # type: ignore[arg-type]
     unknown = sorted(set(values) - known)
     if unknown:
         raise OptionError(

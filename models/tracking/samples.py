@@ -19,41 +19,11 @@ from ...vision.crop import SquareCrop, around, cut
 from .archives import Archive, Still
 from .clips import Clip
 from .photometry import colour_curve, degrade, recolour
-from .views import Array, Pose, ellipse, outline, place, warp
+from .poses import SampleConfig, next_pose, place_in_search, template_pose
+from .views import Array, Pose, background, ellipse, outline, paste, place, warp
 
 Pixels = npt.NDArray[np.uint8]
 Sample = dict[str, npt.NDArray[Any]]
-
-
-@dataclass(frozen=True)
-class SampleConfig:
-    """What samples look like. Shifts are in target sizes, zooms and aspects natural-log standard deviations."""
-
-    template_size: int = 128
-    template_factor: float = 2.0
-    search_size: int = 192
-    search_factor: float = 3.0
-    searches: int = 2
-    share_pasted: float = 0.4
-    share_in_place: float = 0.2
-    share_regions: float = 0.05  # plain regions of pictures without masks; the rest are real clips
-    shift: float = 0.28
-    zoom: float = 0.16
-    turn: float = 0.25
-    aspect: float = 0.12
-    absent: float = 0.05
-    max_gap: int = 40  # frames between template and search in real clips
-
-
-def place_in_search(rng: np.random.Generator, config: SampleConfig) -> tuple[tuple[float, float], float]:
-    """A centre and an extent (pixels) for the target in a search crop, as an imperfect tracker would leave it."""
-    unit = config.search_size / config.search_factor
-    reach = (config.search_factor - 1) / 2 * 0.95
-    wide = rng.random() < 0.15
-    shift = rng.uniform(-reach, reach, 2) if wide else rng.normal(0, config.shift, 2).clip(-reach, reach)
-    centre = config.search_size / 2 + shift * unit
-    extent = unit * np.exp(np.clip(rng.normal(0, config.zoom), -0.5, 0.5))
-    return (float(centre[0]), float(centre[1])), float(extent)
 
 
 @dataclass
@@ -86,8 +56,11 @@ class SampleSource:
         return self._objects[min(place, len(self._objects) - 1)]
 
     def __getitem__(self, index: int) -> Sample:
-        """template (S_z, S_z, 3) and search (K, S_x, S_x, 3) uint8 RGB, boxes (K, 4) x, y, w, h in search pixels,
-        visible (K,) bool."""
+        """Sample ``index`` as named arrays.
+
+        template (S_z, S_z, 3) and search (K, S_x, S_x, 3) uint8 RGB, boxes (K, 4) float32 as x, y, w, h in
+        pixels of the search crop, visible (K,) bool.
+        """
         rng = np.random.default_rng((self.seed, index))
         c = self.config
         draw = rng.random()
@@ -108,7 +81,7 @@ class SampleSource:
             k = int(rng.integers(c.searches))
             other = self._plain[rng.integers(len(self._plain))].pixels() if self._plain else None
             if other is not None:
-                sample["search"][k] = self._background(other, rng, c.search_size)[0]
+                sample["search"][k] = background(other, rng, c.search_size)[0]
                 sample["visible"][k] = False
         curve, saturation = colour_curve(rng, 0.7)
         grey = rng.random() < 0.15
@@ -125,30 +98,6 @@ class SampleSource:
         sample["template"] = finish(sample["template"])
         sample["search"] = np.stack([finish(image) for image in sample["search"]])
         return sample
-
-    def _target_pose(self, rng: np.random.Generator, previous: Pose) -> Pose:
-        """The next pose in time: a random walk in turn and aspect, a fresh place in the crop."""
-        c = self.config
-        centre, extent = place_in_search(rng, c)
-        return Pose(
-            angle=previous.angle + rng.normal(0, c.turn),
-            aspect=previous.aspect * float(np.exp(rng.normal(0, c.aspect))),
-            mirror=previous.mirror,
-            centre=centre,
-            extent=extent,
-        )
-
-    def _template_pose(self, rng: np.random.Generator) -> Pose:
-        c = self.config
-        unit = c.template_size / c.template_factor
-        jitter = rng.normal(0, 0.02, 2).clip(-0.06, 0.06) * unit
-        return Pose(
-            angle=rng.normal(0, 0.15),
-            aspect=float(np.exp(rng.normal(0, 0.15))),
-            mirror=bool(rng.random() < 0.5),
-            centre=(c.template_size / 2 + float(jitter[0]), c.template_size / 2 + float(jitter[1])),
-            extent=unit * float(np.exp(rng.normal(0, 0.03))),
-        )
 
     def _in_place(self, rng: np.random.Generator, *, masked: bool) -> Sample:
         """Template and searches are views of one picture."""
@@ -167,28 +116,17 @@ class SampleSource:
         # No reflection here: it would show the target twice.
         border = cv2.BORDER_REPLICATE if rng.random() < 0.2 else cv2.BORDER_CONSTANT
         c = self.config
-        pose = self._template_pose(rng)
+        pose = template_pose(rng, c)
         matrix, _ = place(points, pose)
         template = warp(image, matrix, c.template_size, border)
         searches, boxes = [], []
         for _ in range(c.searches):
-            pose = self._target_pose(rng, pose)
+            pose = next_pose(rng, c, pose)
             matrix, box = place(points, pose)
             view = warp(image, matrix, c.search_size, border)
             searches.append(self._occlude(view, box, rng))
             boxes.append(box)
         return self._pack(template, searches, boxes)
-
-    def _background(self, image: Pixels, rng: np.random.Generator, size: int) -> tuple[Pixels, Array]:
-        """A random zoom into a picture, and the matrix that made it."""
-        height, width = image.shape[:2]
-        zoom = size / min(height, width) * np.exp(rng.uniform(-0.4, 0.9))
-        angle = rng.normal(0, 0.2)
-        cos, sin = zoom * np.cos(angle), zoom * np.sin(angle)
-        middle = np.array([rng.uniform(0.25, 0.75) * width, rng.uniform(0.25, 0.75) * height])
-        linear = np.array([[cos, -sin], [sin, cos]])
-        matrix = np.concatenate([linear, (size / 2 - linear @ middle)[:, None]], axis=1)
-        return warp(image, matrix, size, cv2.BORDER_REFLECT_101), matrix
 
     def _cut_out(self, rng: np.random.Generator) -> tuple[Pixels, Array]:
         """An object as RGBA with soft edges, cropped to its box, and its outline there."""
@@ -213,18 +151,18 @@ class SampleSource:
         if rng.random() < 0.25:
             distractor = (target, points)  # its own twin, mirrored and recoloured: the hardest case
         scene = self._plain[rng.integers(len(self._plain))].pixels()
-        pose = self._template_pose(rng)
-        backdrop, _ = self._background(scene, rng, c.template_size)
+        pose = template_pose(rng, c)
+        backdrop, _ = background(scene, rng, c.template_size)
         matrix, _ = place(points, pose)
         template = paste(backdrop, target, matrix)
         searches, boxes = [], []
-        backdrop, camera = self._background(scene, rng, c.search_size)
+        backdrop, camera = background(scene, rng, c.search_size)
         for k in range(c.searches):
             if k:
                 camera = camera.copy()
                 camera[:, 2] += rng.normal(0, 0.08, 2) * c.search_size
                 backdrop = warp(scene, camera, c.search_size, cv2.BORDER_REFLECT_101)
-            pose = self._target_pose(rng, pose)
+            pose = next_pose(rng, c, pose)
             matrix, box = place(points, pose)
             view = backdrop
             if distractor is not None:
@@ -304,12 +242,3 @@ class SampleSource:
             "boxes": np.stack(boxes).astype(np.float32),
             "visible": np.ones(len(boxes), bool),
         }
-
-
-def paste(backdrop: Pixels, cut_out: Pixels, matrix: Array) -> Pixels:
-    """Lays an RGBA cut-out over a square view under a matrix (2, 3)."""
-    size = backdrop.shape[0]
-    layer = warp(cut_out, matrix, size)
-    alpha = layer[..., 3:].astype(np.uint16)
-    mixed = (backdrop * (255 - alpha) + layer[..., :3] * alpha + 127) // 255
-    return mixed.astype(np.uint8)

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from ...errors import DataError
 from ...vision.crop import normalise
 from ..artrack_mamba import ArtrackMamba
-from .losses import decode_maps, feature_distance, tracking_losses, weighted_total
+from .losses import Maps, decode_maps, feature_distance, tracking_losses, weighted_total
 from .samples import SampleSource
 from .teacher import FeatureTeacher
 
@@ -22,7 +22,11 @@ LOSS_WEIGHTS = {"heat": 1.0, "giou": 2.0, "l1": 1.0, "uncertainty": 0.1, "teache
 
 
 class SampleDataset(Dataset[dict[str, Any]]):
-    """Samples by index, normalised, with a teacher's features beside them where there is a teacher."""
+    """Samples by index, normalised, with a teacher's features beside them where there is a teacher.
+
+    template (3, S_z, S_z), search (K, 3, S_x, S_x), boxes (K, 4) as x, y, w, h in shares of the search crop,
+    visible (K,), and perhaps teacher (K, channels, G, G).
+    """
 
     def __init__(self, source: SampleSource, first: int, count: int, teacher: FeatureTeacher | None) -> None:
         self.source, self.first, self.count, self.teacher = source, first, count, teacher
@@ -46,7 +50,7 @@ class SampleDataset(Dataset[dict[str, Any]]):
 
 
 def one_thread(_: int) -> None:
-    """Loader processes stay on one thread each: two multi-threaded programs slow each other many times over."""
+    """Loader processes stay on one thread each: two multi-threaded programs slow each other down badly."""
     torch.set_num_threads(1)
 
 
@@ -73,6 +77,7 @@ class TrackerTask:
             self.model.add_module("teacher_head", nn.Conv2d(self.model.config.dim, self._teacher.channels, 1))
 
     def batches(self, start: int) -> Iterator[dict[str, Tensor]]:
+        """The batches of a run from step ``start`` to its end; see ``SampleDataset``."""
         data = SampleDataset(
             self.source, start * self.batch, (self.steps - start) * self.batch, self._teacher
         )
@@ -86,7 +91,10 @@ class TrackerTask:
         yield from loader
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
-        """Runs the template once and the searches in order; half of the time the state is carried between them."""
+        """Runs the template once and the searches in order, sometimes carrying the state between them.
+
+        Returns the weighted total and every term by name. Raises TrainingError when a term is not finite.
+        """
         template, search = batch["template"], batch["search"]
         size, searches = search.shape[:2]
         state = self.model.init(template)
@@ -99,7 +107,7 @@ class TrackerTask:
             for name, value in tracking_losses(maps, batch["boxes"][:, k], batch["visible"][:, k]).items():
                 sums[name] = sums.get(name, torch.zeros(())) + value / searches
         if "teacher" in batch:
-            student = self.model.teacher_head(features.flatten(0, 1))
+            student = self.model.get_submodule("teacher_head")(features.flatten(0, 1))
             sums["teacher"] = feature_distance(student.float(), batch["teacher"].flatten(0, 1))
         total = weighted_total(sums, LOSS_WEIGHTS)
         return total, {"loss": total.item(), **{name: value.item() for name, value in sums.items()}}
@@ -112,15 +120,21 @@ class TrackerTask:
         overlaps: dict[str, list[Tensor]] = {"iou_restart": [], "iou_carry": []}
         loader = DataLoader(SampleDataset(self.held_out, 0, 256, None), 32)
         for batch in loader:
-            for name, carried in (("iou_restart", 0.0), ("iou_carry", 1.0)):
-                state = model.init(batch["template"])
-                for k in range(batch["search"].shape[1]):
-                    carry = torch.full((len(batch["boxes"]),), carried if k else 0.0)
-                    maps, written = model.step(batch["search"][:, k], carry, state)
-                    state = {**state, **written}
-                seen = batch["visible"][:, -1]
+            seen = batch["visible"][:, -1]
+            for name, carry in (("iou_restart", 0.0), ("iou_carry", 1.0)):
+                maps = follow(model, batch["template"], batch["search"], carry)
                 overlaps[name].append(best_overlap(maps, batch["boxes"][:, -1])[seen])
         return {name: round(float(torch.cat(values).mean()), 4) for name, values in overlaps.items()}
+
+
+def follow(model: ArtrackMamba, template: Tensor, search: Tensor, carry: float) -> Maps:
+    """The maps of the last of the search crops (B, K, 3, S_x, S_x), after all of them in order."""
+    state = model.init(template)
+    maps: Maps = {}
+    for k in range(search.shape[1]):
+        maps, written = model.step(search[:, k], torch.full((len(search),), carry if k else 0.0), state)
+        state = {**state, **written}
+    return maps
 
 
 def best_overlap(maps: dict[str, Tensor], boxes: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """A frozen feature backbone in ONNX as a teacher: its features are what the stem learns to imitate.
 
-Meant for NanoTrack v2's backbone (Apache-2.0, HonglinChu/SiamTrackers): RGB 0–255 in, 48 channels at stride 16
-out. Its weights are only read while training; nothing of them enters a bundle.
+Meant for NanoTrack v2's backbone (Apache-2.0, HonglinChu/SiamTrackers): RGB 0–255 in, 48 channels at stride
+16 out. Its weights are only read while training; nothing of them enters a bundle.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 
 class FeatureTeacher:
-    """crops (K, S, S, 3) uint8 RGB -> features (K, channels, S / 16, S / 16) float32. Opened a process on first use."""
+    """crops (K, S, S, 3) uint8 RGB -> features (K, channels, S / 16, S / 16) float32.
+
+    The file is opened on first use, so that each loader process has a session of its own.
+    """
 
     channels = 48
 
@@ -42,6 +45,7 @@ class FeatureTeacher:
         return onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
 
     def __call__(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """The features of crops, one at a time; see the class for shapes."""
         if self._session is None:
             self._session = self._open()
         name = self._session.get_inputs()[0].name

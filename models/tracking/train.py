@@ -27,7 +27,7 @@ def train_tracker(
     cv2.setNumThreads(0)  # before the loaders fork: OpenCV's thread pool does not survive a fork
     torch.manual_seed(recipe.seed)
     source, held_out, report = open_sources(recipe, data)
-    model = ArtrackMamba(recipe.model, eager_operators()).to(memory_format=torch.channels_last)
+    model = ArtrackMamba(recipe.model, eager_operators()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     teacher = (data / recipe.teacher) if recipe.teacher else None
     task = TrackerTask(
         model,

@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ...vision.pixels import as_uint8
+
 Array = npt.NDArray[np.float64]
 Pixels = npt.NDArray[np.uint8]
 
@@ -30,7 +32,7 @@ class Pose:
 
 
 def place(points: Array, pose: Pose) -> tuple[Array, Array]:
-    """Returns the matrix (2, 3) that puts the outline at the pose, and the target's box x, y, w, h in the crop."""
+    """The matrix (2, 3) that puts an outline (N, 2) at a pose, and the box x, y, w, h that it has there."""
     c, s = np.cos(pose.angle), np.sin(pose.angle)
     linear = np.diag([pose.aspect, 1 / pose.aspect]) @ np.array([[c, -s], [s, c]])
     if pose.mirror:
@@ -49,13 +51,33 @@ def warp(image: Pixels, matrix: Array, size: int, border: int = cv2.BORDER_CONST
     """The crop (size, size, channels) of a picture under a matrix; shrinking is smoothed first."""
     shrink = np.sqrt(abs(np.linalg.det(matrix[:, :2])))
     if shrink < 0.6:  # an integer pre-shrink, or warpAffine would alias
-        step = max(1, int(round(1 / shrink)))
+        step = max(1, round(1 / shrink))
         height, width = image.shape[:2]
         if step > 1 and min(height, width) // step >= 2:
-            image = cv2.resize(image, (width // step, height // step), interpolation=cv2.INTER_AREA)
+            image = as_uint8(cv2.resize(image, (width // step, height // step), interpolation=cv2.INTER_AREA))
             ratio = np.array([width / (width // step), height / (height // step)])
             matrix = np.concatenate([matrix[:, :2] * ratio, matrix[:, 2:]], axis=1)
-    return cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=border)
+    return as_uint8(cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=border))
+
+
+def background(image: Pixels, rng: np.random.Generator, size: int) -> tuple[Pixels, Array]:
+    """A random zoom into a picture, and the matrix that made it."""
+    height, width = image.shape[:2]
+    zoom = size / min(height, width) * np.exp(rng.uniform(-0.4, 0.9))
+    angle = rng.normal(0, 0.2)
+    cos, sin = zoom * np.cos(angle), zoom * np.sin(angle)
+    middle = np.array([rng.uniform(0.25, 0.75) * width, rng.uniform(0.25, 0.75) * height])
+    linear = np.array([[cos, -sin], [sin, cos]])
+    matrix = np.concatenate([linear, (size / 2 - linear @ middle)[:, None]], axis=1)
+    return warp(image, matrix, size, cv2.BORDER_REFLECT_101), matrix
+
+
+def paste(backdrop: Pixels, cut_out: Pixels, matrix: Array) -> Pixels:
+    """Lays an RGBA cut-out over a square view under a matrix (2, 3)."""
+    layer = warp(cut_out, matrix, backdrop.shape[0])
+    alpha = layer[..., 3:].astype(np.uint16)
+    mixed = (backdrop * (255 - alpha) + layer[..., :3] * alpha + 127) // 255
+    return mixed.astype(np.uint8)
 
 
 def outline(region: npt.NDArray[np.bool_]) -> Array:

@@ -1,0 +1,1 @@
+"""Training any model: the loop and its checkpoints."""

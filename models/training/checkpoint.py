@@ -19,6 +19,7 @@ from ...errors import TrainingError
 def save_checkpoint(
     path: Path, model: nn.Module, average: nn.Module, optimizer: torch.optim.AdamW, step: int
 ) -> None:
+    """Writes all that ``load_checkpoint`` needs to go on after ``step`` steps as if nothing had happened."""
     tensors: dict[str, Tensor] = {"step": torch.tensor(step)}
     for prefix, module in (("model", model), ("average", average)):
         tensors.update({f"{prefix}.{name}": value for name, value in module.state_dict().items()})
@@ -32,7 +33,10 @@ def save_checkpoint(
 
 
 def load_checkpoint(path: Path, model: nn.Module, average: nn.Module, optimizer: torch.optim.AdamW) -> int:
-    """Restores everything in place and returns the number of steps done. Raises TrainingError when it does not fit."""
+    """Restores everything in place and returns the number of steps done.
+
+    Raises TrainingError when the file cannot be read or does not fit.
+    """
     try:
         tensors = load_file(path)
     except (OSError, SafetensorError) as error:

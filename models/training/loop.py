@@ -23,7 +23,7 @@ Batch = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class LoopConfig:
-    """How to optimise. ``minutes`` ends a run early by the clock: the schedule then follows time, not steps."""
+    """How to optimise. ``minutes`` ends a run early by the clock; the schedule then follows time."""
 
     steps: int
     learning_rate: float = 1e-3
@@ -48,11 +48,18 @@ class LoopConfig:
 class Task(Protocol):
     """What the loop trains: a model, its batches from any step on, its loss, and a measure of quality."""
 
-    model: nn.Module
+    @property
+    def model(self) -> nn.Module:
+        """What is trained, in place."""
 
-    def batches(self, start: int) -> Iterator[Batch]: ...
-    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, float]]: ...
-    def validate(self, model: nn.Module) -> dict[str, float]: ...
+    def batches(self, start: int) -> Iterator[Batch]:
+        """The batches from step ``start`` on, the same ones whether a run was interrupted or not."""
+
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        """The scalar to minimise, and its terms for the log. Raises TrainingError when it is not finite."""
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Quality by name, of weights in evaluation mode; empty where nothing is held out."""
 
 
 @dataclass
@@ -75,7 +82,10 @@ def schedule(config: LoopConfig, step: int, done: float) -> float:
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Weight matrices decay; biases, norms, decay rates and other vectors do not. Every parameter is in one group."""
+    """Weight matrices decay; biases, norms, decay rates and other vectors do not.
+
+    Every parameter is in exactly one of the two groups.
+    """
     decayed = [p for p in model.parameters() if p.dim() >= 2]
     plain = [p for p in model.parameters() if p.dim() < 2]
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
@@ -115,7 +125,7 @@ def train(
         with torch.autocast(device, torch.bfloat16, enabled=config.amp):
             loss, parts = task.loss(batch)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         norm = nn.utils.clip_grad_norm_(model.parameters(), config.clip)
         if not torch.isfinite(norm):
             raise TrainingError(
@@ -148,6 +158,7 @@ def train(
 
 
 def validate(task: Task, average: AveragedModel) -> dict[str, float]:
+    """The quality of the averaged weights."""
     average.module.eval()
     with torch.no_grad():
         return task.validate(average.module)
