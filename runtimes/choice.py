@@ -25,6 +25,7 @@ class RuntimeEntry:
 
     @property
     def missing(self) -> tuple[str, ...]:
+        """The modules it needs that are not installed."""
         return tuple(name for name in self.needs if importlib.util.find_spec(name) is None)
 
     def supports(self, bundle: Bundle) -> bool:
@@ -99,6 +100,7 @@ def open_runtime(
 
 
 def open_entry(entry: RuntimeEntry, bundle: Bundle, device: str, threads: int) -> Runtime:
+    """Imports a runtime and opens it; ``auto`` becomes the device that it is fastest on."""
     module = importlib.import_module(f".{entry.module}", __package__)
     opened: Any = getattr(module, entry.attribute)
     where = "cpu" if device == "auto" and entry.name == "onnx" else device

@@ -26,23 +26,28 @@ class TorchStateStore:
         }
 
     def read(self, rows: Sequence[int]) -> State:
+        """See ``StateStore.read``."""
         if len(rows) == 1:
             return {name: tensor[rows[0] : rows[0] + 1] for name, tensor in self._rows.items()}
         return {name: tensor[list(rows)] for name, tensor in self._rows.items()}
 
     def write(self, rows: Sequence[int], state: State) -> None:
+        """See ``StateStore.write``."""
         for name, batch in state.items():
             self._rows[name][list(rows)] = batch
 
     def save_row(self, row: int) -> Arrays:
+        """See ``StateStore.save_row``."""
         return {name: tensor[row].cpu().numpy().copy() for name, tensor in self._rows.items()}
 
     def load_row(self, row: int, arrays: Arrays) -> None:
+        """See ``StateStore.load_row``."""
         check_row(self.spec, arrays)
         for name, array in arrays.items():
             self._rows[name][row] = torch.from_numpy(array.copy()).to(self._rows[name].device)
 
     def clear(self, row: int) -> None:
+        """See ``StateStore.clear``."""
         for tensor in self._rows.values():
             tensor[row] = 0
 
@@ -64,10 +69,11 @@ class EagerRuntime:
             torch.set_num_threads(threads)
         model = build_model(self.spec, eager_operators())
         load_weights(model, bundle.weights())
-        self._model = model.to(self._device, memory_format=torch.channels_last)
+        self._model = model.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._functions: dict[str, Any] = model.functions()  # type: ignore[operator]
 
     def allocate(self, capacity: int) -> TorchStateStore:
+        """See ``Runtime.allocate``."""
         return TorchStateStore(self.spec, capacity, self._device)
 
     @torch.inference_mode()
@@ -89,4 +95,5 @@ class EagerRuntime:
         return arrays, written
 
     def close(self) -> None:
+        """See ``Runtime.close``."""
         self._functions = {}

@@ -18,6 +18,7 @@ class HostStateStore:
         self._rows: Arrays = {t.name: np.zeros(t.concrete(capacity + 1), t.dtype) for t in spec.state}
 
     def read(self, rows: Sequence[int]) -> State:
+        """See ``StateStore.read``."""
         if len(rows) == 1:
             row = rows[0]
             return {name: array[row : row + 1] for name, array in self._rows.items()}
@@ -25,18 +26,22 @@ class HostStateStore:
         return {name: array[picked] for name, array in self._rows.items()}
 
     def write(self, rows: Sequence[int], state: State) -> None:
+        """See ``StateStore.write``."""
         picked = list(rows)
         for name, batch in state.items():
             self._rows[name][picked] = batch
 
     def save_row(self, row: int) -> Arrays:
+        """See ``StateStore.save_row``."""
         return {name: array[row].copy() for name, array in self._rows.items()}
 
     def load_row(self, row: int, arrays: Arrays) -> None:
+        """See ``StateStore.load_row``."""
         check_row(self.spec, arrays)
         for name, array in arrays.items():
             self._rows[name][row] = array
 
     def clear(self, row: int) -> None:
+        """See ``StateStore.clear``."""
         for array in self._rows.values():
             array[row] = 0

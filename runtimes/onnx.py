@@ -1,4 +1,4 @@
-"""ONNX Runtime: one session a function, state as named ``past_state.*`` inputs and ``present_state.*`` outputs."""
+"""ONNX Runtime: one session a function, state as inputs ``past_state.*`` and outputs ``present_state.*``."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ class OnnxRuntime:
             check_signature(self.spec, function, session)
 
     def allocate(self, capacity: int) -> HostStateStore:
+        """See ``Runtime.allocate``."""
         return HostStateStore(self.spec, capacity)
 
     def call(self, function: str, inputs: Arrays, state: State | None) -> tuple[Arrays, State | None]:
@@ -63,10 +64,12 @@ class OnnxRuntime:
         return outputs, written
 
     def close(self) -> None:
+        """See ``Runtime.close``."""
         self._sessions = {}
 
 
 def open_session(bundle: Bundle, file: str, threads: int) -> onnxruntime.InferenceSession:
+    """A session on the CPU. Raises RuntimeUnavailableError or BundleError when the graph cannot be loaded."""
     path = bundle.file(file)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -96,7 +99,10 @@ def translate_load_error(file: str, error: Exception) -> BundleError | RuntimeUn
 
 
 def check_signature(spec: ModelSpec, function: str, session: onnxruntime.InferenceSession) -> None:
-    """Raises BundleError unless the graph's names are those of the spec: state is paired by name, never by place."""
+    """Raises BundleError unless the graph's names are those of the spec.
+
+    State is paired by name, never by place.
+    """
     described = spec.function(function)
     inputs = {tensor.name for tensor in described.inputs} | {past_name(key) for key in described.reads_state}
     outputs = {tensor.name for tensor in described.outputs} | {
@@ -114,4 +120,5 @@ def check_signature(spec: ModelSpec, function: str, session: onnxruntime.Inferen
 
 
 def first_line(error: Exception) -> str:
+    """The first line of a vendor's message, or the exception's name where it has none."""
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

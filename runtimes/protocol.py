@@ -1,7 +1,7 @@
 """The seam between the engine and whatever runs a model: a few calls over named tensors.
 
-``Arrays`` are host arrays by name. ``State`` is a batch of state tensors by name, in whatever form the runtime
-keeps them (NumPy on a CPU, device tensors elsewhere); only its own store reads and writes it.
+``Arrays`` are host arrays by name. ``State`` is a batch of state tensors by name, in whatever form the
+runtime keeps them (NumPy on a CPU, device tensors elsewhere); only its own store reads and writes it.
 """
 
 from __future__ import annotations
@@ -41,17 +41,35 @@ class StateStore(Protocol):
 
 
 class Runtime(Protocol):
-    """Runs the functions of one model. ``call`` is pure: it returns the state a function writes, and stores nothing."""
+    """Runs the functions of one model. Opened by ``open_runtime``, closed once."""
 
     spec: ModelSpec
     name: str
     device: str
 
-    def allocate(self, capacity: int) -> StateStore: ...
+    def allocate(self, capacity: int) -> StateStore:
+        """Zeroed rows of state for ``capacity`` sessions, and one spare row after them."""
 
-    def call(self, function: str, inputs: Arrays, state: State | None) -> tuple[Arrays, State | None]: ...
+    def call(self, function: str, inputs: Arrays, state: State | None) -> tuple[Arrays, State | None]:
+        """Runs a function over a batch and returns its outputs and the state that it writes.
 
-    def close(self) -> None: ...
+        Pure: nothing is stored, so the state before a failed call still stands.
+
+        Args:
+            function: a name among ``spec.functions``.
+            inputs: exactly its inputs, with their dtypes and shapes, of one batch size.
+            state: at least what it reads, as a store gave it; None where it reads nothing.
+
+        Raises:
+            BundleError: the model has no such function.
+            DataError: names, dtypes or shapes of the inputs differ from the spec.
+            StateError: a state tensor is missing or does not fit.
+            StepError: the call failed, or a result is not finite.
+            RuntimeUnavailableError: the runtime was closed.
+        """
+
+    def close(self) -> None:
+        """Gives back what the runtime holds. Closing twice is harmless."""
 
 
 def check_inputs(name: str, function: FunctionSpec, inputs: Arrays) -> int:
