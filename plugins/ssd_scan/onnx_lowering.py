@@ -1,18 +1,14 @@
-"""The Mamba-2 scan as ONNX Runtime's ``com.microsoft::LinearAttention``, emitted while a model is exported.
+"""The Mamba-2 scan as the stateful ``LinearAttention`` (see ``onnx_ops``), emitted while a model is exported.
 
-With ``update_rule="gated"`` the operator computes ``S_t = exp(g_t) S_{t-1} + k_t ⊗ v_t`` and
-``o_t = q_tᵀ S_t``; the scan is that with q = c, k = b, v = Δ x and g = a Δ. ONNX Runtime has it from 1.26 on (CPU and CUDA).
+The scan is gated linear attention with q = c, k = b, v = Δ x and g = a Δ.
 """
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
+from ..onnx_ops import linear_attention
 from .reference import check_shapes
-
-DOMAIN = "com.microsoft"
-MIN_ONNXRUNTIME = (1, 26)
 
 
 def ssd_scan_linear_attention(
@@ -31,12 +27,5 @@ def ssd_scan_linear_attention(
     v = (x * dt.unsqueeze(-1)).reshape(batch, time, heads * channels)
     if state is None:
         state = x.new_zeros(batch, heads, states, channels)
-    y, final = torch.onnx.ops.symbolic_multi_out(
-        f"{DOMAIN}::LinearAttention",
-        (q, k, v, state, a * dt),
-        attrs={"update_rule": "gated", "scale": 1.0, "q_num_heads": heads, "kv_num_heads": heads},
-        dtypes=(x.dtype, x.dtype),
-        shapes=(v.shape, state.shape),
-        version=1,
-    )
+    y, final = linear_attention(q, k, v, state, a * dt, heads=heads)
     return y.reshape(batch, time, heads, channels), final
