@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,6 +37,17 @@ class TrackerRecipe:
     notes: str = ""
     text: str = field(default="", repr=False)
 
+    def __post_init__(self) -> None:
+        if self.batch < 1 or self.threads < 1 or self.workers < 0:
+            raise OptionError(
+                f"batch is {self.batch}, threads {self.threads} and workers {self.workers}",
+                "batch and threads are at least 1, workers at least 0",
+            )
+        for name in ("template_size", "template_factor", "search_size", "search_factor"):
+            ours, theirs = getattr(self.model, name), getattr(self.samples, name)
+            if ours != theirs:
+                raise OptionError(f"{name} is {ours} in model and {theirs} in samples", "give both the same")
+
 
 def read_recipe(path: Path) -> TrackerRecipe:
     """Raises OptionError for anything in the file that no option is called by."""
@@ -47,14 +58,16 @@ def read_recipe(path: Path) -> TrackerRecipe:
         raise DataError(
             f"recipe {path} cannot be read ({error})", "give a TOML file, as in models/recipes"
         ) from error
-    model = ArtrackMambaConfig.from_dict(values.pop("model", {}))
-    loop = build(LoopConfig, values.pop("loop", {}), "loop")
-    samples = build(SampleConfig, values.pop("samples", {}), "samples")
-    if "held_out" in values:
-        values["held_out"] = tuple(values["held_out"])
-    return build(
-        TrackerRecipe, {**values, "model": model, "loop": loop, "samples": samples, "text": text}, "recipe"
-    )
+    tables = {name: values.pop(name, {}) for name in ("model", "samples", "loop")}
+    for name, table in tables.items():
+        if not isinstance(table, dict):
+            raise OptionError(f"{name} is {table!r} in {path}", f"make it a table, [{name}]")
+    parts = {
+        "model": build(ArtrackMambaConfig, tables["model"], "model"),
+        "samples": build(SampleConfig, tables["samples"], "samples"),
+        "loop": build(LoopConfig, tables["loop"], "loop"),
+    }
+    return build(TrackerRecipe, {**values, **parts, "text": text}, "recipe")
 
 
 def build(kind: type[Kind], values: dict[str, Any], table: str) -> Kind:
@@ -65,12 +78,32 @@ def build(kind: type[Kind], values: dict[str, Any], table: str) -> Kind:
         raise OptionError(
             f"unknown {table} option {', '.join(unknown)}", f"known options: {', '.join(sorted(known))}"
         )
+    for entry in fields(kind):  # type: ignore[arg-type]
+        if entry.name in values:
+            values[entry.name] = as_kind(values[entry.name], entry.default, f"{table} option {entry.name}")
     try:
         return kind(**values)
     except TypeError as error:
         raise OptionError(
             f"the {table} table is incomplete ({error})", "give every option without a default"
         ) from error
+
+
+def as_kind(value: Any, default: Any, what: str) -> Any:
+    """The value as the kind of thing that the default is (where there is one); lists become tuples.
+
+    Raises OptionError: a string where a number belongs would only fail hours later, or never.
+    """
+    if isinstance(value, list):
+        value = tuple(value)
+    if isinstance(default, float) and type(value) is int:
+        return float(value)
+    if isinstance(default, bool | int | float | str | tuple) and type(value) is not type(default):
+        raise OptionError(
+            f"{what} is {value!r}, a {type(value).__name__}",
+            f"give a {type(default).__name__}, as {default!r} is",
+        )
+    return value
 
 
 def open_sources(
@@ -92,15 +125,7 @@ def open_sources(
         )
     kept = [clip for clip in clips if clip.name not in recipe.held_out]
     held = [clip for clip in clips if clip.name in recipe.held_out]
-    only_real = SampleConfig(
-        **{
-            **{entry.name: getattr(recipe.samples, entry.name) for entry in fields(SampleConfig)},
-            "share_pasted": 0.0,
-            "share_in_place": 0.0,
-            "share_regions": 0.0,
-            "absent": 0.0,
-        }
-    )
+    only_real = replace(recipe.samples, share_pasted=0.0, share_in_place=0.0, share_regions=0.0, absent=0.0)
     report = {
         "images": {
             a.path.name: {"stills": len(a.stills), "objects": a.num_objects, "skipped": a.skipped}

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ...errors import DataError
 from ...vision.box import Box
 from ...vision.crop import SquareCrop, around, cut
 from .archives import Archive, Still
@@ -28,7 +29,10 @@ Sample = dict[str, npt.NDArray[Any]]
 
 @dataclass
 class SampleSource:
-    """Makes samples by index; safe to share between loader processes after a fork."""
+    """Makes samples by index; safe to share between loader processes after a fork.
+
+    Raises DataError when there is neither a picture nor a clip.
+    """
 
     config: SampleConfig
     archives: list[Archive]
@@ -39,6 +43,8 @@ class SampleSource:
     _plain: list[Still] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        if not self.archives and not self.clips:
+            raise DataError("there is nothing to make samples from", "give archives of images, or clips")
         stills = [still for archive in self.archives for still in archive.stills]
         self._objects = [(still, value) for still in stills for value in still.objects]
         weights = [
@@ -68,7 +74,7 @@ class SampleSource:
             sample = self._pasted(rng)
         elif self._objects and draw < c.share_pasted + c.share_in_place:
             sample = self._in_place(rng, masked=True)
-        elif not self.clips or draw < c.share_pasted + c.share_in_place + c.share_regions:
+        elif not self.clips or (self._plain and draw < c.share_pasted + c.share_in_place + c.share_regions):
             sample = self._in_place(rng, masked=False)
         else:
             sample = self._real(rng)

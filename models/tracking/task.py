@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
@@ -25,7 +26,8 @@ class SampleDataset(Dataset[dict[str, Any]]):
     """Samples by index, normalised, with a teacher's features beside them where there is a teacher.
 
     template (3, S_z, S_z), search (K, 3, S_x, S_x), boxes (K, 4) as x, y, w, h in shares of the search crop,
-    visible (K,), and perhaps teacher (K, channels, G, G).
+    visible (K,), chance (K,) uniform in [0, 1), and perhaps teacher (K, channels, G, G). The task decides by
+    ``chance``; drawn here, it follows from seed and index as the sample does, so a resumed run sees the same.
     """
 
     def __init__(self, source: SampleSource, first: int, count: int, teacher: FeatureTeacher | None) -> None:
@@ -43,6 +45,9 @@ class SampleDataset(Dataset[dict[str, Any]]):
             "search": normalise(sample["search"]),
             "boxes": sample["boxes"] / self.source.config.search_size,
             "visible": sample["visible"],
+            "chance": np.random.default_rng((self.source.seed, self.first + index, 1)).random(
+                len(sample["visible"]), np.float32
+            ),
         }
         if self.teacher is not None:
             result["teacher"] = self.teacher(sample["search"])
@@ -101,7 +106,7 @@ class TrackerTask:
         features = self.model.stem(search.flatten(0, 1)).unflatten(0, (size, searches))
         sums: dict[str, Tensor] = {}
         for k in range(searches):
-            carry = torch.zeros(size) if k == 0 else (torch.rand(size) < self.carry_share).float()
+            carry = torch.zeros(size) if k == 0 else (batch["chance"][:, k] < self.carry_share).float()
             maps, written = self.model.step_features(features[:, k], carry, state)
             state = {**state, **written}
             for name, value in tracking_losses(maps, batch["boxes"][:, k], batch["visible"][:, k]).items():

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from ...errors import TrainingError
 
+MOMENTS = ("exp_avg", "exp_avg_sq")
+
 
 def save_checkpoint(
     path: Path, model: nn.Module, average: nn.Module, optimizer: torch.optim.AdamW, step: int
@@ -48,14 +50,13 @@ def load_checkpoint(path: Path, model: nn.Module, average: nn.Module, optimizer:
             start = len(prefix) + 1
             module.load_state_dict({k[start:]: v for k, v in tensors.items() if k.startswith(prefix + ".")})
         for name, parameter in model.named_parameters():
-            keys = ("step", "exp_avg", "exp_avg_sq")
-            found = {
-                key: tensors[f"optimizer.{key}.{name}"]
-                for key in keys
-                if f"optimizer.{key}.{name}" in tensors
+            found = {key: tensors.get(f"optimizer.{key}.{name}") for key in ("step", *MOMENTS)}
+            optimizer.state[parameter] = {
+                # laid out as the parameter is, or the optimiser's sums would round differently
+                key: torch.empty_like(parameter).copy_(value) if key in MOMENTS else value
+                for key, value in found.items()
+                if value is not None
             }
-            if found:
-                optimizer.state[parameter] = found
     except (KeyError, RuntimeError) as error:
         raise TrainingError(
             f"checkpoint {path} does not fit the recipe's model ({error})",

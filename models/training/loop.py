@@ -39,10 +39,9 @@ class LoopConfig:
     validate_every: int = 0
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise OptionError(
-                f"steps is {self.steps}; it must be at least 1", "give a positive number of steps"
-            )
+        for name in ("steps", "save_every", "log_every"):
+            if getattr(self, name) < 1:
+                raise OptionError(f"{name} is {getattr(self, name)}", "give at least 1 step")
 
 
 class Task(Protocol):
@@ -165,11 +164,13 @@ def validate(task: Task, average: AveragedModel) -> dict[str, float]:
 
 
 def seconds_logged(path: Path, step: int) -> float:
-    """Seconds of training behind a step, by the log; 0 without one."""
+    """Seconds of training behind a step, by the log; 0 without one. Lines cut short are passed over."""
     seconds = 0.0
-    if path.exists():
-        for text in path.read_text().splitlines():
+    for text in path.read_text().splitlines() if path.exists() else ():
+        try:
             line = json.loads(text)
-            if line["step"] <= step:
-                seconds = float(line["seconds"])
+        except json.JSONDecodeError:
+            continue
+        if line["step"] <= step:
+            seconds = float(line["seconds"])
     return seconds
