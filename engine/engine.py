@@ -34,7 +34,7 @@ class Engine:
         self, runtime: Runtime, *, capacity: int = 16, options: TrackingOptions | None = None
     ) -> None:
         self.runtime = runtime
-        self.task = TrackingTask(runtime.spec, options or TrackingOptions())
+        self.task = TrackingTask(runtime.spec, options)
         self.store = runtime.allocate(capacity)
         self.slots = SlotPool(capacity)
         self._closed = False
@@ -82,10 +82,11 @@ class Engine:
         region.check(first.width, first.height)
         slot = self.slots.take()
         try:
-            self._write_template(slot, first, region)
-            return Target(self, slot, first, region)
+            memory = self.task.open(first, region)
+            self._write_template(slot, memory, first, region)
+            return Target(self, slot, first, memory)
         except BaseException:
-            self.slots.free(slot)
+            self.release(slot)
             raise
 
     def step(self, batch: Sequence[TrackingWork]) -> list[Track]:
@@ -108,6 +109,7 @@ class Engine:
         self.slots.free(slot)
 
     def close(self) -> None:
+        """Ends the engine and all its sessions; closing twice is harmless."""
         if not self._closed:
             self._closed = True
             self.runtime.close()
@@ -120,8 +122,8 @@ class Engine:
     ) -> None:
         self.close()
 
-    def _write_template(self, slot: int, frame: Frame, box: Box) -> None:
-        _, state = self.runtime.call("init", self.task.template(frame, box), None)
+    def _write_template(self, slot: int, memory: TargetMemory, frame: Frame, box: Box) -> None:
+        _, state = self.runtime.call("init", self.task.template(memory, frame, box), None)
         self.store.write([slot], state or {})
 
     def _refresh_templates(self, batch: Sequence[TrackingWork]) -> None:
@@ -132,7 +134,7 @@ class Engine:
             share = self.task.options.refresh_share
             if work.memory.first_row is None:
                 work.memory.first_row = self.store.save_row(work.slot)
-            self._write_template(work.slot, work.frame, work.memory.box)
+            self._write_template(work.slot, work.memory, work.frame, work.memory.box)
             fresh = self.store.save_row(work.slot)
             self.store.load_row(work.slot, blend(work.memory.first_row, fresh, share))
             work.memory.since_refresh = 0
@@ -141,11 +143,11 @@ class Engine:
 class Target:
     """One followed object: the session that ``Engine.track`` opened."""
 
-    def __init__(self, engine: Engine, slot: int, frame: Frame, box: Box) -> None:
+    def __init__(self, engine: Engine, slot: int, frame: Frame, memory: TargetMemory) -> None:
         self._engine = engine
         self._slot: int | None = slot
         self._last = frame
-        self.memory = TargetMemory(frame, box, engine.task.options)
+        self.memory = memory
 
     def update(self, frame: Frame | Image) -> Track:
         """Where the target is in the next frame.
@@ -186,6 +188,7 @@ class Target:
 
 
 def blend(first: Arrays, fresh: Arrays, share: float) -> Arrays:
+    """``share`` of a fresh state row, the rest of the first one."""
     return {
         name: ((1 - share) * first[name] + share * fresh[name]).astype(first[name].dtype) for name in first
     }

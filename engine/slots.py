@@ -25,12 +25,14 @@ class SlotPool:
         return slot
 
     def free(self, slot: int) -> None:
+        """Takes a row back."""
         assert slot in self._used, f"slot {slot} is not in use"
         self._used.remove(slot)
         self._free.append(slot)
 
     @property
     def num_used(self) -> int:
+        """Rows that belong to sessions."""
         return len(self._used)
 
     def check(self) -> None:

@@ -20,6 +20,7 @@ class Timings:
 
     @property
     def total_ms(self) -> float:
+        """All stages together."""
         return self.prepare_ms + self.model_ms + self.finish_ms
 
 
@@ -28,7 +29,7 @@ class Track:
     """Where a target is.
 
     Attributes:
-        box: pixels of the frame, top-left corner. While ``lost`` it is the last place the target was believed at.
+        box: pixels of the frame, top-left corner. While ``lost``, the last place it was believed at.
         score: the model's confidence in [0, 1].
         status: ``tracking``, ``uncertain`` (weakly seen, or the filter doubts it), or ``lost``.
         frame_index: the frame's own index.

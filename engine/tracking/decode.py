@@ -1,77 +1,157 @@
-"""From the head's maps to one measured box. Pure geometry.
+"""From a head's maps to one measured box: pure geometry, one class a kind of head, chosen by the manifest.
 
-Glossary
-    score (G, G), offset (2, G, G) in cells, size (2, G, G) as shares of the crop's side,
-    log_variance (4, G, G) of centre x, centre y, width, height relative to the target's size
+Glossary: G is the grid's side in cells; maps are one session's, without the batch dimension.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from ...bundles import ModelSpec
+from ...errors import BundleError
 from ...vision import Box, SquareCrop
+from .options import TrackingOptions
 
 Array = npt.NDArray[np.float32]
+Maps = dict[str, Array]
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """A box in image pixels, its raw score, and standard deviations (4,) of cx, cy, w, h in pixels."""
+    """A box in image pixels, its raw score in [0, 1], and the deviations (4,) of cx, cy, w, h in pixels."""
 
     box: Box
     score: float
     std: npt.NDArray[np.float64]
 
 
+class Decoder(Protocol):
+    """Reads one session's maps."""
+
+    def __call__(self, maps: Maps, crop: SquareCrop, previous: Box) -> Measurement:
+        """Maps of a search crop and the box believed before (image pixels) into a measurement."""
+
+
 def hann_window(grid: int) -> Array:
     """(G, G) Hann window with its top in the middle; the outermost cells keep a little."""
     line = np.hanning(grid + 2)[1:-1]
-    window = np.outer(line, line).astype(np.float32)
-    return window
+    return np.outer(line, line).astype(np.float32)
 
 
-def change_penalty(size: Array, previous: tuple[float, float], strength: float) -> Array:
-    """(G, G) factors in (0, 1]: small where size or shape differ much from the previous ones (SiamRPN, section 4.3).
+def change_penalty(width: Array, height: Array, before: tuple[float, float], strength: float) -> Array:
+    """Factors in (0, 1], small where size or shape differ much from those before (SiamRPN, section 4.3).
 
-    ``size`` and ``previous`` are shares of the crop's side.
+    ``width``, ``height`` and ``before`` are in the same unit; strength 0 gives ones.
     """
 
     def spread(ratio: Array) -> Array:
         return np.maximum(ratio, 1 / ratio)
 
-    width, height = np.maximum(size, 1e-3)
-    before_w, before_h = max(previous[0], 1e-3), max(previous[1], 1e-3)
-    scale = spread(np.sqrt(width * height) / np.float32((before_w * before_h) ** 0.5))
-    shape = spread((width / height) / np.float32(before_w / before_h))
-    return np.exp(-strength * (scale * shape - 1))
+    def extent(
+        w: Array, h: Array
+    ) -> Array:  # of the box with the context that a Siamese crop leaves around it
+        pad = (w + h) / 2
+        return np.sqrt((w + pad) * (h + pad))
+
+    low = np.float32(1e-3)
+    width, height = np.maximum(width, low), np.maximum(height, low)
+    before_w, before_h = np.maximum(np.float32(before[0]), low), np.maximum(np.float32(before[1]), low)
+    scale = spread(extent(width, height) / extent(before_w, before_h))
+    shape = spread((width / height) / (before_w / before_h))
+    return np.exp(-np.float32(strength) * (scale * shape - 1))
 
 
-def decode(
-    maps: dict[str, Array], crop: SquareCrop, previous: Box, *, hann: Array, window: float, change: float
-) -> Measurement:
-    """Picks a cell and reads the box there.
+class CentreDecoder:
+    """Maps of a centre head.
 
-    Args:
-        maps: one session's maps, without the batch dimension.
-        crop: the search crop that the maps belong to.
-        previous: the box believed before this frame, in image pixels.
-        hann: the window over the grid, see ``hann_window``.
-        window, change: see ``TrackingOptions``.
+    score (1, G, G); offset (2, G, G) of the centre from the cell's middle, in cells; size (2, G, G) as shares
+    of the crop's side; log_variance (4, G, G) of centre x, centre y, width, height relative to the target's size.
     """
-    score = maps["score"][0]
-    grid = score.shape[0]
-    before = (previous.w / crop.side, previous.h / crop.side)
-    preference = score * change_penalty(maps["size"], before, change)
-    preference = preference * (1 - window) + hann * window
-    row, column = divmod(int(preference.argmax()), grid)
-    cell = crop.size / grid
-    width, height = (float(share) * crop.size for share in maps["size"][:, row, column])
-    cx = (column + 0.5 + float(maps["offset"][0, row, column])) * cell
-    cy = (row + 0.5 + float(maps["offset"][1, row, column])) * cell
-    box = crop.to_image(Box.from_centre(cx, cy, width, height))
-    relative = np.exp(0.5 * maps["log_variance"][:, row, column].astype(np.float64))
-    std = relative * np.array([box.w, box.h, box.w, box.h])
-    return Measurement(box, float(score[row, column]), std)
+
+    def __init__(self, spec: ModelSpec, options: TrackingOptions) -> None:
+        self.options = options
+        self._hann = hann_window(map_side(spec, "score"))
+
+    def __call__(self, maps: Maps, crop: SquareCrop, previous: Box) -> Measurement:
+        """See ``Decoder``."""
+        o = self.options
+        score = maps["score"][0]
+        grid = score.shape[0]
+        before = (previous.w / crop.side, previous.h / crop.side)
+        preference = score * change_penalty(maps["size"][0], maps["size"][1], before, o.change)
+        preference = preference * (1 - o.window) + self._hann * o.window
+        row, column = divmod(int(preference.argmax()), grid)
+        cell = crop.size / grid
+        width, height = (float(share) * crop.size for share in maps["size"][:, row, column])
+        cx = (column + 0.5 + float(maps["offset"][0, row, column])) * cell
+        cy = (row + 0.5 + float(maps["offset"][1, row, column])) * cell
+        box = crop.to_image(Box.from_centre(cx, cy, width, height))
+        relative = np.exp(0.5 * maps["log_variance"][:, row, column].astype(np.float64))
+        return Measurement(box, float(score[row, column]), relative * np.array([box.w, box.h, box.w, box.h]))
+
+
+class PointDecoder:
+    """Maps of an anchor-free Siamese head: at each point, distances to the four sides.
+
+    classes (2, G, G), logits of background and target; sides (4, G, G): left, top, right, bottom distances in
+    crop pixels from the point, points being ``stride`` pixels apart around the crop's middle.
+    """
+
+    def __init__(self, spec: ModelSpec, options: TrackingOptions) -> None:
+        self.options = options
+        grid = map_side(spec, "classes")
+        self._hann = hann_window(grid)
+        stride = number(spec, "stride")
+        self._line = ((np.arange(grid) - grid // 2) * stride).astype(np.float32)
+        self._relative_std = number(spec, "relative_std")
+
+    def __call__(self, maps: Maps, crop: SquareCrop, previous: Box) -> Measurement:
+        """See ``Decoder``."""
+        o = self.options
+        background, target = maps["classes"]
+        score = 1 / (1 + np.exp(np.clip(background - target, -30, 30)))
+        left, top, right, bottom = maps["sides"]
+        width, height = left + right, top + bottom
+        before = (previous.w * crop.scale, previous.h * crop.scale)
+        preference = score * change_penalty(width, height, before, o.change)
+        preference = preference * (1 - o.window) + self._hann * o.window
+        row, column = divmod(int(preference.argmax()), score.shape[0])
+        cx = crop.size / 2 + self._line[column] + (right - left)[row, column] / 2
+        cy = crop.size / 2 + self._line[row] + (bottom - top)[row, column] / 2
+        size = max(float(width[row, column]), 1.0), max(float(height[row, column]), 1.0)
+        box = crop.to_image(Box.from_centre(float(cx), float(cy), *size))
+        std = self._relative_std * np.array([box.w, box.h, box.w, box.h])
+        return Measurement(box, float(score[row, column]), std)
+
+
+def open_decoder(spec: ModelSpec, options: TrackingOptions) -> Decoder:
+    """The decoder that ``preprocess.decode`` names ("centre" if it names none). Raises BundleError."""
+    name = spec.preprocess.get("decode", "centre")
+    if name == "centre":
+        return CentreDecoder(spec, options)
+    if name == "points":
+        return PointDecoder(spec, options)
+    raise BundleError(f"model {spec.name!r} asks for decoder {name!r}", "known decoders: centre, points")
+
+
+def map_side(spec: ModelSpec, output: str) -> int:
+    """Cells a side of a square map that ``step`` gives. Raises BundleError when there is no such map."""
+    for tensor in spec.function("step").outputs:
+        side = tensor.shape[-1]
+        if tensor.name == output and isinstance(side, int):
+            return side
+    raise BundleError(
+        f"'step' of model {spec.name!r} has no map {output!r}", "name the outputs as its decoder expects"
+    )
+
+
+def number(spec: ModelSpec, key: str) -> float:
+    """A number that the manifest's ``preprocess`` must hold. Raises BundleError."""
+    value = spec.preprocess.get(key)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise BundleError(f"preprocess.{key} of model {spec.name!r} is {value!r}", "it must be a number")
+    return float(value)

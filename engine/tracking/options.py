@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
 
+from ...bundles import ModelSpec
 from ...errors import OptionError
 from .filter_options import FilterOptions
 
@@ -23,7 +26,8 @@ class TrackingOptions:
     lost_after: int = 8  # frames in a row without a measurement
     growth: float = 1.08  # of the search area's side, each frame once lost
     widest: float = 1.8  # bound of that growth
-    smooth: float = 0.5  # share of a new size that is taken at full score; 1 takes it whole
+    size_floor: float = 0.5  # share of a newly measured size that is taken at score 0 …
+    size_ceiling: float = 1.0  # … and at score 1
     refresh_every: int = 0  # frames between template refreshes; 0 is never
     refresh_sure: float = 0.7  # least score for a refresh
     refresh_share: float = 0.3  # of the new template in the blend with the first one
@@ -40,7 +44,8 @@ class TrackingOptions:
             "refresh_sure",
             "refresh_share",
             "carry",
-            "smooth",
+            "size_floor",
+            "size_ceiling",
         ):
             value = getattr(self, name)
             if not 0.0 <= value <= 1.0:
@@ -53,3 +58,26 @@ class TrackingOptions:
             raise OptionError(
                 "a frame count or rate is out of range", "lost_after >= 1, refresh_every >= 0, rate > 0"
             )
+
+    @classmethod
+    def from_spec(cls, spec: ModelSpec) -> Self:
+        """The thresholds that a model was tuned with (``preprocess.options``), defaults for the rest.
+
+        Raises OptionError for an option that there is none of: nothing is dropped in silence.
+        """
+        given = spec.preprocess.get("options", {})
+        if not isinstance(given, Mapping):
+            raise OptionError(
+                f"preprocess.options of model {spec.name!r} is {given!r}", "it must be a table of options"
+            )
+        values: dict[str, Any] = dict(given)
+        try:
+            if isinstance(values.get("filter"), Mapping):
+                values["filter"] = FilterOptions(**values["filter"])
+            return cls(**values)
+        except TypeError as error:
+            known = ", ".join(entry.name for entry in fields(cls))
+            raise OptionError(
+                f"preprocess.options of model {spec.name!r} cannot be used ({error})",
+                f"known options: {known}",
+            ) from error

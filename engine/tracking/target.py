@@ -7,12 +7,11 @@ import numpy.typing as npt
 
 from ...errors import FrameError
 from ...runtimes import Arrays
-from ...vision import Box, Frame, SquareCrop, around
+from ...vision import Box, Frame
 from ..track import Status
 from .decode import Measurement
 from .kalman import BoxFilter, nominal_steps
 from .options import TrackingOptions
-
 
 MemorySnapshot = tuple[tuple[Box, float, int, int, Status, float, int], dict[str, npt.NDArray[np.float64]]]
 
@@ -20,8 +19,11 @@ MemorySnapshot = tuple[tuple[Box, float, int, int, Status, float, int], dict[str
 class TargetMemory:
     """What a tracked target is believed to be, moved on by one ``predict`` and one ``observe`` a frame."""
 
-    def __init__(self, frame: Frame, box: Box, options: TrackingOptions) -> None:
+    def __init__(
+        self, frame: Frame, box: Box, options: TrackingOptions, fill: npt.NDArray[np.uint8] | None = None
+    ) -> None:
         self.options = options
+        self.fill = fill  # colour (3,) of what lies outside the frame
         self.frame_size = (frame.width, frame.height)
         self.filter = BoxFilter(box, options.filter)
         self.box = box
@@ -54,25 +56,25 @@ class TargetMemory:
 
     @property
     def carry(self) -> float:
-        """How much of the temporal state the next frame may start from; 0 after a frame that was not trusted."""
+        """Share of the temporal state that the next frame starts from; 0 after a frame that was not trusted."""
         return self.options.carry if self.status == "tracking" and self.frames else 0.0
 
     def check(self, frame: Frame) -> None:
-        """Raises FrameError when a frame does not fit the session: another size, or not later than the last one."""
+        """Raises FrameError when a frame has another size than the first, or is not later than the last."""
         if (frame.width, frame.height) != self.frame_size:
             width, height = self.frame_size
             raise FrameError(
-                f"frame {frame.index} is {frame.width}x{frame.height}, and this session began with {width}x{height}",
+                f"frame {frame.index} is {frame.width}x{frame.height}, and the first one was {width}x{height}",
                 "start a new session when the size changes",
             )
         if frame.seconds <= self.seconds:
             raise FrameError(
-                f"frame {frame.index} is at {frame.seconds:.4f} s, and the last one was at {self.seconds:.4f} s",
+                f"frame {frame.index} is at {frame.seconds:.4f} s, the last one at {self.seconds:.4f} s",
                 "send frames in order, each later than the one before",
             )
 
-    def predict(self, frame: Frame, factor: float, size: int) -> tuple[SquareCrop, Box]:
-        """Moves the filter on to the frame's time and lays the search crop around what it expects."""
+    def predict(self, frame: Frame) -> tuple[Box, float]:
+        """Moves the filter on to the frame's time: the expected box, and how much wider to look."""
         expected = self.filter.predict(
             nominal_steps(frame.seconds - self.seconds, self.options.reference_rate)
         )
@@ -80,11 +82,7 @@ class TargetMemory:
         if self.status == "lost":
             expected = self.box
         late = max(0, self.unseen - self.options.lost_after)
-        growth = min(self.options.growth**late, self.options.widest)
-        width, height = self.frame_size
-        cx, cy = expected.centre
-        kept = Box.from_centre(min(max(cx, 0.0), width), min(max(cy, 0.0), height), expected.w, expected.h)
-        return around(kept, factor * growth, size), kept
+        return self._inside(expected), min(self.options.growth**late, self.options.widest)
 
     def observe(self, measured: Measurement) -> None:
         """Takes a measurement in, or coasts; settles box, score and status."""
@@ -111,7 +109,8 @@ class TargetMemory:
 
     def _smoothed(self, measured: Measurement) -> Box:
         """Centre as measured; size moves towards the measured one, more so the surer the model is."""
-        share = self.options.smooth + (1 - self.options.smooth) * measured.score**2
+        o = self.options
+        share = o.size_floor + (o.size_ceiling - o.size_floor) * measured.score**2
         cx, cy = measured.box.centre
         w = self.box.w + share * (measured.box.w - self.box.w)
         h = self.box.h + share * (measured.box.h - self.box.h)
@@ -126,6 +125,7 @@ class TargetMemory:
 
     @property
     def wants_refresh(self) -> bool:
+        """Whether a template refresh is due, and the target seen well enough for one."""
         o = self.options
         return (
             o.refresh_every > 0

@@ -1,0 +1,100 @@
+"""How a model wants to see the world: the crops of template and search, by its manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from ...bundles import ModelSpec
+from ...errors import BundleError
+from ...vision import Box, Image, SquareCrop, around, cut, normalise
+from .decode import number
+
+Planes = npt.NDArray[np.float32]
+
+
+class Cropping:
+    """Crops and pixel values as ``ModelSpec.preprocess`` asks for.
+
+    ``template_size``, ``search_size``: output pixels. ``template_factor``, ``search_factor``: side of the crop
+    in units of the target's extent, which is ``sqrt(w h)``, or, where a ``context`` is given (Siamese trackers),
+    ``sqrt((w + p)(h + p))`` with ``p = context (w + h)``. ``normalisation``: "imagenet", or "none" for RGB 0–255.
+    ``padding``: "zero", or "mean" for the first frame's mean colour.
+    """
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self.template_size, self.search_size = (
+            int(number(spec, "template_size")),
+            int(number(spec, "search_size")),
+        )
+        self.template_factor, self.search_factor = (
+            number(spec, "template_factor"),
+            number(spec, "search_factor"),
+        )
+        self.context = number(spec, "context") if "context" in spec.preprocess else 0.0
+        self.raw = self._choice(spec, "normalisation", ("imagenet", "none")) == "none"
+        self.mean_padding = self._choice(spec, "padding", ("zero", "mean")) == "mean"
+
+    def template(self, box: Box) -> SquareCrop:
+        """The template's square around a box in image pixels."""
+        return around(self._extended(box), self.template_factor, self.template_size)
+
+    def search(self, box: Box, growth: float) -> SquareCrop:
+        """The search square around a box in image pixels, ``growth`` times its usual side."""
+        return around(self._extended(box), self.search_factor * growth, self.search_size)
+
+    def fill(self, image: Image) -> npt.NDArray[np.uint8] | None:
+        """The colour (3,) for what lies outside the frame, or None for black."""
+        return image.reshape(-1, 3).mean(0).astype(np.uint8) if self.mean_padding else None
+
+    def pixels(
+        self,
+        images: Sequence[Image],
+        crops: Sequence[SquareCrop],
+        fills: Sequence[npt.NDArray[np.uint8] | None],
+    ) -> Planes:
+        """Cuts the crops: (batch, 3, size, size) float32 as the model wants it."""
+        pieces = []
+        for image, crop, colour in zip(images, crops, fills, strict=True):
+            piece = cut(image, crop)
+            if colour is not None:
+                paint_outside(piece, crop, image, colour)
+            pieces.append(piece)
+        batch = np.stack(pieces)
+        if self.raw:
+            return np.ascontiguousarray(batch.transpose(0, 3, 1, 2), dtype=np.float32)
+        return normalise(batch)
+
+    def _extended(self, box: Box) -> Box:
+        if not self.context:
+            return box
+        pad = self.context * (box.w + box.h)
+        return Box.from_centre(*box.centre, box.w + pad, box.h + pad)
+
+    def _choice(self, spec: ModelSpec, key: str, allowed: tuple[str, ...]) -> str:
+        value = spec.preprocess.get(key, allowed[0])
+        if value not in allowed:
+            raise BundleError(
+                f"preprocess.{key} of model {spec.name!r} is {value!r}", f"known: {', '.join(allowed)}"
+            )
+        return str(value)
+
+
+def paint_outside(piece: Image, crop: SquareCrop, image: Image, colour: npt.NDArray[np.uint8]) -> None:
+    """Paints what lies outside the image in one colour, in place."""
+    height, width = image.shape[:2]
+    left, top = (max(0, round(-edge * crop.scale)) for edge in (crop.left, crop.top))
+    right, bottom = (
+        min(crop.size, round((end - edge) * crop.scale))
+        for end, edge in ((width, crop.left), (height, crop.top))
+    )
+    if left > 0:
+        piece[:, :left] = colour
+    if top > 0:
+        piece[:top] = colour
+    if right < crop.size:
+        piece[:, max(right, 0) :] = colour
+    if bottom < crop.size:
+        piece[max(bottom, 0) :] = colour
