@@ -18,10 +18,11 @@ Planes = npt.NDArray[np.float32]
 class Cropping:
     """Crops and pixel values as ``ModelSpec.preprocess`` asks for.
 
-    ``template_size``, ``search_size``: output pixels. ``template_factor``, ``search_factor``: side of the crop
-    in units of the target's extent, which is ``sqrt(w h)``, or, where a ``context`` is given (Siamese trackers),
-    ``sqrt((w + p)(h + p))`` with ``p = context (w + h)``. ``normalisation``: "imagenet", or "none" for RGB 0–255.
-    ``padding``: "zero", or "mean" for the first frame's mean colour.
+    - ``template_size``, ``search_size``: output pixels.
+    - ``template_factor``, ``search_factor``: side of the crop in units of the target's extent, ``sqrt(w h)``.
+    - ``context``: the extent is ``sqrt((w + p)(h + p))`` with ``p = context (w + h)`` (Siamese trackers).
+    - ``normalisation``: "imagenet", or "none" for RGB 0–255.
+    - ``padding``: "zero", or "mean" for the first frame's mean colour.
     """
 
     def __init__(self, spec: ModelSpec) -> None:

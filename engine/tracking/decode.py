@@ -62,14 +62,15 @@ def change_penalty(width: Array, height: Array, before: tuple[float, float], str
     before_w, before_h = np.maximum(np.float32(before[0]), low), np.maximum(np.float32(before[1]), low)
     scale = spread(extent(width, height) / extent(before_w, before_h))
     shape = spread((width / height) / (before_w / before_h))
-    return np.exp(-np.float32(strength) * (scale * shape - 1))
+    penalty: Array = np.exp(-np.float32(strength) * (scale * shape - 1))
+    return penalty
 
 
 class CentreDecoder:
     """Maps of a centre head.
 
     score (1, G, G); offset (2, G, G) of the centre from the cell's middle, in cells; size (2, G, G) as shares
-    of the crop's side; log_variance (4, G, G) of centre x, centre y, width, height relative to the target's size.
+    of the crop's side; log_variance (4, G, G) of centre and size relative to the target's size.
     """
 
     def __init__(self, spec: ModelSpec, options: TrackingOptions) -> None:

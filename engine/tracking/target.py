@@ -56,7 +56,7 @@ class TargetMemory:
 
     @property
     def carry(self) -> float:
-        """Share of the temporal state that the next frame starts from; 0 after a frame that was not trusted."""
+        """Share of the temporal state that the next frame starts from; 0 after a doubtful frame."""
         return self.options.carry if self.status == "tracking" and self.frames else 0.0
 
     def check(self, frame: Frame) -> None:
@@ -64,7 +64,7 @@ class TargetMemory:
         if (frame.width, frame.height) != self.frame_size:
             width, height = self.frame_size
             raise FrameError(
-                f"frame {frame.index} is {frame.width}x{frame.height}, and the first one was {width}x{height}",
+                f"frame {frame.index} is {frame.width}x{frame.height}, the first was {width}x{height}",
                 "start a new session when the size changes",
             )
         if frame.seconds <= self.seconds:

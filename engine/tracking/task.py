@@ -76,7 +76,8 @@ class TrackingTask:
         """Decodes each target's maps, moves its filter on, and says where it is."""
         tracks = []
         for index, work in enumerate(batch):
-            assert work.crop is not None and work.expected is not None
+            assert work.crop is not None, "prepare comes before finish"
+            assert work.expected is not None
             maps = {name: values[index] for name, values in outputs.items()}
             work.memory.observe(self._decode(maps, work.crop, work.expected))
             memory = work.memory
