@@ -8,7 +8,10 @@ from ..vision import Box, Frame
 
 
 class EngineTracker:
-    """One engine, one session after another: what is timed includes cropping, the model, decoding and the filter."""
+    """One engine, one session after another.
+
+    What is timed includes cropping, the model, decoding and the filter.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from ..bundles import Bundle, load_bundle
-from ..errors import FrameError, SessionError
+from ..errors import BoxError, FrameError, OptionError, SessionError
 from ..runtimes import Arrays, Runtime, open_runtime
 from ..vision import Box, Frame, Image
 from .slots import SlotPool
@@ -33,6 +33,8 @@ class Engine:
     def __init__(
         self, runtime: Runtime, *, capacity: int = 16, options: TrackingOptions | None = None
     ) -> None:
+        if capacity < 1:
+            raise OptionError(f"capacity is {capacity}", "give at least 1 session")
         self.runtime = runtime
         self.task = TrackingTask(runtime.spec, options)
         self.store = runtime.allocate(capacity)
@@ -77,9 +79,8 @@ class Engine:
         """
         if self._closed:
             raise SessionError("this engine is closed", "load a new one")
-        first = as_frame(frame, None)
-        region = box if isinstance(box, Box) else Box(*(float(value) for value in box))
-        region.check(first.width, first.height)
+        first = as_frame(frame, None, self.task.options.reference_rate)
+        region = as_box(box).check(first.width, first.height)
         slot = self.slots.take()
         try:
             memory = self.task.open(first, region)
@@ -90,16 +91,22 @@ class Engine:
             raise
 
     def step(self, batch: Sequence[TrackingWork]) -> list[Track]:
-        """One frame of each of some sessions: prepare, run, store, finish. A failed call commits nothing."""
+        """One frame of each of some sessions: prepare, run, finish, store.
+
+        All that can fail comes before the first write to the store, and whoever calls puts the memories back
+        when this raises: then the sessions are as they were.
+        """
         began = time.perf_counter()
         rows = [work.slot for work in batch]
         inputs = self.task.prepare(batch)
         prepared = time.perf_counter()
         outputs, state = self.runtime.call(self.task.function, inputs, self.store.read(rows))
         ran = time.perf_counter()
-        self.store.write(rows, state or {})
         tracks = self.task.finish(batch, outputs)
-        self._refresh_templates(batch)
+        refreshed = self._fresh_templates(batch)
+        self.store.write(rows, state or {})
+        for slot, pinned in refreshed:
+            self.store.load_row(slot, {**self.store.save_row(slot), **pinned})
         timings = Timings(1e3 * (prepared - began), 1e3 * (ran - prepared), 1e3 * (time.perf_counter() - ran))
         return [replace(track, timings=timings) for track in tracks]
 
@@ -126,18 +133,29 @@ class Engine:
         _, state = self.runtime.call("init", self.task.template(memory, frame, box), None)
         self.store.write([slot], state or {})
 
-    def _refresh_templates(self, batch: Sequence[TrackingWork]) -> None:
-        """Blends a fresh template into the first one where a session is due and sure."""
+    def _fresh_templates(self, batch: Sequence[TrackingWork]) -> list[tuple[int, Arrays]]:
+        """For every session that is due and sure: its slot, and a fresh template blended into the first one.
+
+        Only what ``step`` never writes is a template; what it carries from frame to frame stays.
+        """
+        refreshed = []
+        spare = self.slots.capacity  # the store's padding row
         for work in batch:
-            if not work.memory.wants_refresh:
+            memory = work.memory
+            if not memory.wants_refresh:
                 continue
+            if memory.first_row is None:
+                memory.first_row = self._pinned(work.slot)
+            self._write_template(spare, memory, work.frame, memory.box)
             share = self.task.options.refresh_share
-            if work.memory.first_row is None:
-                work.memory.first_row = self.store.save_row(work.slot)
-            self._write_template(work.slot, work.memory, work.frame, work.memory.box)
-            fresh = self.store.save_row(work.slot)
-            self.store.load_row(work.slot, blend(work.memory.first_row, fresh, share))
-            work.memory.since_refresh = 0
+            refreshed.append((work.slot, blend(memory.first_row, self._pinned(spare), share)))
+            memory.since_refresh = 0
+        return refreshed
+
+    def _pinned(self, row: int) -> Arrays:
+        """What ``step`` only reads, of one row."""
+        carried = self.runtime.spec.function(self.task.function).writes_state
+        return {name: array for name, array in self.store.save_row(row).items() if name not in carried}
 
 
 class Target:
@@ -194,8 +212,18 @@ def blend(first: Arrays, fresh: Arrays, share: float) -> Arrays:
     }
 
 
-def as_frame(frame: Frame | Image, last: Frame | None, rate: float = 25.0) -> Frame:
-    """A bare image becomes a frame one nominal step after the last one."""
+def as_box(box: Box | Sequence[float]) -> Box:
+    """Four numbers become a box. Raises BoxError when they are not."""
+    if isinstance(box, Box):
+        return box
+    try:
+        return Box(*(float(value) for value in box))
+    except (TypeError, ValueError) as error:
+        raise BoxError(f"{box!r} is no box ({error})", "give four numbers: x, y, w, h in pixels") from error
+
+
+def as_frame(frame: Frame | Image, last: Frame | None, rate: float) -> Frame:
+    """A bare image becomes a frame one nominal step of 1 / ``rate`` seconds after the last one."""
     if isinstance(frame, Frame):
         return frame
     if not hasattr(frame, "shape"):
@@ -203,6 +231,6 @@ def as_frame(frame: Frame | Image, last: Frame | None, rate: float = 25.0) -> Fr
             f"{type(frame).__name__} is no frame", "give a Frame or a uint8 array (height, width, 3)"
         )
     if last is None:
-        return Frame(frame, 0, Fraction(1, round(rate)), 0)
+        return Frame(frame, 0, Fraction(1 / rate).limit_denominator(10**9), 0)
     ticks = max(1, round(1 / (rate * float(last.time_base))))
     return Frame(frame, last.pts + ticks, last.time_base, last.index + 1)

@@ -26,14 +26,10 @@ class Cropping:
     """
 
     def __init__(self, spec: ModelSpec) -> None:
-        self.template_size, self.search_size = (
-            int(number(spec, "template_size")),
-            int(number(spec, "search_size")),
-        )
-        self.template_factor, self.search_factor = (
-            number(spec, "template_factor"),
-            number(spec, "search_factor"),
-        )
+        self.template_size = int(number(spec, "template_size"))
+        self.search_size = int(number(spec, "search_size"))
+        self.template_factor = number(spec, "template_factor")
+        self.search_factor = number(spec, "search_factor")
         self.context = number(spec, "context") if "context" in spec.preprocess else 0.0
         self.raw = self._choice(spec, "normalisation", ("imagenet", "none")) == "none"
         self.mean_padding = self._choice(spec, "padding", ("zero", "mean")) == "mean"

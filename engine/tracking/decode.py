@@ -51,9 +51,7 @@ def change_penalty(width: Array, height: Array, before: tuple[float, float], str
     def spread(ratio: Array) -> Array:
         return np.maximum(ratio, 1 / ratio)
 
-    def extent(
-        w: Array, h: Array
-    ) -> Array:  # of the box with the context that a Siamese crop leaves around it
+    def extent(w: Array, h: Array) -> Array:  # with the context that a Siamese crop leaves around a box
         pad = (w + h) / 2
         return np.sqrt((w + pad) * (h + pad))
 
@@ -87,7 +85,7 @@ class CentreDecoder:
         preference = preference * (1 - o.window) + self._hann * o.window
         row, column = divmod(int(preference.argmax()), grid)
         cell = crop.size / grid
-        width, height = (float(share) * crop.size for share in maps["size"][:, row, column])
+        width, height = (max(float(share) * crop.size, 1e-3) for share in maps["size"][:, row, column])
         cx = (column + 0.5 + float(maps["offset"][0, row, column])) * cell
         cy = (row + 0.5 + float(maps["offset"][1, row, column])) * cell
         box = crop.to_image(Box.from_centre(cx, cy, width, height))

@@ -33,7 +33,7 @@ class TargetMemory:
         self.status: Status = "tracking"
         self.score = 1.0
         self.since_refresh = 0
-        self.first_row: Arrays | None = None  # the first template's state, kept once templates are refreshed
+        self.first_row: Arrays | None = None  # the first template, kept once templates are refreshed
 
     def save(self) -> MemorySnapshot:
         """All that a step changes, to be put back when the step fails."""
