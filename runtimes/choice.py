@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..bundles import Bundle
-from ..errors import FramestateError, RuntimeUnavailableError, UnknownRuntimeError
+from ..errors import FramestateError, OptionError, RuntimeUnavailableError, UnknownRuntimeError
 from .protocol import Runtime
+
+DEVICES = ("auto", "cpu", "cuda")
 
 
 @dataclass(frozen=True)
@@ -58,26 +60,28 @@ def open_runtime(
     """Opens a runtime for a bundle.
 
     Raises UnknownRuntimeError for a name that is not in the table, RuntimeUnavailableError when it is not
-    installed, has no such device, or the bundle lacks its files.
+    installed, has no such device, or the bundle lacks its files, OptionError for a device or a number of
+    threads that there is not.
     """
     table = runtime_table()
     count = default_threads() if threads is None else threads
+    if count < 1 or device not in DEVICES:
+        raise OptionError(
+            f"device is {device!r} and threads is {count}",
+            f"choose {', '.join(DEVICES)}, and 1 thread or more",
+        )
     if name == "auto":
         reasons = []
         for entry in table:
-            why = (
-                "not installed"
-                if entry.missing
-                else ""
-                if entry.supports(bundle)
-                else "the bundle lacks its files"
-            )
-            if not why:
+            if entry.missing:
+                reasons.append(f"{entry.name} is not installed")
+            elif not entry.supports(bundle):
+                reasons.append(f"the bundle has no files for {entry.name}")
+            else:
                 try:
                     return open_entry(entry, bundle, device, count)
                 except (RuntimeUnavailableError, ImportError) as error:
-                    why = str(error)
-            reasons.append(f"{entry.name}: {why}")
+                    reasons.append(f"{entry.name}: {error}")
         raise RuntimeUnavailableError(
             f"no runtime can run {bundle.spec.name!r} ({'; '.join(reasons)})",
             "run 'framestate doctor' for remedies",

@@ -12,7 +12,7 @@ from ..bundles import Bundle, ModelSpec
 from ..errors import RuntimeUnavailableError, StepError
 from ..models import build_model, load_weights
 from ..plugins import eager_operators
-from .protocol import Arrays, State, check_finite, check_inputs, check_row, check_state
+from .protocol import Arrays, State, check_finite, check_inputs, check_open, check_row, check_state
 
 
 class TorchStateStore:
@@ -79,6 +79,7 @@ class EagerRuntime:
     @torch.inference_mode()
     def call(self, function: str, inputs: Arrays, state: State | None) -> tuple[Arrays, State | None]:
         """See ``Runtime.call``. Raises DataError, StateError or StepError."""
+        check_open(self.name, self._functions)
         spec = self.spec.function(function)
         batch = check_inputs(function, spec, inputs)
         check_state(function, self.spec, spec, state, batch)

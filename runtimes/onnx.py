@@ -11,7 +11,7 @@ import onnxruntime
 from ..bundles import Bundle, ModelSpec, past_name, present_name
 from ..errors import BundleError, RuntimeUnavailableError, StepError
 from .host_store import HostStateStore
-from .protocol import Arrays, State, check_finite, check_inputs, check_state
+from .protocol import Arrays, State, check_finite, check_inputs, check_open, check_state
 
 
 class OnnxRuntime:
@@ -43,6 +43,7 @@ class OnnxRuntime:
 
     def call(self, function: str, inputs: Arrays, state: State | None) -> tuple[Arrays, State | None]:
         """See ``Runtime.call``. Raises DataError, StateError or StepError."""
+        check_open(self.name, self._sessions)
         spec = self.spec.function(function)
         batch = check_inputs(function, spec, inputs)
         check_state(function, self.spec, spec, state, batch)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..bundles import FunctionSpec, ModelSpec
-from ..errors import DataError, StateError, StepError
+from ..errors import DataError, RuntimeUnavailableError, StateError, StepError
 
 Arrays = dict[str, npt.NDArray[Any]]
 State = Mapping[str, Any]
@@ -77,7 +77,13 @@ def check_inputs(name: str, function: FunctionSpec, inputs: Arrays) -> int:
     expected = {tensor.name: tensor for tensor in function.inputs}
     if set(inputs) != set(expected):
         raise DataError(f"{name} was given inputs {sorted(inputs)}", f"it takes {sorted(expected)}")
-    batch = next(iter(inputs.values())).shape[0] if inputs else 1
+    for key, array in inputs.items():
+        if not isinstance(array, np.ndarray):
+            raise DataError(f"input {key!r} of {name} is a {type(array).__name__}", "give a NumPy array")
+    sizes = [inputs[key].shape[:1] for key in expected]
+    batch = sizes[0][0] if sizes and sizes[0] else 1
+    if batch < 1:
+        raise DataError(f"{name} was given a batch of no rows", "give at least one")
     for key, tensor in expected.items():
         array = inputs[key]
         if array.shape != tensor.concrete(batch) or array.dtype != tensor.dtype:
@@ -89,7 +95,7 @@ def check_inputs(name: str, function: FunctionSpec, inputs: Arrays) -> int:
 
 
 def check_state(name: str, spec: ModelSpec, function: FunctionSpec, state: State | None, batch: int) -> None:
-    """Raises StateError unless every tensor that the function reads is there, by name, with its shape."""
+    """Raises StateError unless all that the function reads is there, by name, with its dtype and shape."""
     if not function.reads_state:
         return
     given: State = state or {}
@@ -99,12 +105,18 @@ def check_state(name: str, spec: ModelSpec, function: FunctionSpec, state: State
             raise StateError(
                 f"{name} reads state {key!r}, which is not among {sorted(given)}", "run 'init' first"
             )
-        shape = tuple(given[key].shape)
-        if shape != tensors[key].concrete(batch):
+        shape, dtype = tuple(given[key].shape), str(given[key].dtype).removeprefix("torch.")
+        if shape != tensors[key].concrete(batch) or dtype != tensors[key].dtype:
             raise StateError(
-                f"state {key!r} of {name} has shape {shape}",
-                f"it must have shape {tensors[key].concrete(batch)}",
+                f"state {key!r} of {name} is {dtype} {shape}",
+                f"it must be {tensors[key].dtype} {tensors[key].concrete(batch)}",
             )
+
+
+def check_open(runtime: str, functions: Mapping[str, Any]) -> None:
+    """Raises RuntimeUnavailableError for a runtime that has been closed: it has no functions any more."""
+    if not functions:
+        raise RuntimeUnavailableError(f"this {runtime} runtime was closed", "open the bundle again")
 
 
 def check_row(spec: ModelSpec, arrays: Arrays) -> None:
