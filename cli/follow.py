@@ -1,0 +1,128 @@
+"""Following targets through a whole video: one engine, one session a target, frames decoded once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..engine import Engine, Track
+from ..vision import Box, VideoReader
+from .progress import Bar, frames_bar
+from .sinks import Sink, annotated_video, boxes_csv
+
+
+@dataclass
+class Tally:
+    """What became of one target, over the frames after the first."""
+
+    frames: int = 0
+    lost: int = 0
+    score: float = 0.0
+
+    def add(self, track: Track) -> None:
+        """Count one answer."""
+        self.frames += 1
+        self.lost += track.status == "lost"
+        self.score += track.score
+
+    @property
+    def mean_score(self) -> float | None:
+        """None where there was no frame after the first."""
+        return self.score / self.frames if self.frames else None
+
+
+@dataclass
+class Run:
+    """What a whole run came to.
+
+    Attributes:
+        runtime, device: what ran the model.
+        time_base: seconds a tick of the pts.
+        targets: a tally for each, in the order they were given.
+        frames: those that were decoded, the first included.
+        broken_packets: how many were passed over.
+        tracking: seconds inside the engine's update calls.
+        seconds: of the whole run.
+    """
+
+    runtime: str
+    device: str
+    time_base: str
+    targets: list[Tally] = field(default_factory=list)
+    frames: int = 0
+    broken_packets: int = 0
+    tracking: float = 0.0
+    seconds: float = 0.0
+
+    @property
+    def fps(self) -> float | None:
+        """Frames a second of tracking, all targets of a frame together; decoding and drawing not counted."""
+        return (self.frames - 1) / self.tracking if self.tracking > 0 else None
+
+
+def follow(
+    video: Path,
+    regions: Sequence[Box],
+    model: str,
+    *,
+    runtime: str = "auto",
+    device: str = "auto",
+    threads: int | None = None,
+    out: Path | None = None,
+    boxes: Path | None = None,
+) -> Run:
+    """Track each region of the first frame through a video, into a video ``out`` and a CSV ``boxes``.
+
+    Raises:
+        InputError: the video, a region or the model cannot be used.
+        RunError: the model failed, or an output could not be written; no output is left then.
+    """
+    began = time.perf_counter()
+    with ExitStack() as stack:
+        reader = stack.enter_context(VideoReader(video, threads=threads))
+        for region in regions:
+            region.check(reader.width, reader.height)
+        engine = stack.enter_context(
+            Engine.load(model, runtime=runtime, device=device, threads=threads, capacity=len(regions))
+        )
+        sinks: list[Sink] = []
+        if boxes is not None:
+            sinks.append(stack.enter_context(boxes_csv(boxes)))
+        if out is not None:
+            sinks.append(stack.enter_context(annotated_video(out, reader)))
+        bar = stack.enter_context(frames_bar(f"tracking {video.name}", reader.frame_count))
+        run = Run(
+            engine.runtime.name, engine.runtime.device, str(reader.time_base), [Tally() for _ in regions]
+        )
+        _run(run, reader, engine, regions, sinks, bar)
+        run.broken_packets = reader.broken_packets
+    run.seconds = time.perf_counter() - began
+    return run
+
+
+def _run(
+    run: Run, reader: VideoReader, engine: Engine, regions: Sequence[Box], sinks: Sequence[Sink], bar: Bar
+) -> None:
+    """Every frame: decode, update each target, hand the answers to the sinks."""
+    frames = iter(reader)
+    first = next(frames)
+    targets = [engine.track(first, region) for region in regions]
+    tracks = [Track(region, 1.0, "tracking", first.index) for region in regions]
+    frame = first
+    while True:
+        for sink in sinks:
+            sink(frame, tracks)
+        run.frames += 1
+        bar.advance()
+        following = next(frames, None)
+        if following is None:
+            return
+        frame = following
+        began = time.perf_counter()
+        tracks = [target.update(frame) for target in targets]
+        run.tracking += time.perf_counter() - began
+        for tally, track in zip(run.targets, tracks, strict=True):
+            tally.add(track)

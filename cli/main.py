@@ -1,0 +1,61 @@
+"""The ``framestate`` command: its verbs, and nothing that they need before they run."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from . import demo, doctor, eval_tracking, export, models, track, train
+
+app = typer.Typer(
+    name="framestate",
+    help="Streaming video inference for models with recurrent state: every frame costs the same.",
+    epilog="Exit codes: 0 done, 1 a run or a check failed, 2 bad usage or input.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+evaluation = typer.Typer(help="Measure quality on a folder with ground truth.", no_args_is_help=True)
+evaluation.command("tracking")(eval_tracking.evaluate)
+
+app.command("demo")(demo.demo)
+app.command("track")(track.track)
+app.add_typer(evaluation, name="eval")
+app.command("train")(train.train)
+app.command("export")(export.export)
+app.command("models")(models.models)
+app.command("doctor")(doctor.doctor)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"framestate {version('framestate')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Options that stand before the verb."""
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
+def main() -> None:
+    """Run the command; the entry point of the ``framestate`` script."""
+    signal.signal(signal.SIGTERM, _end)  # so that half-written files are removed, as on Ctrl-C
+    app()
+
+
+if __name__ == "__main__":
+    main()

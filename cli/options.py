@@ -1,0 +1,97 @@
+"""Options that several verbs share, and the checks that need no model."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import OptionError, RuntimeUnavailableError
+
+DEFAULT_TRACKER = "tracker-nano"
+DEVICES = ("auto", "cpu", "cuda")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
+
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model", metavar="NAME|DIR", help="A model that comes with Framestate, or the folder of a bundle."
+    ),
+]
+RuntimeName = Annotated[
+    str,
+    typer.Option(
+        "--runtime", metavar="NAME", help="auto (the fastest one installed), onnx or eager; see 'doctor'."
+    ),
+]
+Device = Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu or cuda.")]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        min=1,
+        show_default="chosen for this machine",
+        help="Threads of one model call, and of decoding.",
+    ),
+]
+ProofFrames = Annotated[
+    int,
+    typer.Option("--frames", min=1, help="Closed-loop frames over which the graphs must agree with PyTorch."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else.")]
+Debug = Annotated[
+    bool, typer.Option("--debug", envvar="FRAMESTATE_DEBUG", help="Show the traceback of an error.")
+]
+
+
+def check_device(device: str) -> None:
+    """Raise an OptionError unless ``device`` is a name that exists; whether it is there shows on loading."""
+    if device not in DEVICES:
+        raise OptionError(f"--device {device} is unknown", f"Choose one of {', '.join(DEVICES)}.")
+
+
+def check_output(option: str, path: Path, suffixes: tuple[str, ...] = ()) -> None:
+    """See that a file can be written at ``path`` before any work is done.
+
+    Raises:
+        OptionError: it is a folder, its own folder is missing, or its suffix is none of ``suffixes``.
+    """
+    if path.is_dir():
+        raise OptionError(f"{option} {path} is a folder", "Give the name of a file.")
+    if not path.parent.is_dir():
+        raise OptionError(f"{option} {path}: there is no folder {path.parent}", "Make the folder first.")
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise OptionError(
+            f"{option} {path} has the suffix {path.suffix!r}", f"Use one of {', '.join(suffixes)}."
+        )
+
+
+def check_apart(option: str, path: Path, source: Path) -> None:
+    """Raise an OptionError if writing ``path`` would overwrite the input, or an image of its folder."""
+    target, given = path.resolve(), source.resolve()
+    inside = given.is_dir() and target.parent == given and path.suffix.lower() in IMAGE_SUFFIXES
+    same = target == given or (path.exists() and source.exists() and path.samefile(source))
+    if same or inside:
+        raise OptionError(f"{option} {path} would overwrite the input {source}", "Give another file name.")
+
+
+def check_new_folder(option: str, path: Path, *, replace: bool = False) -> None:
+    """Raise an OptionError if ``path`` is taken; with ``replace``, a bundle may stand there."""
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    if replace and (path / "manifest.json").is_file():
+        return
+    raise OptionError(f"{option} {path} exists already", "Give a folder that does not exist yet.")
+
+
+def need(purpose: str, *modules: str) -> None:
+    """Raise a RuntimeUnavailableError naming the ``modules`` (of the extra ``torch``) that are missing."""
+    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    if missing:
+        raise RuntimeUnavailableError(
+            f"{purpose} needs {', '.join(missing)}, which is not installed",
+            "Install it: pip install 'framestate[torch]'.",
+        )

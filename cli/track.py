@@ -1,0 +1,118 @@
+"""``framestate track``: follow targets through a video, from their boxes in its first frame."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import OptionError
+from . import options
+from .output import guarded, note, print_json, quiet_stdout, show, warn
+
+if TYPE_CHECKING:
+    from .follow import Run
+
+
+def track(
+    video: Annotated[
+        Path, typer.Argument(metavar="VIDEO", help="A video file, or a folder of numbered images.")
+    ],
+    box: Annotated[
+        list[str],
+        typer.Option(
+            "--box", metavar="X,Y,W,H", help="A target in the first frame, in pixels; repeat it for more."
+        ),
+    ],
+    model: options.Model = options.DEFAULT_TRACKER,
+    runtime: options.RuntimeName = "auto",
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Where to write the video with the boxes.")
+    ] = None,
+    boxes: Annotated[
+        Path | None,
+        typer.Option("--boxes", metavar="FILE", help="Where to write the boxes as CSV."),
+    ] = None,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,
+) -> None:
+    """Follow targets through a video.
+
+    Each target is given by its box in the first frame.
+    Without --out and --boxes, the annotated video goes to the working directory.
+    """
+    with guarded(debug):
+        with quiet_stdout():
+            from ..vision import parse_box
+
+            regions = [parse_box(text) for text in box]
+            options.check_device(device)
+            no_output_named = out is None and boxes is None
+            if no_output_named:
+                out = Path(f"{video.resolve().stem}_tracked.mp4")
+            outputs = _check_outputs(video, out, boxes)
+
+            from .follow import follow
+
+            run = follow(
+                video, regions, model, runtime=runtime, device=device, threads=threads, out=out, boxes=boxes
+            )
+            if no_output_named:
+                note(f"without --out and --boxes, the annotated video went to {out}")
+            if run.broken_packets:
+                what = "broken packet was" if run.broken_packets == 1 else "broken packets were"
+                warn(f"{run.broken_packets} {what} skipped in {video}; the targets were followed across")
+        if as_json:
+            print_json(_report(run, model, outputs))
+        else:
+            _show(run, model, video, outputs)
+
+
+def _check_outputs(video: Path, out: Path | None, boxes: Path | None) -> list[Path]:
+    """The outputs that were asked for, once it is known that they can be written."""
+    for option, path, suffixes in (("--out", out, options.VIDEO_SUFFIXES), ("--boxes", boxes, ())):
+        if path is not None:
+            options.check_output(option, path, suffixes)
+            options.check_apart(option, path, video)
+    if out is not None and boxes is not None and out.resolve() == boxes.resolve():
+        raise OptionError(f"--out and --boxes are both {out}", "Give two names.")
+    return [path for path in (out, boxes) if path is not None]
+
+
+def _report(run: Run, model: str, outputs: list[Path]) -> dict[str, Any]:
+    return {
+        "model": model,
+        "runtime": run.runtime,
+        "device": run.device,
+        "frames": run.frames,
+        "fps": run.fps,
+        "seconds": run.seconds,
+        "time_base": run.time_base,
+        "broken_packets": run.broken_packets,
+        "targets": [
+            {"target": number, "lost_frames": tally.lost, "mean_score": tally.mean_score}
+            for number, tally in enumerate(run.targets, start=1)
+        ],
+        "outputs": outputs,
+    }
+
+
+def _show(run: Run, model: str, video: Path, outputs: list[Path]) -> None:
+    from rich.table import Table
+
+    speed = "" if run.fps is None else f"; tracking alone {run.fps:,.0f} FPS"
+    table = Table()
+    for heading in ("target", "lost frames", "mean score"):
+        table.add_column(heading, justify="right")
+    for number, tally in enumerate(run.targets, start=1):
+        score = "" if tally.mean_score is None else f"{tally.mean_score:.2f}"
+        table.add_row(str(number), str(tally.lost), score)
+    where = f"{model}, {run.runtime} on {run.device}"
+    show(
+        f"{video.name}: {run.frames} frames in {run.seconds:.1f} s{speed} ({where})",
+        table,
+        f"wrote {', '.join(map(str, outputs))}",
+    )

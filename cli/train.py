@@ -1,0 +1,169 @@
+"""``framestate train``: from a recipe and a folder of data to a bundle."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from . import options
+from .export import model_argument, parity_report, quiet_exporter
+from .models import describe_data
+from .output import guarded, note, print_json, quiet_stdout, show
+
+if TYPE_CHECKING:
+    from ..bundles import Bundle
+    from ..export.parity import Parity
+    from ..models.tracking.recipe import TrackerRecipe
+    from ..models.training.loop import Result
+
+CHECKPOINT = "checkpoint.safetensors"
+
+
+def train(
+    recipe: Annotated[
+        Path, typer.Argument(metavar="RECIPE", help="A TOML file, such as models/recipes/tracker-nano.toml.")
+    ],
+    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="The folder that the recipe reads.")],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Checkpoints and log; a run that is there goes on.")
+    ],
+    bundle: Annotated[
+        Path | None,
+        typer.Option(
+            "--bundle",
+            metavar="DIR",
+            show_default="RUN_DIR/<name of the recipe>",
+            help="Where to write the bundle; a bundle that is there is replaced.",
+        ),
+    ] = None,
+    frames: options.ProofFrames = 300,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,
+) -> None:
+    """Train a model by a recipe, and write it as a bundle.
+
+    A run that was interrupted goes on where its last checkpoint was made.
+    """
+    with guarded(debug):
+        with quiet_stdout():
+            options.need("training", "torch", "onnx", "onnxscript")
+
+            from ..models.tracking.recipe import read_recipe
+
+            plan = read_recipe(recipe)
+            target = bundle or out / plan.name
+            options.check_new_folder("--bundle", target, replace=True)
+            if (out / CHECKPOINT).exists():
+                note(f"going on from {out / CHECKPOINT}")
+            result, data_report = run(plan, data, out)
+            written, parity = write(plan, result, data_report, target, frames)
+        report = {
+            "recipe": plan.name,
+            "steps": result.steps,
+            "seconds": result.seconds,
+            "samples_per_s": samples_per_s(plan, result),
+            "metrics": result.metrics,
+            "checkpoint": result.checkpoint,
+            "bundle": target,
+            "parity": parity_report(parity),
+        }
+        if as_json:
+            print_json(report)
+        else:
+            _show(report, written)
+
+
+def run(plan: TrackerRecipe, data: Path, out: Path) -> tuple[Result, dict[str, Any]]:
+    """Train behind a progress bar; returns the result and what it was trained on."""
+    from ..models.tracking.train import train_tracker
+    from .progress import share_bar
+
+    with share_bar(f"training {plan.name}") as bar:
+        return train_tracker(plan, data, out, progress=reporter(plan, bar.at))
+
+
+def reporter(plan: TrackerRecipe, show_at: Callable[..., None]) -> Callable[[int, dict[str, float]], None]:
+    """Turns the loop's reports into a share of the run, with the loss and samples a second."""
+    last: tuple[int, float] | None = None
+
+    def tell(step: int, line: dict[str, float]) -> None:
+        nonlocal last
+        seconds = line["seconds"]
+        share = step / plan.loop.steps
+        if plan.loop.minutes:
+            share = max(share, seconds / (60 * plan.loop.minutes))
+        detail = f"step {step}, loss {line.get('loss', float('nan')):.3f}"
+        if last is not None and seconds > last[1]:
+            detail += f", {plan.batch * (step - last[0]) / (seconds - last[1]):.1f} samples/s"
+        last = step, seconds
+        show_at(min(share, 1.0), detail=detail)
+
+    return tell
+
+
+def write(
+    plan: TrackerRecipe, result: Result, data_report: dict[str, Any], target: Path, frames: int
+) -> tuple[Bundle, Parity]:
+    """The trained model as a bundle, which says how it came to be.
+
+    Raises:
+        ExportError, ParityError: the graphs cannot be made, or do not agree; the checkpoint stays.
+    """
+    import torch
+
+    quiet_exporter()
+    from ..export.bundle import bundle_model
+    from .machine import hardware
+
+    data = {key: value for key, value in data_report.items() if key != "teacher"}
+    provenance = {
+        "recipe": plan.text,
+        "data": data,
+        "trained_on": describe_data(data),
+        "teacher": data_report.get("teacher"),
+        "steps": result.steps,
+        "seconds": round(result.seconds, 1),
+        "hardware": f"{hardware()}; PyTorch {torch.__version__}",
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+    }
+    spec = result.model.spec(plan.name)  # type: ignore[operator]
+    return bundle_model(
+        result.model,
+        spec,
+        target,
+        provenance=provenance,
+        metrics=dict(result.metrics),
+        frames=frames,
+        replace=True,
+        say=note,
+    )
+
+
+def samples_per_s(plan: TrackerRecipe, result: Result) -> float | None:
+    """Over the whole run, interruptions not counted."""
+    return plan.batch * result.steps / result.seconds if result.seconds > 0 else None
+
+
+def _show(report: dict[str, Any], bundle: Bundle) -> None:
+    from rich.table import Table
+
+    table = Table(title=f"Trained {report['recipe']}", show_header=False)
+    table.add_row("steps", f"{report['steps']:,}")
+    table.add_row("time", f"{report['seconds'] / 60:.1f} min")
+    if report["samples_per_s"] is not None:
+        table.add_row("samples/s", f"{report['samples_per_s']:.1f}")
+    for name, value in report["metrics"].items():
+        table.add_row(name, f"{value:.4f}")
+    table.add_row(
+        "parity of onnx", f"{report['parity']['max_rel']:.1e} over {report['parity']['frames']} frames"
+    )
+    target = report["bundle"]
+    show(
+        table,
+        f"checkpoint {report['checkpoint']}, bundle {target} ({bundle.parameters:,} parameters)",
+        f"Visualize: framestate demo --model {model_argument(target)}",
+    )

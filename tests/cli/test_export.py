@@ -1,0 +1,72 @@
+"""``framestate export``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from framestate.bundles import load_bundle
+from framestate.cli.export import model_argument, next_commands
+from framestate.errors import ParityError
+from typer.testing import Result
+
+Invoke = Callable[..., Result]
+Report = Callable[..., dict[str, Any]]
+Refused = Callable[..., str]
+
+
+@pytest.mark.slow
+def test_an_export_proves_itself(invoke: Invoke, report: Report, work: Path) -> None:
+    pytest.importorskip("torch")
+    found = report("export", "tracker-nano", "--to", "onnx", "--out", "new", "--frames", 3)
+    assert (found["bundle"], found["runtime"]) == ("new", "onnx")
+    assert set(found["files"]) == {"new/init.onnx", "new/step.onnx", "new/weights.safetensors"}
+    for path, size in found["files"].items():
+        assert (work / path).stat().st_size == size
+    parity = found["parity"]
+    assert parity["passed"] is True
+    assert parity["frames"] == 3
+    assert parity["max_rel"] <= parity["tolerance"]
+    assert found["seconds"] > 0
+    made = load_bundle("./new")
+    assert made.spec == load_bundle("tracker-nano").spec
+    assert made.provenance == load_bundle("tracker-nano").provenance
+    assert [path.name for path in work.iterdir()] == ["new"]
+
+
+def test_beyond_the_tolerance_nothing_is_left(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, work: Path
+) -> None:
+    pytest.importorskip("torch")
+
+    def differ(*_: object) -> None:
+        raise ParityError("onnx differs from eager by 1.0e+00", "no bundle was written")
+
+    monkeypatch.setattr("framestate.export.bundle.write_graphs", lambda *_: {})
+    monkeypatch.setattr("framestate.export.bundle.prove", differ)
+    result = invoke("export", "tracker-nano", "--to", "onnx", "--out", "new", "--json")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.splitlines()[-1].startswith("error: onnx differs from eager by 1.0e+00")
+    assert list(work.iterdir()) == []
+
+
+def test_what_is_not_there_yet(refused: Refused) -> None:
+    line = refused("export", "tracker-nano", "--to", "tensorrt", "--out", "new")
+    assert "--to tensorrt is not available yet" in line
+    assert "--to coreml is unknown" in refused("export", "tracker-nano", "--to", "coreml", "--out", "new")
+
+
+def test_bad_input(refused: Refused, work: Path) -> None:
+    assert "'nope'" in refused("export", "nope", "--to", "onnx", "--out", "new")
+    (work / "thesis").mkdir()
+    (work / "thesis" / "a.txt").touch()
+    assert "thesis exists already" in refused("export", "tracker-nano", "--to", "onnx", "--out", "thesis")
+
+
+def test_the_next_commands_can_be_pasted() -> None:
+    commands = next_commands(Path("my models"), "onnx")
+    assert [line.split(":")[0] for line in commands] == ["Predict", "Validate", "Visualize"]
+    assert all(line.endswith("--model './my models' --runtime onnx") for line in commands)
+    assert model_argument(Path("/a/b")) == "/a/b"
