@@ -6,10 +6,13 @@ import ipaddress
 import os
 import socket
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
+
+if TYPE_CHECKING:
+    from framestate.bundles import Bundle
 
 # Generated cases are the same on every run, and slow machines do not fail them.
 hypothesis.settings.register_profile("framestate", deadline=None, derandomize=True)
@@ -55,6 +58,35 @@ def shared_data() -> Path:
 def checkout() -> Path:
     """The root of the repository."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A tracker of 23 thousand random weights with its graphs, proven like any other: made once, in seconds.
+
+    Its weights are drawn so that every part has a say: boxes jump about, and state changes them.
+    """
+    import torch
+    from framestate.export.bundle import bundle_model
+    from framestate.models.artrack_mamba import ArtrackMamba, ArtrackMambaConfig
+    from framestate.plugins import eager_operators
+    from torch import nn
+
+    sizes: dict[str, Any] = {"template_size": 32, "search_size": 64, "search_factor": 4.0, "stem": "patch"}
+    config = ArtrackMambaConfig(**sizes, dim=16, layers=2, head_channels=8, states=4, head_dim=16)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = ArtrackMamba(config, eager_operators()).eval()
+        for name, parameter in model.named_parameters():
+            if name.endswith("out_proj.weight"):
+                nn.init.normal_(parameter)
+        nn.init.constant_(model.carry_logit, 1.0)
+        bias = model.head.out.bias
+        assert bias is not None
+        nn.init.normal_(model.head.out.weight, std=0.1)
+        nn.init.zeros_(bias[:1])
+    folder = tmp_path_factory.mktemp("bundles") / "tiny"
+    return bundle_model(model, model.spec("tiny"), folder, provenance={"seed": 0}, frames=5)[0]
 
 
 @pytest.fixture(autouse=True)
