@@ -70,7 +70,7 @@ def track_demo(
             writer.write(picture)
             if frame.index in shown:
                 pictures.append(picture)
-                met = f"IoU {overlaps[-1]:.2f}" if overlaps else "given"
+                met = f"IoU {overlaps[-1]:.2f}" if overlaps else "start"
                 titles.append(f"frame {frame.index}   {met}")
             bar.advance()
         return TrackingDemo(

@@ -83,7 +83,8 @@ def re_export(model: str, out: Path, frames: int) -> tuple[Bundle, Parity]:
 
 def quiet_exporter() -> None:
     """Keep what PyTorch's exporter logs about packages that we do not use off the screen."""
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    name = "torch.onnx._internal.exporter._registration"
+    logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def report(bundle: Bundle, parity: Parity, out: Path, runtime: str, seconds: float) -> dict[str, Any]:

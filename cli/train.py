@@ -153,7 +153,8 @@ def _show(report: dict[str, Any], bundle: Bundle) -> None:
 
     table = Table(title=f"Trained {report['recipe']}", show_header=False)
     table.add_row("steps", f"{report['steps']:,}")
-    table.add_row("time", f"{report['seconds'] / 60:.1f} min")
+    seconds = report["seconds"]
+    table.add_row("time", f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min")
     if report["samples_per_s"] is not None:
         table.add_row("samples/s", f"{report['samples_per_s']:.1f}")
     for name, value in report["metrics"].items():
