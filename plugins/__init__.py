@@ -1,5 +1,22 @@
-"""Floor 0: state-space operators, each as reference, chunked eager form and ONNX lowering."""
+"""Floor 0: recurrent operators, each as reference, PyTorch form, ONNX in three dialects, and GPU kernels."""
 
-from .operators import Operators, eager_operators, onnxruntime_operators, reference_operators
+from .kernels import Kernel, kernels
+from .operators import (
+    Choice,
+    Operators,
+    eager_operators,
+    onnx_operators,
+    onnxruntime_operators,
+    reference_operators,
+)
 
-__all__ = ["Operators", "eager_operators", "onnxruntime_operators", "reference_operators"]
+__all__ = [
+    "Choice",
+    "Kernel",
+    "Operators",
+    "eager_operators",
+    "kernels",
+    "onnx_operators",
+    "onnxruntime_operators",
+    "reference_operators",
+]

@@ -1,0 +1,180 @@
+"""The mLSTM on a GPU: one program a head and a tile of its values, chunk after chunk.
+
+The memory's tile stays in registers; within a chunk the work is small matrix products, as in ``chunked``.
+Every tile carries the normaliser too (it is as long as a key), and the first one writes it.
+Products are "tf32x3", see ``ssd_scan.triton_kernel``. Glossary: see ``reference``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+import triton
+from torch import Tensor
+from triton import language as tl
+
+from ..triton_launch import block, check_launch, contiguous
+from .reference import MlstmState, check_shapes, empty_state
+
+ARGUMENTS = {
+    "q": "*T", "k": "*T", "v": "*T", "i": "*T", "f": "*T",
+    "past_memory": "*fp32", "past_norm": "*fp32", "past_m": "*fp32",
+    "h": "*T", "memory": "*fp32", "norm": "*fp32", "m": "*fp32",
+    "time": "i32", "heads": "i32", "keys": "i32", "values": "i32", "scale": "fp32", "eps": "fp32",
+}  # fmt: skip
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def log_sigmoid(gate: tl.tensor) -> tl.tensor:
+    """``log σ(gate)``; the quotient makes up for what 1 + e loses of a small e."""
+    e = tl.exp(-tl.abs(gate))
+    one_more = 1.0 + e
+    rounded = one_more - 1.0
+    log1p = tl.where(rounded == 0.0, e, tl.log(one_more) * (e / tl.where(rounded == 0.0, 1.0, rounded)))
+    return tl.minimum(gate, 0.0) - log1p
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def mlstm_scan_kernel(
+    q: tl.tensor,
+    k: tl.tensor,
+    v: tl.tensor,
+    i: tl.tensor,
+    f: tl.tensor,
+    past_memory: tl.tensor,
+    past_norm: tl.tensor,
+    past_m: tl.tensor,
+    h: tl.tensor,
+    memory: tl.tensor,
+    norm: tl.tensor,
+    m: tl.tensor,
+    time: tl.tensor,
+    heads: tl.tensor,
+    keys: tl.tensor,
+    values: tl.tensor,
+    scale: tl.tensor,
+    eps: tl.tensor,
+    BLOCK_T: tl.constexpr,
+    BLOCK_K: tl.constexpr,
+    BLOCK_V: tl.constexpr,
+) -> None:
+    """Grid (batch, heads, tiles of values)."""
+    batch = tl.program_id(0).to(tl.int64)
+    head = tl.program_id(1)
+    at_head = batch * heads + head
+    column = tl.program_id(2) * BLOCK_V + tl.arange(0, BLOCK_V)
+    key = tl.arange(0, BLOCK_K)
+    step = tl.arange(0, BLOCK_T)
+    in_v = column < values
+    in_k = key < keys
+    causal = step[:, None] >= step[None, :]
+    place = (at_head * keys + key[:, None]) * values + column[None, :]
+    inside = in_k[:, None] & in_v[None, :]
+    c = tl.load(past_memory + place, inside, 0.0)  # (K, V)
+    n = tl.load(past_norm + at_head * keys + key, in_k, 0.0)  # (K,)
+    m_old = tl.load(past_m + at_head)
+    for start in range(0, time, BLOCK_T):
+        t = start + step
+        live = t < time  # steps past the end forget nothing and write nothing
+        at_t = (batch * time + t) * heads + head
+        gate = tl.load(i + at_t, live, float("-inf")).to(tl.float32)
+        log_f = tl.where(live, log_sigmoid(tl.load(f + at_t, live, 0.0).to(tl.float32)), 0.0)
+        in_keys = live[:, None] & in_k[None, :]
+        at_keys = at_t[:, None] * keys + key[None, :]
+        qs = tl.load(q + at_keys, in_keys, 0.0).to(tl.float32)  # (L, K)
+        ks = tl.load(k + at_keys, in_keys, 0.0).to(tl.float32) * scale
+        in_values = live[:, None] & in_v[None, :]
+        at_values = at_t[:, None] * values + column[None, :]
+        vs = tl.load(v + at_values, in_values, 0.0).to(tl.float32)  # (L, V)
+        total = tl.cumsum(log_f, 0)  # (L,)
+        end = tl.sum(log_f, 0)
+        span = tl.where(causal, total[:, None] - total[None, :] + gate[None, :], float("-inf"))
+        m_t = tl.maximum(total + m_old, tl.max(span, 1))  # (L,)
+        from_start = tl.exp(total + m_old - m_t)
+        match = tl.dot(qs, tl.trans(ks), input_precision="tf32x3") * tl.exp(span - m_t[:, None])
+        read = tl.dot(match, vs, input_precision="tf32x3")
+        read += from_start[:, None] * tl.dot(qs, c, input_precision="tf32x3")
+        weight = tl.sum(match, 1) + from_start * tl.sum(qs * n[None, :], 1)
+        read = read / (tl.maximum(tl.abs(weight), tl.exp(-m_t)) + eps)[:, None]
+        tl.store(h + at_values, read.to(h.dtype.element_ty), in_values)
+        m_new = tl.maximum(end + m_old, tl.max(end - total + gate, 0))
+        keep = tl.exp(end + m_old - m_new)
+        written = ks * tl.exp(end - total + gate - m_new)[:, None]
+        c = keep * c + tl.dot(tl.trans(written), vs, input_precision="tf32x3")
+        n = keep * n + tl.sum(written, 0)
+        m_old = m_new
+    tl.store(memory + place, c, inside)
+    if tl.program_id(2) == 0:
+        tl.store(norm + at_head * keys + key, n, in_k)
+        tl.store(m + at_head, m_old)
+
+
+def blocks(keys: int, values: int) -> dict[str, int]:
+    """The tile of one program; matrix products need 16 rows and columns at least."""
+    return {
+        "BLOCK_T": 16,
+        "BLOCK_K": block(keys, least=16),
+        "BLOCK_V": block(values, least=16, most=16 if keys > 128 else 32),
+    }
+
+
+def warps(keys: int) -> int:
+    """Warps of one program: long keys take many registers."""
+    return 8 if keys > 128 else 4
+
+
+def mlstm_scan_triton(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    i: Tensor,
+    f: Tensor,
+    state: MlstmState | None = None,
+    *,
+    eps: float = 1e-6,
+) -> tuple[Tensor, MlstmState]:
+    """Same arguments and results as ``mlstm_scan_reference``, without gradients.
+
+    q, k, v, i, f: contiguous, float32, bfloat16 or float16; the states: contiguous float32. What is not is
+    copied first. h has v's type, the final states are float32.
+    Raises ValueError, RuntimeError.
+    """
+    check_shapes(q, k, v, i, f, state)
+    past = empty_state(q.float(), v) if state is None else state
+    check_launch("mlstm_scan", q, k, v, i, f, *past)
+    batch, time, heads, keys = q.shape
+    values = v.shape[-1]
+    q, k, v, i, f = contiguous(q, k, v, i, f)
+    states = contiguous(*past, dtype=torch.float32)
+    h, memory, norm, m = (torch.empty_like(tensor) for tensor in (v, *states))
+    tile = blocks(keys, values)
+    with torch.cuda.device_of(q):
+        mlstm_scan_kernel[(batch, heads, triton.cdiv(values, tile["BLOCK_V"]))](
+            q,
+            k,
+            v,
+            i,
+            f,
+            *states,
+            h,
+            memory,
+            norm,
+            m,
+            time,
+            heads,
+            keys,
+            values,
+            1 / math.sqrt(keys),
+            eps,
+            **tile,
+            num_warps=warps(keys),
+            num_stages=1,
+        )
+    return h, (memory, norm, m)
+
+
+def load() -> Callable[..., tuple[Tensor, MlstmState]]:
+    """The operator as this kernel."""
+    return mlstm_scan_triton

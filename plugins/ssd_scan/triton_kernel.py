@@ -1,0 +1,135 @@
+"""The Mamba-2 scan on a GPU: one program a head and a tile of its channels, chunk after chunk.
+
+The state stays in registers; within a chunk the work is small matrix products, as in ``chunked``. Each
+product is three of TF32 ("tf32x3"), which together keep float32's digits and run on tensor cores; one alone
+would lose three digits, and plain float32 needs more registers than there are. Glossary: see ``reference``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import triton
+from torch import Tensor
+from triton import language as tl
+
+from ..triton_launch import block, check_launch, contiguous
+from .reference import check_shapes
+
+ARGUMENTS = {
+    "x": "*T", "dt": "*T", "a": "*fp32", "b": "*T", "c": "*T", "past": "*fp32", "y": "*T", "final": "*fp32",
+    "time": "i32", "heads": "i32", "groups": "i32", "channels": "i32", "states": "i32",
+}  # fmt: skip
+WARPS = 4
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def ssd_scan_kernel(
+    x: tl.tensor,
+    dt: tl.tensor,
+    a: tl.tensor,
+    b: tl.tensor,
+    c: tl.tensor,
+    past: tl.tensor,
+    y: tl.tensor,
+    final: tl.tensor,
+    time: tl.tensor,
+    heads: tl.tensor,
+    groups: tl.tensor,
+    channels: tl.tensor,
+    states: tl.tensor,
+    BLOCK_T: tl.constexpr,
+    BLOCK_N: tl.constexpr,
+    BLOCK_P: tl.constexpr,
+) -> None:
+    """Grid (batch, heads, tiles of channels)."""
+    batch = tl.program_id(0).to(tl.int64)
+    head = tl.program_id(1)
+    p = tl.program_id(2) * BLOCK_P + tl.arange(0, BLOCK_P)
+    n = tl.arange(0, BLOCK_N)
+    step = tl.arange(0, BLOCK_T)
+    group = head // (heads // groups)
+    in_p = p < channels
+    in_n = n < states
+    causal = step[:, None] >= step[None, :]
+    place = ((batch * heads + head) * states + n[:, None]) * channels + p[None, :]
+    inside = in_n[:, None] & in_p[None, :]
+    h = tl.load(past + place, inside, 0.0)  # (N, P)
+    rate = tl.load(a + head)
+    for start in range(0, time, BLOCK_T):
+        t = start + step
+        live = t < time  # steps past the end have Δ = 0 and b = 0: they change nothing
+        row = batch * time + t
+        delta = tl.load(dt + row * heads + head, live, 0.0).to(tl.float32)
+        at_x = (row[:, None] * heads + head) * channels + p[None, :]
+        in_x = live[:, None] & in_p[None, :]
+        v = tl.load(x + at_x, in_x, 0.0).to(tl.float32) * delta[:, None]  # (L, P)
+        at_k = (row[:, None] * groups + group) * states + n[None, :]
+        in_k = live[:, None] & in_n[None, :]
+        k = tl.load(b + at_k, in_k, 0.0).to(tl.float32)  # (L, N)
+        q = tl.load(c + at_k, in_k, 0.0).to(tl.float32)
+        total = tl.cumsum(delta * rate, 0)  # (L,): log decay since the chunk's start
+        end = tl.sum(delta * rate, 0)
+        span = tl.where(causal, total[:, None] - total[None, :], float("-inf"))
+        match = tl.dot(q, tl.trans(k), input_precision="tf32x3") * tl.exp(span)
+        out = tl.dot(match, v, input_precision="tf32x3")
+        out += tl.exp(total)[:, None] * tl.dot(q, h, input_precision="tf32x3")
+        tl.store(y + at_x, out.to(y.dtype.element_ty), in_x)
+        weighted = k * tl.exp(end - total)[:, None]
+        h = tl.exp(end) * h + tl.dot(tl.trans(weighted), v, input_precision="tf32x3")
+    tl.store(final + place, h, inside)
+
+
+def blocks(time: int, channels: int, states: int) -> dict[str, int]:
+    """The tile of one program; matrix products need 16 rows and columns at least."""
+    return {
+        "BLOCK_T": block(time, least=16, most=32 if states <= 32 else 16),
+        "BLOCK_N": block(states, least=16),
+        "BLOCK_P": block(channels, least=16, most=32),
+    }
+
+
+def ssd_scan_triton(
+    x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, state: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Same arguments and results as ``ssd_scan_reference``, without gradients.
+
+    x, dt, b, c: contiguous, float32, bfloat16 or float16; a and the states: contiguous float32. What is
+    not is copied first. y has x's type, the final state is float32.
+    Raises ValueError, RuntimeError.
+    """
+    check_shapes(x, dt, a, b, c, state)
+    check_launch("ssd_scan", x, dt, a, b, c, state)
+    batch, time, heads, channels = x.shape
+    groups, states = b.shape[-2:]
+    past = a.new_zeros(batch, heads, states, channels) if state is None else state
+    x, dt, b, c = contiguous(x, dt, b, c)
+    a, past = contiguous(a, past, dtype=torch.float32)
+    y, final = torch.empty_like(x), torch.empty_like(past)
+    tile = blocks(time, channels, states)
+    with torch.cuda.device_of(x):
+        ssd_scan_kernel[(batch, heads, triton.cdiv(channels, tile["BLOCK_P"]))](
+            x,
+            dt,
+            a,
+            b,
+            c,
+            past,
+            y,
+            final,
+            time,
+            heads,
+            groups,
+            channels,
+            states,
+            **tile,
+            num_warps=WARPS,
+            num_stages=1,
+        )
+    return y, final
+
+
+def load() -> Callable[..., tuple[Tensor, Tensor]]:
+    """The operator as this kernel."""
+    return ssd_scan_triton
