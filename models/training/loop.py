@@ -32,6 +32,7 @@ class LoopConfig:
     final_share: float = 0.02  # of the learning rate, at the end of the cosine
     clip: float = 1.0
     ema: float = 0.999
+    freeze_norms: float = 1.0  # share of the run after which batch norms keep their statistics, as in use
     amp: bool = False  # bfloat16 autocast
     minutes: float = 0.0
     save_every: int = 500
@@ -100,9 +101,7 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     checkpoint, log_path = out / "checkpoint.safetensors", out / "log.jsonl"
     model = task.model
-    average = AveragedModel(
-        copy.deepcopy(model), multi_avg_fn=get_ema_multi_avg_fn(config.ema), use_buffers=True
-    )
+    average = AveragedModel(copy.deepcopy(model), multi_avg_fn=get_ema_multi_avg_fn(config.ema))
     optimizer = torch.optim.AdamW(parameter_groups(model, config.weight_decay), lr=config.learning_rate)
     step, spent = 0, 0.0
     if checkpoint.exists():
@@ -117,6 +116,8 @@ def train(
         done = max(step / config.steps, elapsed / (60 * config.minutes) if config.minutes else 0.0)
         if done >= 1:
             break
+        if done >= config.freeze_norms:
+            freeze_norms(model)
         rate = schedule(config, step, done)
         for group in optimizer.param_groups:
             group["lr"] = rate
@@ -154,6 +155,16 @@ def train(
     best = average.module
     best.eval()
     return Result(step, time.monotonic() - began, checkpoint, best, metrics)
+
+
+def freeze_norms(model: nn.Module) -> None:
+    """Batch norms use their running statistics from now on: the model learns to live with what it will be run with.
+
+    Template and search crops share norms but differ in their statistics, so batch statistics flatter a tracker.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
 
 
 def validate(task: Task, average: AveragedModel) -> dict[str, float]:
