@@ -21,7 +21,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models": {"plugins", "bundles", "vision"},
     "runtimes": {"bundles", "plugins"},
     "engine": {"runtimes", "bundles", "vision"},
-    "export": {"models", "plugins", "engine", "runtimes", "bundles"},
+    "export": {"models", "plugins", "engine", "runtimes", "bundles", "vision"},  # parity renders its own clip
     "bench": {"engine", "runtimes", "vision"},
     "server": {"engine", "vision"},
     "cli": {
