@@ -52,7 +52,7 @@ def load_checkpoint(path: Path, model: nn.Module, average: nn.Module, optimizer:
         for name, parameter in model.named_parameters():
             found = {key: tensors.get(f"optimizer.{key}.{name}") for key in ("step", *MOMENTS)}
             optimizer.state[parameter] = {
-                # laid out as the parameter is, or the optimiser's sums would round differently
+                # laid out as the parameter is, so that the optimiser goes the same way as without the stop
                 key: torch.empty_like(parameter).copy_(value) if key in MOMENTS else value
                 for key, value in found.items()
                 if value is not None

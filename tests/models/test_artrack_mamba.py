@@ -85,6 +85,28 @@ def test_without_carry_a_frame_starts_anew(build: BuildModel) -> None:
 
 
 @torch.no_grad()
+def test_a_carrying_frame_starts_between_template_and_last_state(build: BuildModel) -> None:
+    """``State_0 + carry · α · (State_{t-1} - State_0)``, with an α of its own for every head."""
+    model = build(temporal="carry", directions="both").double()
+    model.carry_logit.copy_(torch.linspace(-3, 50, model.carry_logit.numel()).view_as(model.carry_logit))
+    z, x = crops(model)
+    carry = torch.tensor([0.4, 1.0], dtype=torch.float64)
+    state = model.init(z)
+    state |= model.step(x, carry, state)[1]
+    found = model.step(x.flip(3), carry, state)
+    moved = dict(state)
+    for layer in range(2):
+        for direction in range(2):
+            name = f"layers.{layer}.{direction}"
+            alpha = model.carry_logit[layer].sigmoid()[None, :, None, None]
+            start, last = state[f"{name}.start"], state[f"{name}.ssm"]
+            moved[f"{name}.start"] = start + carry[:, None, None, None] * alpha * (last - start)
+    expected = model.step(x.flip(3), torch.zeros(2, dtype=torch.float64), moved)
+    assert worst(found[0], expected[0]) <= EXACT
+    assert worst(found[1], expected[1]) <= EXACT
+
+
+@torch.no_grad()
 def test_what_is_carried_changes_the_answer_row_by_row(build: BuildModel) -> None:
     model = build(temporal="carry").double()
     z, x = crops(model)
