@@ -2,7 +2,8 @@
 
 opset 27 of ONNX has ``LinearAttention`` and ``CausalConvWithState``. ONNX Runtime (1.26 to 1.31 at least)
 refuses graphs that declare opset 27, but has kernels for both in its own domain, which graphs of opset 20 may
-use. The day it takes opset 27: set ``IN_USE = STANDARD``, and export at ``STANDARD.opset``.
+use. The day it takes opset 27: set ``IN_USE = STANDARD``, and export at ``STANDARD.opset`` (PyTorch 2.13
+stamps opset 18 when asked for 27; the nodes are valid at 27, so raising the stamp is enough).
 """
 
 from __future__ import annotations
