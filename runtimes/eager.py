@@ -34,7 +34,11 @@ class TorchStateStore:
     def write(self, rows: Sequence[int], state: State) -> None:
         """See ``StateStore.write``."""
         for name, batch in state.items():
-            self._rows[name][list(rows)] = batch
+            assert len(batch) == len(rows), f"{name} has {len(batch)} rows for {len(rows)}"
+            if len(rows) == 1:
+                self._rows[name][rows[0]].copy_(batch[0])
+            else:
+                self._rows[name][list(rows)] = batch
 
     def save_row(self, row: int) -> Arrays:
         """See ``StateStore.save_row``."""

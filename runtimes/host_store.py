@@ -29,6 +29,7 @@ class HostStateStore:
         """See ``StateStore.write``."""
         picked = list(rows)
         for name, batch in state.items():
+            assert len(batch) == len(rows), f"{name} has {len(batch)} rows for {len(rows)}"
             self._rows[name][picked] = batch
 
     def save_row(self, row: int) -> Arrays:
