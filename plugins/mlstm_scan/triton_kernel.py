@@ -89,7 +89,7 @@ def mlstm_scan_kernel(
         at_values = at_t[:, None] * values + column[None, :]
         vs = tl.load(v + at_values, in_values, 0.0).to(tl.float32)  # (L, V)
         total = tl.cumsum(log_f, 0)  # (L,)
-        end = tl.sum(log_f, 0)
+        end = tl.sum(tl.where(step == BLOCK_T - 1, total, 0.0), 0)  # the last one itself, unrounded
         span = tl.where(causal, total[:, None] - total[None, :] + gate[None, :], float("-inf"))
         m_t = tl.maximum(total + m_old, tl.max(span, 1))  # (L,)
         from_start = tl.exp(total + m_old - m_t)

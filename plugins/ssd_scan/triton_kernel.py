@@ -70,7 +70,7 @@ def ssd_scan_kernel(
         k = tl.load(b + at_k, in_k, 0.0).to(tl.float32)  # (L, N)
         q = tl.load(c + at_k, in_k, 0.0).to(tl.float32)
         total = tl.cumsum(delta * rate, 0)  # (L,): log decay since the chunk's start
-        end = tl.sum(delta * rate, 0)
+        end = tl.sum(tl.where(step == BLOCK_T - 1, total, 0.0), 0)  # the last one itself, unrounded
         span = tl.where(causal, total[:, None] - total[None, :], float("-inf"))
         match = tl.dot(q, tl.trans(k), input_precision="tf32x3") * tl.exp(span)
         out = tl.dot(match, v, input_precision="tf32x3")

@@ -1,0 +1,111 @@
+"""The Triton kernels: right on a CPU by Triton's interpreter, and compiled for GPUs that are not here."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+CASES = Path(__file__).with_name("triton_cases.py")
+CLOSE = 1e-5  # float32, relative to the largest magnitude
+HALF = 1e-2  # bfloat16 keeps eight bits
+HUGE_GATES = 2e-2  # of an exponent of 10,000, float32 keeps three decimals
+
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
+
+
+def run_cases(device: str, **environment: str) -> dict[str, float]:
+    """The error of every case, from a process of its own: see ``triton_cases``."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-W", "ignore::RuntimeWarning", str(CASES), device],
+        env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=280,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-4000:]
+    errors: dict[str, float] = json.loads(done.stdout)
+    return errors
+
+
+def too_large(errors: dict[str, float]) -> dict[str, float]:
+    def limit(name: str) -> float:
+        return HALF if "bfloat16" in name else HUGE_GATES if "input gates" in name else CLOSE
+
+    return {name: error for name, error in errors.items() if not error <= limit(name)}
+
+
+def test_the_kernels_agree_with_the_references_in_the_interpreter() -> None:
+    errors = run_cases("cpu", TRITON_INTERPRET="1", OMP_NUM_THREADS="1")
+    assert len(errors) > 40
+    assert too_large(errors) == {}
+
+
+@pytest.mark.gpu
+def test_the_kernels_agree_with_the_references_on_a_gpu() -> None:
+    assert too_large(run_cases("cuda", TRITON_INTERPRET="0")) == {}
+
+
+KERNELS: list[tuple[str, dict[str, Any]]] = [
+    ("causal_conv1d", {"time": 256, "channels": 384}),
+    ("selective_scan", {"channels": 384, "states": 16}),
+    ("ssd_scan", {"time": 256, "channels": 64, "states": 32}),
+    ("mlstm_scan", {"keys": 64, "values": 64}),
+]
+
+
+@pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") == "1", reason="the interpreter compiles nothing")
+@pytest.mark.parametrize("capability", [87, 90])
+@pytest.mark.parametrize("dtype", ["fp32", "fp16"])
+@pytest.mark.parametrize(("operator", "sizes"), KERNELS)
+def test_a_kernel_compiles_ahead_of_time(
+    operator: str,
+    sizes: dict[str, int],
+    dtype: str,
+    capability: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """For Orin (87) and H100 and H200 (90), with no GPU and no driver."""
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    launch = importlib.import_module("framestate.plugins.triton_launch")
+    module = importlib.import_module(f"framestate.plugins.{operator}.triton_kernel")
+    kernel = getattr(module, f"{operator}_kernel")
+    constants = module.blocks(**sizes)
+    if operator == "causal_conv1d":
+        constants |= {"TAPS": 4, "SILU": True}
+    warps = module.warps(sizes["keys"]) if operator == "mlstm_scan" else module.WARPS
+    compiled = launch.compile_ahead(
+        kernel, module.ARGUMENTS, constants, capability=capability, dtype=dtype, warps=warps
+    )
+    assert f".target sm_{capability}" in compiled.asm["ptx"]
+    assert f".entry {operator}_kernel" in compiled.asm["ptx"]
+    assert compiled.asm["cubin"][:4] == b"\x7fELF"  # Triton's wheel brings ptxas
+    assert compiled.metadata.shared <= 96 * 1024  # a block of either GPU may have that much
+
+
+def rows(operator: str, dtype: torch.dtype) -> list[torch.Tensor]:
+    shapes = {
+        "causal_conv1d": [(1, 3, 4), (4, 4)],
+        "selective_scan": [(1, 3, 4), (1, 3, 4), (4, 2), (1, 3, 2), (1, 3, 2)],
+        "ssd_scan": [(1, 3, 2, 4), (1, 3, 2), (2,), (1, 3, 1, 4), (1, 3, 1, 4)],
+        "mlstm_scan": [(1, 3, 2, 4), (1, 3, 2, 4), (1, 3, 2, 4), (1, 3, 2), (1, 3, 2)],
+    }
+    return [torch.zeros(shape, dtype=dtype) for shape in shapes[operator]]
+
+
+@pytest.mark.parametrize("operator", ["causal_conv1d", "selective_scan", "ssd_scan", "mlstm_scan"])
+def test_a_kernel_refuses_what_it_cannot_do(operator: str) -> None:
+    scan = importlib.import_module(f"framestate.plugins.{operator}.triton_kernel").load()
+    with pytest.raises(ValueError, match=r"torch.float64; its Triton kernel takes float32"):
+        scan(*rows(operator, torch.float64))
+    wants_gradients = [tensor.requires_grad_() for tensor in rows(operator, torch.float32)]
+    with pytest.raises(RuntimeError, match="has no backward pass"):
+        scan(*wants_gradients)
+    with pytest.raises(ValueError, match="must be"):
+        scan(*rows(operator, torch.float32)[:-1], torch.zeros(9))

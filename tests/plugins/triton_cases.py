@@ -1,0 +1,179 @@
+"""Runs the Triton kernels against the float64 references and prints the errors as JSON: a script, not a test.
+
+It is a process of its own because TRITON_INTERPRET=1, with which kernels run on a CPU, has to be set before triton
+is imported and changes what every kernel is. ``python triton_cases.py cuda`` runs the compiled kernels instead.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from framestate.plugins import reference_operators
+from framestate.plugins.causal_conv1d.triton_kernel import causal_conv1d_triton
+from framestate.plugins.mlstm_scan.triton_kernel import mlstm_scan_triton
+from framestate.plugins.selective_scan.triton_kernel import selective_scan_triton
+from framestate.plugins.ssd_scan.triton_kernel import ssd_scan_triton
+from torch import Tensor
+
+KERNELS: dict[str, Callable[..., Any]] = {
+    "causal_conv1d": causal_conv1d_triton,
+    "mlstm_scan": mlstm_scan_triton,
+    "selective_scan": selective_scan_triton,
+    "ssd_scan": ssd_scan_triton,
+}
+Inputs = list[Tensor]
+
+
+@dataclass
+class Case:
+    """One operator, its inputs in order, and its state; both in float32 unless ``dtype`` says otherwise."""
+
+    name: str
+    operator: str
+    inputs: Inputs
+    state: Any = None
+    dtype: torch.dtype = torch.float32
+    options: dict[str, Any] = field(default_factory=dict)
+    cut: int | None = None
+    """Where the run is cut in two, the second from the state that the first left."""
+
+
+def normal(*shape: int) -> Tensor:
+    return torch.randn(*shape)
+
+
+def conv(time: int, channels: int = 10, taps: int = 4) -> tuple[Inputs, Tensor]:
+    inputs = [normal(2, time, channels), normal(channels, taps), normal(channels)]
+    return inputs, normal(2, channels, taps - 1)
+
+
+def selective(time: int, channels: int = 11, states: int = 5) -> tuple[Inputs, Tensor]:
+    rates = -8 * torch.rand(channels, states)
+    steps = torch.rand(2, time, channels)
+    inputs = [normal(2, time, channels), steps, rates, normal(2, time, states), normal(2, time, states)]
+    return inputs, normal(2, channels, states)
+
+
+def ssd(time: int, heads: int = 4, channels: int = 20, states: int = 5) -> tuple[Inputs, Tensor]:
+    keys, queries = normal(2, time, 2, states), normal(2, time, 2, states)
+    inputs = [
+        normal(2, time, heads, channels),
+        torch.rand(2, time, heads),
+        -8 * torch.rand(heads),
+        keys,
+        queries,
+    ]
+    return inputs, normal(2, heads, states, channels)
+
+
+def mlstm(time: int, keys: int = 20, values: int = 17) -> tuple[Inputs, tuple[Tensor, Tensor, Tensor]]:
+    rows = [normal(2, time, 2, keys), normal(2, time, 2, keys), normal(2, time, 2, values)]
+    gates = [3 * normal(2, time, 2), 3 * normal(2, time, 2) + 3]
+    return rows + gates, (normal(2, 2, keys, values), normal(2, 2, keys), normal(2, 2))
+
+
+MAKE: dict[str, Callable[..., tuple[Inputs, Any]]] = {
+    "causal_conv1d": conv,
+    "mlstm_scan": mlstm,
+    "selective_scan": selective,
+    "ssd_scan": ssd,
+}
+
+
+def cases() -> Iterator[Case]:
+    for operator, make in MAKE.items():
+        for time in (1, 2, 37, 70):
+            yield Case(f"{operator} of {time} steps", operator, *make(time))
+        yield Case(f"{operator} from nothing", operator, make(20)[0])
+        yield Case(f"{operator} cut in two", operator, *make(45), cut=19)
+        yield Case(f"{operator} in bfloat16", operator, *make(20), dtype=torch.bfloat16)
+        inputs, state = make(20)
+        strided = [tensor.transpose(0, -1).contiguous().transpose(0, -1) for tensor in inputs]
+        yield Case(f"{operator} not contiguous", operator, strided, state)
+    yield Case("causal_conv1d of 6 taps", "causal_conv1d", *conv(3, taps=6))
+    yield Case("causal_conv1d of 1 tap", "causal_conv1d", *conv(5, taps=1))
+    yield Case("causal_conv1d without SiLU", "causal_conv1d", *conv(9), options={"silu": False})
+    yield Case("causal_conv1d without bias", "causal_conv1d", conv(9)[0][:2])
+    yield Case("selective_scan of 16 states", "selective_scan", *selective(9, channels=20, states=16))
+    yield Case("ssd_scan of 64 by 64", "ssd_scan", *ssd(20, channels=64, states=64))
+    yield Case("mlstm_scan of 192 by 192", "mlstm_scan", *mlstm(20, keys=192, values=192))
+    yield Case("mlstm_scan with eps", "mlstm_scan", *mlstm(9), options={"eps": 0.5})
+    for step in (0.0, 1e-6, 1e3):
+        (x, dt, a, b, c), state = ssd(40)
+        yield Case(f"ssd_scan with steps {step:g}", "ssd_scan", [x, dt * 0 + step, a, b, c], state)
+        (x, dt, a, b, c), state = selective(40)
+        yield Case(
+            f"selective_scan with steps {step:g}", "selective_scan", [x, dt * 0 + step, a, b, c], state
+        )
+    for gate in (-1e4, 1e4):
+        (q, k, v, i, f), _ = mlstm(40)
+        yield Case(f"mlstm_scan with input gates {gate:g}", "mlstm_scan", [q, k, v, i + gate, f])
+        yield Case(f"mlstm_scan with forget gates {gate:g}", "mlstm_scan", [q, k, v, i, f * 0 + gate])
+
+
+def parts(outputs: Any) -> list[Tensor]:
+    y, final = outputs
+    return [y, *final] if isinstance(final, tuple) else [y, final]
+
+
+def mapped(change: Callable[[Tensor], Tensor], state: Any) -> Any:
+    if state is None:
+        return None
+    return tuple(change(part) for part in state) if isinstance(state, tuple) else change(state)
+
+
+def run_kernel(case: Case, inputs: Inputs, state: Any) -> list[Tensor]:
+    kernel = KERNELS[case.operator]
+    if case.cut is None:
+        return parts(kernel(*inputs, state=state, **case.options))
+    time = inputs[0].shape[1]
+    moving = [tensor.dim() > 2 and tensor.shape[1] == time for tensor in inputs]
+
+    def cut(start: int, end: int) -> Inputs:
+        return [one[:, start:end] if moves else one for one, moves in zip(inputs, moving, strict=True)]
+
+    first, middle = kernel(*cut(0, case.cut), state=state, **case.options)
+    second, final = kernel(*cut(case.cut, time), state=middle, **case.options)
+    return parts((torch.cat([first, second], dim=1), final))
+
+
+def error(case: Case, device: str) -> float:
+    """The largest difference over the largest magnitude, of the outputs and the states; inf if one is wrong."""
+    keeps_inputs = case.operator == "causal_conv1d"  # whose state is made of inputs, and has their type
+    inputs = [tensor.to(device, case.dtype) for tensor in case.inputs]
+    state = mapped(lambda part: part.to(device, case.dtype if keeps_inputs else torch.float32), case.state)
+    before = mapped(torch.clone, state)
+    found = run_kernel(case, inputs, state)
+    reference = getattr(reference_operators(), case.operator)
+    exact = [tensor.double() for tensor in inputs]
+    wanted = parts(reference(*exact, state=mapped(torch.Tensor.double, state), **case.options))
+    if state is not None and any(
+        not torch.equal(one, other)
+        for one, other in zip(parts((inputs[0], before)), parts((inputs[0], state)), strict=True)
+    ):
+        return float("inf")  # it wrote into the state that it was given
+    worst = 0.0
+    for one, other in zip(found, wanted, strict=True):
+        if one.shape != other.shape or not torch.isfinite(one).all():
+            return float("inf")
+        if other.numel():
+            scale = other.abs().max().clamp_min(1e-30)
+            worst = max(worst, ((one.double() - other).abs().max() / scale).item())
+    return worst
+
+
+def main() -> None:
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    device = sys.argv[1] if len(sys.argv) > 1 else "cpu"
+    with torch.inference_mode():
+        print(json.dumps({case.name: error(case, device) for case in cases()}))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
