@@ -1,7 +1,7 @@
 """Runs the Triton kernels against the float64 references and prints the errors as JSON: a script, not a test.
 
-It is a process of its own because TRITON_INTERPRET=1, with which kernels run on a CPU, has to be set before triton
-is imported and changes what every kernel is. ``python triton_cases.py cuda`` runs the compiled kernels instead.
+It is a process of its own because TRITON_INTERPRET=1, with which kernels run on a CPU, has to be set before
+triton is imported and changes what every kernel is. ``python triton_cases.py cuda`` runs compiled kernels.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def run_kernel(case: Case, inputs: Inputs, state: Any) -> list[Tensor]:
 
 
 def error(case: Case, device: str) -> float:
-    """The largest difference over the largest magnitude, of the outputs and the states; inf if one is wrong."""
+    """The largest difference over the largest magnitude, of outputs and states; inf if one is no number."""
     keeps_inputs = case.operator == "causal_conv1d"  # whose state is made of inputs, and has their type
     inputs = [tensor.to(device, case.dtype) for tensor in case.inputs]
     state = mapped(lambda part: part.to(device, case.dtype if keeps_inputs else torch.float32), case.state)
