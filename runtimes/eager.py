@@ -71,7 +71,7 @@ class EagerRuntime:
         self._device = torch.device(device)
         if device == "cpu":
             torch.set_num_threads(threads)
-        model = build_model(self.spec, eager_operators())
+        model = build_model(self.spec, eager_operators(device))
         load_weights(model, bundle.weights())
         self._model = model.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._functions: dict[str, Any] = model.functions()  # type: ignore[operator]
