@@ -1,7 +1,7 @@
 """A second opinion: the Mamba and Mamba-2 mixers of ``transformers``, in their pure-PyTorch paths.
 
-Their projections are taken and everything between is done by our operators; the outputs have to agree, for a whole
-sequence and for single steps with the cache that either side carries. float32 is all that they compute in.
+Their projections are taken and everything between is done by our operators; the outputs have to agree, for a
+whole sequence and for single steps with the cache that either side carries. They compute in float32 only.
 """
 
 from __future__ import annotations
