@@ -1,0 +1,120 @@
+"""A short clip, and a runtime that can be told to fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from framestate.bundles import Bundle
+from framestate.engine import Engine, Target, Track, TrackingOptions
+from framestate.errors import StepError
+from framestate.runtimes import Arrays, Runtime, State, open_runtime, runtime_table
+from framestate.vision import Box, Frame
+from framestate.vision.synthetic import demo_clip
+
+Clip = list[tuple[Frame, Box]]
+Answer = tuple[Any, ...]
+INSTALLED = [entry.name for entry in runtime_table() if not entry.missing]
+
+
+class Fragile:
+    """A runtime that fails where it is told to, and keeps the inputs of every call."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self.spec, self.name, self.device = runtime.spec, runtime.name, runtime.device
+        self.fail: dict[str, str] = {}  # function -> how its next call fails: "raise" or "nan"
+        self.calls: list[tuple[str, Arrays]] = []
+
+    def allocate(self, capacity: int) -> Any:
+        return self._runtime.allocate(capacity)
+
+    def call(self, function: str, inputs: Arrays, state: State | None) -> tuple[Arrays, State | None]:
+        self.calls.append((function, inputs))
+        how = self.fail.pop(function, "")
+        if how == "raise":
+            raise StepError("the device was lost", "try again")
+        if how == "nan":  # the real runtime has to notice
+            inputs = {name: np.full_like(array, np.nan) for name, array in inputs.items()}
+        return self._runtime.call(function, inputs, state)
+
+    def close(self) -> None:
+        self._runtime.close()
+
+
+@pytest.fixture
+def fragile(tiny_bundle: Bundle) -> Fragile:
+    return Fragile(open_runtime(tiny_bundle, "onnx", threads=1))
+
+
+def render(seed: int, frames: int) -> Clip:
+    """Frames of 160 x 120 at 25 a second, with the target's box in each."""
+    clip = enumerate(demo_clip(seed, frames, (160, 120)))
+    return [(Frame(image, index, Fraction(1, 25), index), box) for index, (image, box, _) in clip]
+
+
+@pytest.fixture(scope="session")
+def clips() -> list[Clip]:
+    """Three clips of fifteen frames."""
+    return [render(seed, 15) for seed in range(3)]
+
+
+@pytest.fixture(params=INSTALLED)
+def open_engine(request: pytest.FixtureRequest, tiny_bundle: Bundle) -> Iterator[Callable[..., Engine]]:
+    """Opens engines on each installed runtime, and checks their slots in the end."""
+    opened: list[Engine] = []
+
+    def make(options: TrackingOptions | None = None, capacity: int = 4) -> Engine:
+        opened.append(
+            Engine.load(
+                tiny_bundle,
+                runtime=request.param,
+                device="cpu",
+                threads=1,
+                capacity=capacity,
+                options=options or TrackingOptions(sure=0.3, seen=0.1, override=0.3),
+            )
+        )
+        return opened[-1]
+
+    yield make
+    for engine in opened:
+        engine.slots.check()
+        engine.close()
+
+
+@pytest.fixture
+def answer() -> Callable[[Track], Answer]:
+    """All of an answer but its timings."""
+
+    def pick(track: Track) -> Answer:
+        return track.box.xywh, track.score, track.status, track.frame_index, track.dropped
+
+    return pick
+
+
+@pytest.fixture
+def follow(answer: Callable[[Track], Answer]) -> Callable[[Engine, Clip], list[Answer]]:
+    """Runs a whole session, from opening to closing, and gives its answers."""
+
+    def run(engine: Engine, clip: Clip) -> list[Answer]:
+        with engine.track(*clip[0]) as target:
+            return [answer(target.update(frame)) for frame, _ in clip[1:]]
+
+    return run
+
+
+@pytest.fixture
+def state_of() -> Callable[[Engine, Target], Answer]:
+    """All that a session is: its row of state, and its memory."""
+
+    def look(engine: Engine, target: Target) -> Answer:
+        assert target._slot is not None
+        row = {name: array.tobytes() for name, array in engine.store.save_row(target._slot).items()}
+        values, filtered = target.memory.save()
+        return row, values, {name: array.tobytes() for name, array in filtered.items()}
+
+    return look
