@@ -15,7 +15,7 @@ from .reference import check_shapes
 def causal_conv1d_portable(
     x: Tensor, weight: Tensor, bias: Tensor | None = None, state: Tensor | None = None, *, silu: bool = True
 ) -> tuple[Tensor, Tensor]:
-    """Same arguments and results as ``causal_conv1d_reference``; exports for a fixed T and any batch."""
+    """Same arguments and results as ``causal_conv1d_reference``; exports for a fixed T ≥ 1, any batch."""
     check_shapes(x, weight, bias, state)
     channels, taps = weight.shape
     time = x.shape[1]

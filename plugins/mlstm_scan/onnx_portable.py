@@ -21,5 +21,5 @@ def mlstm_scan_portable(
     *,
     eps: float = 1e-6,
 ) -> tuple[Tensor, MlstmState]:
-    """Same arguments and results as ``mlstm_scan_reference``; exports for a fixed T and any batch."""
+    """Same arguments and results as ``mlstm_scan_reference``; exports for a fixed T ≥ 1, any batch."""
     return mlstm_scan_chunked(q, k, v, i, f, state, eps=eps, chunk=64)

@@ -20,7 +20,7 @@ from .reference import check_shapes
 def selective_scan_portable(
     x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, state: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Same arguments and results as ``selective_scan_reference``; exports for a fixed T and any batch."""
+    """Same arguments and results as ``selective_scan_reference``; exports for a fixed T ≥ 1, any batch."""
     check_shapes(x, dt, a, b, c, state)
     time, channels = x.shape[1:]
     states = a.shape[1]

@@ -16,7 +16,7 @@ from .reference import check_shapes
 def ssd_scan_portable(
     x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, state: Tensor | None = None, *, chunk: int = 32
 ) -> tuple[Tensor, Tensor]:
-    """Same arguments and results as ``ssd_scan_reference``; exports for a fixed T and any batch."""
+    """Same arguments and results as ``ssd_scan_reference``; exports for a fixed T ≥ 1, any batch."""
     check_shapes(x, dt, a, b, c, state)
     time, heads, channels = x.shape[1:]
     groups, states = b.shape[-2:]
