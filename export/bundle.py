@@ -1,13 +1,14 @@
-"""A trained model as a bundle: weights, graphs, provenance, and the proof that the graphs agree with the model."""
+"""A trained model as a bundle: weights, graphs, provenance, and the proof that graphs and model agree."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from safetensors.numpy import save
 from torch import nn
 
 from ..bundles import Bundle, ModelSpec, load_bundle, write_bundle
@@ -19,16 +20,6 @@ from .graphs import export_function
 from .parity import Parity, closed_loop_parity
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class ExportReport:
-    """What was written, and how well the runtimes agree."""
-
-    bundle: Bundle
-    runtime: str
-    parity: Parity
-    seconds: float
 
 
 def write_graphs(spec: ModelSpec, weights: Mapping[str, Any], folder: Path, say: Say) -> dict[str, Path]:
@@ -62,8 +53,6 @@ def bundle_model(
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         files: dict[str, Any] = dict(write_graphs(spec, weights, folder, say))
-        from safetensors.numpy import save
-
         files["weights.safetensors"] = save(weights)
         trial = write_bundle(folder / "trial", spec, files, provenance=provenance, metrics={}, parity={})
         parity = prove(trial, frames, say)
@@ -92,7 +81,8 @@ def prove(bundle: Bundle, frames: int, say: Say) -> Parity:
     if not parity.passed:
         raise ParityError(
             f"onnx differs from eager by {parity.max_rel:.2e} (relative) and {parity.box_drift_px:.2f} px "
-            f"over {parity.frames} frames; the tolerance is {parity.tolerance:.0e} and {parity.drift_tolerance_px} px",
+            f"over {parity.frames} frames; the tolerance is {parity.tolerance:.0e} "
+            f"and {parity.drift_tolerance_px} px",
             "no bundle was written; export in fp32, or report the operator that drifts",
         )
     return parity

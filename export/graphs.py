@@ -26,6 +26,7 @@ class FunctionModule(nn.Module):
         self.call = model.functions()[function]  # type: ignore[operator]
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Outputs, then the states it writes, each in the order of the spec."""
         count = len(self.described.inputs)
         inputs = {tensor.name: value for tensor, value in zip(self.described.inputs, tensors, strict=False)}
         state = dict(zip(self.described.reads_state, tensors[count:], strict=True))
@@ -37,6 +38,7 @@ class FunctionModule(nn.Module):
 
 
 def example(tensor: TensorSpec, batch: int) -> Tensor:
+    """Zeros of the shape and dtype of a spec."""
     return torch.zeros(tensor.concrete(batch), dtype=getattr(torch, tensor.dtype))
 
 
@@ -71,8 +73,9 @@ def export_function(
         assert program is not None
         proto = program.model_proto
     except Exception as error:  # the exporter raises many classes, none of them ours
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ExportError(
-            f"function {function!r} of {spec.name!r} cannot be exported ({str(error).strip().splitlines()[0]})",
+            f"function {function!r} of {spec.name!r} cannot be exported ({reason})",
             "use only operators of framestate.plugins and standard PyTorch in its forward path",
         ) from error
     declare_names(proto, names, results, spec, function)
@@ -82,12 +85,16 @@ def export_function(
 def declare_names(
     proto: onnx.ModelProto, names: list[str], results: list[str], spec: ModelSpec, function: str
 ) -> None:
-    """Checks that the graph kept every input, and stamps what it is."""
-    found = [value.name for value in proto.graph.input]
-    if found != names or [value.name for value in proto.graph.output] != results:
-        raise ExportError(
-            f"the graph of {function!r} has inputs {found}; the spec says {names}",
-            "every input and state that the spec names must be used by the function",
-        )
+    """Checks that the graph kept every input and output, and stamps what it is."""
+    for what, values, expected in (
+        ("inputs", proto.graph.input, names),
+        ("outputs", proto.graph.output, results),
+    ):
+        found = [value.name for value in values]
+        if found != expected:
+            raise ExportError(
+                f"the graph of {function!r} has {what} {found}; the spec says {expected}",
+                "every input and state that the spec names must be used by the function",
+            )
     proto.producer_name = "framestate"
     proto.doc_string = f"{spec.name}: {function}"

@@ -1,19 +1,22 @@
 """Closed-loop proof that two runtimes are the same tracker.
 
-Each runtime follows a moving textured target by its own answers and its own state for hundreds of frames: what
-differs is fed back, as it would be in use, so slow drift shows. Beside that, every step's raw tensors are
-compared on equal inputs and states.
+Each runtime follows a moving textured target by its own answers and its own state for hundreds of frames:
+what differs is fed back, as it would be in use, so slow drift shows. Beside that, every step's raw tensors
+are compared on equal inputs and states.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..engine import Engine
-from ..runtimes import Arrays, Runtime
+from ..runtimes import Arrays, Runtime, State, StateStore
 from ..vision import Frame
 from ..vision.synthetic import demo_clip
 
@@ -31,6 +34,7 @@ class Parity:
 
     @property
     def passed(self) -> bool:
+        """Whether both differences are within their tolerance."""
         return self.max_rel <= self.tolerance and self.box_drift_px <= self.drift_tolerance_px
 
 
@@ -46,10 +50,12 @@ class Shadowed:
         self._mirror = reference.allocate(1)
         self.max_abs = self.max_rel = 0.0
 
-    def allocate(self, capacity: int):  # type: ignore[no-untyped-def]
+    def allocate(self, capacity: int) -> StateStore:
+        """The candidate's rows."""
         return self._candidate.allocate(capacity)
 
-    def call(self, function: str, inputs: Arrays, state):  # type: ignore[no-untyped-def]
+    def call(self, function: str, inputs: Arrays, state: State | None) -> tuple[Arrays, State | None]:
+        """The candidate's answer, compared with the reference's."""
         outputs, written = self._candidate.call(function, inputs, state)
         if state:
             self._mirror.load_row(0, {name: np.asarray(value)[0] for name, value in state.items()})
@@ -63,10 +69,12 @@ class Shadowed:
         return outputs, written
 
     def close(self) -> None:
-        return None
+        """Leaves both runtimes open: they belong to whoever opened them."""
 
-    def _compare(self, expected: np.ndarray, found: np.ndarray) -> None:
-        difference = float(np.abs(expected - found).max())
+    def _compare(self, expected: npt.NDArray[Any], found: npt.NDArray[Any]) -> None:
+        difference = float(np.abs(expected - found).max()) if expected.shape == found.shape else math.inf
+        if not math.isfinite(difference):  # a NaN would be passed over by max
+            difference = math.inf
         self.max_abs = max(self.max_abs, difference)
         self.max_rel = max(self.max_rel, difference / max(float(np.abs(expected).max()), 1e-3))
 
