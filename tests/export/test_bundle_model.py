@@ -170,7 +170,7 @@ def test_parity_sees_nothing_where_there_is_nothing(tiny_bundle: Bundle) -> None
         ("size", lambda value: value[..., ::-1].copy()),
         ("layers.1.0.ssm", lambda value: value * np.float32(1.01)),
         ("layers.0.0.conv", lambda value: value + np.float32(1e-2)),
-        ("log_variance", lambda value: value[:, :1]),
+        ("score", lambda value: np.concatenate([value, value], axis=1)),
     ],
 )
 def test_parity_sees_every_kind_of_fault(tiny_bundle: Bundle, where: str, how: Callable[[Any], Any]) -> None:

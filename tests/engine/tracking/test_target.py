@@ -1,0 +1,192 @@
+"""What is believed of a target: statuses, coasting, the search area, and taking a step back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from framestate.bundles import JSON, Bundle
+from framestate.engine.tracking import FilterOptions, TargetMemory, TrackingOptions
+from framestate.engine.tracking.decode import Measurement
+from framestate.errors import FrameError, OptionError
+from framestate.vision import Box, Frame
+
+OPTIONS = TrackingOptions(
+    sure=0.5, seen=0.2, override=0.9, lost_after=3, growth=1.5, widest=2.0, size_floor=0.5, size_ceiling=1.0
+)
+START = Box.from_centre(50, 40, 20, 10)
+IMAGE = np.zeros((80, 100, 3), np.uint8)
+
+
+def at(index: int, image: np.ndarray = IMAGE) -> Frame:
+    return Frame(image, index, Fraction(1, 25), index)
+
+
+def seen(score: float, box: Box = START, std: float = 1.0) -> Measurement:
+    return Measurement(box, score, np.full(4, std))
+
+
+def moved(memory: TargetMemory, frame: int, measured: Measurement) -> TargetMemory:
+    memory.predict(at(frame))
+    memory.observe(measured)
+    return memory
+
+
+@pytest.fixture
+def memory() -> TargetMemory:
+    return TargetMemory(at(0), START, OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("score", "status", "unseen"),
+    [
+        (0.9, "tracking", 0),
+        (0.5, "tracking", 0),
+        (0.49, "uncertain", 0),
+        (0.2, "uncertain", 0),
+        (0.19, "uncertain", 1),
+    ],
+)
+def test_the_status_follows_the_score(memory: TargetMemory, score: float, status: str, unseen: int) -> None:
+    moved(memory, 1, seen(score))
+    assert (memory.status, memory.unseen) == (status, unseen)
+    assert memory.score == score
+
+
+def test_lost_after_some_frames_and_found_by_a_sure_one(memory: TargetMemory) -> None:
+    statuses = [moved(memory, frame, seen(0.1)).status for frame in range(1, 5)]
+    assert statuses == ["uncertain", "uncertain", "lost", "lost"]
+    assert moved(memory, 5, seen(0.3)).status == "lost"  # enough for a target in view, not for a lost one
+    assert moved(memory, 6, seen(0.5)).status == "tracking"
+    assert memory.unseen == 0
+
+
+def test_a_leap_is_refused_unless_the_model_is_very_sure(memory: TargetMemory) -> None:
+    far = Box.from_centre(90, 70, 20, 10)
+    moved(memory, 1, seen(0.8, far))
+    assert memory.unseen == 1
+    assert memory.box.centre == pytest.approx((50, 40), abs=1)
+    assert moved(memory, 2, seen(0.95, far)).status == "tracking"
+    assert memory.box.centre == pytest.approx((90, 70))
+
+
+def test_the_search_area_grows_while_lost_up_to_a_bound(memory: TargetMemory) -> None:
+    growths = []
+    for frame in range(1, 8):
+        growths.append(memory.predict(at(frame))[1])
+        memory.observe(seen(0.0))
+    assert growths == [1, 1, 1, 1, 1.5, 2.0, 2.0]
+    memory.predict(at(8))
+    memory.observe(seen(0.9))
+    assert memory.predict(at(9))[1] == 1
+
+
+def test_while_lost_the_search_stays_where_the_target_was_believed(memory: TargetMemory) -> None:
+    for frame in range(1, 4):
+        moved(memory, frame, seen(0.9, Box.from_centre(50 + 4 * frame, 40, 20, 10)))
+    for frame in range(4, 12):
+        moved(memory, frame, seen(0.0))
+    believed = memory.box
+    assert memory.status == "lost"
+    places = []
+    for frame in range(12, 20):
+        places.append(memory.predict(at(frame))[0].centre)
+        memory.observe(seen(0.0))
+    assert all(place == pytest.approx(believed.centre) for place in places)
+    assert memory.box == believed
+
+
+def test_size_moves_with_the_models_sureness(memory: TargetMemory) -> None:
+    twice = Box.from_centre(50, 40, 40, 20)
+    moved(memory, 1, seen(1.0, twice, std=100))
+    assert (memory.box.w, memory.box.h) == pytest.approx((40, 20))
+    other = TargetMemory(at(0), START, OPTIONS)
+    moved(other, 1, seen(0.6, twice, std=100))
+    share = 0.5 + 0.5 * 0.6**2
+    assert (other.box.w, other.box.h) == pytest.approx((20 + share * 20, 10 + share * 10))
+
+
+def test_a_box_never_outgrows_its_frame_nor_leaves_it(memory: TargetMemory) -> None:
+    moved(memory, 1, seen(1.0, Box.from_centre(300, -50, 500, 300), std=1e3))
+    assert (memory.box.w, memory.box.h) == (100, 80)
+    assert memory.box.centre == (100, 0)
+    assert memory.predict(at(2))[0].centre[0] <= 100
+
+
+def test_frames_are_checked_before_anything_moves(memory: TargetMemory) -> None:
+    for frame, problem in (
+        (at(1, np.zeros((80, 101, 3), np.uint8)), "frame 1 is 101x80, the first was 100x80"),
+        (at(0), "at 0.0000 s, the last one at 0.0000 s"),
+    ):
+        with pytest.raises(FrameError, match=problem):
+            memory.check(frame)
+    memory.check(at(1))
+
+
+def test_a_step_is_taken_back_whole(memory: TargetMemory) -> None:
+    moved(memory, 1, seen(0.8, Box.from_centre(52, 41, 22, 11)))
+    saved = memory.save()
+    visible = {k: v for k, v in vars(memory).items() if k != "filter"}
+    twin = TargetMemory(at(0), START, OPTIONS)
+    moved(twin, 1, seen(0.8, Box.from_centre(52, 41, 22, 11)))
+    for frame, score in ((2, 0.9), (3, 0.0), (4, 0.0), (5, 0.0), (6, 0.0)):
+        moved(memory, frame, seen(score))
+    memory.since_refresh = 0
+    memory.restore(saved)
+    assert {k: v for k, v in vars(memory).items() if k != "filter"} == visible
+    for frame, score in ((2, 0.7), (3, 0.1), (4, 0.6)):
+        measured = seen(score, Box.from_centre(50 + frame, 40, 20, 10))
+        moved(memory, frame, measured)
+        moved(twin, frame, measured)
+    assert memory.box == twin.box
+    ours, theirs = memory.save(), twin.save()
+    assert ours[0] == theirs[0]
+    assert all(np.array_equal(ours[1][name], theirs[1][name]) for name in theirs[1])
+
+
+def test_a_refresh_is_due_after_its_frames_when_sure() -> None:
+    memory = TargetMemory(at(0), START, replace(OPTIONS, refresh_every=3, refresh_sure=0.7))
+    wants = [moved(memory, frame, seen(0.8)).wants_refresh for frame in range(1, 5)]
+    assert wants == [False, False, True, True]
+    assert not moved(memory, 5, seen(0.6)).wants_refresh
+    assert not moved(memory, 6, seen(0.1)).wants_refresh
+    assert moved(memory, 7, seen(0.9)).wants_refresh
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"window": 1.5}, "window is 1.5"),
+        ({"sure": -0.1}, "sure is -0.1"),
+        ({"carry": float("nan")}, "carry is nan"),
+        ({"seen": 0.5, "sure": 0.4}, r"seen \(0.5\) is above sure \(0.4\)"),
+        ({"growth": 0.9}, "growth 0.9"),
+        ({"widest": 0.5}, "widest 0.5"),
+        ({"lost_after": 0}, "frame count or rate"),
+        ({"refresh_every": -1}, "frame count or rate"),
+        ({"reference_rate": 0.0}, "frame count or rate"),
+    ],
+)
+def test_thresholds_that_cannot_be(options: dict[str, float], problem: str) -> None:
+    with pytest.raises(OptionError, match=problem):
+        TrackingOptions(**options)  # type: ignore[arg-type]
+
+
+def test_a_model_brings_its_own_thresholds(tiny_bundle: Bundle) -> None:
+    spec = tiny_bundle.spec
+    assert TrackingOptions.from_spec(spec) == TrackingOptions()
+    tuned: dict[str, JSON] = {"sure": 0.4, "lost_after": 5, "filter": {"gate": 12.0}}
+    found = TrackingOptions.from_spec(replace(spec, preprocess={**spec.preprocess, "options": tuned}))
+    assert found == TrackingOptions(sure=0.4, lost_after=5, filter=FilterOptions(gate=12.0))
+    faults: list[tuple[JSON, str]] = [
+        ({"certain": 0.4}, "cannot be used.*known options"),
+        ({"sure": "high"}, "cannot be used"),
+        ({"filter": {"door": 1}}, "cannot be used"),
+        ({"sure": 2.0}, "sure is 2.0"),
+        ([0.4], "must be a table"),
+    ]
+    for wrong, problem in faults:
+        with pytest.raises(OptionError, match=problem):
+            TrackingOptions.from_spec(replace(spec, preprocess={**spec.preprocess, "options": wrong}))
