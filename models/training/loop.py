@@ -158,9 +158,9 @@ def train(
 
 
 def freeze_norms(model: nn.Module) -> None:
-    """Batch norms use their running statistics from now on: the model learns to live with what it will be run with.
+    """Batch norms use their running statistics from now on: the model learns with what it will be run with.
 
-    Template and search crops share norms but differ in their statistics, so batch statistics flatter a tracker.
+    Template and search crops share norms but differ in statistics, so batch statistics flatter a tracker.
     """
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):

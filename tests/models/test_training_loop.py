@@ -1,0 +1,138 @@
+"""The training loop itself, on a line that is fitted in no time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from framestate.errors import OptionError, TrainingError
+from framestate.models.artrack_mamba import ArtrackMamba
+from framestate.models.training.checkpoint import load_checkpoint, save_checkpoint
+from framestate.models.training.loop import LoopConfig, schedule, seconds_logged, train
+from torch import Tensor, nn
+
+BuildModel = Callable[..., ArtrackMamba]
+
+
+def everything(model: nn.Module) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_the_schedule_warms_up_and_falls() -> None:
+    config = LoopConfig(steps=100, learning_rate=1.0, warmup_steps=10, final_share=0.1)
+    rates = [schedule(config, step, step / 100) for step in range(101)]
+    assert rates[:10] == pytest.approx([(step + 1) / 10 for step in range(10)])
+    assert all(a >= b for a, b in pairwise(rates[10:]))
+    assert rates[100] == pytest.approx(0.1)
+    assert schedule(config, 50, 3.0) == pytest.approx(0.1)
+
+
+class Line:
+    """A task that fits a line; ``spoil`` is what the loss becomes at step 3."""
+
+    def __init__(self, spoil: float | None = None) -> None:
+        torch.manual_seed(0)
+        self.model: nn.Module = nn.Linear(1, 1)
+        self.spoil = spoil
+
+    def batches(self, start: int) -> Iterator[dict[str, Tensor]]:
+        for step in range(start, 1_000_000):
+            yield {"x": torch.full((4, 1), float(step % 3)), "step": torch.tensor(step)}
+
+    def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+        loss = (self.model(batch["x"]) - 2 * batch["x"]).square().mean()
+        if self.spoil is not None and int(batch["step"]) == 3:
+            loss = loss * self.spoil
+        return loss, {"loss": loss.item()}
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        return {"slope": float(model.get_parameter("weight").detach().item())}
+
+
+@pytest.mark.parametrize("spoil", [float("nan"), float("inf")])
+def test_a_gradient_that_is_no_number_stops_the_run(tmp_path: Path, spoil: float) -> None:
+    config = LoopConfig(steps=9, save_every=2, log_every=1)
+    with pytest.raises(TrainingError, match=r"gradient at step 3 is (nan|inf).*lower the learning rate"):
+        train(Line(spoil), config, tmp_path)
+    learner = Line()
+    resumed = train(learner, config, tmp_path)  # the checkpoint of step 2 is sound
+    assert resumed.steps == 9
+    assert all(value.isfinite().all() for value in learner.model.state_dict().values())
+
+
+def test_the_clock_ends_a_run(tmp_path: Path) -> None:
+    result = train(
+        Line(), LoopConfig(steps=10**9, minutes=0.005, save_every=10**9, log_every=10**9), tmp_path
+    )
+    assert 0 < result.steps < 10**9
+    assert 0.3 <= result.seconds < 5
+    assert (tmp_path / "checkpoint.safetensors").exists()
+
+
+def test_the_average_is_what_is_validated_and_returned(tmp_path: Path) -> None:
+    learner, seen = Line(), []
+    config = LoopConfig(steps=6, ema=0.9, learning_rate=0.1, warmup_steps=0, log_every=2, validate_every=4)
+    result = train(learner, config, tmp_path, lambda step, line: seen.append((step, line)))
+    assert not torch.equal(result.model.get_parameter("weight"), learner.model.get_parameter("weight"))
+    assert result.metrics == {"slope": result.model.get_parameter("weight").item()}
+    assert [step for step, _ in seen] == [2, 4, 6]
+    assert ["slope" in line for _, line in seen] == [False, True, False]
+
+
+def test_a_finished_run_stays_finished(tmp_path: Path) -> None:
+    config = LoopConfig(steps=4)
+    first = train(Line(), config, tmp_path)
+    again = train(Line(), config, tmp_path)
+    assert again.steps == 4
+    assert same(everything(first.model), everything(again.model))
+
+
+def test_checkpoints_that_do_not_fit(tmp_path: Path, build: BuildModel) -> None:
+    model = build()
+    path = tmp_path / "checkpoint.safetensors"
+    path.write_bytes(b"nothing of the kind")
+    optimizer = torch.optim.AdamW(model.parameters())
+    with pytest.raises(TrainingError, match="cannot be read"):
+        load_checkpoint(path, model, model, optimizer)
+    other = build(layers=1)
+    save_checkpoint(path, other, other, torch.optim.AdamW(other.parameters()), 3)
+    with pytest.raises(TrainingError, match="does not fit the recipe's model"):
+        load_checkpoint(path, model, model, optimizer)
+
+
+def test_a_save_that_fails_leaves_the_last_checkpoint(
+    tmp_path: Path, build: BuildModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = build()
+    optimizer = torch.optim.AdamW(model.parameters())
+    path = tmp_path / "checkpoint.safetensors"
+    save_checkpoint(path, model, model, optimizer, 3)
+
+    def full(tensors: dict[str, Tensor], target: Path) -> None:
+        target.write_bytes(b"half of it")
+        raise OSError("no space left")
+
+    monkeypatch.setattr("framestate.models.training.checkpoint.save_file", full)
+    with pytest.raises(OSError, match="no space"):
+        save_checkpoint(path, model, model, optimizer, 4)
+    assert load_checkpoint(path, model, model, optimizer) == 3
+
+
+def test_the_log_says_how_long_a_run_has_been_going(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    assert seconds_logged(log, 10) == 0
+    log.write_text('{"step": 5, "seconds": 1.5}\n{"step": 10, "seconds": 3.0}\n{"step": 15, "sec')
+    assert seconds_logged(log, 10) == 3.0
+    assert seconds_logged(log, 9) == 1.5
+
+
+def test_no_steps_are_no_run() -> None:
+    with pytest.raises(OptionError, match="steps is 0"):
+        LoopConfig(steps=0)
