@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,6 @@ from framestate.plugins import eager_operators
 from framestate.runtimes import Arrays, Runtime, State, open_runtime
 from torch import nn
 
-WriteGraphs = Callable[..., dict[str, Path]]
-
 
 @pytest.fixture
 def model(tiny_bundle: Bundle) -> nn.Module:
@@ -36,16 +33,18 @@ def model(tiny_bundle: Bundle) -> nn.Module:
 def ready_graphs(tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     """The graphs that were exported already, instead of an export that takes seconds."""
 
-    def copy(spec: Any, weights: Mapping[str, Any], folder: Path, say: Any) -> dict[str, Path]:
-        names = [f"{function}.onnx" for function in spec.functions]
-        return {name: Path(shutil.copy(tiny_bundle.file(name), folder / name)) for name in names}
+    def copy(spec: Any, weights: Any, folder: Path, *rest: Any) -> dict[str, Path]:
+        paths = {f"{function}.onnx": folder / f"{function}.onnx" for function in spec.functions}
+        for name, path in paths.items():
+            onnx.save(onnx.load(tiny_bundle.file(name)), path)
+        return paths
 
     monkeypatch.setattr(exporting, "write_graphs", copy)
 
 
 def test_a_bundle_holds_all_that_was_proven(tiny_bundle: Bundle) -> None:
     """The fixture itself went through a real export."""
-    assert set(tiny_bundle.files) == {"weights.safetensors", "init.onnx", "step.onnx"}
+    assert {"weights.safetensors", "init.onnx", "step.onnx"} <= set(tiny_bundle.files)
     parity = tiny_bundle.parity["onnx"]
     assert isinstance(parity, dict)
     assert parity["frames"] == 5

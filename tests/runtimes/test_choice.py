@@ -108,7 +108,7 @@ def test_a_runtime_that_there_is_not(tiny_bundle: Bundle) -> None:
 
 @pytest.mark.parametrize("name", ["onnx", "eager"])
 def test_a_bundle_without_the_files(rewrite: Rewrite, name: str) -> None:
-    bundle = rewrite(without=".onnx" if name == "onnx" else "weights")
+    bundle = rewrite(without=".onnx" if name == "onnx" else "weights.safetensors")
     with pytest.raises(RuntimeUnavailableError, match=f"no files for runtime '{name}'.*framestate export"):
         open_runtime(bundle, name)
 
