@@ -86,7 +86,7 @@ def open_engine(request: pytest.FixtureRequest, tiny_bundle: Bundle) -> Iterator
         engine.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def answer() -> Callable[[Track], Answer]:
     """All of an answer but its timings."""
 
@@ -96,7 +96,7 @@ def answer() -> Callable[[Track], Answer]:
     return pick
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def follow(answer: Callable[[Track], Answer]) -> Callable[[Engine, Clip], list[Answer]]:
     """Runs a whole session, from opening to closing, and gives its answers."""
 
@@ -107,7 +107,7 @@ def follow(answer: Callable[[Track], Answer]) -> Callable[[Engine, Clip], list[A
     return run
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def state_of() -> Callable[[Engine, Target], Answer]:
     """All that a session is: its row of state, and its memory."""
 

@@ -7,9 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from framestate.bundles import Bundle
 from framestate.engine import Engine, Target, TrackingOptions
 from framestate.engine.tracking import TrackingWork
+from framestate.errors import CapacityError
 from framestate.vision import Box, Frame
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 Clip = list[tuple[Frame, Box]]
 OpenEngine = Callable[..., Engine]
@@ -55,6 +59,32 @@ def test_interleaved_is_as_alone(
             elif target is not None and at == len(clip):
                 target.close()
     assert found == alone
+
+
+@settings(max_examples=30)
+@given(moves=st.lists(st.tuples(st.integers(0, 2), st.booleans()), max_size=60))
+def test_any_order_of_opening_moving_and_closing(
+    tiny_bundle: Bundle, clips: list[Clip], follow: Call, answer: Call, moves: list[tuple[int, bool]]
+) -> None:
+    """Two slots for three clips; each answer is that of a session alone, and no slot is ever lost."""
+    with Engine.load(tiny_bundle, runtime="onnx", threads=1, capacity=2, options=OPTIONS) as engine:
+        alone = [follow(engine, clip[:5]) for clip in clips]
+        targets: dict[int, Target] = {}
+        done = [0, 0, 0]
+        for index, close in moves:
+            if index not in targets and len(targets) == 2:
+                with pytest.raises(CapacityError):
+                    engine.track(*clips[index][0])
+            elif index not in targets:
+                targets[index], done[index] = engine.track(*clips[index][0]), 0
+            elif close or done[index] == 4:
+                targets.pop(index).close()
+            else:
+                done[index] += 1
+                found = answer(targets[index].update(clips[index][done[index]][0]))
+                assert found == alone[index][done[index] - 1]
+            engine.slots.check()
+            assert engine.slots.num_used == len(targets)
 
 
 def test_two_targets_of_one_video(
