@@ -1,7 +1,7 @@
 """A public Siamese tracker in ONNX (a backbone and a head, as NanoTrack v2) as a bundle of this engine.
 
-The backbone's features of the template become the session's state; ``step`` is the backbone on the search crop
-with the head behind it. No new runtime, no new engine: two graphs, a manifest and a decode choice.
+The backbone's features of the template become the session's state; ``step`` is the backbone on the search
+crop with the head behind it. No new runtime, no new engine: two graphs, a manifest and a decode choice.
 """
 
 from __future__ import annotations
@@ -9,35 +9,40 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import onnx
 from onnx import compose
 
-from ..bundles import Bundle, FunctionSpec, ModelSpec, TensorSpec, past_name, present_name, write_bundle
+from ..bundles import JSON, Bundle, FunctionSpec, ModelSpec, TensorSpec, past_name, present_name, write_bundle
 from ..errors import ExportError
 
 KEY = "template.features"
 
-# Crop, stride and thresholds of NanoTrack v2 as OpenCV's runner has them; the filter stays on the safe side of them.
-NANOTRACK = {
-    "context": 0.5,
-    "padding": "mean",
-    "normalisation": "none",
-    "decode": "points",
-    "stride": 16,
-    "relative_std": 0.05,
-}
-NANOTRACK_OPTIONS = {
-    "window": 0.455,
-    "change": 0.055,
-    "size_floor": 0.0,
-    "size_ceiling": 0.37,
-    "sure": 0.5,
-    "seen": 0.1,
-    "override": 0.1,
-    "growth": 1.0,
-}
+# Crop, stride and thresholds of NanoTrack v2 as OpenCV's runner has them; the filter stays on the safe side.
+NANOTRACK: Mapping[str, JSON] = MappingProxyType(
+    {
+        "context": 0.5,
+        "padding": "mean",
+        "normalisation": "none",
+        "decode": "points",
+        "stride": 16,
+        "relative_std": 0.05,
+    }
+)
+NANOTRACK_OPTIONS: Mapping[str, JSON] = MappingProxyType(
+    {
+        "window": 0.455,
+        "change": 0.055,
+        "size_floor": 0.0,
+        "size_ceiling": 0.37,
+        "sure": 0.5,
+        "seen": 0.1,
+        "override": 0.1,
+        "growth": 1.0,
+    }
+)
 
 
 def adopt_siamese(
@@ -56,13 +61,14 @@ def adopt_siamese(
 
     Args:
         backbone: (1, 3, S, S) RGB → (1, C, G, G), for any S.
-        head: template features and search features → class logits (1, 2, G, G) and side distances (1, 4, G, G),
-            in that order of inputs and outputs.
+        head: template features and search features → class logits (1, 2, G, G) and side distances
+            (1, 4, G, G), in that order of inputs and outputs.
         out: the bundle's folder.
         name: of the model.
         provenance: where the files come from and under what licence.
         template_size, search_size: pixels.
-        preprocess, options: see ``Cropping``, ``PointDecoder`` and ``TrackingOptions``; NanoTrack's by default.
+        preprocess, options: see ``Cropping``, ``PointDecoder`` and ``TrackingOptions``; by default
+            NanoTrack's.
 
     Raises:
         ExportError: a file is no ONNX graph of that shape.
