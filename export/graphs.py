@@ -98,3 +98,13 @@ def declare_names(
             )
     proto.producer_name = "framestate"
     proto.doc_string = f"{spec.name}: {function}"
+    strip_notes(proto.graph)
+
+
+def strip_notes(graph: onnx.GraphProto) -> None:
+    """Removes what the exporter notes of its own run, such as stack traces with the paths of this machine."""
+    del graph.metadata_props[:]
+    for entries in (graph.node, graph.input, graph.output, graph.value_info, graph.initializer):
+        for entry in entries:
+            del entry.metadata_props[:]
+            entry.doc_string = ""

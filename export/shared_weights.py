@@ -13,8 +13,10 @@ SMALLEST = 1024  # bytes; smaller tensors stay in their graph, where shape infer
 ALIGNMENT = 64  # bytes; lets ONNX Runtime map the file
 
 
-def share_weights(graphs: Mapping[str, Path], data: Path) -> None:
+def share_weights(graphs: Mapping[str, Path], data: Path) -> bool:
     """Moves the large tensors of some graphs into ``data`` (beside them), and points the graphs at it.
+
+    Returns whether there were any; without, there is no such file.
 
     Args:
         graphs: ONNX files with their weights inside, rewritten in place.
@@ -38,5 +40,8 @@ def share_weights(graphs: Mapping[str, Path], data: Path) -> None:
                 set_external_data(tensor, data.name, offset=offset, length=length)
                 tensor.ClearField("raw_data")
                 for field in ("float_data", "int32_data", "int64_data", "double_data"):
-                    tensor.ClearField(field)  # type: ignore[arg-type]
+                    tensor.ClearField(field)
             onnx.save(model, path)
+    if not places:
+        data.unlink()
+    return bool(places)

@@ -3,6 +3,6 @@
 Needs PyTorch (``pip install framestate[torch]``).
 """
 
-from .registry import architectures, build_model, dump_weights, load_weights
+from .registry import Build, architectures, build_model, dump_weights, load_weights
 
-__all__ = ["architectures", "build_model", "dump_weights", "load_weights"]
+__all__ = ["Build", "architectures", "build_model", "dump_weights", "load_weights"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,10 @@ from ..bundles import ModelSpec
 from ..errors import BundleError
 from ..plugins import Operators
 from .artrack_mamba import ArtrackMamba, ArtrackMambaConfig
+
+Build = Callable[[ModelSpec, Operators], nn.Module]
+"""Makes the model that a spec describes around given operators, without its weights: ``build_model``, or what
+a user hands over for an architecture of their own."""
 
 
 def architectures() -> tuple[str, ...]:

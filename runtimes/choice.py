@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,9 +33,31 @@ class RuntimeEntry:
 
     def supports(self, bundle: Bundle) -> bool:
         """Whether the bundle holds what this runtime reads."""
+        return not self.why_unsupported(bundle)
+
+    def why_unsupported(self, bundle: Bundle) -> str:
+        """Why this runtime cannot run a bundle, or nothing where it can."""
+        files = [f"{name}.onnx" for name in bundle.spec.functions]
+        missing = [
+            file
+            for file in (files if self.name == "onnx" else ["weights.safetensors"])
+            if file not in bundle.files
+        ]
+        if missing:
+            return f"the bundle has no files for runtime {self.name!r} (no {', '.join(missing)})"
+        graphs = bundle.parity.get("onnx") if self.name == "onnx" else None
+        if isinstance(graphs, Mapping) and graphs.get("dialect") == "plugin":
+            return (
+                "the bundle's graphs are in the dialect 'plugin', for runtimes that are given its kernels; "
+                "ONNX Runtime has none"
+            )
+        return ""
+
+    def remedy_for(self, bundle: Bundle) -> str:
+        """What makes a bundle that this runtime can run."""
         if self.name == "onnx":
-            return all(f"{function}.onnx" in bundle.files for function in bundle.spec.functions)
-        return "weights.safetensors" in bundle.files
+            return f"make its graphs with 'framestate export {bundle.spec.name} --to onnx --ops ort'"
+        return "use --runtime onnx, or a bundle with weights, such as 'framestate export' makes"
 
 
 def runtime_table() -> tuple[RuntimeEntry, ...]:
@@ -75,8 +98,8 @@ def open_runtime(
         for entry in table:
             if entry.missing:
                 reasons.append(f"{entry.name} is not installed")
-            elif not entry.supports(bundle):
-                reasons.append(f"the bundle has no files for {entry.name}")
+            elif why := entry.why_unsupported(bundle):
+                reasons.append(why)
             else:
                 try:
                     return open_entry(entry, bundle, device, count)
@@ -92,10 +115,10 @@ def open_runtime(
                 raise RuntimeUnavailableError(
                     f"runtime {name!r} needs {', '.join(entry.missing)}", f"{entry.remedy}"
                 )
-            if not entry.supports(bundle):
+            if why := entry.why_unsupported(bundle):
                 raise RuntimeUnavailableError(
-                    f"bundle {bundle.spec.name!r} has no files for runtime {name!r}",
-                    f"make them with 'framestate export {bundle.spec.name} --to {name}'",
+                    f"runtime {name!r} cannot run bundle {bundle.spec.name!r}: {why}",
+                    entry.remedy_for(bundle),
                 )
             return open_entry(entry, bundle, device, count)
     raise UnknownRuntimeError(

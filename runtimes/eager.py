@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from ..bundles import Bundle, ModelSpec
-from ..errors import RuntimeUnavailableError, StepError
-from ..models import build_model, load_weights
-from ..plugins import eager_operators
+from ..errors import OptionError, RuntimeUnavailableError, StepError
+from ..models import Build, build_model, load_weights
+from ..plugins import Operators, eager_operators
 from .protocol import Arrays, State, check_finite, check_inputs, check_open, check_row, check_state
 
 
@@ -57,11 +59,36 @@ class TorchStateStore:
 
 
 class EagerRuntime:
-    """A bundle's ``weights.safetensors`` in the PyTorch model. ``threads`` is process-wide in PyTorch."""
+    """A bundle's ``weights.safetensors`` in the PyTorch model.
+
+    Args:
+        bundle: a checked bundle with weights.
+        device: "cpu" or "cuda".
+        threads: of one call on a CPU; process-wide in PyTorch.
+        precision: "fp32", or "bf16" for autocast to bfloat16; states, outputs and the recurrent operators
+            stay float32.
+        build: makes the model; for an architecture of one's own. A bundle cannot name code to run, so whoever
+            opens it hands the code over.
+
+    Raises:
+        BundleError: the bundle has no weights, they do not fit, or the architecture is not known here.
+        RuntimeUnavailableError: there is no such device.
+        OptionError: there is no such precision.
+    """
 
     name = "eager"
 
-    def __init__(self, bundle: Bundle, *, device: str = "cpu", threads: int = 1) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        device: str = "cpu",
+        threads: int = 1,
+        precision: Literal["fp32", "bf16"] = "fp32",
+        build: Build = build_model,
+    ) -> None:
+        if precision not in ("fp32", "bf16"):
+            raise OptionError(f"the precision {precision!r} is unknown", "choose fp32 or bf16")
         if device == "cuda" and not torch.cuda.is_available():
             raise RuntimeUnavailableError(
                 "device 'cuda' was asked for and PyTorch sees none", "use --device cpu"
@@ -71,7 +98,12 @@ class EagerRuntime:
         self._device = torch.device(device)
         if device == "cpu":
             torch.set_num_threads(threads)
-        model = build_model(self.spec, eager_operators(device))
+        operators = eager_operators(device)
+        self._autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
+        if precision == "bf16":
+            operators = in_float32(operators, self._device.type)
+            self._autocast = lambda: torch.autocast(self._device.type, torch.bfloat16)
+        model = build(self.spec, operators).eval()
         load_weights(model, bundle.weights())
         self._model = model.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._functions: dict[str, Any] = model.functions()  # type: ignore[operator]
@@ -89,10 +121,12 @@ class EagerRuntime:
         check_state(function, self.spec, spec, state, batch)
         tensors = {name: torch.from_numpy(array).to(self._device) for name, array in inputs.items()}
         try:
-            outputs, written = self._functions[function](tensors, dict(state or {}))
+            with self._autocast():
+                outputs, written = self._functions[function](tensors, dict(state or {}))
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[0]
             raise StepError(f"PyTorch failed in {function} ({reason})", "the state is unchanged") from error
+        outputs, written = raised(outputs), raised(written)
         arrays = {name: value.cpu().numpy() for name, value in outputs.items()}
         check_finite(function, arrays)
         if not all(bool(torch.isfinite(value).all()) for value in written.values()):
@@ -102,3 +136,33 @@ class EagerRuntime:
     def close(self) -> None:
         """See ``Runtime.close``."""
         self._functions = {}
+
+
+def raised(value: Any) -> Any:
+    """Tensors in half precision, alone or in tuples and dicts, as float32; all else as it is."""
+    if isinstance(value, Tensor):
+        return value.float() if value.dtype in (torch.bfloat16, torch.float16) else value
+    if isinstance(value, tuple):
+        return tuple(raised(one) for one in value)
+    if isinstance(value, dict):
+        return {name: raised(one) for name, one in value.items()}
+    return value
+
+
+def in_float32(operators: Operators, device_type: str) -> Operators:
+    """The same recurrent operators kept out of autocast: whatever comes in, they compute in float32."""
+
+    def kept(operator: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            with torch.autocast(device_type, enabled=False):
+                return operator(*(raised(argument) for argument in arguments), **options)
+
+        return call
+
+    return replace(
+        operators,
+        ssd_scan=kept(operators.ssd_scan),
+        causal_conv1d=kept(operators.causal_conv1d),
+        selective_scan=kept(operators.selective_scan),
+        mlstm_scan=kept(operators.mlstm_scan),
+    )

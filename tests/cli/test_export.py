@@ -22,7 +22,9 @@ def test_an_export_proves_itself(invoke: Invoke, report: Report, work: Path) -> 
     pytest.importorskip("torch")
     found = report("export", "tracker-nano", "--to", "onnx", "--out", "new", "--frames", 3)
     assert (found["bundle"], found["runtime"]) == ("new", "onnx")
-    assert set(found["files"]) == {"new/init.onnx", "new/step.onnx", "new/weights.safetensors"}
+    names = ("init.onnx", "step.onnx", "weights.data", "weights.safetensors")
+    assert set(found["files"]) == {f"new/{name}" for name in names}
+    assert (found["ops"], found["precision"], found["calibration"]) == ("ort", "fp32", None)
     for path, size in found["files"].items():
         assert (work / path).stat().st_size == size
     parity = found["parity"]
@@ -41,10 +43,11 @@ def test_beyond_the_tolerance_nothing_is_left(
 ) -> None:
     pytest.importorskip("torch")
 
-    def differ(*_: object) -> None:
+    def differ(*_: object, **__: object) -> None:
         raise ParityError("onnx differs from eager by 1.0e+00", "no bundle was written")
 
     monkeypatch.setattr("framestate.export.bundle.write_graphs", lambda *_: {})
+    monkeypatch.setattr("framestate.export.bundle.finish_graphs", lambda *_: {})
     monkeypatch.setattr("framestate.export.bundle.prove", differ)
     result = invoke("export", "tracker-nano", "--to", "onnx", "--out", "new", "--json")
     assert (result.exit_code, result.stdout) == (1, "")
