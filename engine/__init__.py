@@ -1,6 +1,7 @@
 """Floor 3: sessions over a runtime. ``Engine.step`` is a frame's whole way."""
 
-from .engine import Engine, Target
+from .engine import Engine
+from .target import Target
 from .track import Status, Timings, Track
 from .tracking import FilterOptions, TrackingOptions
 

@@ -2,21 +2,47 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import replace
-from fractions import Fraction
+from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from ..bundles import Bundle, load_bundle
-from ..errors import BoxError, FrameError, OptionError, SessionError
-from ..runtimes import Arrays, Runtime, open_runtime
+from ..errors import FramestateError, OptionError, SessionError, StepError
+from ..runtimes import Runtime, State, open_runtime
 from ..vision import Box, Frame, Image
+from .inputs import as_box, as_frame
+from .lanes import Lanes, num_cores, pad, trim
 from .slots import SlotPool
+from .snapshot import SessionContent, decode, encode
+from .target import Target
+from .templates import Templates
 from .track import Timings, Track
-from .tracking import TargetMemory, TrackingOptions, TrackingTask, TrackingWork
+from .tracking import (
+    MemorySnapshot,
+    TargetMemory,
+    TrackingOptions,
+    TrackingTask,
+    TrackingWork,
+    pack_memory,
+    unpack_memory,
+)
+
+Answer = Track | FramestateError
+
+
+@dataclass
+class Computed:
+    """Some frames of a step, computed but not yet stored: tracks and the next state, or what failed them."""
+
+    works: Sequence[TrackingWork]
+    tracks: Sequence[Track] = ()
+    state: State | None = None
+    error: Exception | None = None
 
 
 class Engine:
@@ -31,7 +57,13 @@ class Engine:
     """
 
     def __init__(
-        self, runtime: Runtime, *, capacity: int = 16, options: TrackingOptions | None = None
+        self,
+        runtime: Runtime,
+        *,
+        capacity: int = 16,
+        options: TrackingOptions | None = None,
+        lanes: Lanes | None = None,
+        bundle_hash: str | None = None,
     ) -> None:
         if capacity < 1:
             raise OptionError(f"capacity is {capacity}", "give at least 1 session")
@@ -39,6 +71,10 @@ class Engine:
         self.task = TrackingTask(runtime.spec, options)
         self.store = runtime.allocate(capacity)
         self.slots = SlotPool(capacity)
+        self._templates = Templates(runtime, self.store, self.task)
+        self.lanes = lanes or Lanes(batched=runtime.device != "cpu")
+        spec = json.dumps(runtime.spec.to_json(), sort_keys=True).encode()
+        self.bundle_hash = bundle_hash or hashlib.sha256(spec).hexdigest()
         self._closed = False
 
     @classmethod
@@ -49,6 +85,7 @@ class Engine:
         runtime: str = "auto",
         device: str = "auto",
         threads: int | None = None,
+        workers: int = 1,
         capacity: int = 16,
         options: TrackingOptions | None = None,
     ) -> Engine:
@@ -58,17 +95,21 @@ class Engine:
             model: the name of a default model, the path of a bundle, or a loaded bundle.
             runtime: ``auto``, ``eager`` or ``onnx``.
             device: ``auto``, ``cpu`` or ``cuda``.
-            threads: of one model call; None chooses for this machine.
+            threads: of one model call; None chooses for this machine, 1 where calls run side by side.
+            workers: model calls side by side on a CPU, for many sessions; 0 is one a core.
             capacity: sessions that can be open at once; their state is allocated now.
             options: thresholds of the tracker.
 
         Raises:
-            BundleError, UnknownRuntimeError, RuntimeUnavailableError.
+            BundleError, UnknownRuntimeError, RuntimeUnavailableError, OptionError.
         """
         bundle = model if isinstance(model, Bundle) else load_bundle(model)
-        return cls(
-            open_runtime(bundle, runtime, device=device, threads=threads), capacity=capacity, options=options
-        )
+        side_by_side = workers or num_cores()
+        if threads is None and side_by_side > 1:
+            threads = 1
+        opened = open_runtime(bundle, runtime, device=device, threads=threads)
+        lanes = Lanes(side_by_side, batched=opened.device != "cpu")
+        return cls(opened, capacity=capacity, options=options, lanes=lanes, bundle_hash=bundle.hash)
 
     def track(self, frame: Frame | Image, box: Box | tuple[float, float, float, float]) -> Target:
         """Starts following what ``box`` holds in ``frame``. Several targets of a video are several sessions.
@@ -77,38 +118,126 @@ class Engine:
             BoxError: the box is not finite, is empty, or lies outside the frame.
             CapacityError: every slot is in use.
         """
-        if self._closed:
-            raise SessionError("this engine is closed", "load a new one")
+        self.check_inline()
+        return Target(self, *self.begin(frame, box))
+
+    def begin(
+        self, frame: Frame | Image, box: Box | tuple[float, float, float, float]
+    ) -> tuple[int, TargetMemory]:
+        """A row and a memory for a new target, its template written. Raises as ``track`` does."""
         first = as_frame(frame, None, self.task.options.reference_rate)
         region = as_box(box).check(first.width, first.height)
         slot = self.slots.take()
         try:
             memory = self.task.open(first, region)
-            self._write_template(slot, memory, first, region)
-            return Target(self, slot, first, memory)
+            self._templates.write(slot, memory, first, region)
+            return slot, memory
         except BaseException:
             self.release(slot)
             raise
 
-    def step(self, batch: Sequence[TrackingWork]) -> list[Track]:
+    def step(self, batch: Sequence[TrackingWork]) -> list[Answer]:
         """One frame of each of some sessions: prepare, run, finish, store.
 
-        All that can fail comes before the first write to the store, and whoever calls puts the memories back
-        when this raises: then the sessions are as they were.
+        Answers in the order of the batch. A frame that fails has its error for an answer, and its session is
+        as it was; the other frames of the batch are not touched by that.
         """
-        began = time.perf_counter()
-        rows = [work.slot for work in batch]
-        inputs = self.task.prepare(batch)
-        prepared = time.perf_counter()
-        outputs, state = self.runtime.call(self.task.function, inputs, self.store.read(rows))
-        ran = time.perf_counter()
-        tracks = self.task.finish(batch, outputs)
-        refreshed = self._fresh_templates(batch)
-        self.store.write(rows, state or {})
-        for slot, pinned in refreshed:
-            self.store.load_row(slot, {**self.store.save_row(slot), **pinned})
-        timings = Timings(1e3 * (prepared - began), 1e3 * (ran - prepared), 1e3 * (time.perf_counter() - ran))
-        return [replace(track, timings=timings) for track in tracks]
+        saved = {work.slot: work.memory.save() for work in batch}
+        answers: list[Answer] = []
+        try:
+            for computed in self.lanes.run(self._compute, batch):
+                answers += self._store(computed, saved)
+        except BaseException:  # such as an interrupt: whatever was not stored never was
+            for work in batch[len(answers) :]:
+                work.memory.restore(saved[work.slot])
+            raise
+        return answers
+
+    def _compute(self, batch: Sequence[TrackingWork]) -> Computed:
+        """All that can be done without writing state: prepare, run, finish. Runs on any thread."""
+        try:
+            began = time.perf_counter()
+            size, spare = len(batch), self.lanes.num_spare(len(batch))
+            rows = [work.slot for work in batch] + [
+                self.slots.capacity
+            ] * spare  # the last is the padding row
+            inputs = pad(self.task.prepare(batch), spare)
+            prepared = time.perf_counter()
+            outputs, state = self.runtime.call(self.task.function, inputs, self.store.read(rows))
+            ran = time.perf_counter()
+            tracks = self.task.finish(batch, outputs)
+            done = time.perf_counter()
+            timings = Timings(1e3 * (prepared - began), 1e3 * (ran - prepared), 1e3 * (done - ran))
+            return Computed(
+                batch, [replace(track, timings=timings) for track in tracks], trim(state or {}, size)
+            )
+        except Exception as error:
+            return Computed(batch, error=error)
+
+    def _store(self, computed: Computed, saved: dict[int, MemorySnapshot]) -> list[Answer]:
+        """Writes what was computed, if it is sound. Frames that failed together are tried one by one."""
+        if computed.error is None:
+            try:
+                refreshed = self._templates.fresh(computed.works)
+                self.store.write([work.slot for work in computed.works], computed.state or {})
+                for slot, pinned in refreshed:
+                    self._templates.store(slot, pinned)
+                return list(computed.tracks)
+            except Exception as error:
+                computed.error = error
+        for work in computed.works:
+            work.memory.restore(saved[work.slot])
+        if len(computed.works) == 1:
+            return [as_step_error(computed.error)]
+        return [answer for work in computed.works for answer in self._store(self._compute([work]), saved)]
+
+    def snapshot(self, target: Target) -> bytes:
+        """The session as one blob, which another process, runtime or machine can go on from.
+
+        It is at most the state, the first template where templates are refreshed, and 64 KB. Thresholds are
+        the engine's and are not in it.
+
+        Raises:
+            SessionError: the target or the engine is closed.
+        """
+        slot = target.slot
+        self.check_inline()
+        return self.pack(slot, target.memory, {})
+
+    def restore(self, blob: bytes) -> Target:
+        """Goes on with a session from its blob.
+
+        Raises:
+            StateError: the blob is damaged, or of another bundle or format version. Nothing is changed.
+            CapacityError: every slot is in use.
+        """
+        self.check_inline()
+        slot, memory, _ = self.unpack(blob)
+        return Target(self, slot, memory)
+
+    def pack(self, slot: int, memory: TargetMemory, queue: dict[str, Any]) -> bytes:
+        """A blob of a row, a memory and a session's options."""
+        values, arrays = pack_memory(memory)
+        content = SessionContent(self.store.save_row(slot), values, arrays, queue)
+        return encode(content, self.runtime.spec, self.bundle_hash)
+
+    def unpack(self, blob: bytes) -> tuple[int, TargetMemory, dict[str, Any]]:
+        """A row filled from a blob, the memory, and the session's options. Raises as ``restore`` does."""
+        content = decode(blob, self.runtime.spec, self.bundle_hash)
+        memory = unpack_memory(content.memory, content.arrays, self.task.options)
+        self._templates.check(memory.first_row, content.state)
+        slot = self.slots.take()
+        try:
+            self.store.load_row(slot, content.state)
+        except BaseException:
+            self.release(slot)
+            raise
+        return slot, memory, dict(content.queue)
+
+    def check_inline(self) -> None:
+        """Raises SessionError when the engine is closed."""
+        if self._closed:
+            raise SessionError("this engine is closed", "load a new one")
 
     def release(self, slot: int) -> None:
         """Frees a session's row, zeroed: the next owner finds nothing of the last one."""
@@ -119,6 +248,7 @@ class Engine:
         """Ends the engine and all its sessions; closing twice is harmless."""
         if not self._closed:
             self._closed = True
+            self.lanes.close()
             self.runtime.close()
 
     def __enter__(self) -> Self:
@@ -129,108 +259,11 @@ class Engine:
     ) -> None:
         self.close()
 
-    def _write_template(self, slot: int, memory: TargetMemory, frame: Frame, box: Box) -> None:
-        _, state = self.runtime.call("init", self.task.template(memory, frame, box), None)
-        self.store.write([slot], state or {})
 
-    def _fresh_templates(self, batch: Sequence[TrackingWork]) -> list[tuple[int, Arrays]]:
-        """For every session that is due and sure: its slot, and a fresh template blended into the first one.
-
-        Only what ``step`` never writes is a template; what it carries from frame to frame stays.
-        """
-        refreshed = []
-        spare = self.slots.capacity  # the store's padding row
-        for work in batch:
-            memory = work.memory
-            if not memory.wants_refresh:
-                continue
-            if memory.first_row is None:
-                memory.first_row = self._pinned(work.slot)
-            self._write_template(spare, memory, work.frame, memory.box)
-            share = self.task.options.refresh_share
-            refreshed.append((work.slot, blend(memory.first_row, self._pinned(spare), share)))
-            memory.since_refresh = 0
-        return refreshed
-
-    def _pinned(self, row: int) -> Arrays:
-        """What ``step`` only reads, of one row."""
-        carried = self.runtime.spec.function(self.task.function).writes_state
-        return {name: array for name, array in self.store.save_row(row).items() if name not in carried}
-
-
-class Target:
-    """One followed object: the session that ``Engine.track`` opened."""
-
-    def __init__(self, engine: Engine, slot: int, frame: Frame, memory: TargetMemory) -> None:
-        self._engine = engine
-        self._slot: int | None = slot
-        self._last = frame
-        self.memory = memory
-
-    def update(self, frame: Frame | Image) -> Track:
-        """Where the target is in the next frame.
-
-        A bare image counts as one nominal frame after the last one; a ``Frame`` brings its own time.
-
-        Raises:
-            FrameError: the frame has another size or is not later than the last one; the session goes on.
-            StepError: the model failed or gave numbers that are not finite; the session is as it was.
-            SessionError: the target or its engine is closed.
-        """
-        if self._slot is None or self._engine._closed:
-            raise SessionError("this target is closed", "start a new one with Engine.track")
-        current = as_frame(frame, self._last, self._engine.task.options.reference_rate)
-        self.memory.check(current)
-        saved = self.memory.save()
-        try:
-            (track,) = self._engine.step([TrackingWork(self._slot, self.memory, current)])
-        except BaseException:
-            self.memory.restore(saved)
-            raise
-        self._last = current
-        return track
-
-    def close(self) -> None:
-        """Gives the row back. Closing twice is harmless."""
-        if self._slot is not None:
-            self._engine.release(self._slot)
-            self._slot = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-def blend(first: Arrays, fresh: Arrays, share: float) -> Arrays:
-    """``share`` of a fresh state row, the rest of the first one."""
-    return {
-        name: ((1 - share) * first[name] + share * fresh[name]).astype(first[name].dtype) for name in first
-    }
-
-
-def as_box(box: Box | Sequence[float]) -> Box:
-    """Four numbers become a box. Raises BoxError when they are not."""
-    if isinstance(box, Box):
-        return box
-    try:
-        return Box(*(float(value) for value in box))
-    except (TypeError, ValueError) as error:
-        raise BoxError(f"{box!r} is no box ({error})", "give four numbers: x, y, w, h in pixels") from error
-
-
-def as_frame(frame: Frame | Image, last: Frame | None, rate: float) -> Frame:
-    """A bare image becomes a frame one nominal step of 1 / ``rate`` seconds after the last one."""
-    if isinstance(frame, Frame):
-        return frame
-    if not hasattr(frame, "shape"):
-        raise FrameError(
-            f"{type(frame).__name__} is no frame", "give a Frame or a uint8 array (height, width, 3)"
-        )
-    if last is None:
-        return Frame(frame, 0, Fraction(1 / rate).limit_denominator(10**9), 0)
-    ticks = max(1, round(1 / (rate * float(last.time_base))))
-    return Frame(frame, last.pts + ticks, last.time_base, last.index + 1)
+def as_step_error(error: Exception) -> FramestateError:
+    """A typed error stays; anything else becomes a StepError that it is the cause of."""
+    if isinstance(error, FramestateError):
+        return error
+    failed = StepError(f"the step failed ({type(error).__name__}: {error})", "the session is as it was")
+    failed.__cause__ = error
+    return failed

@@ -1,7 +1,7 @@
 """Floor 2: what runs a model. One protocol; ``eager`` and ``onnx`` behind it, imported when they are used."""
 
 from .choice import RuntimeReport, default_threads, inspect_runtimes, open_runtime, runtime_table
-from .protocol import Arrays, Runtime, State, StateStore
+from .protocol import Arrays, Runtime, State, StateStore, check_row
 
 __all__ = [
     "Arrays",
@@ -9,6 +9,7 @@ __all__ = [
     "RuntimeReport",
     "State",
     "StateStore",
+    "check_row",
     "default_threads",
     "inspect_runtimes",
     "open_runtime",

@@ -8,26 +8,33 @@ import numpy.typing as npt
 from ...errors import FrameError
 from ...runtimes import Arrays
 from ...vision import Box, Frame
+from ..inputs import Clock
 from ..track import Status
 from .decode import Measurement
 from .kalman import BoxFilter, nominal_steps
 from .options import TrackingOptions
 
-MemorySnapshot = tuple[tuple[Box, float, int, int, Status, float, int], dict[str, npt.NDArray[np.float64]]]
+Values = tuple[Box, Clock, int, int, Status, float, int, Arrays | None]
+MemorySnapshot = tuple[Values, dict[str, npt.NDArray[np.float64]]]
 
 
 class TargetMemory:
     """What a tracked target is believed to be, moved on by one ``predict`` and one ``observe`` a frame."""
 
     def __init__(
-        self, frame: Frame, box: Box, options: TrackingOptions, fill: npt.NDArray[np.uint8] | None = None
+        self,
+        frame_size: tuple[int, int],
+        clock: Clock,
+        box: Box,
+        options: TrackingOptions,
+        fill: npt.NDArray[np.uint8] | None = None,
     ) -> None:
         self.options = options
         self.fill = fill  # colour (3,) of what lies outside the frame
-        self.frame_size = (frame.width, frame.height)
+        self.frame_size = frame_size  # width, height
         self.filter = BoxFilter(box, options.filter)
         self.box = box
-        self.seconds = frame.seconds
+        self.clock = clock  # at the last frame
         self.frames = 0
         self.unseen = 0  # frames in a row without an accepted measurement
         self.status: Status = "tracking"
@@ -39,19 +46,21 @@ class TargetMemory:
         """All that a step changes, to be put back when the step fails."""
         values = (
             self.box,
-            self.seconds,
+            self.clock,
             self.frames,
             self.unseen,
             self.status,
             self.score,
             self.since_refresh,
+            self.first_row,
         )
         return values, self.filter.state_dict()
 
     def restore(self, saved: MemorySnapshot) -> None:
         """Undoes everything since ``save``."""
         values, filter_state = saved
-        self.box, self.seconds, self.frames, self.unseen, self.status, self.score, self.since_refresh = values
+        self.box, self.clock, self.frames, self.unseen, self.status, self.score = values[:6]
+        self.since_refresh, self.first_row = values[6:]
         self.filter.load_state_dict(filter_state)
 
     @property
@@ -61,24 +70,24 @@ class TargetMemory:
 
     def check(self, frame: Frame) -> None:
         """Raises FrameError when a frame has another size than the first, or is not later than the last."""
+        self.check_size(frame)
+        self.clock.check(frame)
+
+    def check_size(self, frame: Frame) -> None:
+        """Raises FrameError when a frame has another size than the first."""
         if (frame.width, frame.height) != self.frame_size:
             width, height = self.frame_size
             raise FrameError(
                 f"frame {frame.index} is {frame.width}x{frame.height}, the first was {width}x{height}",
                 "start a new session when the size changes",
             )
-        if frame.seconds <= self.seconds:
-            raise FrameError(
-                f"frame {frame.index} is at {frame.seconds:.4f} s, the last one at {self.seconds:.4f} s",
-                "send frames in order, each later than the one before",
-            )
 
     def predict(self, frame: Frame) -> tuple[Box, float]:
         """Moves the filter on to the frame's time: the expected box, and how much wider to look."""
         expected = self.filter.predict(
-            nominal_steps(frame.seconds - self.seconds, self.options.reference_rate)
+            nominal_steps(frame.seconds - self.clock.seconds, self.options.reference_rate)
         )
-        self.seconds = frame.seconds
+        self.clock = Clock.of(frame)
         if self.status == "lost":
             expected = self.box
         late = max(0, self.unseen - self.options.lost_after)

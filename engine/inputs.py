@@ -1,0 +1,61 @@
+"""What callers hand over, made into the engine's own types: frames with a time, and boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from ..errors import BoxError, FrameError
+from ..vision import Box, Frame, Image
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """A frame's place in time without its pixels: ``pts`` ticks of ``time_base`` seconds, and its index."""
+
+    pts: int
+    time_base: Fraction
+    index: int
+
+    @classmethod
+    def of(cls, frame: Frame) -> Clock:
+        """The clock as it stands at ``frame``."""
+        return cls(frame.pts, frame.time_base, frame.index)
+
+    @property
+    def seconds(self) -> float:
+        """Presentation time in seconds."""
+        return float(self.pts * self.time_base)
+
+    def check(self, frame: Frame) -> None:
+        """Raises FrameError unless ``frame`` is later."""
+        if frame.seconds <= self.seconds:
+            raise FrameError(
+                f"frame {frame.index} is at {frame.seconds:.4f} s, the last one at {self.seconds:.4f} s",
+                "send frames in order, each later than the one before",
+            )
+
+
+def as_frame(frame: Frame | Image, last: Clock | None, rate: float) -> Frame:
+    """A bare image becomes a frame one nominal step of 1 / ``rate`` seconds after the last one."""
+    if isinstance(frame, Frame):
+        return frame
+    if not hasattr(frame, "shape"):
+        raise FrameError(
+            f"{type(frame).__name__} is no frame", "give a Frame or a uint8 array (height, width, 3)"
+        )
+    if last is None:
+        return Frame(frame, 0, Fraction(1 / rate).limit_denominator(10**9), 0)
+    ticks = max(1, round(1 / (rate * float(last.time_base))))
+    return Frame(frame, last.pts + ticks, last.time_base, last.index + 1)
+
+
+def as_box(box: Box | Sequence[float]) -> Box:
+    """Four numbers become a box. Raises BoxError when they are not."""
+    if isinstance(box, Box):
+        return box
+    try:
+        return Box(*(float(value) for value in box))
+    except (TypeError, ValueError) as error:
+        raise BoxError(f"{box!r} is no box ({error})", "give four numbers: x, y, w, h in pixels") from error

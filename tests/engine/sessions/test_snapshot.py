@@ -1,0 +1,262 @@
+"""Sessions as blobs: they go on elsewhere, and nothing but a sound blob of the same bundle is taken."""
+
+from __future__ import annotations
+
+import json
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from framestate.bundles import Bundle
+from framestate.engine import Engine, TrackingOptions
+from framestate.engine.snapshot import OVERHEAD_BYTES, fingerprint
+from framestate.errors import CapacityError, SessionError, StateError
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.numpy import load, save
+
+BOX = (12.0, 10.0, 16.0, 12.0)
+Make = Callable[..., Any]
+
+
+def key(track: Any) -> tuple[Any, ...]:
+    return track.box, track.score, track.status, track.frame_index
+
+
+@pytest.mark.parametrize("refresh", [0, 2])
+def test_a_restored_session_goes_on_bit_for_bit(
+    runtime: Any, open_runtime: Make, frame: Make, refresh: int
+) -> None:
+    options = TrackingOptions(refresh_every=refresh, refresh_sure=0.1)
+    engine = Engine(runtime, capacity=2, options=options)
+    target = engine.track(frame(1, 0), BOX)
+    for index in range(1, 20):
+        target.update(frame(1, index))
+    blob = engine.snapshot(target)
+    assert engine.snapshot(target) == blob
+    assert len(blob) <= 2 * runtime.spec.state_bytes + OVERHEAD_BYTES
+    other = Engine(open_runtime(), capacity=5, options=options)
+    other.track(frame(2, 0), BOX)  # so that the row is another one
+    restored = other.restore(blob)
+    assert other.snapshot(restored) == blob
+    for index in range(20, 40):
+        assert key(restored.update(frame(1, index))) == key(target.update(frame(1, index)))
+    # A bare image counts from the last frame, whose time is in the blob.
+    assert key(restored.update(frame(1, 40).image)) == key(target.update(frame(1, 40).image))
+
+
+def test_a_full_engine_and_a_closed_one_take_no_session(runtime: Any, frame: Make) -> None:
+    engine = Engine(runtime, capacity=1)
+    target = engine.track(frame(1, 0), BOX)
+    blob = engine.snapshot(target)
+    with pytest.raises(CapacityError):
+        engine.restore(blob)
+    target.close()
+    with pytest.raises(SessionError):
+        engine.snapshot(target)
+    engine.restore(blob).close()
+    engine.slots.check()
+    engine.close()
+    with pytest.raises(SessionError):
+        engine.restore(blob)
+
+
+def test_another_bundle_is_refused(runtime: Any, open_runtime: Make, spec: Make, frame: Make) -> None:
+    engine = Engine(runtime, capacity=1)
+    blob = engine.snapshot(engine.track(frame(1, 0), BOX))
+    other = Engine(open_runtime(spec("other")), capacity=1)
+    with pytest.raises(StateError, match="restore it with the bundle"):
+        other.restore(blob)
+    assert other.slots.num_used == 0
+
+
+@pytest.fixture(scope="module")
+def sound(open_runtime: Make, frame: Make) -> tuple[Engine, bytes]:
+    """An engine with one free row, and a blob that it takes."""
+    engine = Engine(open_runtime(), capacity=2, options=TrackingOptions(refresh_every=1, refresh_sure=0))
+    target = engine.track(frame(1, 0), BOX)
+    for index in range(1, 5):
+        target.update(frame(1, index))
+    return engine, engine.snapshot(target)
+
+
+def refused(sound: tuple[Engine, bytes], blob: bytes) -> str:
+    """The blob has to be refused, and nothing changed; returns why."""
+    engine = sound[0]
+    before = [engine.store.save_row(row) for row in range(3)]
+    with pytest.raises(StateError) as caught:
+        engine.restore(blob)
+    engine.slots.check()
+    assert engine.slots.num_used == 1
+    for row, arrays in enumerate(before):
+        found = engine.store.save_row(row)
+        assert all(np.array_equal(found[name], array) for name, array in arrays.items())
+    assert caught.value.remedy
+    return str(caught.value)
+
+
+@given(data=st.data())
+def test_a_flipped_bit_or_a_cut_is_found(sound: tuple[Engine, bytes], data: st.DataObject) -> None:
+    blob = bytearray(sound[1])
+    if data.draw(st.booleans()):
+        place = data.draw(st.integers(0, len(blob) - 1))
+        blob[place] ^= 1 << data.draw(st.integers(0, 7))
+        # JSON has harmless freedoms, such as the escape of a letter: then the content must still be the same.
+        try:
+            restored = sound[0].restore(bytes(blob))
+        except StateError:
+            pass
+        else:
+            again = sound[0].snapshot(restored)
+            restored.close()
+            assert again == sound[1]
+            return
+    else:
+        del blob[data.draw(st.integers(0, len(blob) - 1)) :]
+    refused(sound, bytes(blob))
+
+
+@given(blob=st.binary(max_size=200))
+def test_noise_is_refused(sound: tuple[Engine, bytes], blob: bytes) -> None:
+    refused(sound, blob)
+
+
+def forged(sound: tuple[Engine, bytes], change: Callable[[dict[str, Any], dict[str, Any]], None]) -> bytes:
+    """The blob with its tensors and its JSON changed, and the sha256 made anew."""
+    tensors = dict(load(sound[1]))
+    about = json.loads(tensors["session"].tobytes())
+    change(tensors, about)
+    if "session" in tensors:
+        tensors["session"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    return save(tensors, {"framestate-session": f"1 {fingerprint(tensors)}"})
+
+
+VALUES = [
+    ("frame_size", [0, 5]),
+    ("frame_size", [48]),
+    ("clock", [1, 1, 0, 1]),
+    ("clock", [-1, 1, 25, 1]),
+    ("clock", [10**400, 1, 25, 1]),
+    ("clock", [True, 1, 25, 1]),
+    ("box", [0.0, 0.0, float("nan"), 5.0]),
+    ("box", [0.0, 0.0, -5.0, 5.0]),
+    ("box", [1e300, 0.0, 5.0, 5.0]),
+    ("box", "box"),
+    ("frames", -1),
+    ("frames", 1.5),
+    ("status", "found"),
+    ("status", ["lost"]),
+    ("score", None),
+    ("score", float("inf")),
+    ("extra", 1),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), VALUES)
+def test_an_impossible_memory_is_refused(sound: tuple[Engine, bytes], name: str, value: Any) -> None:
+    def change(_: Any, about: dict[str, Any]) -> None:
+        about["memory"][name] = value
+
+    refused(sound, forged(sound, change))
+
+
+@pytest.mark.parametrize(
+    ("name", "array"),
+    [
+        ("state.chain", np.zeros(3, np.float32)),
+        ("state.chain", np.zeros(32, np.float64)),
+        ("state.chain", np.full(32, np.nan, np.float32)),
+        ("state.more", np.zeros(3, np.float32)),
+        ("memory.filter.mean", np.zeros(8)),
+        ("memory.filter.covariance", np.zeros((8, 8))),
+        ("memory.fill", np.zeros(4, np.uint8)),
+        ("memory.more", np.zeros(1)),
+        ("memory.first.template", np.zeros(3, np.float32)),
+        ("memory.first.template", np.full(32, np.inf, np.float32)),
+        ("memory.first.chain", np.zeros(32, np.float32)),
+        ("more", np.zeros(3)),
+    ],
+)
+def test_impossible_arrays_are_refused(sound: tuple[Engine, bytes], name: str, array: Any) -> None:
+    def change(tensors: dict[str, Any], _: Any) -> None:
+        tensors[name] = array
+
+    refused(sound, forged(sound, change))
+
+
+@pytest.mark.parametrize("name", ["state.chain", "memory.filter.mean", "session"])
+def test_a_missing_tensor_is_refused(sound: tuple[Engine, bytes], name: str) -> None:
+    refused(sound, forged(sound, lambda tensors, _: tensors.pop(name)))
+
+
+@pytest.mark.parametrize("section", ["memory", "queue", "bundle"])
+def test_a_section_that_is_missing_or_of_another_kind_is_refused(
+    sound: tuple[Engine, bytes], section: str
+) -> None:
+    refused(sound, forged(sound, lambda _, about: about.pop(section)))
+    refused(sound, forged(sound, lambda _, about: about.update({section: [1]})))
+
+
+def test_other_files_versions_and_types_are_refused(sound: tuple[Engine, bytes]) -> None:
+    tensors = dict(load(sound[1]))
+    assert "version '2'" in refused(sound, save(tensors, {"framestate-session": "2 "}))
+    assert "sha256" in refused(sound, save(tensors, {"framestate-session": "1 "}))
+    assert "no snapshot" in refused(sound, save(tensors))
+    assert "at most" in refused(sound, bytes(200_000))
+    assert "bytes" in refused(sound, "text")  # type: ignore[arg-type]
+    deep = b"[" * 60_000
+    assert "no snapshot" in refused(sound, struct.pack("<Q", len(deep)) + deep)
+
+
+def test_every_forgery_above_starts_from_a_blob_that_is_taken(sound: tuple[Engine, bytes]) -> None:
+    sound[0].restore(forged(sound, lambda *_: None)).close()
+
+
+SCRIPT = """
+import json, sys
+import numpy as np
+from fractions import Fraction
+from framestate.engine import Engine
+from framestate.vision import Frame
+path, runtime, snapshot, count = sys.argv[1:]
+engine = Engine.load(path, runtime=runtime, device="cpu", threads=1, capacity=3)
+target = engine.restore(open(snapshot, "rb").read())
+for index in range(10, int(count)):
+    image = np.random.default_rng([1, index]).integers(0, 200, (40, 48, 3), dtype=np.uint8)
+    track = target.update(Frame(image, index, Fraction(1, 25), index))
+    print(json.dumps([*track.box.xywh, track.score, track.status, track.frame_index]))
+"""
+
+
+@pytest.mark.parametrize("first", ["onnx", "eager"])
+def test_a_session_moves_to_another_process_and_runtime(
+    tiny_bundle: Bundle, frame: Make, tmp_path: Any, first: str
+) -> None:
+    with Engine.load(tiny_bundle, runtime=first, device="cpu", threads=1, capacity=1) as engine:
+        target = engine.track(frame(1, 0), BOX)
+        for index in range(1, 10):
+            target.update(frame(1, index))
+        blob = engine.snapshot(target)
+        assert len(blob) <= engine.runtime.spec.state_bytes + OVERHEAD_BYTES
+        tracks = [target.update(frame(1, index)) for index in range(10, 22)]
+    expected = [[*track.box.xywh, track.score, track.status, track.frame_index] for track in tracks]
+    (tmp_path / "session").write_bytes(blob)
+    for runtime in ("onnx", "eager"):
+        done = subprocess.run(
+            [sys.executable, "-c", SCRIPT, tiny_bundle.path, runtime, tmp_path / "session", "22"],
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+        found = [json.loads(line) for line in done.stdout.splitlines()]
+        if runtime == first:
+            assert found == expected
+        else:
+            assert [row[5:] for row in found] == [row[5:] for row in expected]
+            numbers = np.array([row[:5] for row in found])
+            np.testing.assert_allclose(numbers, np.array([row[:5] for row in expected]), atol=1e-2)
