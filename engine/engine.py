@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from ..bundles import Bundle, load_bundle
-from ..errors import FramestateError, OptionError, SessionError, StepError
+from ..errors import OptionError, SessionError
 from ..runtimes import Runtime, State, open_runtime
 from ..vision import Box, Frame, Image
 from .inputs import as_box, as_frame
@@ -32,7 +32,7 @@ from .tracking import (
     unpack_memory,
 )
 
-Answer = Track | FramestateError
+Answer = Track | Exception
 
 
 @dataclass
@@ -188,7 +188,7 @@ class Engine:
         for work in computed.works:
             work.memory.restore(saved[work.slot])
         if len(computed.works) == 1:
-            return [as_step_error(computed.error)]
+            return [computed.error]
         return [answer for work in computed.works for answer in self._store(self._compute([work]), saved)]
 
     def snapshot(self, target: Target) -> bytes:
@@ -258,12 +258,3 @@ class Engine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def as_step_error(error: Exception) -> FramestateError:
-    """A typed error stays; anything else becomes a StepError that it is the cause of."""
-    if isinstance(error, FramestateError):
-        return error
-    failed = StepError(f"the step failed ({type(error).__name__}: {error})", "the session is as it was")
-    failed.__cause__ = error
-    return failed

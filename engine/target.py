@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from ..errors import FramestateError, SessionError
+from ..errors import SessionError
 from ..vision import Frame, Image
 from .inputs import as_frame
 from .track import Track
@@ -38,7 +38,7 @@ class Target:
         current = as_frame(frame, self.memory.clock, self._engine.task.options.reference_rate)
         self.memory.check(current)
         (answer,) = self._engine.step([TrackingWork(slot, self.memory, current)])
-        if isinstance(answer, FramestateError):
+        if isinstance(answer, Exception):
             raise answer
         return answer
 

@@ -46,18 +46,6 @@ def test_a_failed_step_leaves_the_session_as_it_was(
     assert found == expected
 
 
-def test_a_fault_is_answered_as_a_step_error_with_its_cause(
-    runtime: Any, frame: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    engine = Engine(runtime, capacity=1)
-    target = engine.track(frame(0, 0), BOX)
-    monkeypatch.setattr(engine.task, "finish", lambda *_: 1 / 0)
-    with pytest.raises(StepError, match="ZeroDivisionError") as caught:
-        target.update(frame(0, 1))
-    assert isinstance(caught.value.__cause__, ZeroDivisionError)
-    assert target.memory.frames == 0
-
-
 def test_an_interrupt_leaves_every_session_as_it_was(
     runtime: Any, frame: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
