@@ -158,9 +158,7 @@ class Engine:
         try:
             began = time.perf_counter()
             size, spare = len(batch), self.lanes.num_spare(len(batch))
-            rows = [work.slot for work in batch] + [
-                self.slots.capacity
-            ] * spare  # the last is the padding row
+            rows = [work.slot for work in batch] + spare * [self.slots.capacity]  # the padding row
             inputs = pad(self.task.prepare(batch), spare)
             prepared = time.perf_counter()
             outputs, state = self.runtime.call(self.task.function, inputs, self.store.read(rows))
