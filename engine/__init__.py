@@ -1,8 +1,21 @@
 """Floor 3: sessions over a runtime. ``Engine.step`` is a frame's whole way."""
 
 from .engine import Engine
+from .scheduler import Policy
+from .session import Session, SessionOptions
 from .target import Target
 from .track import Status, Timings, Track
 from .tracking import FilterOptions, TrackingOptions
 
-__all__ = ["Engine", "FilterOptions", "Status", "Target", "Timings", "Track", "TrackingOptions"]
+__all__ = [
+    "Engine",
+    "FilterOptions",
+    "Policy",
+    "Session",
+    "SessionOptions",
+    "Status",
+    "Target",
+    "Timings",
+    "Track",
+    "TrackingOptions",
+]

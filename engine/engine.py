@@ -13,12 +13,14 @@ from typing import Any, Self
 
 from ..bundles import Bundle, load_bundle
 from ..errors import OptionError, SessionError
-from ..runtimes import Runtime, State, open_runtime
-from ..vision import Box, Frame, Image
-from .inputs import as_box, as_frame
+from ..runtimes import Arrays, Runtime, State, open_runtime
+from ..vision import Frame, Image
+from .inputs import BoxLike, as_box, as_frame
 from .lanes import Lanes, num_cores, pad, trim
+from .service import Service
+from .session import Session
 from .slots import SlotPool
-from .snapshot import SessionContent, decode, encode
+from .snapshot import pack, unpack
 from .target import Target
 from .templates import Templates
 from .track import Timings, Track
@@ -28,8 +30,6 @@ from .tracking import (
     TrackingOptions,
     TrackingTask,
     TrackingWork,
-    pack_memory,
-    unpack_memory,
 )
 
 Answer = Track | Exception
@@ -71,10 +71,11 @@ class Engine:
         self.task = TrackingTask(runtime.spec, options)
         self.store = runtime.allocate(capacity)
         self.slots = SlotPool(capacity)
-        self._templates = Templates(runtime, self.store, self.task)
+        self.templates = Templates(runtime, self.store, self.task)
         self.lanes = lanes or Lanes(batched=runtime.device != "cpu")
         spec = json.dumps(runtime.spec.to_json(), sort_keys=True).encode()
         self.bundle_hash = bundle_hash or hashlib.sha256(spec).hexdigest()
+        self._service: Service | None = None
         self._closed = False
 
     @classmethod
@@ -111,7 +112,7 @@ class Engine:
         lanes = Lanes(side_by_side, batched=opened.device != "cpu")
         return cls(opened, capacity=capacity, options=options, lanes=lanes, bundle_hash=bundle.hash)
 
-    def track(self, frame: Frame | Image, box: Box | tuple[float, float, float, float]) -> Target:
+    def track(self, frame: Frame | Image, box: BoxLike) -> Target:
         """Starts following what ``box`` holds in ``frame``. Several targets of a video are several sessions.
 
         Raises:
@@ -121,16 +122,14 @@ class Engine:
         self.check_inline()
         return Target(self, *self.begin(frame, box))
 
-    def begin(
-        self, frame: Frame | Image, box: Box | tuple[float, float, float, float]
-    ) -> tuple[int, TargetMemory]:
+    def begin(self, frame: Frame | Image, box: BoxLike) -> tuple[int, TargetMemory]:
         """A row and a memory for a new target, its template written. Raises as ``track`` does."""
         first = as_frame(frame, None, self.task.options.reference_rate)
         region = as_box(box).check(first.width, first.height)
         slot = self.slots.take()
         try:
             memory = self.task.open(first, region)
-            self._templates.write(slot, memory, first, region)
+            self.templates.write(slot, memory, first, region)
             return slot, memory
         except BaseException:
             self.release(slot)
@@ -176,10 +175,10 @@ class Engine:
         """Writes what was computed, if it is sound. Frames that failed together are tried one by one."""
         if computed.error is None:
             try:
-                refreshed = self._templates.fresh(computed.works)
+                refreshed = self.templates.fresh(computed.works)
                 self.store.write([work.slot for work in computed.works], computed.state or {})
                 for slot, pinned in refreshed:
-                    self._templates.store(slot, pinned)
+                    self.templates.store(slot, pinned)
                 return list(computed.tracks)
             except Exception as error:
                 computed.error = error
@@ -189,53 +188,74 @@ class Engine:
             return [computed.error]
         return [answer for work in computed.works for answer in self._store(self._compute([work]), saved)]
 
-    def snapshot(self, target: Target) -> bytes:
+    def snapshot(self, session: Target | Session) -> bytes:
         """The session as one blob, which another process, runtime or machine can go on from.
 
-        It is at most the state, the first template where templates are refreshed, and 64 KB. Thresholds are
-        the engine's and are not in it.
+        It is at most the state, the first template where templates are refreshed, and 64 KB. It holds what
+        the frames answered so far have led to, neither queued frames nor thresholds, which are the engine's.
 
         Raises:
-            SessionError: the target or the engine is closed.
+            SessionError: the session or the engine is closed.
         """
-        slot = target.slot
+        if isinstance(session, Session):
+            return session.snapshot().result()
+        slot = session.slot
         self.check_inline()
-        return self.pack(slot, target.memory, {})
+        return pack(self, slot, session.memory, {})
 
     def restore(self, blob: bytes) -> Target:
-        """Goes on with a session from its blob.
+        """Goes on with a session from its blob, inline. ``restore_session`` is the same for many sessions.
 
         Raises:
             StateError: the blob is damaged, or of another bundle or format version. Nothing is changed.
             CapacityError: every slot is in use.
         """
         self.check_inline()
-        slot, memory, _ = self.unpack(blob)
-        return Target(self, slot, memory)
+        row, memory, _ = unpack(self, blob)
+        return Target(self, self.fill(row), memory)
 
-    def pack(self, slot: int, memory: TargetMemory, queue: dict[str, Any]) -> bytes:
-        """A blob of a row, a memory and a session's options."""
-        values, arrays = pack_memory(memory)
-        content = SessionContent(self.store.save_row(slot), values, arrays, queue)
-        return encode(content, self.runtime.spec, self.bundle_hash)
-
-    def unpack(self, blob: bytes) -> tuple[int, TargetMemory, dict[str, Any]]:
-        """A row filled from a blob, the memory, and the session's options. Raises as ``restore`` does."""
-        content = decode(blob, self.runtime.spec, self.bundle_hash)
-        memory = unpack_memory(content.memory, content.arrays, self.task.options)
-        self._templates.check(memory.first_row, content.state)
+    def fill(self, row: Arrays) -> int:
+        """Takes a slot and fills its row."""
         slot = self.slots.take()
         try:
-            self.store.load_row(slot, content.state)
+            self.store.load_row(slot, row)
         except BaseException:
             self.release(slot)
             raise
-        return slot, memory, dict(content.queue)
+        return slot
 
-    def check_inline(self) -> None:
-        """Raises SessionError when the engine is closed."""
+    def open(self, frame: Frame | Image, box: BoxLike, **options: Any) -> Session:
+        """Opens a session that is served beside others, by the engine's own thread. Options and errors: see
+        ``Service.open``, which ``await engine.service.open(...)`` calls without blocking.
+        """
+        return self.service.begin(frame, box, **options).result()
+
+    def restore_session(self, blob: bytes, **options: Any) -> Session:
+        """Goes on with a session from its blob, served beside others. See ``Service.restore``."""
+        return self.service.resume(blob, **options).result()
+
+    @property
+    def service(self) -> Service:
+        """The engine's thread and its sessions. Asking for it starts it, and ends inline use."""
         if self._closed:
             raise SessionError("this engine is closed", "load a new one")
+        if self._service is None:
+            self._service = Service(self)
+        return self._service
+
+    def check_inline(self) -> None:
+        """Raises SessionError when the engine is closed, or has gone over to a thread."""
+        if self._closed:
+            raise SessionError("this engine is closed", "load a new one")
+        if self._service is not None:
+            raise SessionError("this engine serves sessions on its thread", "use open instead of track")
+
+    def give_back(self, slot: int) -> None:
+        """Frees a row where rows are freed: here, or on the engine's thread."""
+        if self._service is None:
+            self.release(slot)
+        elif not self._closed:
+            self._service.call(lambda: self.release(slot)).result()
 
     def release(self, slot: int) -> None:
         """Frees a session's row, zeroed: the next owner finds nothing of the last one."""
@@ -246,6 +266,8 @@ class Engine:
         """Ends the engine and all its sessions; closing twice is harmless."""
         if not self._closed:
             self._closed = True
+            if self._service is not None:
+                self._service.close()
             self.lanes.close()
             self.runtime.close()
 

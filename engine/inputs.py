@@ -9,6 +9,8 @@ from fractions import Fraction
 from ..errors import BoxError, FrameError
 from ..vision import Box, Frame, Image
 
+BoxLike = Box | tuple[float, float, float, float]
+
 
 @dataclass(frozen=True, slots=True)
 class Clock:

@@ -67,7 +67,7 @@ class Scheduler(Generic[Item]):
         self._clock = clock
         self._queues: dict[str, Queue[Item]] = {}
 
-    def open(self, key: str, policy: Policy, *, limit: int, deadline: float) -> None:
+    def open(self, key: str, policy: Policy, *, limit: int, deadline: float, dropped: int = 0) -> None:
         """Adds a session. Raises OptionError for a limit below 1 or a deadline that is no positive time."""
         if limit < 1 or not 0 < deadline < float("inf") or policy not in list(Policy):
             raise OptionError(
@@ -75,7 +75,7 @@ class Scheduler(Generic[Item]):
                 f"choose one of {', '.join(Policy)}, 1 frame or more, and a positive time",
             )
         assert key not in self._queues
-        self._queues[key] = Queue(Policy(policy), limit, deadline)
+        self._queues[key] = Queue(Policy(policy), limit, deadline, dropped=dropped)
 
     def close(self, key: str) -> list[Item]:
         """Removes a session and returns its queued frames. A frame of it that is in a step stays there."""
@@ -148,6 +148,11 @@ class Scheduler(Generic[Item]):
         if not ready:
             return None
         return self._clock() if self._is_full(ready) else self._leave_at(ready)
+
+    def num_dropped(self, key: str) -> int:
+        """How many frames of a session were dropped since ``take_dropped``."""
+        queue = self._queues.get(key)
+        return queue.dropped if queue else 0
 
     def take_dropped(self, key: str) -> int:
         """How many frames of a session were dropped since this was last asked."""

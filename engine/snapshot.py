@@ -14,7 +14,7 @@ import json
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import safetensors
@@ -23,6 +23,10 @@ from safetensors.numpy import load, save
 from ..bundles import ModelSpec
 from ..errors import StateError
 from ..runtimes import Arrays, check_row
+from .tracking import TargetMemory, pack_memory, unpack_memory
+
+if TYPE_CHECKING:
+    from .engine import Engine
 
 FORMAT = "framestate-session"
 FORMAT_VERSION = 1
@@ -48,6 +52,21 @@ class SessionContent:
     memory: Mapping[str, Any]
     arrays: Arrays
     queue: Mapping[str, Any]
+
+
+def pack(engine: Engine, slot: int, memory: TargetMemory, queue: Mapping[str, Any]) -> bytes:
+    """A blob of a row, a memory and a session's options."""
+    values, arrays = pack_memory(memory)
+    content = SessionContent(engine.store.save_row(slot), values, arrays, queue)
+    return encode(content, engine.runtime.spec, engine.bundle_hash)
+
+
+def unpack(engine: Engine, blob: bytes) -> tuple[Arrays, TargetMemory, Mapping[str, Any]]:
+    """The row, the memory and the session's options of a blob. Raises StateError; changes nothing."""
+    content = decode(blob, engine.runtime.spec, engine.bundle_hash)
+    memory = unpack_memory(content.memory, content.arrays, engine.task.options)
+    engine.templates.check(memory.first_row, content.state)
+    return content.state, memory, content.queue
 
 
 def encode(content: SessionContent, spec: ModelSpec, bundle_hash: str) -> bytes:

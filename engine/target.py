@@ -53,7 +53,7 @@ class Target:
         """Gives the row back. Closing twice is harmless."""
         if self._slot is not None:
             slot, self._slot = self._slot, None
-            self._engine.release(slot)
+            self._engine.give_back(slot)
 
     def __enter__(self) -> Self:
         return self

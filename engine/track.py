@@ -17,11 +17,12 @@ class Timings:
     prepare_ms: float = 0.0
     model_ms: float = 0.0
     finish_ms: float = 0.0
+    queue_ms: float = 0.0  # before its step; 0 where there is no queue
 
     @property
     def total_ms(self) -> float:
         """All stages together."""
-        return self.prepare_ms + self.model_ms + self.finish_ms
+        return self.queue_ms + self.prepare_ms + self.model_ms + self.finish_ms
 
 
 @dataclass(frozen=True, slots=True)

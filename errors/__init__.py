@@ -19,7 +19,8 @@
     │   ├── OptionError                 an option, or a combination of options
     │   └── SessionError                a session that is closed, unknown, or of another kind
     └── RunError                        exit code 1: the input was fine, the work failed
-        ├── CapacityError               every session slot is in use
+        ├── CapacityError               every session slot is in use, or a session's queue is full
+        ├── FrameDroppedError           a frame was dropped, as its session's queue policy says
         ├── StepError                   a model call failed or gave numbers that are not finite
         ├── ExportError                 a model could not be exported
         ├── ParityError                 two runtimes do not agree within the tolerance
@@ -124,7 +125,11 @@ class RunError(FramestateError):
 
 
 class CapacityError(RunError):
-    """Every session slot is in use; another session may be opened once one is closed."""
+    """Every session slot is in use, or a session's queue is full; there is room again once something ends."""
+
+
+class FrameDroppedError(RunError):
+    """A frame was dropped by its session's queue policy; the next answer counts it."""
 
 
 class StepError(RunError):
@@ -155,6 +160,7 @@ __all__ = [
     "CapacityError",
     "DataError",
     "ExportError",
+    "FrameDroppedError",
     "FrameError",
     "FramestateError",
     "ImageError",

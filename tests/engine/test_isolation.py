@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from framestate.bundles import Bundle
-from framestate.engine import Engine, Target, TrackingOptions
+from framestate.engine import Engine, Target, Track, TrackingOptions
 from framestate.engine.tracking import TrackingWork
 from framestate.errors import CapacityError
 from framestate.vision import Box, Frame
@@ -111,6 +111,7 @@ def test_a_batch_of_sessions_is_its_sessions_one_by_one(open_engine: OpenEngine,
         tracks = engine.step(works)
         expected = [target.update(clip[at][0]) for target, clip in zip(alone, clips, strict=True)]
         for ours, theirs in zip(tracks, expected, strict=True):
+            assert isinstance(ours, Track)
             assert ours.box.xywh == pytest.approx(theirs.box.xywh, abs=1e-2)
             assert ours.score == pytest.approx(theirs.score, abs=1e-4)
             assert ours.status == theirs.status
