@@ -1,5 +1,7 @@
 """Floor 3: sessions over a runtime. ``Engine.step`` is a frame's whole way."""
 
+from .autosave import Autosave
+from .capacity import Capacity
 from .engine import Engine
 from .scheduler import Policy
 from .session import Session, SessionOptions
@@ -8,6 +10,8 @@ from .track import Status, Timings, Track
 from .tracking import FilterOptions, TrackingOptions
 
 __all__ = [
+    "Autosave",
+    "Capacity",
     "Engine",
     "FilterOptions",
     "Policy",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,9 +13,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from ..bundles import Bundle, load_bundle
-from ..errors import OptionError, SessionError
+from ..errors import SessionError
 from ..runtimes import Arrays, Runtime, State, open_runtime
 from ..vision import Frame, Image
+from .capacity import choose_capacity
 from .inputs import BoxLike, as_box, as_frame
 from .lanes import Lanes, num_cores, pad, trim
 from .service import Service
@@ -60,13 +62,13 @@ class Engine:
         self,
         runtime: Runtime,
         *,
-        capacity: int = 16,
+        capacity: int | None = 16,
         options: TrackingOptions | None = None,
         lanes: Lanes | None = None,
         bundle_hash: str | None = None,
     ) -> None:
-        if capacity < 1:
-            raise OptionError(f"capacity is {capacity}", "give at least 1 session")
+        self.capacity = choose_capacity(runtime.spec, runtime.device, given=capacity)
+        capacity = self.capacity.sessions
         self.runtime = runtime
         self.task = TrackingTask(runtime.spec, options)
         self.store = runtime.allocate(capacity)
@@ -76,6 +78,7 @@ class Engine:
         spec = json.dumps(runtime.spec.to_json(), sort_keys=True).encode()
         self.bundle_hash = bundle_hash or hashlib.sha256(spec).hexdigest()
         self._service: Service | None = None
+        self._starting = threading.Lock()
         self._closed = False
 
     @classmethod
@@ -87,7 +90,7 @@ class Engine:
         device: str = "auto",
         threads: int | None = None,
         workers: int = 1,
-        capacity: int = 16,
+        capacity: int | None = 16,
         options: TrackingOptions | None = None,
     ) -> Engine:
         """Opens a bundle by name or path on a runtime.
@@ -98,7 +101,8 @@ class Engine:
             device: ``auto``, ``cpu`` or ``cuda``.
             threads: of one model call; None chooses for this machine, 1 where calls run side by side.
             workers: model calls side by side on a CPU, for many sessions; 0 is one a core.
-            capacity: sessions that can be open at once; their state is allocated now.
+            capacity: sessions that can be open at once; their state is allocated now. None is what the memory
+                allows; ``engine.capacity`` says why.
             options: thresholds of the tracker.
 
         Raises:
@@ -237,11 +241,12 @@ class Engine:
     @property
     def service(self) -> Service:
         """The engine's thread and its sessions. Asking for it starts it, and ends inline use."""
-        if self._closed:
-            raise SessionError("this engine is closed", "load a new one")
-        if self._service is None:
-            self._service = Service(self)
-        return self._service
+        with self._starting:
+            if self._closed:
+                raise SessionError("this engine is closed", "load a new one")
+            if self._service is None:
+                self._service = Service(self)
+            return self._service
 
     def check_inline(self) -> None:
         """Raises SessionError when the engine is closed, or has gone over to a thread."""
@@ -264,8 +269,9 @@ class Engine:
 
     def close(self) -> None:
         """Ends the engine and all its sessions; closing twice is harmless."""
-        if not self._closed:
-            self._closed = True
+        with self._starting:
+            closed, self._closed = self._closed, True
+        if not closed:
             if self._service is not None:
                 self._service.close()
             self.lanes.close()

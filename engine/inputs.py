@@ -14,16 +14,18 @@ BoxLike = Box | tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """A frame's place in time without its pixels: ``pts`` ticks of ``time_base`` seconds, and its index."""
+    """A frame without its pixels: ``pts`` ticks of ``time_base`` seconds, its index, its size in pixels."""
 
     pts: int
     time_base: Fraction
     index: int
+    width: int
+    height: int
 
     @classmethod
-    def of(cls, frame: Frame) -> Clock:
+    def of(cls, frame: Frame | Clock) -> Clock:
         """The clock as it stands at ``frame``."""
-        return cls(frame.pts, frame.time_base, frame.index)
+        return cls(frame.pts, frame.time_base, frame.index, frame.width, frame.height)
 
     @property
     def seconds(self) -> float:
@@ -31,7 +33,13 @@ class Clock:
         return float(self.pts * self.time_base)
 
     def check(self, frame: Frame) -> None:
-        """Raises FrameError unless ``frame`` is later."""
+        """Raises FrameError unless ``frame`` is later, and of the same size."""
+        if (frame.width, frame.height) != (self.width, self.height):
+            raise FrameError(
+                f"frame {frame.index} is {frame.width}x{frame.height}, "
+                f"the first was {self.width}x{self.height}",
+                "start a new session when the size changes",
+            )
         if frame.seconds <= self.seconds:
             raise FrameError(
                 f"frame {frame.index} is at {frame.seconds:.4f} s, the last one at {self.seconds:.4f} s",

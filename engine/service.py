@@ -146,7 +146,6 @@ class Service:
             if session.closed or self._closing:
                 raise closed_error(session.id)
             current = as_frame(frame, session.clock, rate)
-            session.memory.check_size(current)
             session.clock.check(current)
             job, dropped = Job(session, current, time.monotonic()), None
             if wait and session.options.policy is Policy.WAIT and not self._scheduler.has_room(session.id):

@@ -1,6 +1,7 @@
 """Floor 2: what runs a model. One protocol; ``eager`` and ``onnx`` behind it, imported when they are used."""
 
 from .choice import RuntimeReport, default_threads, inspect_runtimes, open_runtime, runtime_table
+from .memory import free_memory
 from .protocol import Arrays, Runtime, State, StateStore, check_row
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "StateStore",
     "check_row",
     "default_threads",
+    "free_memory",
     "inspect_runtimes",
     "open_runtime",
     "runtime_table",

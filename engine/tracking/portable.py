@@ -61,8 +61,8 @@ def unpack_memory(values: Mapping[str, Any], arrays: Arrays, options: TrackingOp
         raise StateError(f"a tick of {numerator}/{denominator} seconds is impossible", _REMEDY)
     try:
         x, y, w, h = reals(values["box"], "box", 4)
-        clock = Clock(pts, Fraction(numerator, denominator), index)
-        memory = TargetMemory((width, height), clock, Box(x, y, w, h), options, _fill(arrays))
+        clock = Clock(pts, Fraction(numerator, denominator), index, width, height)
+        memory = TargetMemory(clock, Box(x, y, w, h), options, _fill(arrays))
     except BoxError as error:
         raise StateError(error.problem, _REMEDY) from error
     memory.filter.load_state_dict(

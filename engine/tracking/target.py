@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ...errors import FrameError
 from ...runtimes import Arrays
 from ...vision import Box, Frame
 from ..inputs import Clock
@@ -23,18 +22,17 @@ class TargetMemory:
 
     def __init__(
         self,
-        frame_size: tuple[int, int],
-        clock: Clock,
+        frame: Frame | Clock,
         box: Box,
         options: TrackingOptions,
         fill: npt.NDArray[np.uint8] | None = None,
     ) -> None:
         self.options = options
         self.fill = fill  # colour (3,) of what lies outside the frame
-        self.frame_size = frame_size  # width, height
+        self.frame_size = (frame.width, frame.height)
         self.filter = BoxFilter(box, options.filter)
         self.box = box
-        self.clock = clock  # at the last frame
+        self.clock = Clock.of(frame)  # at the last frame
         self.frames = 0
         self.unseen = 0  # frames in a row without an accepted measurement
         self.status: Status = "tracking"
@@ -70,17 +68,7 @@ class TargetMemory:
 
     def check(self, frame: Frame) -> None:
         """Raises FrameError when a frame has another size than the first, or is not later than the last."""
-        self.check_size(frame)
         self.clock.check(frame)
-
-    def check_size(self, frame: Frame) -> None:
-        """Raises FrameError when a frame has another size than the first."""
-        if (frame.width, frame.height) != self.frame_size:
-            width, height = self.frame_size
-            raise FrameError(
-                f"frame {frame.index} is {frame.width}x{frame.height}, the first was {width}x{height}",
-                "start a new session when the size changes",
-            )
 
     def predict(self, frame: Frame) -> tuple[Box, float]:
         """Moves the filter on to the frame's time: the expected box, and how much wider to look."""

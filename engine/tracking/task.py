@@ -11,7 +11,6 @@ from ...bundles import ModelSpec
 from ...errors import BundleError
 from ...runtimes import Arrays
 from ...vision import Box, Frame, SquareCrop
-from ..inputs import Clock
 from ..track import Track
 from .cropping import Cropping
 from .decode import open_decoder
@@ -52,8 +51,7 @@ class TrackingTask:
 
     def open(self, frame: Frame, box: Box) -> TargetMemory:
         """What is remembered of a new target, box in pixels of the frame."""
-        size = (frame.width, frame.height)
-        return TargetMemory(size, Clock.of(frame), box, self.options, self._cropping.fill(frame.image))
+        return TargetMemory(frame, box, self.options, self._cropping.fill(frame.image))
 
     def template(self, memory: TargetMemory, frame: Frame, box: Box) -> Arrays:
         """The inputs of ``init``: the target's crop, (1, 3, S, S)."""

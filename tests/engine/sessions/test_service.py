@@ -86,8 +86,10 @@ def test_interleaved_sessions_equal_solo_runs(open_runtime: Make, frame: Make, d
                     sent[session].append((shown, session.submit_nowait(shown)))
                 except CapacityError:
                     assert session.options.policy == "WAIT"
-            elif action == "cancel" and sent[session]:
-                data.draw(st.sampled_from(sent[session]))[1].cancel()
+            elif action == "cancel":
+                place = data.draw(st.integers(0, 50))
+                for _, future in sent[session][place : place + 1]:
+                    future.cancel()
             elif action == "close":
                 session.close()
                 with pytest.raises(SessionError):
@@ -218,6 +220,22 @@ def test_failures_are_typed_and_the_session_goes_on(
         session.update(frame(0, 4))
     with pytest.raises(SessionError):
         engine.open(frame(0, 0), BOX)
+
+
+def test_many_threads_may_ask_for_the_service_at_once(runtime: Any) -> None:
+    engine, found, barrier = Engine(runtime), [], threading.Barrier(8)
+
+    def ask() -> None:
+        barrier.wait()
+        found.append(engine.service)
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(map(id, found))) == 1
+    engine.close()
 
 
 def test_ids_and_options_are_checked(runtime: Any, frame: Make) -> None:

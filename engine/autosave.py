@@ -1,0 +1,151 @@
+"""Sessions on disk: snapshots every few seconds, each written whole or not at all; a restart takes them up.
+
+One file a session, ``<id>.session``, in a folder of the engine's own.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from ..errors import FramestateError, OptionError, SessionError
+from .inputs import Clock
+from .session import Session, check_id
+
+if TYPE_CHECKING:
+    from .engine import Engine
+
+ENDING = ".session"
+
+
+class Autosave:
+    """Writes the snapshots of an engine's sessions into a folder.
+
+    ::
+
+        with Autosave(engine, "state") as autosave:
+            sessions, refused = autosave.restore()
+            ...
+
+    A session that has not moved is not written again; the file of one that was closed is removed. Leaving the
+    block writes a last time, so close it before the engine.
+
+    Args:
+        engine: whose sessions; it must not be used inline.
+        folder: made if it is missing.
+        every_s: seconds between two rounds.
+
+    Raises:
+        OptionError: ``every_s`` is not positive, or the folder cannot be made.
+    """
+
+    def __init__(self, engine: Engine, folder: str | os.PathLike[str], *, every_s: float = 5.0) -> None:
+        if not 0 < every_s <= 86_400:
+            raise OptionError(f"every_s is {every_s}", "give seconds above 0, at most a day")
+        self.folder = Path(folder)
+        self.failure: OSError | FramestateError | None = None
+        """Why the last round could not be completed; None when it could."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OptionError(f"{folder} cannot be made ({error})", "choose another folder") from error
+        self._engine = engine
+        self._every_s = every_s
+        self._written: dict[str, tuple[Clock, int]] = {}  # id: clock and frames of what is on disk
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="framestate-autosave", daemon=True)
+
+    def restore(self) -> tuple[list[Session], dict[str, FramestateError]]:
+        """Takes up every session in the folder: those that go on, and by file why others cannot.
+
+        The file of one that cannot go on is kept; what a crash left of half a file is removed.
+        """
+        for path in self.folder.glob(f".*{ENDING}.*.tmp"):
+            path.unlink(missing_ok=True)
+        sessions: list[Session] = []
+        refused: dict[str, FramestateError] = {}
+        for path in sorted(self.folder.glob(f"*{ENDING}")):
+            try:
+                key = check_id(path.name.removesuffix(ENDING))
+                session = self._engine.restore_session(path.read_bytes(), session_id=key)
+                sessions.append(session)
+                self._written[key] = mark(session)
+            except OSError as error:
+                refused[path.name] = SessionError(f"{path} cannot be read ({error})", "check the file")
+            except FramestateError as error:
+                refused[path.name] = error
+        return sessions, refused
+
+    def save(self) -> int:
+        """Writes every session that has moved since, and returns how many were written.
+
+        Raises:
+            OSError: a file could not be written; the one that stood there still does.
+        """
+        with self._lock:
+            open_now = {session.id: session for session in self._engine.service.sessions()}
+            count = 0
+            for key, session in open_now.items():
+                now = mark(session)
+                if self._written.get(key) == now:
+                    continue
+                try:
+                    blob = session.snapshot().result()
+                except SessionError:  # it was closed meanwhile: its file goes with the next round
+                    continue
+                write_whole(self.folder / f"{key}{ENDING}", blob)
+                self._written[key] = now
+                count += 1
+            for key in [key for key in self._written if key not in open_now]:
+                (self.folder / f"{key}{ENDING}").unlink(missing_ok=True)
+                del self._written[key]
+            return count
+
+    def close(self) -> None:
+        """Ends the rounds after a last one; what is open then stays on disk."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._round()
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._every_s):
+            self._round()
+
+    def _round(self) -> None:
+        try:
+            self.save()
+            self.failure = None
+        except (OSError, FramestateError) as error:
+            self.failure = error
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def mark(session: Session) -> tuple[Clock, int]:
+    """What changes whenever a session's state does."""
+    return session.memory.clock, session.memory.frames
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a file beside ``path`` and moves it there, so that ``path`` holds all or nothing of it."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with scratch.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
