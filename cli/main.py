@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from . import demo, doctor, eval_tracking, export, models, track, train
+from . import adopt, demo, doctor, eval_tracking, export, models, track, train
 
 app = typer.Typer(
     name="framestate",
@@ -26,6 +26,7 @@ app.command("track")(track.track)
 app.add_typer(evaluation, name="eval")
 app.command("train")(train.train)
 app.command("export")(export.export)
+app.command("adopt")(adopt.adopt)
 app.command("models")(models.models)
 app.command("doctor")(doctor.doctor)
 

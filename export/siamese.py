@@ -1,22 +1,29 @@
 """A public Siamese tracker in ONNX (a backbone and a head, as NanoTrack v2) as a bundle of this engine.
 
 The backbone's features of the template become the session's state; ``step`` is the backbone on the search
-crop with the head behind it. No new runtime, no new engine: two graphs, a manifest and a decode choice.
+crop with the head behind it. No new runtime, no new engine: two graphs, a manifest and a decode choice. The
+graphs are compared with the files they were made from before anything is written.
 """
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import onnx
-from onnx import compose
+import onnxruntime
 
 from ..bundles import JSON, Bundle, FunctionSpec, ModelSpec, TensorSpec, past_name, present_name, write_bundle
-from ..errors import ExportError
+from ..engine import TrackingOptions
+from ..errors import ExportError, ParityError, StepError
+from ..runtimes import open_runtime
+from .onnx_surgery import batched, first_line, inferred, joined, load_graph, output_shapes, renamed, resized
+from .shared_weights import share_weights
 
 KEY = "template.features"
 
@@ -45,43 +52,88 @@ NANOTRACK_OPTIONS: Mapping[str, JSON] = MappingProxyType(
 )
 
 
+TOLERANCE = 1e-4  # relative, between the bundle and the files it was made from
+ROWS = 2  # of the batch that is compared
+
+Array = npt.NDArray[np.float32]
+
+
 def adopt_siamese(
     backbone: Path,
     head: Path,
     out: Path,
     *,
     name: str,
-    provenance: Mapping[str, Any],
+    provenance: Mapping[str, JSON],
     template_size: int = 127,
     search_size: int = 255,
-    preprocess: Mapping[str, Any] | None = None,
-    options: Mapping[str, Any] | None = None,
+    preprocess: Mapping[str, JSON] | None = None,
+    options: Mapping[str, JSON] | None = None,
 ) -> Bundle:
     """Writes a bundle from two ONNX files.
 
     Args:
-        backbone: (1, 3, S, S) RGB → (1, C, G, G), for any S.
-        head: template features and search features → class logits (1, 2, G, G) and side distances
-            (1, 4, G, G), in that order of inputs and outputs.
+        backbone: (1, 3, S, S) RGB 0-255 → (1, C, G, G), for any S.
+        head: template features and search features → class logits (1, 2, G, G) and distances to the four
+            sides (1, 4, G, G), in that order of inputs and outputs.
         out: the bundle's folder.
         name: of the model.
         provenance: where the files come from and under what licence.
         template_size, search_size: pixels.
-        preprocess, options: see ``Cropping``, ``PointDecoder`` and ``TrackingOptions``; by default
-            NanoTrack's.
+        preprocess, options: see ``Cropping``, ``PointDecoder``, ``TrackingOptions``; NanoTrack's by default.
 
     Raises:
         ExportError: a file is no ONNX graph of that shape.
+        ParityError: the bundle's graphs differ from the files; nothing is written.
+        BundleError: ``out`` exists, or the name is not allowed.
     """
     eyes, brain = load_graph(backbone, inputs=1, outputs=1), load_graph(head, inputs=2, outputs=2)
+    seeing, searching = resized(eyes, template_size), resized(eyes, search_size)
     init = renamed(
-        resized(eyes, template_size),
-        {eyes.graph.input[0].name: "template", eyes.graph.output[0].name: present_name(KEY)},
+        seeing, {seeing.graph.input[0].name: "template", seeing.graph.output[0].name: present_name(KEY)}
     )
-    step = search_graph(resized(eyes, search_size), brain)
-    key, maps = output_shapes(init), output_shapes(step)
-    state = TensorSpec(KEY, "float32", ("batch", *key[present_name(KEY)]))
-    spec = ModelSpec(
+    step = search_graph(searching, brain)
+    spec = siamese_spec(name, template_size, search_size, output_shapes(init), output_shapes(step))
+    spec = with_settings(spec, preprocess or {}, options or {})
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        graphs = {"init.onnx": folder / "init.onnx", "step.onnx": folder / "step.onnx"}
+        onnx.save(batched(init), graphs["init.onnx"])
+        onnx.save(batched(step), graphs["step.onnx"])
+        files: dict[str, Path | bytes] = dict(graphs)
+        if share_weights(graphs, folder / "weights.data"):
+            files["weights.data"] = folder / "weights.data"
+        trial = write_bundle(folder / "trial", spec, files, provenance={}, metrics={}, parity={})
+        parity = compare(trial, seeing, searching, brain)
+        return write_bundle(out, spec, files, provenance=provenance, metrics={}, parity={"onnx": parity})
+
+
+def search_graph(eyes: onnx.ModelProto, brain: onnx.ModelProto) -> onnx.ModelProto:
+    """Backbone and head as one graph: search crop and template features in, maps out."""
+    merged = joined(eyes, brain)
+    head_inputs = [value.name for value in merged.graph.input if value.name.startswith("head/")]
+    image = next(value.name for value in merged.graph.input if value.name.startswith("backbone/"))
+    classes, sides = (f"head/{value.name}" for value in brain.graph.output)
+    names = {image: "search", head_inputs[0]: past_name(KEY), classes: "classes", sides: "sides"}
+    return inferred(renamed(merged, names), "backbone and head together")
+
+
+def siamese_spec(
+    name: str,
+    template_size: int,
+    search_size: int,
+    key: Mapping[str, tuple[int, ...]],
+    maps: Mapping[str, tuple[int, ...]],
+) -> ModelSpec:
+    """What the model is, from the shapes of template features and maps, each without the batch."""
+    outputs = tuple(TensorSpec(label, "float32", ("batch", *maps[label])) for label in ("classes", "sides"))
+    for tensor, depth in zip(outputs, (2, 4), strict=True):
+        if len(tensor.shape) != 4 or tensor.shape[1] != depth or tensor.shape[2] != tensor.shape[3]:
+            raise ExportError(
+                f"the head's output {tensor.name!r} has shape {tensor.shape}",
+                f"it must be (batch, {depth}, G, G): class logits first, then distances to the sides",
+            )
+    return ModelSpec(
         name=name,
         task="tracking",
         architecture="siamese_onnx",
@@ -92,28 +144,28 @@ def adopt_siamese(
             "search_size": search_size,
             "template_factor": 1.0,
             "search_factor": search_size / template_size,
-            **(preprocess or {}),
-            "options": {**NANOTRACK_OPTIONS, **(options or {})},
+            "options": dict(NANOTRACK_OPTIONS),
         },
         functions={
             "init": FunctionSpec((image("template", template_size),), (), (), (KEY,)),
-            "step": FunctionSpec(
-                (image("search", search_size),),
-                tuple(
-                    TensorSpec(label, "float32", ("batch", *maps[label])) for label in ("classes", "sides")
-                ),
-                (KEY,),
-                (),
-            ),
+            "step": FunctionSpec((image("search", search_size),), outputs, (KEY,), ()),
         },
-        state=(state,),
+        state=(TensorSpec(KEY, "float32", ("batch", *key[present_name(KEY)])),),
     )
-    with tempfile.TemporaryDirectory() as temporary:
-        files: dict[str, Any] = {}
-        for function, graph in (("init", init), ("step", step)):
-            files[f"{function}.onnx"] = Path(temporary) / f"{function}.onnx"
-            onnx.save(graph, files[f"{function}.onnx"])
-        return write_bundle(out, spec, files, provenance=dict(provenance), metrics={}, parity={})
+
+
+def with_settings(spec: ModelSpec, preprocess: Mapping[str, JSON], options: Mapping[str, JSON]) -> ModelSpec:
+    """The same model with other settings of crops and tracking. Raises OptionError for one there is not."""
+    changed = replace(
+        spec,
+        preprocess={
+            **spec.preprocess,
+            **preprocess,
+            "options": {**NANOTRACK_OPTIONS, **options},
+        },
+    )
+    TrackingOptions.from_spec(changed)
+    return changed
 
 
 def image(name: str, size: int) -> TensorSpec:
@@ -121,76 +173,56 @@ def image(name: str, size: int) -> TensorSpec:
     return TensorSpec(name, "float32", ("batch", 3, size, size))
 
 
-def load_graph(path: Path, *, inputs: int, outputs: int) -> onnx.ModelProto:
-    """Reads and checks a graph. Raises ExportError."""
+def compare(
+    bundle: Bundle, seeing: onnx.ModelProto, searching: onnx.ModelProto, brain: onnx.ModelProto
+) -> dict[str, JSON]:
+    """Runs a batch through the bundle, and its rows one by one through the graphs it was made from.
+
+    Returns what the manifest says of it. Raises ParityError beyond the tolerance.
+    """
+    rng = np.random.default_rng(0)
+    crops = {
+        tensor.name: rng.integers(0, 256, tensor.concrete(ROWS)).astype(np.float32)
+        for function in bundle.spec.functions.values()
+        for tensor in function.inputs
+    }
+    runtime = open_runtime(bundle, "onnx", device="cpu", threads=1)
     try:
-        model = onnx.load(path)
-        onnx.checker.check_model(model)
-    except Exception as error:  # onnx, protobuf and the file system each raise their own
+        _, state = runtime.call("init", {"template": crops["template"]}, None)
+        found, _ = runtime.call("step", {"search": crops["search"]}, state)
+    except StepError as error:
         raise ExportError(
-            f"{path} cannot be read as ONNX ({str(error).splitlines()[0]})", "give an .onnx file"
+            f"the graphs cannot run a batch of {ROWS} ({error.problem})",
+            "export the files with a dynamic batch",
         ) from error
-    found = len(model.graph.input), len(model.graph.output)
-    if found != (inputs, outputs):
-        raise ExportError(
-            f"{path} has {found[0]} inputs and {found[1]} outputs; {inputs} and {outputs} are needed",
-            "give the backbone (one in, one out) and the head (two in, two out)",
+    finally:
+        runtime.close()
+    worst = 0.0
+    for row in range(ROWS):
+        (key,) = run(seeing, [crops["template"][row : row + 1]])
+        (seen,) = run(searching, [crops["search"][row : row + 1]])
+        for expected, label in zip(run(brain, [key, seen]), ("classes", "sides"), strict=True):
+            difference = np.abs(found[label][row : row + 1] - expected).max() / np.abs(expected).max()
+            worst = max(worst, float(difference))
+    if not worst <= TOLERANCE:
+        raise ParityError(
+            f"the bundle's graphs differ from the files by {worst:.1e} (relative) in a batch of {ROWS}; "
+            f"the tolerance is {TOLERANCE:.0e}",
+            "no bundle was written; the files mix the rows of a batch, export them with a dynamic batch",
         )
-    return model
+    return {"against": "the original files", "rows": ROWS, "max_rel": worst, "tolerance": TOLERANCE}
 
 
-def resized(model: onnx.ModelProto, size: int) -> onnx.ModelProto:
-    """A copy whose image input is (1, 3, size, size); shapes inside are inferred anew."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    del copy.graph.value_info[:]
-    shape = copy.graph.input[0].type.tensor_type.shape.dim
-    for axis in (2, 3):
-        shape[axis].dim_value = size
-    for value in copy.graph.output:
-        value.type.tensor_type.ClearField("shape")
+def run(model: onnx.ModelProto, inputs: list[Array]) -> list[Array]:
+    """A graph's outputs on one CPU thread. Raises ExportError when it cannot be run."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
     try:
-        return onnx.shape_inference.infer_shapes(copy, strict_mode=True, data_prop=True)
-    except onnx.shape_inference.InferenceError as error:
+        session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+        names = [value.name for value in session.get_inputs()]
+        return [np.asarray(result) for result in session.run(None, dict(zip(names, inputs, strict=True)))]
+    except Exception as error:  # ONNX Runtime raises a different class for each of its status codes
         raise ExportError(
-            f"the backbone does not run on {size}x{size} pixels ({error})", "give another size"
+            f"an original file cannot be run ({first_line(error)})", "check the files"
         ) from error
-
-
-def search_graph(eyes: onnx.ModelProto, brain: onnx.ModelProto) -> onnx.ModelProto:
-    """Backbone and head as one graph: search crop and template features in, maps out."""
-    version = max(eyes.ir_version, brain.ir_version)
-    eyes, brain = compose.add_prefix(eyes, "backbone/"), compose.add_prefix(brain, "head/")
-    eyes.ir_version = brain.ir_version = version
-    template, search = (value.name for value in brain.graph.input)
-    merged = compose.merge_models(eyes, brain, io_map=[(eyes.graph.output[0].name, search)])
-    classes, sides = (value.name for value in brain.graph.output)
-    names = {eyes.graph.input[0].name: "search", template: past_name(KEY), classes: "classes", sides: "sides"}
-    return onnx.shape_inference.infer_shapes(renamed(merged, names))
-
-
-def renamed(model: onnx.ModelProto, names: Mapping[str, str]) -> onnx.ModelProto:
-    """A copy with some values renamed everywhere."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    graph = copy.graph
-    for values in (graph.input, graph.output, graph.value_info):
-        for value in values:
-            value.name = names.get(value.name, value.name)
-    for node in graph.node:
-        node.input[:] = [names.get(key, key) for key in node.input]
-        node.output[:] = [names.get(key, key) for key in node.output]
-    return copy
-
-
-def output_shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
-    """Shapes of the outputs without their first dimension. Raises ExportError when one is not fixed."""
-    shapes = {}
-    for value in model.graph.output:
-        dims = tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)[1:]
-        if not dims or not all(dims):
-            raise ExportError(
-                f"output {value.name!r} has no fixed shape", "export the graphs with fixed sizes"
-            )
-        shapes[value.name] = dims
-    return shapes
