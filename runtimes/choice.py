@@ -164,6 +164,8 @@ def inspect_runtimes() -> dict[str, RuntimeReport]:
             devices = ["cpu"]
             if entry.name == "eager" and module.cuda.is_available():
                 devices.append("cuda")
+            if entry.name == "onnx" and "CUDAExecutionProvider" in module.get_available_providers():
+                devices.append("cuda")
             reports[entry.name] = RuntimeReport(True, str(module.__version__), tuple(devices), "", "")
         except (ImportError, OSError, FramestateError) as error:
             reports[entry.name] = RuntimeReport(False, "", (), f"does not import ({error})", entry.remedy)

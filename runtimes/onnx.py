@@ -2,44 +2,69 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
-from ..bundles import Bundle, ModelSpec, past_name, present_name
-from ..errors import BundleError, RuntimeUnavailableError, StepError
+from ..bundles import Bundle, FunctionSpec, ModelSpec, past_name, present_name
+from ..errors import StepError
 from .host_store import HostStateStore
-from .protocol import Arrays, State, check_finite, check_inputs, check_open, check_state
+from .onnx_device import Copier, DeviceStateStore, DeviceTensor, bind_input
+from .onnx_sessions import open_function, open_session, reason
+from .protocol import (
+    Arrays,
+    State,
+    StateStore,
+    check_finite,
+    check_inputs,
+    check_open,
+    check_state,
+    not_finite,
+)
 
 
 class OnnxRuntime:
-    """A bundle's ``<function>.onnx`` files on ONNX Runtime's CPU provider.
+    """A bundle's ``<function>.onnx`` files on ONNX Runtime.
+
+    On a CPU the state is NumPy arrays: one session's row goes in as it lies, without a copy. On CUDA the
+    state stays on the device and is bound by address; only inputs and outputs travel. CUDA was NOT RUN: see
+    ``onnx_device``.
 
     Args:
         bundle: a checked bundle that holds one ONNX file a function.
-        threads: threads of one call; 1 when several calls run side by side.
+        device: "cpu" or "cuda".
+        threads: threads of one call on a CPU; 1 when several calls run side by side.
+        bound: keep the state in ONNX Runtime's own memory and bind it by address, as on CUDA; by default
+            there only.
+
+    Raises:
+        BundleError: a file is damaged, or is not what the manifest says.
+        RuntimeUnavailableError: this ONNX Runtime is too old for a file, or has no such device.
     """
 
     name = "onnx"
-    device = "cpu"
 
-    def __init__(self, bundle: Bundle, *, device: str = "cpu", threads: int = 1) -> None:
-        if device != "cpu":
-            raise RuntimeUnavailableError(
-                f"the onnx runtime has no device {device!r} here", "use --device cpu, or --runtime eager"
-            )
+    def __init__(
+        self, bundle: Bundle, *, device: str = "cpu", threads: int = 1, bound: bool | None = None
+    ) -> None:
         self.spec: ModelSpec = bundle.spec
+        self.device = device
         self._sessions = {
-            function: open_session(bundle, f"{function}.onnx", threads) for function in self.spec.functions
+            function: open_function(bundle, function, device, threads) for function in self.spec.functions
         }
-        for function, session in self._sessions.items():
-            check_signature(self.spec, function, session)
+        self._copier: Copier | None = None
+        if device != "cpu" if bound is None else bound:
+            self._copier = Copier(
+                self.spec.state, device, lambda graph: open_session(graph, "a copy of state", device, threads)
+            )
+            for function in self.spec.functions.values():
+                self._copier.prepare(function.writes_state)
 
-    def allocate(self, capacity: int) -> HostStateStore:
+    def allocate(self, capacity: int) -> StateStore:
         """See ``Runtime.allocate``."""
-        return HostStateStore(self.spec, capacity)
+        if self._copier is None:
+            return HostStateStore(self.spec, capacity)
+        return DeviceStateStore(self.spec, capacity, self._copier)
 
     def call(self, function: str, inputs: Arrays, state: State | None) -> tuple[Arrays, State | None]:
         """See ``Runtime.call``. Raises DataError, StateError or StepError."""
@@ -47,79 +72,60 @@ class OnnxRuntime:
         spec = self.spec.function(function)
         batch = check_inputs(function, spec, inputs)
         check_state(function, self.spec, spec, state, batch)
-        feeds: dict[str, Any] = dict(inputs)
-        for key in spec.reads_state:
-            feeds[past_name(key)] = (state or {})[key]
-        wanted = [tensor.name for tensor in spec.outputs] + [present_name(key) for key in spec.writes_state]
         try:
-            results = self._sessions[function].run(wanted, feeds)
+            if self._copier is None:
+                outputs, written = self._run(function, spec, inputs, state or {})
+            else:
+                outputs, written = self._run_bound(function, spec, inputs, state or {}, self._copier)
+        except StepError:
+            raise
         except Exception as error:  # ONNX Runtime raises a different class for each of its status codes
             raise StepError(
-                f"ONNX Runtime failed in {function} ({first_line(error)})", "the state is unchanged"
+                f"ONNX Runtime failed in {function} ({reason(error)})", "the state is unchanged"
             ) from error
-        arrays = [np.asarray(result) for result in results]
-        outputs = dict(zip((tensor.name for tensor in spec.outputs), arrays, strict=False))
-        written = dict(zip(spec.writes_state, arrays[len(spec.outputs) :], strict=True))
         check_finite(function, outputs)
-        check_finite(function, written)
         return outputs, written
 
     def close(self) -> None:
         """See ``Runtime.close``."""
         self._sessions = {}
 
+    def _run(self, function: str, spec: FunctionSpec, inputs: Arrays, state: State) -> tuple[Arrays, State]:
+        """A call over host arrays, which ONNX Runtime reads where they lie."""
+        feeds: dict[str, Any] = dict(inputs)
+        for key in spec.reads_state:
+            feeds[past_name(key)] = state[key]
+        wanted = [tensor.name for tensor in spec.outputs] + [present_name(key) for key in spec.writes_state]
+        arrays = [np.asarray(result) for result in self._sessions[function].run(wanted, feeds)]
+        outputs = dict(zip((tensor.name for tensor in spec.outputs), arrays, strict=False))
+        written = dict(zip(spec.writes_state, arrays[len(spec.outputs) :], strict=True))
+        check_finite(function, written)
+        return outputs, written
 
-def open_session(bundle: Bundle, file: str, threads: int) -> onnxruntime.InferenceSession:
-    """A session on the CPU. Raises RuntimeUnavailableError or BundleError when the graph cannot be loaded."""
-    path = bundle.file(file)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
-    except Exception as error:
-        raise translate_load_error(file, error) from error
-
-
-def translate_load_error(file: str, error: Exception) -> BundleError | RuntimeUnavailableError:
-    """ONNX Runtime's words for a graph that it cannot load, as one of ours."""
-    text = first_line(error)
-    version = onnxruntime.__version__
-    if re.search(r"(No Op registered|not a registered function/op|No opset import|is not supported)", text):
-        return RuntimeUnavailableError(
-            f"{file} uses an operator that ONNX Runtime {version} does not have ({text})",
-            "update it (pip install -U onnxruntime; 1.26 or newer), or export with --ops portable",
-        )
-    if "opset" in text:
-        return RuntimeUnavailableError(
-            f"{file} declares an opset that ONNX Runtime {version} does not know ({text})",
-            "update ONNX Runtime, or export the model again with this version",
-        )
-    return BundleError(f"{file} cannot be loaded ({text})", "export the model again")
-
-
-def check_signature(spec: ModelSpec, function: str, session: onnxruntime.InferenceSession) -> None:
-    """Raises BundleError unless the graph's names are those of the spec.
-
-    State is paired by name, never by place.
-    """
-    described = spec.function(function)
-    inputs = {tensor.name for tensor in described.inputs} | {past_name(key) for key in described.reads_state}
-    outputs = {tensor.name for tensor in described.outputs} | {
-        present_name(key) for key in described.writes_state
-    }
-    for label, expected, found in (
-        ("inputs", inputs, {value.name for value in session.get_inputs()}),
-        ("outputs", outputs, {value.name for value in session.get_outputs()}),
-    ):
-        if expected != found:
-            odd = ", ".join(sorted(expected ^ found))
-            raise BundleError(
-                f"{label} of {function}.onnx differ from the manifest in {odd}", "export the model again"
-            )
-
-
-def first_line(error: Exception) -> str:
-    """The first line of a vendor's message, or the exception's name where it has none."""
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    def _run_bound(
+        self, function: str, spec: FunctionSpec, inputs: Arrays, state: State, copier: Copier
+    ) -> tuple[Arrays, State]:
+        """A call that reads states by address and leaves the next ones on the device."""
+        session = self._sessions[function]
+        binding = session.io_binding()
+        for name, array in inputs.items():
+            binding.bind_cpu_input(name, np.ascontiguousarray(array))
+        for key in spec.reads_state:
+            tensor = state[key]
+            assert isinstance(tensor, DeviceTensor), "a store of this runtime gave it"
+            bind_input(binding, past_name(key), tensor, self.device)
+        for output in spec.outputs:
+            binding.bind_output(output.name)
+        for key in spec.writes_state:
+            binding.bind_output(present_name(key), self.device, 0)
+        session.run_with_iobinding(binding)
+        values = binding.get_outputs()
+        outputs = {output.name: value.numpy() for output, value in zip(spec.outputs, values, strict=False)}
+        written = {
+            key: copier.wrap(key, value)
+            for key, value in zip(spec.writes_state, values[len(spec.outputs) :], strict=True)
+        }
+        broken = copier.broken(list(written.values()))
+        if broken is not None:
+            raise not_finite(function, broken)
+        return outputs, written

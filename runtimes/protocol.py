@@ -138,7 +138,12 @@ def check_finite(name: str, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
     """Raises StepError, naming the tensor, when a result holds NaN or infinity."""
     for key, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise StepError(
-                f"{name} gave numbers that are not finite in {key!r}",
-                "the session keeps its last good state; check the input, or another runtime or precision",
-            )
+            raise not_finite(name, key)
+
+
+def not_finite(name: str, key: str) -> StepError:
+    """The error for NaN or infinity in the tensor ``key`` that the function ``name`` gave."""
+    return StepError(
+        f"{name} gave numbers that are not finite in {key!r}",
+        "the session keeps its last good state; check the input, or another runtime or precision",
+    )

@@ -8,13 +8,19 @@ import numpy as np
 import pytest
 from framestate.bundles import Bundle
 from framestate.runtimes import Arrays, Runtime, open_runtime, runtime_table
+from framestate.runtimes.onnx import OnnxRuntime
 
 INSTALLED = [entry.name for entry in runtime_table() if not entry.missing]
 
 
-@pytest.fixture(params=INSTALLED)
+@pytest.fixture(params=[*INSTALLED, "onnx, bound"])
 def runtime(request: pytest.FixtureRequest, tiny_bundle: Bundle) -> Iterator[Runtime]:
-    opened = open_runtime(tiny_bundle, request.param, device="cpu", threads=1)
+    """Each installed runtime; ONNX Runtime also with its state bound by address, as on a GPU."""
+    name, _, bound = request.param.partition(", ")
+    if bound:
+        opened: Runtime = OnnxRuntime(tiny_bundle, bound=True)
+    else:
+        opened = open_runtime(tiny_bundle, name, device="cpu", threads=1)
     yield opened
     opened.close()
 

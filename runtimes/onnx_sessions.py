@@ -1,0 +1,152 @@
+"""Opening ONNX Runtime sessions: providers, threads, and its words for what it cannot load, as ours."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import onnxruntime
+
+from ..bundles import Bundle, ModelSpec, TensorSpec, past_name, present_name
+from ..errors import BundleError, RuntimeUnavailableError
+
+CUDA = "CUDAExecutionProvider"
+CPU = "CPUExecutionProvider"
+
+
+def session_options(threads: int) -> onnxruntime.SessionOptions:
+    """Options of one session: ``threads`` within an operator, operators one by one, warnings unsaid."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return options
+
+
+def providers_for(device: str) -> list[Any]:
+    """ONNX Runtime's providers for a device. Raises RuntimeUnavailableError when there are none.
+
+    On CUDA, TF32 is off, which would cost three digits of every product, and convolutions are chosen without
+    trying them all, which would take seconds for each new batch size. (Not run, see ``onnx_device``.)
+    """
+    if device == "cpu":
+        return [CPU]
+    if device != "cuda":
+        raise RuntimeUnavailableError(
+            f"the onnx runtime has no device {device!r}", "use --device cpu or cuda"
+        )
+    if CUDA not in onnxruntime.get_available_providers():
+        raise RuntimeUnavailableError(
+            f"this ONNX Runtime {onnxruntime.__version__} has no device 'cuda'",
+            "pip uninstall onnxruntime, then pip install 'framestate[gpu]'; or use --device cpu",
+        )
+    preload = getattr(onnxruntime, "preload_dlls", None)
+    if preload is not None:  # finds CUDA and cuDNN where pip put them
+        preload()
+    return [(CUDA, {"device_id": 0, "use_tf32": 0, "cudnn_conv_algo_search": "HEURISTIC"}), CPU]
+
+
+def open_session(graph: str | bytes, name: str, device: str, threads: int) -> onnxruntime.InferenceSession:
+    """A session of a graph in a file or in memory; ``name`` is what errors call it.
+
+    Raises RuntimeUnavailableError or BundleError when the graph cannot be loaded, or not on that device.
+    """
+    providers = providers_for(device)
+    try:
+        session = onnxruntime.InferenceSession(graph, session_options(threads), providers)
+    except Exception as error:  # ONNX Runtime raises a different class for each of its status codes
+        raise translate_load_error(name, error) from error
+    if device == "cuda" and session.get_providers()[0] != CUDA:  # it falls back to the CPU without an error
+        raise RuntimeUnavailableError(
+            f"ONNX Runtime {onnxruntime.__version__} could not start its CUDA provider",
+            "install the CUDA and cuDNN that it was built for (its log names what is missing), "
+            "or use --device cpu",
+        )
+    return session
+
+
+def open_function(bundle: Bundle, function: str, device: str, threads: int) -> onnxruntime.InferenceSession:
+    """A session of one function, whose graph is as the spec says. Errors as in ``open_session``."""
+    file = f"{function}.onnx"
+    session = open_session(str(bundle.file(file)), file, device, threads)
+    check_signature(bundle.spec, function, session)
+    return session
+
+
+def translate_load_error(file: str, error: Exception) -> BundleError | RuntimeUnavailableError:
+    """ONNX Runtime's words for a graph that it cannot load, as one of ours."""
+    text = reason(error)
+    runtime = f"ONNX Runtime {onnxruntime.__version__}"
+    if re.search(r"(No Op registered|not a registered function/op|Could not find an implementation)", text):
+        if "framestate:" in text:
+            return RuntimeUnavailableError(
+                f"{file} is in the dialect 'plugin', and {runtime} has no kernels for it ({text})",
+                "export with --ops ort",
+            )
+        return RuntimeUnavailableError(
+            f"{file} uses an operator that {runtime} does not have ({text})",
+            "update it (pip install -U 'onnxruntime>=1.26'), or export with --ops portable",
+        )
+    limit = re.search(r"Opset (\d+) .* domain (\S+) is till opset (\d+)", text)
+    if limit is not None:
+        text = f"opset {limit[1]} of {limit[2]}, which it knows up to {limit[3]}"
+    if limit is not None or re.search(r"(IR version|opset version)", text):
+        return RuntimeUnavailableError(
+            f"{file} is of a newer ONNX than {runtime} knows ({text})",
+            "update it (pip install -U onnxruntime), or export the model again with this version",
+        )
+    return BundleError(
+        f"{file} cannot be loaded ({text})", "get an undamaged copy, or export the model again"
+    )
+
+
+def reason(error: Exception) -> str:
+    """What a vendor's message says, on one line, without its codes and places in C++."""
+    text = " ".join(str(error).split())
+    text = re.sub(r"^.*?\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
+    text = re.sub(r"^Load model from .*? failed: ?", "", text)
+    text = re.sub(r"/\S+:\d+ .*\) (?=[A-Z])", "", text)
+    text = re.sub(r"^(Fatal error:|This is an invalid model\.( Error:)?) ", "", text)
+    return text.rstrip(". ") or type(error).__name__
+
+
+def check_signature(spec: ModelSpec, function: str, session: onnxruntime.InferenceSession) -> None:
+    """Raises BundleError unless names, dtypes and shapes of the graph are those of the spec.
+
+    State is paired by name, never by place. Two states of one shape that a graph takes for one another look
+    right from outside; the proof of ``framestate export`` is what finds them.
+    """
+    described = spec.function(function)
+    states = {tensor.name: tensor for tensor in spec.state}
+    inputs = {tensor.name: tensor for tensor in described.inputs}
+    outputs = {tensor.name: tensor for tensor in described.outputs}
+    inputs |= {past_name(key): states[key] for key in described.reads_state}
+    outputs |= {present_name(key): states[key] for key in described.writes_state}
+    for label, expected, values in (
+        ("inputs", inputs, session.get_inputs()),
+        ("outputs", outputs, session.get_outputs()),
+    ):
+        found = {value.name: value for value in values}
+        if set(expected) != set(found):
+            odd = ", ".join(sorted(set(expected) ^ set(found)))
+            raise BundleError(
+                f"{label} of {function}.onnx differ from the manifest in {odd}", "export the model again"
+            )
+        for name, tensor in expected.items():
+            check_value(function, name, tensor, found[name])
+
+
+def check_value(function: str, name: str, tensor: TensorSpec, value: Any) -> None:
+    """Raises BundleError unless a graph's value is of the tensor's dtype and shape."""
+    kind = {"tensor(float)": "float32", "tensor(double)": "float64"}.get(value.type, value.type[7:-1])
+    dims = list(value.shape)
+    fits = len(dims) == len(tensor.shape) and all(
+        not isinstance(found, int) or found == wanted
+        for found, wanted in zip(dims, tensor.shape, strict=True)
+    )
+    if kind != tensor.dtype or not fits:
+        raise BundleError(
+            f"{name} of {function}.onnx is {kind} {tuple(dims)}; "
+            f"the manifest says {tensor.dtype} {tensor.shape}",
+            "the graph belongs to another model or its states are swapped; export the model again",
+        )
