@@ -44,6 +44,8 @@ class Service:
         self._sessions: dict[str, Session] = {}
         self._commands: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._wake = threading.Condition()  # guards all of the above and the queues of the sessions
+        self.num_steps = 0
+        """Steps that were run."""
         self._closing = False
         self._why = "this engine is closed"
         self._thread = threading.Thread(target=self._run, name="framestate-engine", daemon=True)
@@ -246,6 +248,7 @@ class Service:
         works = [TrackingWork(job.session.slot, job.session.memory, job.frame) for job in batch]
         answers: Sequence[Track | Exception] = []
         try:
+            self.num_steps += 1
             answers = self._engine.step(works)
         finally:
             keys = [job.session.id for job in batch]
