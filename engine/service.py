@@ -16,9 +16,9 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..errors import FrameDroppedError, SessionError, StepError
+from ..errors import SessionError, StepError
 from ..vision import Frame, Image
-from .futures import as_step_error, claimed, closed_error, fail, obey
+from .futures import claimed, closed_error, fail, obey
 from .inputs import BoxLike, Clock, as_frame
 from .scheduler import Policy, Scheduler
 from .session import Job, Session, SessionOptions, check_id
@@ -44,6 +44,8 @@ class Service:
         self._sessions: dict[str, Session] = {}
         self._commands: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._wake = threading.Condition()  # guards all of the above and the queues of the sessions
+        self.num_steps = 0
+        """Steps that were run."""
         self._closing = False
         self._why = "this engine is closed"
         self._thread = threading.Thread(target=self._run, name="framestate-engine", daemon=True)
@@ -155,14 +157,7 @@ class Service:
             session.clock = Clock.of(current)
             self._wake.notify()
         if dropped is not None:
-            policy = session.options.policy
-            fail(
-                dropped.future,
-                FrameDroppedError(
-                    f"frame {dropped.frame.index} was dropped by policy {policy}",
-                    "send frames more slowly, or choose the policy WAIT",
-                ),
-            )
+            dropped.drop()
         return job
 
     def withdraw(self, job: Job) -> None:
@@ -246,6 +241,7 @@ class Service:
         works = [TrackingWork(job.session.slot, job.session.memory, job.frame) for job in batch]
         answers: Sequence[Track | Exception] = []
         try:
+            self.num_steps += 1
             answers = self._engine.step(works)
         finally:
             keys = [job.session.id for job in batch]
@@ -258,11 +254,7 @@ class Service:
                 ]
             gone = [StepError("the engine's thread ended during the step", "load the engine again")]
             for job, answer, count in zip(batch, answers or gone * len(batch), dropped, strict=True):
-                if isinstance(answer, Exception):
-                    job.future.set_exception(as_step_error(answer))
-                else:
-                    timings = replace(answer.timings, queue_ms=1e3 * (began - job.submitted))
-                    job.future.set_result(replace(answer, dropped=count, timings=timings))
+                job.answer(answer, count, began)
 
     def _finish(self) -> None:
         """Answers everything that is left with a SessionError, and frees every row."""

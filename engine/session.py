@@ -7,12 +7,13 @@ import re
 from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from ..errors import OptionError, StateError
+from ..errors import FrameDroppedError, OptionError, StateError
 from ..vision import Frame, Image
+from .futures import as_step_error, fail
 from .inputs import Clock
 from .scheduler import Policy
 from .track import Track
@@ -82,6 +83,19 @@ class Job:
     frame: Frame
     submitted: float
     future: Future[Track] = field(default_factory=Future)
+
+    def answer(self, answer: Track | Exception, dropped: int, began: float) -> None:
+        """Resolves the future of a frame whose step began then (``time.monotonic``)."""
+        if isinstance(answer, Exception):
+            self.future.set_exception(as_step_error(answer))
+        else:
+            timings = replace(answer.timings, queue_ms=1e3 * (began - self.submitted))
+            self.future.set_result(replace(answer, dropped=dropped, timings=timings))
+
+    def drop(self) -> None:
+        """Resolves the future of a frame that was never run."""
+        problem = f"frame {self.frame.index} was dropped by policy {self.session.options.policy}"
+        fail(self.future, FrameDroppedError(problem, "send frames more slowly, or choose the policy WAIT"))
 
 
 class Session:
