@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from . import adopt, demo, doctor, eval_tracking, export, models, track, train
+from . import adopt, bench_precisions, demo, doctor, eval_tracking, export, models, track, train
 
 app = typer.Typer(
     name="framestate",
@@ -21,12 +21,16 @@ app = typer.Typer(
 evaluation = typer.Typer(help="Measure quality on a folder with ground truth.", no_args_is_help=True)
 evaluation.command("tracking")(eval_tracking.evaluate)
 
+benchmarks = typer.Typer(help="Measure speed, size and agreement.", no_args_is_help=True)
+benchmarks.command("precisions")(bench_precisions.precisions)
+
 app.command("demo")(demo.demo)
 app.command("track")(track.track)
 app.add_typer(evaluation, name="eval")
 app.command("train")(train.train)
 app.command("export")(export.export)
 app.command("adopt")(adopt.adopt)
+app.add_typer(benchmarks, name="bench")
 app.command("models")(models.models)
 app.command("doctor")(doctor.doctor)
 
