@@ -29,7 +29,7 @@ test: $(TESTING)
 check: $(TESTING) types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy $(TYPES) tests
+	$(BIN)/mypy $(TYPES) tests examples
 
 # The folders at the root are framestate.<folder> once installed. Type checkers know nothing of that, so they are
 # shown the installed shape, made of links.

@@ -62,12 +62,11 @@ def measure(model: str, calibrate: Path | None, frames: int, repetitions: int) -
     """
     from ..bundles import load_bundle
     from .calibration import calibration_clips
-    from .export import quiet_exporter, stages
+    from .export import stages
     from .machine import hardware
 
     bundle = load_bundle(model)
     clips = calibration_clips(calibrate) if calibrate else []
-    quiet_exporter()
     from ..export.compare import compare_forms
 
     began = time.perf_counter()

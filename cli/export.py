@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shlex
 import sys
 import time
@@ -93,7 +92,6 @@ def re_export(
     source = load_bundle(model)
     weights = source.weights()
 
-    quiet_exporter()
     from ..export.bundle import bundle_model, bundle_unproven
     from ..models import build_model, load_weights
     from ..plugins import eager_operators
@@ -149,12 +147,6 @@ def stages(frames: int) -> Iterator[tuple[Callable[[str], None], Callable[[int],
                 note(text)
 
         yield say, bar.at
-
-
-def quiet_exporter() -> None:
-    """Keep what PyTorch's exporter logs about packages that we do not use off the screen."""
-    name = "torch.onnx._internal.exporter._registration"
-    logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def report(bundle: Bundle, parity: Parity | None, out: Path, runtime: str, seconds: float) -> dict[str, Any]:

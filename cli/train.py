@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import options
-from .export import model_argument, parity_report, quiet_exporter
+from .export import model_argument, parity_report
 from .models import describe_data
 from .output import guarded, note, print_json, quiet_stdout, show
 
@@ -115,7 +115,6 @@ def write(
     """
     import torch
 
-    quiet_exporter()
     from ..export.bundle import bundle_model
     from .machine import hardware
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,20 @@ from ..bundles import ModelSpec, TensorSpec, past_name, present_name
 from ..errors import ExportError
 
 OPSET = 20
+
+
+@contextmanager
+def quiet_exporter() -> Iterator[None]:
+    """Silences what PyTorch's exporter says of packages that are not used here."""
+    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 class FunctionModule(nn.Module):
@@ -58,8 +75,7 @@ def export_function(
     module = FunctionModule(model, spec, function).eval()
     arguments: dict[str, Any] = {"dynamic_shapes": (shapes,), "input_names": names, "output_names": results}
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet_exporter():
             program = torch.onnx.export(
                 module,
                 tuple(example(tensor, 2) for tensor in tensors),
