@@ -192,8 +192,8 @@ def compare(
         found, _ = runtime.call("step", {"search": crops["search"]}, state)
     except StepError as error:
         raise ExportError(
-            f"the graphs cannot run a batch of {ROWS} ({error.problem})",
-            "export the files with a dynamic batch",
+            f"backbone and head together cannot run a batch of {ROWS} ({error.problem})",
+            "give files and sizes that belong together, or export the files with a dynamic batch",
         ) from error
     finally:
         runtime.close()

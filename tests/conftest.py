@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +88,90 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
         nn.init.zeros_(bias[:1])
     folder = tmp_path_factory.mktemp("bundles") / "tiny"
     return bundle_model(model, model.spec("tiny"), folder, provenance={"seed": 0}, frames=5)[0]
+
+
+@pytest.fixture
+def siamese_pair(tmp_path: Path) -> Callable[..., tuple[Path, Path]]:
+    """Writes a Siamese tracker as public ones come: two ONNX files for one row, of NanoTrack's signature.
+
+    The backbone looks at 8 x 8 patches and weighs its channels by their means; the head matches every place
+    of the template with every place of the search area. ``mixing`` lets the rows of a batch mix.
+    """
+    import numpy as np
+    from onnx import TensorProto, helper, numpy_helper, save
+
+    def make(size: int = 64, mixing: bool = False) -> tuple[Path, Path]:
+        rng = np.random.default_rng(0)
+        kernel, grid, depth = 4, size // 8, 6
+
+        def weight(name: str, *shape: int, scale: float = 1.0) -> Any:
+            fan = float(np.prod(shape[1:]))
+            return numpy_helper.from_array(
+                (scale * rng.normal(size=shape) / np.sqrt(fan)).astype(np.float32), name
+            )
+
+        def shape(name: str, *sizes: int) -> Any:
+            return numpy_helper.from_array(np.array(sizes, np.int64), name)
+
+        def model(nodes: list[Any], inputs: list[Any], outputs: list[Any], constants: list[Any]) -> Any:
+            def value(entry: tuple[str, tuple[int, ...]]) -> Any:
+                return helper.make_tensor_value_info(entry[0], TensorProto.FLOAT, entry[1])
+
+            graph = helper.make_graph(
+                nodes, "pair", list(map(value, inputs)), list(map(value, outputs)), constants
+            )
+            return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=7)
+
+        node = helper.make_node
+        eyes = model(
+            [
+                node("Conv", ["image", "eye"], ["seen"], strides=[8, 8]),
+                node("GlobalAveragePool", ["seen"], ["pooled"]),
+                node("Reshape", ["pooled", "flat"], ["row"]),
+                node("Gemm", ["row", "mix"], ["mixed"]),
+                node("Reshape", ["mixed", "tall"], ["gates"]),
+                node("Sigmoid", ["gates"], ["gate"]),
+                node("Mul", ["seen", "gate"], ["features"]),
+            ],
+            [("image", (1, 3, size, size))],
+            [("features", (1, depth, grid, grid))],
+            [
+                weight("eye", depth, 3, 8, 8, scale=0.01),
+                weight("mix", depth, depth),
+                shape("flat", 1, depth),
+                shape("tall", 1, depth, 1, 1),
+            ],
+        )
+        searched = [node("ReduceMean", ["search"], ["searched"], axes=[0], keepdims=1)]
+        brain = model(
+            [
+                *(searched if mixing else [node("Identity", ["search"], ["searched"])]),
+                node("Reshape", ["key", "lines"], ["keys"]),
+                node("Transpose", ["keys"], ["turned"], perm=[0, 2, 1]),
+                node("Reshape", ["searched", "lines"], ["places"]),
+                node("MatMul", ["turned", "places"], ["matches"]),
+                node("Reshape", ["matches", "map"], ["matched"]),
+                node("Conv", ["matched", "class", "class_bias"], ["classes"]),
+                node("Conv", ["matched", "side", "side_bias"], ["raw"]),
+                node("Exp", ["raw"], ["sides"]),
+            ],
+            [("key", (1, depth, kernel, kernel)), ("search", (1, depth, grid, grid))],
+            [("classes", (1, 2, grid, grid)), ("sides", (1, 4, grid, grid))],
+            [
+                weight("class", 2, kernel**2, 1, 1),
+                weight("side", 4, kernel**2, 1, 1, scale=0.01),
+                numpy_helper.from_array(np.array([-1.0, 1.0], np.float32), "class_bias"),
+                numpy_helper.from_array(np.full(4, 2.0, np.float32), "side_bias"),
+                shape("lines", 1, depth, -1),
+                shape("map", 1, -1, grid, grid),
+            ],
+        )
+        paths = tmp_path / "backbone.onnx", tmp_path / "head.onnx"
+        save(eyes, paths[0])
+        save(brain, paths[1])
+        return paths
+
+    return make
 
 
 @pytest.fixture(autouse=True)

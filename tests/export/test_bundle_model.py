@@ -12,7 +12,6 @@ import pytest
 import torch
 from framestate.bundles import Bundle, load_bundle
 from framestate.errors import BundleError, ExportError, FramestateError, ParityError
-from framestate.export import bundle as exporting
 from framestate.export.bundle import bundle_model
 from framestate.export.graphs import declare_names, export_function
 from framestate.export.parity import Parity, closed_loop_parity
@@ -27,19 +26,6 @@ def model(tiny_bundle: Bundle) -> nn.Module:
     built = build_model(tiny_bundle.spec, eager_operators())
     load_weights(built, tiny_bundle.weights())
     return built
-
-
-@pytest.fixture
-def ready_graphs(tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The graphs that were exported already, instead of an export that takes seconds."""
-
-    def copy(spec: Any, weights: Any, folder: Path, *rest: Any) -> dict[str, Path]:
-        paths = {f"{function}.onnx": folder / f"{function}.onnx" for function in spec.functions}
-        for name, path in paths.items():
-            onnx.save(onnx.load(tiny_bundle.file(name)), path)
-        return paths
-
-    monkeypatch.setattr(exporting, "write_graphs", copy)
 
 
 def test_a_bundle_holds_all_that_was_proven(tiny_bundle: Bundle) -> None:

@@ -1,0 +1,37 @@
+"""Graphs that were exported once, to be changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+from framestate.bundles import Bundle
+from framestate.export import bundle as exporting
+
+CopyGraphs = Callable[[Path], dict[str, Path]]
+
+
+@pytest.fixture
+def copy_graphs(tiny_bundle: Bundle) -> CopyGraphs:
+    """Puts the small tracker's graphs into a folder, each with its weights inside again."""
+
+    def copy(folder: Path) -> dict[str, Path]:
+        files = {f"{function}.onnx": folder / f"{function}.onnx" for function in tiny_bundle.spec.functions}
+        for name, path in files.items():
+            onnx.save(onnx.load(tiny_bundle.file(name)), path)
+        return files
+
+    return copy
+
+
+@pytest.fixture
+def ready_graphs(copy_graphs: CopyGraphs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The graphs that were exported already, instead of an export that takes seconds."""
+
+    def write(spec: Any, weights: Mapping[str, Any], folder: Path, *_: Any) -> dict[str, Path]:
+        return copy_graphs(folder)
+
+    monkeypatch.setattr(exporting, "write_graphs", write)

@@ -1,0 +1,176 @@
+"""A public tracker in two ONNX files runs on this engine: adopted, batched, followed, saved and restored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from framestate.bundles import Bundle, load_bundle
+from framestate.engine import Engine
+from framestate.errors import BundleError, ExportError, OptionError, ParityError, RuntimeUnavailableError
+from framestate.export.siamese import KEY, NANOTRACK_OPTIONS, adopt_siamese
+from framestate.runtimes import open_runtime
+from framestate.vision import Box, Frame
+from framestate.vision.synthetic import demo_clip
+
+MakePair = Callable[..., tuple[Path, Path]]
+SIZES: dict[str, Any] = {"template_size": 32, "search_size": 64}
+
+
+@pytest.fixture
+def adopted(siamese_pair: MakePair, tmp_path: Path) -> Bundle:
+    return adopt_siamese(
+        *siamese_pair(), tmp_path / "out", name="pair", provenance={"source": "a test"}, **SIZES,
+        preprocess={"stride": 8},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def engine(adopted: Bundle) -> Iterator[Engine]:
+    with Engine.load(adopted, threads=1, capacity=3) as opened:
+        yield opened
+        opened.slots.check()
+
+
+def clip(seed: int, frames: int = 12) -> list[tuple[Frame, Box]]:
+    rendered = enumerate(demo_clip(seed, frames, (160, 120)))
+    return [(Frame(image, index, Fraction(1, 25), index), box) for index, (image, box, _) in rendered]
+
+
+def answer(track: Any) -> Any:
+    return track.box.xywh, track.score, track.status
+
+
+def test_what_was_adopted(adopted: Bundle) -> None:
+    assert adopted.spec.architecture == "siamese_onnx"
+    assert [tensor.shape for tensor in adopted.spec.state] == [("batch", 6, 4, 4)]
+    assert adopted.spec.state[0].name == KEY
+    assert set(adopted.files) == {"init.onnx", "step.onnx", "weights.data"}
+    assert adopted.provenance == {"source": "a test"}
+    parity: Any = adopted.parity["onnx"]
+    assert parity["max_rel"] <= 1e-6 < parity["tolerance"]
+    assert load_bundle(adopted.path).spec == adopted.spec
+
+
+def test_the_backbone_is_stored_once(adopted: Bundle, siamese_pair: MakePair) -> None:
+    initial, step = (
+        onnx.load(adopted.file(f"{name}.onnx"), load_external_data=False).graph for name in ("init", "step")
+    )
+    places = [
+        {
+            entry.value
+            for tensor in graph.initializer
+            for entry in tensor.external_data
+            if entry.key == "offset"
+        }
+        for graph in (initial, step)
+    ]
+    assert places[0]
+    assert places[0] <= places[1]
+
+
+def test_every_batch_gives_what_the_rows_give(adopted: Bundle) -> None:
+    runtime = open_runtime(adopted, "onnx", threads=1)
+    rng = np.random.default_rng(1)
+    template, search = (rng.uniform(0, 255, (5, 3, side, side)).astype(np.float32) for side in (32, 64))
+    _, state = runtime.call("init", {"template": template}, None)
+    together, _ = runtime.call("step", {"search": search}, state)
+    for row in range(5):
+        _, state = runtime.call("init", {"template": template[row : row + 1]}, None)
+        alone, _ = runtime.call("step", {"search": search[row : row + 1]}, state)
+        for name, value in alone.items():
+            assert np.allclose(value[0], together[name][row], rtol=1e-5, atol=1e-6)
+
+
+def test_interleaved_sessions_give_what_solo_runs_give(engine: Engine) -> None:
+    clips = [clip(seed) for seed in range(3)]
+    alone = []
+    for frames in clips:
+        with engine.track(*frames[0]) as target:
+            alone.append([answer(target.update(frame)) for frame, _ in frames[1:]])
+    targets = [engine.track(*frames[0]) for frames in clips]
+    together: list[list[Any]] = [[], [], []]
+    for index in range(1, len(clips[0])):
+        for who in (index % 3, (index + 1) % 3, (index + 2) % 3):
+            together[who].append(answer(targets[who].update(clips[who][index][0])))
+    assert together == alone
+    assert len({box for one in alone for box, _, _ in one}) > 10  # it does follow something
+    for target in targets:
+        target.close()
+
+
+def test_the_state_is_the_template_and_moves_by_its_row(engine: Engine, adopted: Bundle) -> None:
+    """A session that is carried into another engine by its row of state goes on alike."""
+    frames = clip(4)
+    with engine.track(*frames[0]) as target:
+        assert target._slot is not None
+        row = engine.store.save_row(target._slot)
+        assert set(row) == {KEY}
+        expected = answer(target.update(frames[1][0]))
+        after = engine.store.save_row(target._slot)
+        assert np.array_equal(after[KEY], row[KEY])  # step reads it only
+    with Engine.load(adopted, threads=1, capacity=2) as other:
+        other.track(*clip(5)[0])
+        moved = other.track(frames[0][0], frames[0][1])
+        assert moved._slot is not None
+        other.store.clear(moved._slot)
+        assert answer(moved.update(frames[1][0])) != expected
+        moved.close()
+        moved = other.track(frames[0][0], frames[0][1])
+        assert moved._slot is not None
+        other.store.clear(moved._slot)
+        other.store.load_row(moved._slot, row)
+        assert answer(moved.update(frames[1][0])) == expected
+
+
+def test_there_is_no_eager_form_of_it(adopted: Bundle) -> None:
+    assert open_runtime(adopted, threads=1).name == "onnx"
+    with pytest.raises(RuntimeUnavailableError, match=r"no weights.safetensors.*--runtime onnx"):
+        open_runtime(adopted, "eager")
+
+
+def test_settings_are_checked(siamese_pair: MakePair, tmp_path: Path) -> None:
+    pair, out = siamese_pair(), tmp_path / "out"
+    with pytest.raises(OptionError, match="known options"):
+        adopt_siamese(*pair, out, name="pair", provenance={}, **SIZES, options={"windw": 0.4})
+    made = adopt_siamese(*pair, out, name="pair", provenance={}, **SIZES, options={"window": 0.4})
+    assert made.spec.preprocess["options"] == {**NANOTRACK_OPTIONS, "window": 0.4}
+    with pytest.raises(BundleError, match="exists already"):
+        adopt_siamese(*pair, out, name="pair", provenance={}, **SIZES)
+
+
+def test_rows_that_mix_are_found_out(siamese_pair: MakePair, tmp_path: Path) -> None:
+    with pytest.raises(ParityError, match=r"differ from the files .* in a batch of 2.*no bundle was written"):
+        adopt_siamese(*siamese_pair(mixing=True), tmp_path / "out", name="pair", provenance={}, **SIZES)
+    assert not (tmp_path / "out").exists()
+
+
+def test_files_that_are_no_pair(siamese_pair: MakePair, tmp_path: Path) -> None:
+    backbone, head = siamese_pair()
+    text = tmp_path / "text.onnx"
+    text.write_text("no graph")
+    out = tmp_path / "out"
+    for pair, words in (
+        ((head, backbone), r"2 inputs and 2 outputs; 1 and 1 are needed"),
+        ((backbone, backbone), r"1 inputs and 1 outputs; 2 and 2 are needed"),
+        ((text, head), "text.onnx cannot be read as ONNX"),
+        ((tmp_path / "nowhere.onnx", head), "nowhere.onnx cannot be read"),
+    ):
+        with pytest.raises(ExportError, match=words):
+            adopt_siamese(*pair, out, name="pair", provenance={}, **SIZES)
+    with pytest.raises(ExportError, match="backbone and head together"):
+        adopt_siamese(backbone, head, out, name="pair", provenance={}, template_size=32, search_size=80)
+    swapped = onnx.load(head)
+    first, second = swapped.graph.output
+    outputs = [onnx.ValueInfoProto.FromString(value.SerializeToString()) for value in (second, first)]
+    del swapped.graph.output[:]
+    swapped.graph.output.extend(outputs)
+    onnx.save(swapped, tmp_path / "swapped.onnx")
+    with pytest.raises(ExportError, match=r"'classes' has shape \('batch', 4, 8, 8\).*class logits first"):
+        adopt_siamese(backbone, tmp_path / "swapped.onnx", out, name="pair", provenance={}, **SIZES)
+    assert not out.exists()
