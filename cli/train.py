@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -115,6 +116,7 @@ def write(
     """
     import torch
 
+    from ..engine import TrackingOptions
     from ..export.bundle import bundle_model
     from .machine import hardware
 
@@ -130,6 +132,9 @@ def write(
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
     }
     spec = result.model.spec(plan.name)  # type: ignore[operator]
+    if plan.options:
+        spec = replace(spec, preprocess={**spec.preprocess, "options": plan.options})
+        TrackingOptions.from_spec(spec)  # a threshold that there is none of is a mistake in the recipe
     return bundle_model(
         result.model,
         spec,

@@ -34,6 +34,7 @@ class TrackerRecipe:
     clips: str = "training/tracking"
     held_out: tuple[str, ...] = ()  # clips kept for choosing among models; never trained on
     teacher: str = ""  # ONNX file of a feature backbone, relative to the data folder, or absolute
+    options: dict[str, Any] = field(default_factory=dict)  # thresholds that the bundle asks the engine for
     notes: str = ""
     text: str = field(default="", repr=False)
 
