@@ -10,6 +10,9 @@ import onnx
 import pytest
 from framestate.bundles import Bundle
 from framestate.export import bundle as exporting
+from framestate.models import build_model, load_weights
+from framestate.plugins import eager_operators
+from torch import nn
 
 CopyGraphs = Callable[[Path], dict[str, Path]]
 
@@ -35,3 +38,10 @@ def ready_graphs(copy_graphs: CopyGraphs, monkeypatch: pytest.MonkeyPatch) -> No
         return copy_graphs(folder)
 
     monkeypatch.setattr(exporting, "write_graphs", write)
+
+
+@pytest.fixture
+def model(tiny_bundle: Bundle) -> nn.Module:
+    built = build_model(tiny_bundle.spec, eager_operators())
+    load_weights(built, tiny_bundle.weights())
+    return built

@@ -15,17 +15,8 @@ from framestate.errors import BundleError, ExportError, FramestateError, ParityE
 from framestate.export.bundle import bundle_model
 from framestate.export.graphs import declare_names, export_function
 from framestate.export.parity import Parity, closed_loop_parity
-from framestate.models import build_model, load_weights
-from framestate.plugins import eager_operators
 from framestate.runtimes import Arrays, Runtime, State, open_runtime
 from torch import nn
-
-
-@pytest.fixture
-def model(tiny_bundle: Bundle) -> nn.Module:
-    built = build_model(tiny_bundle.spec, eager_operators())
-    load_weights(built, tiny_bundle.weights())
-    return built
 
 
 def test_a_bundle_holds_all_that_was_proven(tiny_bundle: Bundle) -> None:
