@@ -28,6 +28,9 @@ class TrackingOptions:
     widest: float = 1.8  # bound of that growth
     size_floor: float = 0.5  # share of a newly measured size that is taken at score 0 …
     size_ceiling: float = 1.0  # … and at score 1
+    usual_rate: float = (
+        0.05  # share of each sure frame's size in the usual size, which a lost target gets back
+    )
     refresh_every: int = 0  # frames between template refreshes; 0 is never
     refresh_sure: float = 0.7  # least score for a refresh
     refresh_share: float = 0.3  # of the new template in the blend with the first one

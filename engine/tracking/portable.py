@@ -37,6 +37,7 @@ def pack_memory(memory: TargetMemory) -> tuple[dict[str, Any], Arrays]:
         "status": memory.status,
         "score": float(memory.score),
         "since_refresh": memory.since_refresh,
+        "usual_size": [float(side) for side in memory.usual_size],
     }
     arrays: Arrays = {FILTER + name: array for name, array in memory.filter.state_dict().items()}
     if memory.fill is not None:
@@ -52,7 +53,17 @@ def unpack_memory(values: Mapping[str, Any], arrays: Arrays, options: TrackingOp
     Raises:
         StateError: a value is missing, unknown, of the wrong type or out of range.
     """
-    known = {"frame_size", "clock", "box", "frames", "unseen", "status", "score", "since_refresh"}
+    known = {
+        "frame_size",
+        "clock",
+        "box",
+        "frames",
+        "unseen",
+        "status",
+        "score",
+        "since_refresh",
+        "usual_size",
+    }
     if set(values) != known:
         raise StateError(f"a target's memory holds {sorted(values)}, not {sorted(known)}", _REMEDY)
     width, height = whole(values["frame_size"], "frame_size", 2, least=1, most=2**24)
@@ -75,6 +86,10 @@ def unpack_memory(values: Mapping[str, Any], arrays: Arrays, options: TrackingOp
         raise StateError(f"{values['status']!r} is no status", f"known: {', '.join(get_args(Status))}")
     memory.status = values["status"]
     (memory.score,) = reals([values["score"]], "score", 1)
+    usual_w, usual_h = reals(values["usual_size"], "usual_size", 2)
+    if usual_w <= 0 or usual_h <= 0:
+        raise StateError(f"usual_size is {usual_w:g}, {usual_h:g}, and both must be above 0", _REMEDY)
+    memory.usual_size = (usual_w, usual_h)
     first = {name.removeprefix(FIRST): array for name, array in arrays.items() if name.startswith(FIRST)}
     memory.first_row = first or None
     odd = [name for name in arrays if name != FILL and not name.startswith((FILTER, FIRST))]

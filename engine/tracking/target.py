@@ -13,7 +13,7 @@ from .decode import Measurement
 from .kalman import BoxFilter, nominal_steps
 from .options import TrackingOptions
 
-Values = tuple[Box, Clock, int, int, Status, float, int, Arrays | None]
+Values = tuple[Box, Clock, int, int, Status, float, int, Arrays | None, tuple[float, float]]
 MemorySnapshot = tuple[Values, dict[str, npt.NDArray[np.float64]]]
 
 
@@ -38,6 +38,7 @@ class TargetMemory:
         self.status: Status = "tracking"
         self.score = 1.0
         self.since_refresh = 0
+        self.usual_size = (box.w, box.h)  # slow mean: an occluder shrinks the box long before this
         self.first_row: Arrays | None = None  # the first template, kept once templates are refreshed
 
     def save(self) -> MemorySnapshot:
@@ -51,6 +52,7 @@ class TargetMemory:
             self.score,
             self.since_refresh,
             self.first_row,
+            self.usual_size,
         )
         return values, self.filter.state_dict()
 
@@ -58,7 +60,7 @@ class TargetMemory:
         """Undoes everything since ``save``."""
         values, filter_state = saved
         self.box, self.clock, self.frames, self.unseen, self.status, self.score = values[:6]
-        self.since_refresh, self.first_row = values[6:]
+        self.since_refresh, self.first_row, self.usual_size = values[6:]
         self.filter.load_state_dict(filter_state)
 
     @property
@@ -97,9 +99,14 @@ class TargetMemory:
             self.box = self._smoothed(measured)
             self.unseen = 0
             self.status = "tracking" if measured.score >= o.sure else "uncertain"
+            if self.status == "tracking":
+                w, h = self.usual_size
+                self.usual_size = (w + o.usual_rate * (self.box.w - w), h + o.usual_rate * (self.box.h - h))
             return
         self.filter.coast()
         self.unseen += 1
+        if self.unseen == o.lost_after:  # where it was last believed, at its usual size
+            self.box = Box.from_centre(*self.box.centre, *self.usual_size)
         self.status = "lost" if self.unseen >= o.lost_after else "uncertain"
         if self.status != "lost":
             self.box = self._inside(self.filter.box)
