@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 
-NOT_SHIPPED = {"tests", "docs", "deploy", "build", "dist", "runs"}
+NOT_SHIPPED = {"tests", "docs", "examples", "deploy", "build", "dist", "runs"}
 
 
 def settings(checkout: Path) -> dict[str, Any]:
