@@ -216,10 +216,7 @@ def _show_parity(parity: Parity, about: Mapping[str, Any], runtime: str, seconds
     from rich.table import Table
 
     what = f"{runtime} ({about['dialect']}, {about['precision']})"
-    table = Table(
-        title=f"Parity of {what} with eager fp32, {parity.frames} closed-loop frames",
-        caption=f"{seconds:.0f} s",
-    )
+    table = Table()
     table.add_column("difference")
     for heading in ("found", "tolerance"):
         table.add_column(heading, justify="right")
@@ -232,7 +229,7 @@ def _show_parity(parity: Parity, about: Mapping[str, Any], runtime: str, seconds
         from ..export.parity import OVERLAP_LOSS
 
         table.add_row("overlap with the truth lost", f"{parity.overlap_loss:.3f}", f"{OVERLAP_LOSS:g}")
-    show(table)
+    show(f"Parity of {what} with eager fp32, {parity.frames} closed-loop frames, {seconds:.0f} s", table)
 
 
 def next_commands(out: Path, runtime: str) -> tuple[str, ...]:

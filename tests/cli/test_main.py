@@ -17,7 +17,7 @@ Invoke = Callable[..., Result]
 MakeClip = Callable[..., Path]
 Start = Callable[..., "subprocess.Popen[str]"]
 
-VERBS = ("demo", "track", "eval", "train", "export", "models", "doctor")
+VERBS = ("demo", "track", "eval", "train", "export", "adopt", "bench", "models", "doctor")
 HEAVY = ("av", "cv2", "filterpy", "numpy", "onnxruntime", "scipy", "torch")
 
 
@@ -28,7 +28,7 @@ def test_help_names_every_verb(invoke: Invoke) -> None:
         assert f" {verb} " in result.stdout
 
 
-@pytest.mark.parametrize("verb", [*VERBS, "eval tracking"])
+@pytest.mark.parametrize("verb", [*VERBS, "eval tracking", "bench precisions"])
 def test_every_verb_explains_itself(invoke: Invoke, verb: str) -> None:
     result = invoke(*verb.split(), "--help")
     assert result.exit_code == 0
