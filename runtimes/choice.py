@@ -71,8 +71,8 @@ def runtime_table() -> tuple[RuntimeEntry, ...]:
 def default_threads() -> int:
     """Threads of one call when calls come one at a time: half the cores this process may use, one to four.
 
-    The other half decodes the video. On two cores, one thread tracked at 88 frames/s beside other work, two at
-    62: threads of a call wait for one another.
+    The other half decodes the video. On two cores, one thread tracked at 88 frames/s beside other work, two
+    at 62: threads of a call wait for one another.
     """
     try:
         cores = len(os.sched_getaffinity(0))
