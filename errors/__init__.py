@@ -17,9 +17,20 @@
     │   ├── RuntimeUnavailableError     a known runtime that this machine cannot use
     │   ├── StateError                  a state or snapshot that does not fit the model
     │   ├── OptionError                 an option, or a combination of options
-    │   └── SessionError                a session that is closed, unknown, or of another kind
+    │   ├── SessionError                a session that is closed, unknown, or of another kind
+    │   │   ├── UnknownSessionError     there is no session of this id
+    │   │   └── SessionBusyError        somebody else is connected to it, or its id is taken
+    │   ├── WireError                   a message of a stream that is not as docs/wire.md says
+    │   └── RequestError                a request to a server
+    │       ├── UnknownItemError        there is no video, source or result of this name
+    │       ├── AccessError             the key is missing or wrong
+    │       ├── ForbiddenError          the web page or host it comes from may not ask
+    │       ├── TooLargeError           more bytes than the server takes
+    │       ├── TooManyError            more messages a second than the server takes
+    │       └── TooSlowError            it did not arrive, or nothing was heard, in time
     └── RunError                        exit code 1: the input was fine, the work failed
         ├── CapacityError               every session slot is in use, or a session's queue is full
+        ├── UnavailableError            a server that is starting or stopping, or a source that is away
         ├── FrameDroppedError           a frame was dropped, as its session's queue policy says
         ├── StepError                   a model call failed or gave numbers that are not finite
         ├── ExportError                 a model could not be exported
@@ -120,12 +131,56 @@ class SessionError(InputError):
     """A session is closed, unknown, or of another kind than the call needs."""
 
 
+class UnknownSessionError(SessionError):
+    """There is no session of this id, or no longer."""
+
+
+class SessionBusyError(SessionError):
+    """A session's id is taken, or somebody else is connected to it."""
+
+
+class RequestError(InputError):
+    """A request to a server cannot be granted."""
+
+
+class UnknownItemError(RequestError):
+    """There is no video, source or result of this name, or no longer."""
+
+
+class AccessError(RequestError):
+    """An API key is missing or wrong."""
+
+
+class ForbiddenError(RequestError):
+    """A request comes from a web page, or is for a host, that may not ask."""
+
+
+class TooLargeError(RequestError):
+    """A request or a message has more bytes than the server takes."""
+
+
+class TooManyError(RequestError):
+    """More messages came in a second, or more work was asked for at once, than the server takes."""
+
+
+class TooSlowError(RequestError):
+    """A request did not arrive in time, or nothing was heard for too long."""
+
+
+class WireError(InputError):
+    """A message of a stream is not as the wire format has it."""
+
+
 class RunError(FramestateError):
     """The input was usable, but a run or a check failed."""
 
 
 class CapacityError(RunError):
     """Every session slot is in use, or a session's queue is full; there is room again once something ends."""
+
+
+class UnavailableError(RunError):
+    """A server is starting or stopping, its engine has ended, or a live source is away."""
 
 
 class FrameDroppedError(RunError):
@@ -153,6 +208,7 @@ class VideoWriteError(RunError):
 
 
 __all__ = [
+    "AccessError",
     "BoxError",
     "BundleError",
     "BundleIntegrityError",
@@ -160,6 +216,7 @@ __all__ = [
     "CapacityError",
     "DataError",
     "ExportError",
+    "ForbiddenError",
     "FrameDroppedError",
     "FrameError",
     "FramestateError",
@@ -167,14 +224,23 @@ __all__ = [
     "InputError",
     "OptionError",
     "ParityError",
+    "RequestError",
     "RunError",
     "RuntimeUnavailableError",
+    "SessionBusyError",
     "SessionError",
     "StateError",
     "StepError",
+    "TooLargeError",
+    "TooManyError",
+    "TooSlowError",
     "TrainingError",
+    "UnavailableError",
+    "UnknownItemError",
     "UnknownModelError",
     "UnknownRuntimeError",
+    "UnknownSessionError",
     "VideoError",
     "VideoWriteError",
+    "WireError",
 ]
