@@ -17,13 +17,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "plugins": set(),
     "bundles": set(),
     "vision": set(),
-    "client": set(),
+    "client": {"vision"},
     "models": {"plugins", "bundles", "vision"},
     "runtimes": {"bundles", "plugins"},
     "engine": {"runtimes", "bundles", "vision"},
     "export": {"models", "plugins", "engine", "runtimes", "bundles", "vision"},  # parity renders its own clip
-    "bench": {"engine", "runtimes", "vision"},
-    "server": {"engine", "vision"},
+    "bench": {"client", "engine", "runtimes", "vision"},
+    "server": {"client", "engine", "vision"},
     "cli": {
         "bench", "bundles", "client", "engine", "export", "models", "plugins", "runtimes", "server", "vision",
     },

@@ -1,0 +1,213 @@
+"""The text messages of a stream, one class each: checked when they are made, whichever side makes them."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any, ClassVar, Literal
+
+from ..errors import FramestateError
+from .wire_fields import Check, a_box, a_flag, a_number, a_text, an_integer, fail, one_of, optional
+
+TASKS = ("tracking", "interpolation")
+POLICIES = ("WAIT", "DROP_OLDEST", "DROP_LATEST")
+STATUSES = ("tracking", "uncertain", "lost")
+Encoding = Literal["rgb", "jpeg", "png", "webp"]
+ENCODINGS: tuple[Encoding, ...] = ("rgb", "jpeg", "png", "webp")
+"""How a picture is held; the place in this tuple is the number on the wire."""
+
+
+def _field(check: Check, default: Any = MISSING) -> Any:
+    """A field with its check; one without a default has to be in the message."""
+    if default is MISSING:
+        return field(metadata={"check": check})
+    return field(default=default, metadata={"check": check})
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What all text messages share: a ``type``, and fields that are checked when one is made."""
+
+    type: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            object.__setattr__(self, one.name, one.metadata["check"](one.name, getattr(self, one.name)))
+
+
+def build(kind: type[Message], table: dict[str, Any]) -> Message:
+    """A message from its members, all of them known and none missing."""
+    known = {one.name: one for one in fields(kind)}
+    strange = sorted(set(table) - set(known))
+    if strange:
+        fail(f"{kind.type or kind.__name__} has no {strange[0][:40]!r}", f"it has {', '.join(known)}")
+    missing = [name for name, one in known.items() if one.default is MISSING and name not in table]
+    if missing:
+        fail(f"{kind.type or kind.__name__} lacks {missing[0]!r}", f"it needs {', '.join(missing)}")
+    return kind(**table)
+
+
+def _part(kind: type[Message]) -> Check:
+    """A message within a message: one that is made already, or its members."""
+
+    def check(name: str, value: Any) -> Message:
+        if isinstance(value, kind):
+            return value
+        if not isinstance(value, dict):
+            fail(f"{name} is a {type(value).__name__}", "give a JSON object")
+        return build(kind, value)
+
+    return check
+
+
+@dataclass(frozen=True, slots=True)
+class Hello(Message):
+    """Client, first of all: which version it speaks, and what it wants.
+
+    ``last_index`` is the last frame it has an answer for; the server tells from it how many frames were lost.
+    """
+
+    type: ClassVar[str] = "hello"
+    version: int = _field(an_integer(1))
+    task: str = _field(one_of(*TASKS), "tracking")
+    model: str | None = _field(optional(a_text(200)), None)
+    last_index: int | None = _field(optional(an_integer(0)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits(Message):
+    """What the server takes; part of ``Welcome``. None: no limit."""
+
+    message_bytes: int = _field(an_integer(1))
+    pixels: int = _field(an_integer(1))
+    frames_per_second: float | None = _field(optional(a_number(0)), None)
+    idle_seconds: float | None = _field(optional(a_number(0)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome(Message):
+    """Server, in answer to ``Hello``.
+
+    ``resumed``: a session of this id is open, and frames go on after ``last_index``, the last one in its
+    memory; otherwise the client opens it now. ``frames_lost``: answered frames that this memory lacks.
+    """
+
+    type: ClassVar[str] = "welcome"
+    version: int = _field(an_integer(1))
+    session: str = _field(a_text(64))
+    task: str = _field(one_of(*TASKS))
+    model: str = _field(a_text(200))
+    runtime: str = _field(a_text(200))
+    policy: str = _field(one_of(*POLICIES))
+    limits: Limits = _field(_part(Limits))  # noqa: RUF009 - frozen, so may be shared
+    resumed: bool = _field(a_flag, False)
+    last_index: int | None = _field(optional(an_integer(0)), None)
+    frames_lost: int = _field(an_integer(0), 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Open(Message):
+    """Client: follow what is in this box (x, y, w, h in pixels) of the next frame. None: the default."""
+
+    type: ClassVar[str] = "open"
+    box: tuple[float, float, float, float] = _field(a_box)
+    policy: str | None = _field(optional(one_of(*POLICIES)), None)
+    deadline_ms: float | None = _field(optional(a_number(0)), None)
+    queue: int | None = _field(optional(an_integer(1)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Interpolate(Message):
+    """Client: make ``factor`` frames out of one, and send them in this encoding."""
+
+    type: ClassVar[str] = "interpolate"
+    factor: int = _field(an_integer(2, 64), 2)
+    encoding: str = _field(one_of(*ENCODINGS), "jpeg")
+    quality: int = _field(an_integer(1, 100), 90)
+
+
+@dataclass(frozen=True, slots=True)
+class Ack(Message):
+    """Server: frame ``index`` was taken in; ``made`` pictures that came of it were sent before this."""
+
+    type: ClassVar[str] = "ack"
+    index: int = _field(an_integer(0))
+    made: int = _field(an_integer(0), 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Timings(Message):
+    """Milliseconds of a frame at the server; part of ``TrackMessage``. ``total_ms``: received to answered."""
+
+    decode_ms: float = _field(a_number(0), 0.0)
+    queue_ms: float = _field(a_number(0), 0.0)
+    prepare_ms: float = _field(a_number(0), 0.0)
+    model_ms: float = _field(a_number(0), 0.0)
+    finish_ms: float = _field(a_number(0), 0.0)
+    total_ms: float = _field(a_number(0), 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class TrackMessage(Message):
+    """Server: where the target is in frame ``index``. ``dropped``: frames since the last track."""
+
+    type: ClassVar[str] = "track"
+    index: int = _field(an_integer(0))
+    box: tuple[float, float, float, float] = _field(a_box)
+    score: float = _field(a_number(0, 1))
+    status: str = _field(one_of(*STATUSES))
+    dropped: int = _field(an_integer(0), 0)
+    timings: Timings = _field(_part(Timings), Timings())  # noqa: RUF009
+
+
+@dataclass(frozen=True, slots=True)
+class Drop(Message):
+    """Server: frame ``index`` was dropped, as the session's queue policy says."""
+
+    type: ClassVar[str] = "drop"
+    index: int = _field(an_integer(0))
+    policy: str = _field(one_of(*POLICIES))
+
+
+@dataclass(frozen=True, slots=True)
+class Failure(Message):
+    """Server: an error. ``code`` is its class in ``framestate.errors``; ``index`` the frame, if it was one.
+
+    ``closing``: the connection ends after this; otherwise the session goes on as if the message had not come.
+    """
+
+    type: ClassVar[str] = "error"
+    code: str = _field(a_text(80))
+    title: str = _field(a_text(200))
+    problem: str = _field(a_text(2000))
+    remedy: str = _field(a_text(2000))
+    index: int | None = _field(optional(an_integer(0)), None)
+    closing: bool = _field(a_flag, False)
+
+    @classmethod
+    def of(cls, error: FramestateError, *, index: int | None = None, closing: bool = False) -> Failure:
+        """A typed error as the wire has it; texts that are too long are cut."""
+        title = (type(error).__doc__ or type(error).__name__).splitlines()[0]
+        return cls(
+            type(error).__name__, _fit(title, 200), _fit(error.problem), _fit(error.remedy), index, closing
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Bye(Message):
+    """Either side: no more after this. From the server, ``resumable`` says whether the session is kept."""
+
+    type: ClassVar[str] = "bye"
+    reason: str = _field(a_text(200), "done")
+    resumable: bool = _field(a_flag, False)
+
+
+STREAM_MESSAGES: tuple[type[Message], ...] = (
+    Hello, Welcome, Open, Interpolate, Ack, TrackMessage, Drop, Failure, Bye
+)  # fmt: skip
+"""What may come as a message of its own."""
+
+
+def _fit(text: str, length: int = 2000) -> str:
+    """Cut to what a field takes, without characters that UTF-8 cannot hold."""
+    text = text.encode("utf-8", "replace").decode("utf-8")
+    return text if len(text) <= length else text[: length - 1] + "…"
