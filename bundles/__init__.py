@@ -2,7 +2,7 @@
 
 from .bundle import FORMAT_VERSION, Bundle, default_bundles, load_bundle
 from .fields import JSON
-from .spec import BATCH, Dim, FunctionSpec, ModelSpec, TensorSpec, past_name, present_name
+from .spec import BATCH, Dim, FunctionSpec, ModelSpec, Size, TensorSpec, past_name, present_name
 from .writer import add_to_bundle, write_bundle
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Dim",
     "FunctionSpec",
     "ModelSpec",
+    "Size",
     "TensorSpec",
     "add_to_bundle",
     "default_bundles",

@@ -12,13 +12,23 @@ Everything here is frozen, validates itself when it is made, and goes to JSON an
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..errors import BundleError
 from .fields import JSON, Fields, plain_table
-from .tensor import BATCH, Dim, TensorSpec, check_name, check_unique
+from .tensor import BATCH, Dim, Size, TensorSpec, check_name, check_unique
 
-__all__ = ["BATCH", "JSON", "Dim", "FunctionSpec", "ModelSpec", "TensorSpec", "past_name", "present_name"]
+__all__ = [
+    "BATCH",
+    "JSON",
+    "Dim",
+    "FunctionSpec",
+    "ModelSpec",
+    "Size",
+    "TensorSpec",
+    "past_name",
+    "present_name",
+]
 
 
 def past_name(state_name: str) -> str:
@@ -134,8 +144,37 @@ class ModelSpec:
 
     @property
     def state_bytes(self) -> int:
-        """Bytes of state that one session owns."""
+        """Bytes of state that one session owns.
+
+        Raises:
+            BundleError: they depend on the size of the frames; ask ``sized(height, width)``.
+        """
         return sum(tensor.bytes_per_row for tensor in self.state)
+
+    @property
+    def is_sized(self) -> bool:
+        """Whether no tensor's shape depends on the size of the frames."""
+        tensors = [*self.state]
+        for function in self.functions.values():
+            tensors += [*function.inputs, *function.outputs]
+        return all(tensor.is_sized for tensor in tensors)
+
+    def sized(self, height: int, width: int) -> ModelSpec:
+        """The same model for frames of one size, in pixels: every ``"height/8"`` and the like is a number.
+
+        Raises:
+            BundleError: the size does not divide as a tensor asks.
+        """
+        size = (height, width)
+        functions = {
+            name: replace(
+                function,
+                inputs=tuple(tensor.sized(size) for tensor in function.inputs),
+                outputs=tuple(tensor.sized(size) for tensor in function.outputs),
+            )
+            for name, function in self.functions.items()
+        }
+        return replace(self, functions=functions, state=tuple(tensor.sized(size) for tensor in self.state))
 
     def function(self, name: str) -> FunctionSpec:
         """The function called ``name``.

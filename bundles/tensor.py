@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, TypeAlias, cast
@@ -12,8 +12,12 @@ from typing import Literal, TypeAlias, cast
 from ..errors import BundleError
 from .fields import JSON, Fields, short
 
-Dim: TypeAlias = int | Literal["batch"]
-"""One axis of a tensor: a positive size, or the one symbolic dimension."""
+Dim: TypeAlias = int | str
+"""One axis of a tensor: a positive size, ``"batch"``, or a side of the frames: ``"height"``, ``"width"``, or
+either of them over a power of two, such as ``"height/8"``."""
+
+Size: TypeAlias = tuple[int, int]
+"""Height and width of frames, in pixels."""
 
 BATCH: Literal["batch"] = "batch"
 
@@ -37,7 +41,9 @@ ITEM_BYTES: Mapping[str, int] = MappingProxyType(
 
 MAX_RANK = 8
 MAX_ITEMS = 2**40
+MAX_DIVISOR = 1024
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
+_SIDE = re.compile(r"(height|width)(?:/([1-9][0-9]{0,3}))?")
 
 
 def check_name(name: object, what: str) -> str:
@@ -62,7 +68,7 @@ class TensorSpec:
     Attributes:
         name: unique among its neighbours.
         dtype: NumPy's name, one of ``ITEM_BYTES``.
-        shape: sizes; ``"batch"`` may stand once, on any axis.
+        shape: sizes; ``"batch"`` may stand once, on any axis; ``"height/8"`` and the like as often as needed.
 
     Raises:
         BundleError: the name, dtype or shape is not allowed.
@@ -87,12 +93,12 @@ class TensorSpec:
                 "Give the shape as a tuple.",
             )
         for dim in self.shape:
-            if dim == BATCH and isinstance(dim, str):
+            if isinstance(dim, str) and (dim == BATCH or side_of(dim) is not None):
                 continue
             if isinstance(dim, bool) or not isinstance(dim, int) or dim < 1:
                 raise BundleError(
                     f"tensor {self.name!r} has shape {shape}; {short(repr(dim))} is no size, nor 'batch'",
-                    "Fix every size except the batch.",
+                    "Fix every size except 'batch', 'height', 'width', and these two over a power of two.",
                 )
         if self.shape.count(BATCH) > 1:
             raise BundleError(
@@ -105,11 +111,38 @@ class TensorSpec:
                 "Make the tensor smaller.",
             )
 
-    def concrete(self, batch: int) -> tuple[int, ...]:
-        """The shape with ``batch`` rows (at least 0) in place of ``"batch"``."""
+    def concrete(self, batch: int, size: Size | None = None) -> tuple[int, ...]:
+        """The shape with ``batch`` rows (at least 0), for frames of ``size`` (height, width) in pixels.
+
+        Raises:
+            BundleError: the batch is negative; the shape names a side of the frames and no size is given, or
+                one that does not divide.
+        """
         if batch < 0:
             raise BundleError(f"a batch of {batch} rows was asked for", "Ask for 0 rows or more.")
-        return tuple(batch if isinstance(dim, str) else dim for dim in self.shape)
+        return tuple(batch if isinstance(dim, str) else dim for dim in self._numbers(size))
+
+    def sized(self, size: Size) -> TensorSpec:
+        """The same tensor for frames of ``size`` (height, width) in pixels.
+
+        Raises:
+            BundleError: the size does not divide as the shape asks.
+        """
+        return TensorSpec(self.name, self.dtype, self._numbers(size))
+
+    @property
+    def is_sized(self) -> bool:
+        """Whether no axis is a side of the frames."""
+        return all(dim == BATCH or not isinstance(dim, str) for dim in self.shape)
+
+    def size_in(self, shape: Sequence[int]) -> tuple[int | None, int | None]:
+        """Height and width of the frames as an actual shape tells them; ``None`` for what it does not tell."""
+        found: dict[str, int] = {}
+        for dim, length in zip(self.shape, shape, strict=False):
+            side = side_of(dim)
+            if side is not None:
+                found.setdefault(side[0], length * side[1])
+        return found.get("height"), found.get("width")
 
     @property
     def batch_axis(self) -> int | None:
@@ -118,11 +151,44 @@ class TensorSpec:
 
     @property
     def bytes_per_row(self) -> int:
-        """Bytes that one row of the batch takes (all of them where the shape is fixed)."""
+        """Bytes that one row of the batch takes (all of them where the shape is fixed).
+
+        Raises:
+            BundleError: they depend on the size of the frames.
+        """
+        if not self.is_sized:
+            raise self._unsized()
         return self._row_items() * ITEM_BYTES[self.dtype]
 
     def _row_items(self) -> int:
         return math.prod(dim for dim in self.shape if not isinstance(dim, str))
+
+    def _numbers(self, size: Size | None) -> tuple[Dim, ...]:
+        """The shape with numbers in place of the frames' sides."""
+        if self.is_sized:
+            return self.shape
+        if size is None:
+            raise self._unsized()
+        numbers: list[Dim] = []
+        for dim in self.shape:
+            side = side_of(dim)
+            if side is None:
+                numbers.append(dim)
+                continue
+            length = size[0] if side[0] == "height" else size[1]
+            if length < side[1] or length % side[1]:
+                raise BundleError(
+                    f"frames of {size[0]} x {size[1]} (height x width) do not fit {dim!r} of {self.name!r}",
+                    f"Pad the frames until their {side[0]} is a multiple of {side[1]}.",
+                )
+            numbers.append(length // side[1])
+        return tuple(numbers)
+
+    def _unsized(self) -> BundleError:
+        return BundleError(
+            f"tensor {self.name!r} has shape {self.shape!r}, which depends on the size of the frames",
+            "Give the size, or use the spec's sized(height, width).",
+        )
 
     def to_json(self) -> dict[str, JSON]:
         """A JSON object that :meth:`from_json` reads back."""
@@ -135,6 +201,15 @@ class TensorSpec:
         name, dtype, shape = fields.text("name"), fields.text("dtype"), fields.array("shape")
         fields.done()
         return cls(name, dtype, cast("tuple[Dim, ...]", tuple(shape)))  # checked by __post_init__
+
+
+def side_of(dim: Dim) -> tuple[str, int] | None:
+    """``"height/8"`` as ("height", 8); None for what is no side of the frames over a power of two."""
+    match = _SIDE.fullmatch(dim) if isinstance(dim, str) else None
+    if match is None:
+        return None
+    divisor = int(match[2] or 1)
+    return (match[1], divisor) if divisor.bit_count() == 1 and divisor <= MAX_DIVISOR else None
 
 
 def check_unique(names: Iterable[str], what: str) -> None:

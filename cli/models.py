@@ -26,14 +26,17 @@ def models(as_json: options.AsJson = False, debug: options.Debug = False) -> Non
 
 
 def describe(bundle: Bundle) -> dict[str, Any]:
-    """What a bundle says of itself: ``runtimes`` it has files for, ``state_bytes`` of one session."""
+    """What a bundle says of itself: ``runtimes`` it has files for, ``state_bytes`` of one session.
+
+    ``state_bytes`` is None where it depends on the size of the frames.
+    """
     from ..runtimes import runtime_table
 
     return {
         "name": bundle.spec.name,
         "task": bundle.spec.task,
         "parameters": bundle.parameters,
-        "state_bytes": bundle.spec.state_bytes,
+        "state_bytes": bundle.spec.state_bytes if bundle.spec.is_sized else None,
         "runtimes": [entry.name for entry in runtime_table() if entry.supports(bundle)],
         "trained_on": trained_on(bundle.provenance),
         "metrics": plain(dict(bundle.metrics)),
@@ -73,7 +76,10 @@ def _show(entries: list[dict[str, Any]]) -> None:
         table = Table(title=entry["name"], title_justify="left", show_header=False)
         table.add_row("task", entry["task"])
         table.add_row("parameters", f"{entry['parameters']:,}")
-        table.add_row("state", f"{entry['state_bytes'] / 1024:,.1f} KiB a session")
+        state = entry["state_bytes"]
+        table.add_row(
+            "state", "by the size of the frames" if state is None else f"{state / 1024:,.1f} KiB a session"
+        )
         table.add_row("runtimes", ", ".join(entry["runtimes"]))
         table.add_row("trained on", entry["trained_on"] or "not stated")
         table.add_row("metrics", "\n".join(_metrics(entry["metrics"])) or "not stated")

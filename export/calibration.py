@@ -9,7 +9,7 @@ from itertools import islice
 
 import numpy as np
 
-from ..bundles import past_name
+from ..bundles import Size, past_name
 from ..engine import Engine
 from ..errors import ExportError
 from ..runtimes import Arrays, Runtime, State, StateStore
@@ -58,9 +58,9 @@ class Recorder:
         self.feeds: Feeds = {function: [] for function in runtime.spec.functions}
         self.recording = False
 
-    def allocate(self, capacity: int) -> StateStore:
+    def allocate(self, capacity: int, size: Size | None = None) -> StateStore:
         """The rows of the runtime within."""
-        return self._runtime.allocate(capacity)
+        return self._runtime.allocate(capacity, size)
 
     def call(self, function: str, inputs: Arrays, state: State | None) -> tuple[Arrays, State | None]:
         """The runtime's answer; what it was given is copied."""

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from ..bundles import Size
 from ..engine import Engine
 from ..runtimes import Arrays, Runtime, State, StateStore
 from ..vision import Box, Frame
@@ -117,9 +118,9 @@ class Shadowed:
         self._mirror = reference.allocate(1)
         self.max_abs = self.max_rel = 0.0
 
-    def allocate(self, capacity: int) -> StateStore:
+    def allocate(self, capacity: int, size: Size | None = None) -> StateStore:
         """The candidate's rows."""
-        return self._candidate.allocate(capacity)
+        return self._candidate.allocate(capacity, size)
 
     def call(self, function: str, inputs: Arrays, state: State | None) -> tuple[Arrays, State | None]:
         """The candidate's answer, compared with the reference's."""

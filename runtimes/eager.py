@@ -10,11 +10,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ..bundles import Bundle, ModelSpec
+from ..bundles import Bundle, ModelSpec, Size
 from ..errors import OptionError, RuntimeUnavailableError, StepError
 from ..models import Build, build_model, load_weights
 from ..plugins import Operators, eager_operators
-from .protocol import Arrays, State, check_finite, check_inputs, check_open, check_row, check_state
+from .protocol import Arrays, State, check_call, check_finite, check_open, check_row, sized_spec
 
 
 class TorchStateStore:
@@ -108,17 +108,16 @@ class EagerRuntime:
         self._model = model.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._functions: dict[str, Any] = model.functions()  # type: ignore[operator]
 
-    def allocate(self, capacity: int) -> TorchStateStore:
+    def allocate(self, capacity: int, size: Size | None = None) -> TorchStateStore:
         """See ``Runtime.allocate``."""
-        return TorchStateStore(self.spec, capacity, self._device)
+        return TorchStateStore(sized_spec(self.spec, size), capacity, self._device)
 
     @torch.inference_mode()
     def call(self, function: str, inputs: Arrays, state: State | None) -> tuple[Arrays, State | None]:
         """See ``Runtime.call``. Raises DataError, StateError or StepError."""
         check_open(self.name, self._functions)
         spec = self.spec.function(function)
-        batch = check_inputs(function, spec, inputs)
-        check_state(function, self.spec, spec, state, batch)
+        check_call(function, self.spec, spec, inputs, state)
         tensors = {name: torch.from_numpy(array).to(self._device) for name, array in inputs.items()}
         try:
             with self._autocast():

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..bundles import Bundle, FunctionSpec, ModelSpec, past_name, present_name
+from ..bundles import Bundle, FunctionSpec, ModelSpec, Size, past_name, present_name
 from ..errors import StepError
 from .host_store import HostStateStore
 from .onnx_device import Copier, DeviceStateStore, DeviceTensor, bind_input
@@ -15,11 +15,11 @@ from .protocol import (
     Arrays,
     State,
     StateStore,
+    check_call,
     check_finite,
-    check_inputs,
     check_open,
-    check_state,
     not_finite,
+    sized_spec,
 )
 
 
@@ -60,18 +60,18 @@ class OnnxRuntime:
             for function in self.spec.functions.values():
                 self._copier.prepare(function.writes_state)
 
-    def allocate(self, capacity: int) -> StateStore:
+    def allocate(self, capacity: int, size: Size | None = None) -> StateStore:
         """See ``Runtime.allocate``."""
+        spec = sized_spec(self.spec, size)
         if self._copier is None:
-            return HostStateStore(self.spec, capacity)
-        return DeviceStateStore(self.spec, capacity, self._copier)
+            return HostStateStore(spec, capacity)
+        return DeviceStateStore(spec, capacity, self._copier)
 
     def call(self, function: str, inputs: Arrays, state: State | None) -> tuple[Arrays, State | None]:
         """See ``Runtime.call``. Raises DataError, StateError or StepError."""
         check_open(self.name, self._sessions)
         spec = self.spec.function(function)
-        batch = check_inputs(function, spec, inputs)
-        check_state(function, self.spec, spec, state, batch)
+        check_call(function, self.spec, spec, inputs, state)
         try:
             if self._copier is None:
                 outputs, written = self._run(function, spec, inputs, state or {})

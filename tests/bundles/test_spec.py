@@ -188,3 +188,55 @@ def test_anything_in_place_of_anything_is_a_bundle_error_or_a_spec(value: Any, w
     except BundleError:
         return
     assert ModelSpec.from_json(spec.to_json()) == spec
+
+
+def test_a_shape_may_follow_the_size_of_the_frames() -> None:
+    tensor = TensorSpec("x", "float32", ("batch", 3, "height/8", "width"))
+    assert tensor.concrete(2, (32, 20)) == (2, 3, 4, 20)
+    assert tensor.sized((32, 20)) == TensorSpec("x", "float32", ("batch", 3, 4, 20))
+    assert not tensor.is_sized
+    assert tensor.sized((32, 20)).is_sized
+    assert tensor.size_in((2, 3, 4, 20)) == (32, 20)
+    assert TensorSpec("y", "float32", ("batch", "width/2")).size_in((1, 4)) == (None, 8)
+    for ask in (lambda: tensor.concrete(1), lambda: tensor.bytes_per_row):
+        with pytest.raises(BundleError, match="depends on the size"):
+            ask()
+    for size in ((33, 20), (4, 20)):
+        with pytest.raises(BundleError, match=r"height/8.*multiple of 8"):
+            tensor.concrete(1, size)
+
+
+@pytest.mark.parametrize(
+    "dim", ["height/3", "height/0", "depth", "width/", "height/02", "width/2048", "1", ""]
+)
+def test_a_side_that_is_none(dim: str) -> None:
+    with pytest.raises(BundleError, match="no size"):
+        TensorSpec("x", "float32", ("batch", dim))
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.sampled_from([1, 2, 4, 8, 16]), st.integers(1, 4))
+def test_a_size_is_read_back_from_its_shape(tall: int, wide: int, divisor: int, batch: int) -> None:
+    tensor = TensorSpec("x", "float32", ("batch", f"height/{divisor}", "width"))
+    size = (tall * divisor, wide)
+    assert tensor.size_in(tensor.concrete(batch, size)) == size
+    assert tensor.sized(size).concrete(batch) == tensor.concrete(batch, size)
+
+
+def test_a_model_takes_the_size_of_its_frames(spec: ModelSpec) -> None:
+    image = TensorSpec("image", "float32", ("batch", 3, "height", "width"))
+    state = TensorSpec("features", "float32", ("batch", 8, "height/4", "width/4"))
+    free = dataclasses.replace(
+        spec, functions={"encode": FunctionSpec((image,), (image,), (), ("features",))}, state=(state,)
+    )
+    assert spec.is_sized
+    assert not free.is_sized
+    assert ModelSpec.from_json(json.loads(json.dumps(free.to_json()))) == free
+    fixed = free.sized(16, 32)
+    assert fixed.is_sized
+    assert fixed.state_bytes == 4 * 8 * 4 * 8
+    assert fixed.functions["encode"].inputs[0].shape == ("batch", 3, 16, 32)
+    assert fixed.sized(480, 640) == fixed
+    with pytest.raises(BundleError, match="depends on the size"):
+        _ = free.state_bytes
+    with pytest.raises(BundleError, match="multiple of 4"):
+        free.sized(18, 32)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from framestate.bundles import Bundle
+from framestate.bundles import Bundle, Size
 from framestate.engine import Engine, Target, Track, TrackingOptions
 from framestate.errors import StepError
 from framestate.runtimes import Arrays, Runtime, State, open_runtime, runtime_table
@@ -29,8 +29,8 @@ class Fragile:
         self.fail: dict[str, str] = {}  # function -> how its next call fails: "raise" or "nan"
         self.calls: list[tuple[str, Arrays]] = []
 
-    def allocate(self, capacity: int) -> Any:
-        return self._runtime.allocate(capacity)
+    def allocate(self, capacity: int, size: Size | None = None) -> Any:
+        return self._runtime.allocate(capacity, size)
 
     def call(self, function: str, inputs: Arrays, state: State | None) -> tuple[Arrays, State | None]:
         self.calls.append((function, inputs))

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from framestate.bundles import Bundle, load_bundle
+from framestate.bundles import Bundle, Size, load_bundle
 from framestate.errors import BundleError, ExportError, FramestateError, ParityError
 from framestate.export.bundle import bundle_model
 from framestate.export.graphs import declare_names, export_function
@@ -110,8 +110,8 @@ class Skewed:
         self._runtime, self._where, self._how = runtime, where, how
         self.spec, self.name, self.device = runtime.spec, runtime.name, runtime.device
 
-    def allocate(self, capacity: int) -> Any:
-        return self._runtime.allocate(capacity)
+    def allocate(self, capacity: int, size: Size | None = None) -> Any:
+        return self._runtime.allocate(capacity, size)
 
     def call(self, function: str, inputs: Arrays, state: State | None) -> tuple[Arrays, State | None]:
         outputs, written = self._runtime.call(function, inputs, state)

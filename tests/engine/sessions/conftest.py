@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from framestate.bundles import FunctionSpec, ModelSpec, TensorSpec
+from framestate.bundles import FunctionSpec, ModelSpec, Size, TensorSpec
 from framestate.errors import StepError
 from framestate.runtimes.host_store import HostStateStore
 from framestate.runtimes.protocol import Arrays, State, check_finite, check_inputs, check_state
@@ -57,7 +57,7 @@ class FakeRuntime:
         self.failing = ""  # "raise" or "nan" fails every call that holds a poisoned crop
         self.gate: threading.Event | None = None
 
-    def allocate(self, capacity: int) -> HostStateStore:
+    def allocate(self, capacity: int, size: Size | None = None) -> HostStateStore:
         return HostStateStore(self.spec, capacity)
 
     def call(self, function: str, inputs: Arrays, state: State | None) -> tuple[Arrays, State | None]:
