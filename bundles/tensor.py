@@ -136,7 +136,7 @@ class TensorSpec:
         return all(dim == BATCH or not isinstance(dim, str) for dim in self.shape)
 
     def size_in(self, shape: Sequence[int]) -> tuple[int | None, int | None]:
-        """Height and width of the frames as an actual shape tells them; ``None`` for what it does not tell."""
+        """Height and width of the frames by an actual shape; ``None`` for what it does not tell."""
         found: dict[str, int] = {}
         for dim, length in zip(self.shape, shape, strict=False):
             side = side_of(dim)
