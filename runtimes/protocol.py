@@ -196,7 +196,7 @@ def state_batch(spec: ModelSpec, function: FunctionSpec, state: State) -> int:
         if tensor.name in function.reads_state and tensor.name in state and axis is not None:
             shape = tuple(state[tensor.name].shape)
             if len(shape) == len(tensor.shape):
-                return max(1, shape[axis])
+                return max(1, int(shape[axis]))
     return 1
 
 
