@@ -1,0 +1,224 @@
+"""One stream with a server, which outlives its connections: what was not answered is sent again"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from dataclasses import dataclass, replace
+from typing import NoReturn
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.typing import Subprotocol
+
+from ..errors import (
+    FramestateError,
+    SessionBusyError,
+    SessionError,
+    UnavailableError,
+    UnknownSessionError,
+    WireError,
+)
+from .address import Address
+from .inbox import Answer, Inbox
+from .messages import Bye, Failure, Hello, Message, Welcome
+from .problems import problem_in
+from .results import error_of
+from .wire import Picture, decode_message, encode_message, encode_picture
+
+PROTOCOL = Subprotocol("framestate.v1")
+MAX_MESSAGE = 2**28
+"""Bytes of the largest message taken from a server: 256 MiB, more than an 8K picture has."""
+HANDSHAKE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class LinkOptions:
+    """How a lost connection is dealt with.
+
+    Attributes:
+        reconnect_s: for how many seconds a lost connection is tried anew; 0 never does.
+        timeout_s: seconds that a server has for the handshake, and for its last word.
+    """
+
+    reconnect_s: float = 30.0
+    timeout_s: float = HANDSHAKE_S
+
+
+class Link:
+    """A stream of one session.
+
+    Attributes:
+        welcome: the server's last one.
+        reconnects: how often the connection was lost and found again.
+        frames_lost: frames that were answered, and that the session's memory lacks after that.
+    """
+
+    def __init__(self, address: Address, session: str, hello: Hello, options: LinkOptions) -> None:
+        self._address = address
+        self._session = session
+        self._hello = hello
+        self._options = options
+        self._inbox = Inbox()
+        self._sending = asyncio.Lock()  # held while the connection changes
+        self._socket: ClientConnection | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._over: FramestateError | None = None
+        self.reconnects = 0
+        self.frames_lost = 0
+        self.welcome: Welcome
+
+    async def start(self) -> Welcome:
+        """Connects. Raises UnavailableError, or what the server answers."""
+        self._socket, self.welcome = await self._connect()
+        self._session = self.welcome.session
+        if self.welcome.resumed:
+            self._inbox.last_index = self.welcome.last_index
+            self.frames_lost = self.welcome.frames_lost
+        self._reader = asyncio.create_task(self._read(), name=f"framestate-link-{self._session}")
+        return self.welcome
+
+    async def send(self, picture: Picture, opening: Message | None = None) -> asyncio.Future[Answer]:
+        """Sends a frame, after the message that opens the session if it is the first; a future of its answer.
+
+        Raises:
+            SessionError, UnavailableError: the stream has ended, or cannot be had again.
+        """
+        data = encode_picture(picture)
+        messages: list[bytes | str] = [data] if opening is None else [encode_message(opening), data]
+        async with self._sending:
+            self._check()
+            future = self._inbox.expect(picture.index, messages)
+            await self._send_all(messages)
+        return future
+
+    async def finish(self) -> list[Picture]:
+        """Says bye, and gives the pictures that the server still held. Harmless once the stream has ended."""
+        if self._over is None and self._reader is not None:
+            self._inbox.leaving = True
+            async with self._sending:
+                await self._send_all([encode_message(Bye())])
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(self._reader), self._options.timeout_s)
+        await self.abandon()
+        return self._inbox.take_made()
+
+    async def abandon(self) -> None:
+        """Ends the connection without a word: the server keeps the session for a while."""
+        if self._reader is not None:
+            self._reader.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._reader
+        if self._socket is not None:
+            await self._socket.close()
+        self._end(SessionError(f"the stream of session {self._session} is closed", "Open a new one."))
+
+    def _check(self) -> None:
+        if self._over is not None:
+            raise self._over
+
+    async def _send_all(self, messages: list[bytes | str]) -> None:
+        """What a dying connection does not take is sent by the next one."""
+        assert self._socket is not None
+        with contextlib.suppress(ConnectionClosed):
+            for message in messages:
+                await self._socket.send(message)
+
+    async def _read(self) -> None:
+        """Takes in what the server says, over one connection after another, until the stream ends."""
+        try:
+            while True:
+                assert self._socket is not None
+                with contextlib.suppress(ConnectionClosed):
+                    async for message in self._socket:
+                        self._inbox.take(message)
+                        if self._inbox.over is not None:
+                            return self._end(self._inbox.over)
+                if self._inbox.leaving:
+                    return self._end(SessionError("the session has ended", "Open a new one."))
+                await self._again()
+        except (FramestateError, WebSocketException) as error:
+            kind = UnavailableError(f"the stream broke ({error})", "Connect again.")
+            self._end(error if isinstance(error, FramestateError) else kind)
+
+    async def _again(self) -> None:
+        """A new connection in the place of the lost one, with what was not answered sent again."""
+        async with self._sending:
+            socket, welcome = await self._retry()
+            if not welcome.resumed and not self._inbox.opening:
+                await socket.close()
+                raise UnknownSessionError(
+                    f"the server no longer has session {self._session}", "Open a new one from this frame."
+                )
+            self._socket, self.welcome = socket, welcome
+            self.reconnects += 1
+            self.frames_lost += welcome.frames_lost
+            for messages in self._inbox.again(welcome.last_index if welcome.resumed else None):
+                await self._send_all(messages)
+
+    async def _retry(self) -> tuple[ClientConnection, Welcome]:
+        """Tries again and again, more and more slowly, for as long as the options say."""
+        began, pause = time.monotonic(), 0.05
+        while True:
+            try:
+                return await self._connect()
+            except (UnavailableError, SessionBusyError) as error:
+                if time.monotonic() - began + pause > self._options.reconnect_s:
+                    raise UnavailableError(
+                        f"the connection was lost ({error.problem})",
+                        "Check that the server runs, and take the session up again by its id.",
+                    ) from error
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 1.0)
+
+    async def _connect(self) -> tuple[ClientConnection, Welcome]:
+        """One connection, greeted. Raises UnavailableError, or what the server answers."""
+        hello = replace(self._hello, last_index=self._inbox.last_index)
+        try:
+            socket = await connect(
+                self._address.stream(self._session),
+                compression=None,
+                max_size=MAX_MESSAGE,
+                additional_headers=self._address.headers,
+                subprotocols=[PROTOCOL],
+                open_timeout=self._options.timeout_s,
+            )
+        except InvalidStatus as error:
+            raise problem_in(error.response.status_code, error.response.body) from error
+        except (OSError, WebSocketException, TimeoutError) as error:
+            self._away(error)
+        try:
+            await socket.send(encode_message(hello))
+            reply = await asyncio.wait_for(socket.recv(), self._options.timeout_s)
+            return socket, welcome_in(reply)
+        except (ConnectionClosed, TimeoutError) as error:
+            await socket.close()
+            self._away(error)
+        except BaseException:
+            await socket.close()
+            raise
+
+    def _away(self, error: Exception) -> NoReturn:
+        why = str(error) or type(error).__name__
+        raise UnavailableError(
+            f"there is no stream with {self._address.base} ({why})", "Check its address, and that it runs."
+        ) from error
+
+    def _end(self, error: FramestateError) -> None:
+        """Nothing more comes: whatever still waits gets the error."""
+        if self._over is None:
+            self._over = error
+            self._inbox.fail(error)
+
+
+def welcome_in(reply: str | bytes) -> Welcome:
+    """The server's first message. Raises the error that it is, or WireError for anything else."""
+    if isinstance(reply, bytes):
+        raise WireError("the server began with a picture", "Check the address: this is no session.")
+    message = decode_message(reply)
+    if isinstance(message, Failure):
+        raise error_of(message.code, message.problem, message.remedy)
+    if not isinstance(message, Welcome):
+        raise WireError(f"the server began with {message.type}", "Check that it speaks the same version.")
+    return message

@@ -1,0 +1,60 @@
+"""Sessions and videos as the server describes them over HTTP"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+VideoState = Literal["queued", "running", "done", "failed", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionInfo:
+    """An open session.
+
+    Attributes:
+        session: its id.
+        last_index: the number of the last frame that it took.
+        last_seconds: the time of that frame in its video.
+        connected: a stream is connected to it.
+        restored: it comes from a snapshot.
+        seconds_left: until it ends if nothing is heard of it; None while it is in use.
+    """
+
+    session: str
+    model: str
+    policy: str
+    width: int
+    height: int
+    last_index: int
+    last_seconds: float
+    connected: bool
+    restored: bool
+    seconds_left: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class VideoInfo:
+    """A video that a server works on.
+
+    Attributes:
+        frames: those done, of ``frames_total`` where the video says how many it has.
+        progress: 0 to 1, or None.
+        results: names of what can be downloaded.
+        error: problem details of a job that failed.
+    """
+
+    id: str
+    task: str
+    model: str
+    state: VideoState
+    frames: int
+    frames_total: int | None
+    progress: float | None
+    results: list[str]
+    error: dict[str, Any] | None
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing more happens to it."""
+        return self.state in ("done", "failed", "cancelled")

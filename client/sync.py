@@ -1,0 +1,260 @@
+"""`Client`: the same as `AsyncClient` for callers without an event loop, which runs on a thread of its own"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Generic, Protocol, Self, TypeVar
+
+from ..vision import Frame
+from .aio import AsyncClient, BoxLike
+from .aio_rest import AsyncRestTarget, AsyncVideo
+from .aio_streams import AsyncInterpolation, AsyncTarget
+from .messages import Encoding
+from .pictures import FrameLike
+from .records import SessionInfo, VideoInfo
+from .results import Track
+
+T = TypeVar("T")
+
+
+class _Closable(Protocol):
+    async def close(self) -> None: ...
+
+
+Inner = TypeVar("Inner", bound=_Closable)
+
+
+class Portal:
+    """An event loop on a thread, and calls into it."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, name="framestate-client", daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """What a coroutine gives; waiting for it can be interrupted."""
+        future = asyncio.run_coroutine_threadsafe(work, self.loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def close(self) -> None:
+        """Ends the thread."""
+        if self._thread.is_alive():
+            self.run(self.loop.shutdown_default_executor())
+            self.loop.call_soon_threadsafe(self.loop.stop)
+            self._thread.join()
+            self.loop.close()
+
+
+class _Wrapped(Generic[Inner]):
+    """Something of `AsyncClient`, called from a thread."""
+
+    def __init__(self, portal: Portal, inner: Inner) -> None:
+        self._portal = portal
+        self._inner = inner
+
+    def close(self) -> None:
+        """Ends it."""
+        self._portal.run(self._inner.close())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Target(_Wrapped[AsyncTarget]):
+    """One followed object, over WebSocket. Errors of a frame: as ``AsyncTarget``."""
+
+    @property
+    def id(self) -> str:
+        """The session's id; ``Client.resume`` goes on with it."""
+        return self._inner.id
+
+    @property
+    def reconnects(self) -> int:
+        """How often the connection was lost and found again."""
+        return self._inner.reconnects
+
+    @property
+    def frames_lost(self) -> int:
+        """Answered frames that the session no longer remembers, since its server went on from a snapshot."""
+        return self._inner.frames_lost
+
+    def update(self, frame: FrameLike) -> Track:
+        """Where the target is in the next frame."""
+        return self._portal.run(self._inner.update(frame))
+
+    def stream(self, frames: Iterable[FrameLike], *, window: int = 4) -> Iterator[Track]:
+        """A track a frame, in order, with up to ``window`` frames on their way; drops are only counted."""
+        tracks = self._inner.stream(frames, window=window)
+        try:
+            while (track := self._portal.run(_next(tracks))) is not None:
+                yield track
+        finally:
+            self._portal.run(tracks.aclose())
+
+    def abandon(self) -> None:
+        """Ends the connection and not the session: it can be resumed for as long as the server keeps it."""
+        self._portal.run(self._inner.abandon())
+
+
+class RestTarget(_Wrapped[AsyncRestTarget]):
+    """One followed object, each frame by an HTTP request."""
+
+    @property
+    def id(self) -> str:
+        """The session's id."""
+        return self._inner.id
+
+    def update(self, frame: FrameLike) -> Track:
+        """Where the target is in the next frame."""
+        return self._portal.run(self._inner.update(frame))
+
+
+class Interpolation(_Wrapped[AsyncInterpolation]):
+    """One video that is interpolated: frames in, and more frames out, the given ones among them."""
+
+    def push(self, frame: FrameLike) -> list[Frame]:
+        """The frames that can be shown now, in order, with their exact times."""
+        return self._portal.run(self._inner.push(frame))
+
+    def flush(self) -> list[Frame]:
+        """Ends the session, and gives the frames that it still held."""
+        return self._portal.run(self._inner.flush())
+
+
+class Video:
+    """A video that a server works on."""
+
+    def __init__(self, portal: Portal, inner: AsyncVideo) -> None:
+        self._portal = portal
+        self._inner = inner
+
+    @property
+    def id(self) -> str:
+        """The job's id."""
+        return self._inner.id
+
+    @property
+    def info(self) -> VideoInfo:
+        """As it was when it was last asked about."""
+        return self._inner.info
+
+    def refresh(self) -> VideoInfo:
+        """Asks how far it is."""
+        return self._portal.run(self._inner.refresh())
+
+    def wait(self, on_progress: Callable[[VideoInfo], None] | None = None) -> VideoInfo:
+        """Waits until it is done; raises what it failed with."""
+        return self._portal.run(self._inner.wait(on_progress))
+
+    def download(self, path: str | Path, name: str | None = None) -> Path:
+        """Saves a result, whole or not at all; without a name the first one."""
+        return self._portal.run(self._inner.download(path, name))
+
+    def cancel(self) -> None:
+        """Stops it, and forgets it together with its files."""
+        self._portal.run(self._inner.cancel())
+
+
+class Client:
+    """A server at an address. Arguments and errors of everything here: as those of `AsyncClient`."""
+
+    def __init__(self, address: str = "http://127.0.0.1:8000", **options: Any) -> None:
+        self._portal = Portal()
+        try:
+            self._inner = self._portal.run(_make(address, options))
+        except BaseException:
+            self._portal.close()
+            raise
+
+    def track(self, frame: FrameLike, box: BoxLike, **options: Any) -> Target:
+        """Opens a session on what the box holds in the first frame, over WebSocket."""
+        return Target(self._portal, self._portal.run(self._inner.track(frame, box, **options)))
+
+    def resume(self, session_id: str, *, rate: float = 30.0) -> Target:
+        """Goes on with an open session."""
+        return Target(self._portal, self._portal.run(self._inner.resume(session_id, rate=rate)))
+
+    def track_by_request(self, frame: FrameLike, box: BoxLike, **options: Any) -> RestTarget:
+        """Opens a session whose frames go by one HTTP request each."""
+        inner = self._portal.run(self._inner.track_by_request(frame, box, **options))
+        return RestTarget(self._portal, inner)
+
+    def interpolate(
+        self, factor: int = 2, *, encoding: Encoding | None = None, **options: Any
+    ) -> Interpolation:
+        """Opens a session that makes ``factor`` frames out of one."""
+        work = self._inner.interpolate(factor, encoding=encoding, **options)
+        return Interpolation(self._portal, self._portal.run(work))
+
+    def sessions(self) -> list[SessionInfo]:
+        """Those that are open."""
+        return self._portal.run(self._inner.sessions())
+
+    def session(self, session_id: str) -> SessionInfo:
+        """One of them."""
+        return self._portal.run(self._inner.session(session_id))
+
+    def end(self, session_id: str) -> None:
+        """Ends a session and frees its slot."""
+        self._portal.run(self._inner.end(session_id))
+
+    def snapshot(self, session_id: str) -> bytes:
+        """A session as one blob."""
+        return self._portal.run(self._inner.snapshot(session_id))
+
+    def restore(self, session_id: str, blob: bytes) -> SessionInfo:
+        """Makes ``session_id`` the session of a blob; ``resume`` then goes on with it."""
+        return self._portal.run(self._inner.restore(session_id, blob))
+
+    def upload(self, path: str | Path, **options: Any) -> Video:
+        """Hands over a whole video: to be tracked from ``box``, or made ``factor`` times as smooth."""
+        return Video(self._portal, self._portal.run(self._inner.upload(path, **options)))
+
+    def videos(self) -> list[VideoInfo]:
+        """All jobs of the server."""
+        return self._portal.run(self._inner.videos())
+
+    def video(self, video_id: str) -> Video:
+        """A job by its id."""
+        return Video(self._portal, self._portal.run(self._inner.video(video_id)))
+
+    def is_ready(self) -> bool:
+        """Whether there is a server that takes requests."""
+        return self._portal.run(self._inner.is_ready())
+
+    def close(self) -> None:
+        """Closes all connections. Closing twice is harmless."""
+        if not self._portal.loop.is_closed():
+            self._portal.run(self._inner.close())
+            self._portal.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+async def _make(address: str, options: dict[str, Any]) -> AsyncClient:
+    return AsyncClient(address, **options)
+
+
+async def _next(tracks: Any) -> Track | None:
+    track: Track | None = await anext(tracks, None)
+    return track
