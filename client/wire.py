@@ -13,8 +13,31 @@ from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from typing import Any, Literal
 
-from .messages import ENCODINGS, STREAM_MESSAGES, Encoding, Message, build
-from .wire_fields import an_integer, fail, one_of
+from .messages import (
+    ENCODINGS,
+    STREAM_MESSAGES,
+    Ack,
+    Bye,
+    Drop,
+    Encoding,
+    Failure,
+    Hello,
+    Interpolate,
+    Limits,
+    Message,
+    Open,
+    Timings,
+    TrackMessage,
+    Welcome,
+    build,
+)
+from .wire_fields import MAX_INTEGER, an_integer, fail, one_of
+
+__all__ = [
+    "ENCODINGS", "MAX_INTEGER", "Ack", "Bye", "Drop", "Encoding", "Failure", "Hello", "Interpolate", "Limits",
+    "Message", "Open", "Picture", "Timings", "TrackMessage", "Welcome", "decode_message", "decode_picture",
+    "encode_message", "encode_picture",
+]  # fmt: skip
 
 VERSION = 1
 MAGIC = b"FSTW"
