@@ -13,6 +13,7 @@ Glossary
 from __future__ import annotations
 
 import math
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -36,10 +37,38 @@ class RmsNorm(nn.Module):
         return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-5) * self.weight
 
 
+class MixerShape(Protocol):
+    """What a mixer has to know of a model's configuration."""
+
+    @property
+    def dim(self) -> int:
+        """Channels of a token."""
+
+    @property
+    def inner(self) -> int:
+        """Channels of the scan's input, over all heads."""
+
+    @property
+    def heads(self) -> int:
+        """State-space heads; each has ``inner / heads`` channels."""
+
+    @property
+    def states(self) -> int:
+        """State size of a head (N)."""
+
+    @property
+    def conv_channels(self) -> int:
+        """Channels that pass the causal convolution: x, B and C."""
+
+    @property
+    def conv_taps(self) -> int:
+        """Taps of the causal convolution."""
+
+
 class Mamba2Mixer(nn.Module):
     """One direction of a Mamba-2 mixer over a chunk of tokens."""
 
-    def __init__(self, config: ArtrackMambaConfig, operators: Operators, *, reverse: bool) -> None:
+    def __init__(self, config: MixerShape, operators: Operators, *, reverse: bool) -> None:
         super().__init__()
         self.config, self.reverse = config, reverse
         self._operators = operators
