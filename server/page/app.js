@@ -1,0 +1,41 @@
+// The page: two tabs, messages, the API key, and the parts that do the work.
+
+import { look, watchHealth } from "/static/health.js";
+import { $, clearError } from "/static/page.js";
+import { Smoother } from "/static/smoother.js";
+import { Tracker } from "/static/tracker.js";
+
+const tabs = [$("tab-track"), $("tab-interpolate")];
+
+function choose(tab) {
+  for (const one of tabs) {
+    const on = one === tab;
+    one.setAttribute("aria-selected", String(on));
+    one.tabIndex = on ? 0 : -1;
+    $(one.getAttribute("aria-controls")).hidden = !on;
+  }
+}
+
+tabs.forEach((tab, at) => {
+  tab.onclick = () => choose(tab);
+  tab.onkeydown = (event) => {
+    if (!["ArrowLeft", "ArrowRight"].includes(event.key)) return;
+    const next = tabs[(at + 1) % tabs.length];
+    choose(next);
+    next.focus();
+  };
+});
+
+$("alert-close").onclick = clearError;
+$("key-form").onsubmit = (event) => {
+  event.preventDefault();
+  sessionStorage.setItem("framestate-key", $("key-input").value.trim());
+  $("key-input").value = "";
+  $("key-form").hidden = true;
+  clearError();
+  look();
+};
+
+new Tracker();
+new Smoother();
+watchHealth();

@@ -1,0 +1,77 @@
+// What all parts of the page share: elements, requests with the API key, messages for people.
+
+import { ServerError } from "/static/client.js";
+
+export const $ = (id) => document.getElementById(id);
+
+export function apiKey() {
+  return sessionStorage.getItem("framestate-key");
+}
+
+/** Tells people who do not see the page what changed. */
+export function announce(text) {
+  $("live").textContent = text;
+}
+
+/** Shows what went wrong, and what to do about it. */
+export function showError(error) {
+  const remedy = error.remedy ?? "Try again; if it happens again, look at the server's log.";
+  $("alert-problem").textContent = error.problem ?? error.message;
+  $("alert-remedy").textContent = remedy.charAt(0).toUpperCase() + remedy.slice(1);
+  $("alert").hidden = false;
+  if (error.code === "AccessError") askForKey();
+}
+
+export function clearError() {
+  $("alert").hidden = true;
+}
+
+export function askForKey() {
+  if ($("key-form").hidden) {
+    $("key-form").hidden = false;
+    $("key-input").focus();
+  }
+}
+
+function authorization() {
+  const key = apiKey();
+  return key ? { authorization: `Bearer ${key}` } : {};
+}
+
+/** The error that a response holds. */
+export function problemIn(status, text) {
+  try {
+    const { code, problem, remedy, detail } = JSON.parse(text);
+    return new ServerError({ code, problem: problem ?? detail, remedy: remedy ?? "See the API's documentation." });
+  } catch {
+    return new ServerError({ code: `Http${status}`, problem: `the server answered ${status}`, remedy: "Look at its log." });
+  }
+}
+
+/** A response that is good, or a ServerError. */
+export async function request(method, path) {
+  let response;
+  try {
+    response = await fetch(path, { method, headers: authorization(), cache: "no-store" });
+  } catch {
+    throw new ServerError({ code: "UnavailableError", problem: "the server does not answer", remedy: "Check that it runs, then try again." });
+  }
+  if (!response.ok) throw problemIn(response.status, await response.text());
+  return response;
+}
+
+/** Sends a file, telling how much of it is there (0 to 1); gives the JSON of the answer. */
+export function upload(path, file, onProgress, signal) {
+  return new Promise((resolve, reject) => {
+    const xhr = new XMLHttpRequest();
+    xhr.open("POST", path);
+    for (const [name, value] of Object.entries(authorization())) xhr.setRequestHeader(name, value);
+    xhr.setRequestHeader("content-type", "application/octet-stream");
+    xhr.upload.onprogress = (event) => event.lengthComputable && onProgress(event.loaded / event.total);
+    xhr.onload = () => (xhr.status < 300 ? resolve(JSON.parse(xhr.responseText)) : reject(problemIn(xhr.status, xhr.responseText)));
+    xhr.onerror = () => reject(new ServerError({ code: "UnavailableError", problem: "the upload broke off", remedy: "Check that the server runs, then try again." }));
+    xhr.onabort = () => reject(new DOMException("cancelled", "AbortError"));
+    signal.addEventListener("abort", () => xhr.abort());
+    xhr.send(file);
+  });
+}
