@@ -144,8 +144,7 @@ class AsyncClient:
     ) -> AsyncRestTarget:
         """Opens a session whose frames go by one HTTP request each. Options and errors: as ``track``."""
         target = AsyncRestTarget(self._http, Numbering(self._images, rate))
-        numbers = ",".join(f"{number:.6f}".rstrip("0").rstrip(".") for number in _numbers(box))
-        await target.open(frame, session_id, {"box": numbers, "model": model, "policy": policy})
+        await target.open(frame, session_id, {"box": _text(box), "model": model, "policy": policy})
         return target
 
     async def sessions(self) -> list[SessionInfo]:
@@ -183,9 +182,10 @@ class AsyncClient:
         box: BoxLike | None = None,
         factor: int | None = None,
         model: str | None = None,
+        annotate: bool = False,
     ) -> AsyncVideo:
-        """Hands over a whole video: to be tracked from ``box`` in its first frame, or made ``factor`` times
-        as smooth.
+        """Hands over a whole video: to be tracked from ``box`` in its first frame (with ``annotate``, also
+        as a video with the box drawn in), or to be given ``factor`` times the frames.
 
         Raises:
             OptionError: neither or both are given, or there is no such file.
@@ -194,7 +194,7 @@ class AsyncClient:
             raise OptionError(f"the box is {box!r} and the factor {factor!r}", "Give one of them.")
         params: dict[str, Any] = {"task": "interpolation", "factor": factor, "model": model}
         if box is not None:
-            params = {"task": "tracking", "box": ",".join(map(str, _numbers(box))), "model": model}
+            params = {"task": "tracking", "box": _text(box), "annotate": annotate or None, "model": model}
         return await AsyncVideo.upload(self._http, Path(path), params)
 
     async def videos(self) -> list[VideoInfo]:
@@ -231,6 +231,11 @@ def _numbers(box: BoxLike) -> tuple[float, float, float, float]:
     """Four numbers; the wire checks them."""
     numbers = box.xywh if isinstance(box, Box) else tuple(box)
     return numbers  # type: ignore[return-value]
+
+
+def _text(box: BoxLike) -> str:
+    """As a query has it, without exponents."""
+    return ",".join(f"{number:.6f}".rstrip("0").rstrip(".") for number in _numbers(box))
 
 
 def _session(session_id: str) -> str:

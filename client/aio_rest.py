@@ -167,8 +167,13 @@ class AsyncVideo:
             temporary.unlink(missing_ok=True)
         return target
 
-    async def cancel(self) -> None:
-        """Stops it, and forgets it together with its files."""
+    async def cancel(self) -> VideoInfo:
+        """Stops the work on it; its record stays. Raises SessionError or RequestError when it is over."""
+        self.info = record(VideoInfo, json_of(await self._http.send("POST", f"{_video(self.id)}/cancel")))
+        return self.info
+
+    async def delete(self) -> None:
+        """Stops it, and has the server forget it together with its files."""
         await self._http.send("DELETE", _video(self.id))
 
 

@@ -164,9 +164,13 @@ class Video:
         """Saves a result, whole or not at all; without a name the first one."""
         return self._portal.run(self._inner.download(path, name))
 
-    def cancel(self) -> None:
-        """Stops it, and forgets it together with its files."""
-        self._portal.run(self._inner.cancel())
+    def cancel(self) -> VideoInfo:
+        """Stops the work on it; its record stays."""
+        return self._portal.run(self._inner.cancel())
+
+    def delete(self) -> None:
+        """Stops it, and has the server forget it together with its files."""
+        self._portal.run(self._inner.delete())
 
 
 class Client:
