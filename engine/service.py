@@ -7,48 +7,43 @@ does what else needs the rows: opening, closing, snapshots.
 
 from __future__ import annotations
 
-import threading
+import asyncio
 import time
 import uuid
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from ..errors import SessionError, StepError
 from ..vision import Frame, Image
-from .futures import claimed, closed_error, fail, obey
+from .futures import claimed, closed_error, fail
 from .inputs import BoxLike, Clock, as_frame
 from .scheduler import Policy, Scheduler
 from .session import Job, Session, SessionOptions, check_id
 from .snapshot import pack, unpack
+from .thread import EngineThread
 from .track import Track
 from .tracking import TargetMemory, TrackingWork
 
 if TYPE_CHECKING:
     from .engine import Engine
 
-T = TypeVar("T")
 BATCH_PATIENCE_S = 0.002
 """How long a frame is held back for company where frames of a step share one call."""
 
 
-class Service:
+class Service(EngineThread[Job]):
     """The engine's thread and its sessions. ``Engine.service`` starts it, ``Engine.close`` ends it."""
 
     def __init__(self, engine: Engine) -> None:
+        super().__init__()
         self._engine = engine
         patience = BATCH_PATIENCE_S if engine.lanes.batched else 0.0
         self._scheduler: Scheduler[Job] = Scheduler(engine.lanes.max_batch, patience=patience)
-        self._sessions: dict[str, Session] = {}
-        self._commands: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
-        self._wake = threading.Condition()  # guards all of the above and the queues of the sessions
+        self._sessions: dict[str, Session] = {}  # the lock guards it, the scheduler and the sessions' queues
         self.num_steps = 0
         """Steps that were run."""
-        self._closing = False
-        self._why = "this engine is closed"
-        self._thread = threading.Thread(target=self._run, name="framestate-engine", daemon=True)
         self._thread.start()
 
     # Sessions, from any thread
@@ -102,6 +97,44 @@ class Service:
         """
         return await claimed(self.resume(blob, **options))
 
+    def swap(self, session_id: str, blob: bytes) -> Future[Session]:
+        """A future of ``replace``."""
+        row, memory, queue = unpack(self._engine, blob)
+        settings, _, dropped = SessionOptions.from_json(queue)
+
+        def start() -> Session:
+            with self._wake:
+                session = self._sessions.get(session_id)
+                if session is None or session.closed:
+                    raise closed_error(session_id)
+                self._engine.store.load_row(session.slot, row)
+                jobs = self._withdrawn(session)
+                session.memory, session.clock, session.options = memory, memory.clock, settings
+                self._queue(session, dropped)
+            for job in jobs:
+                fail(
+                    job.future,
+                    SessionError(
+                        f"session {session_id!r} was replaced by a snapshot", "send the frames that follow it"
+                    ),
+                )
+            return session
+
+        return self.call(start)
+
+    async def replace(self, session_id: str, blob: bytes) -> Session:
+        """Puts an open session back to a snapshot: its state, memory, clock, queue options and counters.
+
+        It happens between two steps, as a whole or not at all. The session keeps its id, whatever id the
+        blob has. Frames that wait get a SessionError; one in a step is answered from what was before. The
+        next frame has to be later than the snapshot's last one.
+
+        Raises:
+            StateError: the blob is damaged, or of another bundle or format version. Nothing is changed.
+            SessionError: there is no such session, or the engine is closed.
+        """
+        return await asyncio.shield(asyncio.wrap_future(self.swap(session_id, blob)))
+
     def snapshot(self, session: Session) -> Future[bytes]:
         """A future of ``Engine.snapshot``."""
 
@@ -128,8 +161,7 @@ class Service:
             if session.closed:
                 return
             session.closed = True
-            jobs = [*self._scheduler.close(session.id), *session.overflow]
-            session.overflow.clear()
+            jobs = self._withdrawn(session)
             self._post(lambda: self._leave(session))
         for job in jobs:
             fail(job.future, closed_error(session.id))
@@ -170,61 +202,7 @@ class Service:
 
     # The engine's thread
 
-    def call(self, function: Callable[[], T]) -> Future[T]:
-        """Runs a function on the engine's thread, between two steps."""
-        if (
-            threading.current_thread() is self._thread
-        ):  # a callback of a future, which must not wait for itself
-            future: Future[T] = Future()
-            obey(function, future)
-            return future
-        with self._wake:
-            if self._closing:
-                raise SessionError(self._why, "load a new one")
-            return self._post(function)
-
-    def close(self) -> None:
-        """Ends the thread and all sessions; whatever waits gets a SessionError."""
-        with self._wake:
-            self._closing = True
-            self._wake.notify()
-        if threading.current_thread() is not self._thread:
-            self._thread.join()
-
-    def _run(self) -> None:
-        try:
-            while self._turn():
-                pass
-        except BaseException as error:
-            self._why = f"the engine's thread ended with {type(error).__name__}: {error}"
-            raise
-        finally:
-            self._finish()
-
-    def _turn(self) -> bool:
-        """Waits for something to do, and does it; False when the engine closes."""
-        commands, batch = self._next()
-        for function, future in commands:
-            obey(function, future)
-        if commands:
-            self._engine.slots.check()
-        if batch:
-            self._serve(batch)
-        return not self._closing
-
-    def _next(self) -> tuple[Sequence[tuple[Callable[[], Any], Future[Any]]], list[Job]]:
-        """What to do next: commands, a batch of frames, or neither when the engine closes. Waits for it."""
-        with self._wake:
-            batch: list[Job] = []
-            while not (self._closing or self._commands or batch):
-                batch = self._take()
-                if not batch:
-                    at = self._scheduler.wake_at()
-                    self._wake.wait(None if at is None else max(0.0, at - time.monotonic()))
-            commands, self._commands = self._commands, deque()
-            return commands, batch
-
-    def _take(self) -> list[Job]:
+    def _take(self) -> tuple[list[Job], float | None]:
         """A batch without the frames whose futures were cancelled."""
         batch = []
         for key, job in self._scheduler.take():
@@ -233,7 +211,12 @@ class Service:
             else:
                 self._scheduler.done([key], self._scheduler.step_seconds)
             self._admit(job.session)
-        return batch
+        at = None if batch else self._scheduler.wake_at()
+        return batch, None if at is None else max(0.0, at - time.monotonic())
+
+    def _settle(self) -> None:
+        """Every row is free or belongs to one session."""
+        self._engine.slots.check()
 
     def _serve(self, batch: list[Job]) -> None:
         """One step of the engine, and its answers."""
@@ -256,35 +239,38 @@ class Service:
             for job, answer, count in zip(batch, answers or gone * len(batch), dropped, strict=True):
                 job.answer(answer, count, began)
 
-    def _finish(self) -> None:
-        """Answers everything that is left with a SessionError, and frees every row."""
+    def _end(self) -> list[Future[Any]]:
+        """Closes every session and frees its row; the frames that wait are the ones never served."""
         with self._wake:
-            self._closing = True
             jobs: list[Job] = []
             for session in self._sessions.values():
                 session.closed = True
-                jobs += [*self._scheduler.close(session.id), *session.overflow]
-                session.overflow.clear()
-            commands, self._commands = self._commands, deque()
+                jobs += self._withdrawn(session)
         for session in list(self._sessions.values()):
             self._leave(session)
-        for future in [*(job.future for job in jobs), *(future for _, future in commands)]:
-            fail(future, SessionError(self._why, "load a new one"))
+        return [job.future for job in jobs]
+
+    def _withdrawn(self, session: Session) -> list[Job]:
+        """Takes a session out of the scheduler, and returns the frames that waited. Needs the lock."""
+        jobs = [*self._scheduler.close(session.id), *session.overflow]
+        session.overflow.clear()
+        return jobs
 
     def _enter(
         self, key: str, slot: int, memory: TargetMemory, options: SessionOptions, dropped: int
     ) -> Session:
         session = Session(self, key, slot, memory, options)
         with self._wake:
-            self._scheduler.open(
-                key,
-                options.policy,
-                limit=options.queue,
-                deadline=options.deadline_ms / 1e3,
-                dropped=dropped,
-            )
+            self._queue(session, dropped)
             self._sessions[key] = session
         return session
+
+    def _queue(self, session: Session, dropped: int) -> None:
+        """Opens a session's queue by its options. Needs the lock."""
+        o = session.options
+        self._scheduler.open(
+            session.id, o.policy, limit=o.queue, deadline=o.deadline_ms / 1e3, dropped=dropped
+        )
 
     def _leave(self, session: Session) -> None:
         with self._wake:
@@ -296,13 +282,6 @@ class Service:
         while session.overflow and self._scheduler.has_room(session.id):
             self._scheduler.submit(session.id, session.overflow.popleft())
             self._wake.notify()
-
-    def _post(self, function: Callable[[], T]) -> Future[T]:
-        """Leaves a function to the engine's thread. Needs the lock."""
-        future: Future[T] = Future()
-        self._commands.append((function, future))
-        self._wake.notify()
-        return future
 
     def _check_free(self, key: str) -> None:
         if key in self._sessions:

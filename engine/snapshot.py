@@ -1,10 +1,11 @@
 """A session as one blob: versioned, checked, and free of anything that can be run.
 
 A blob is a ``.safetensors`` file in memory: the model's state under ``state.<name>``, the target's filter,
-colour and first template under ``memory.<name>``, and the rest (clock, counters, status, queue options) as
-JSON in the bytes of ``session``. The metadata ``framestate-session`` gives the format's version and a
-sha256 over every tensor. State is kept as the spec names and shapes it, so a blob moves between runtimes,
-processes and machines; it belongs to one bundle, whose hash it carries. Equal sessions give equal bytes.
+colour and first template (as pixels) under ``memory.<name>``, and the rest (clock, counters, status, queue
+options) as JSON in the bytes of ``session``. The metadata ``framestate-session`` gives the format's version
+and a sha256 over every tensor. State is kept as the spec names and shapes it, so a blob moves between
+runtimes, processes and machines; it belongs to one bundle, whose hash it carries. Equal sessions give equal
+bytes.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
     from .engine import Engine
 
 FORMAT = "framestate-session"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 OVERHEAD_BYTES = 64 * 1024
-"""A blob is at most the state, the first template where templates are refreshed, and this much more."""
+"""A blob is at most the state and this much more, of which the first template's pixels take up to 48 KB."""
 
 STATE, MEMORY, SESSION = "state.", "memory.", "session"
 _DAMAGED = "take the snapshot again, or get an undamaged copy of it"
@@ -65,7 +66,8 @@ def unpack(engine: Engine, blob: bytes) -> tuple[Arrays, TargetMemory, Mapping[s
     """The row, the memory and the session's options of a blob. Raises StateError; changes nothing."""
     content = decode(blob, engine.runtime.spec, engine.bundle_hash)
     memory = unpack_memory(content.memory, content.arrays, engine.task.options)
-    engine.templates.check(memory.first_row, content.state)
+    if memory.first_view is not None:
+        engine.task.first_template(memory.first_view)  # refuses what is none
     return content.state, memory, content.queue
 
 
@@ -95,7 +97,7 @@ def decode(blob: bytes, spec: ModelSpec, bundle_hash: str) -> SessionContent:
     """
     if not isinstance(blob, bytes):
         raise StateError(f"a snapshot is bytes, not {type(blob).__name__}", "give what snapshot returned")
-    limit = 2 * spec.state_bytes + OVERHEAD_BYTES
+    limit = spec.state_bytes + OVERHEAD_BYTES
     if len(blob) > limit:
         raise StateError(
             f"the snapshot has {len(blob)} bytes; one of model {spec.name!r} has at most {limit}", _DAMAGED

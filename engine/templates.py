@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
-from ..errors import StateError
 from ..runtimes import Arrays, Runtime, StateStore
 from ..vision import Box, Frame
 from .tracking import TargetMemory, TrackingTask, TrackingWork
@@ -27,18 +24,13 @@ class Templates:
     def fresh(self, batch: Sequence[TrackingWork]) -> list[tuple[int, Arrays]]:
         """For every session that is due and sure: its slot, and its first template with a fresh one."""
         refreshed = []
-        spare = self._store.capacity  # the store's padding row
         for work in batch:
             memory = work.memory
             if not memory.wants_refresh:
                 continue
             if memory.first_row is None:
-                memory.first_row = self.pinned(self._store.save_row(work.slot))
-            try:
-                self.write(spare, memory, work.frame, memory.box)
-                now = self.pinned(self._store.save_row(spare))
-            finally:
-                self._store.clear(spare)
+                memory.first_row = self.first(memory, work.slot)
+            now = self.made_of(self._task.template(memory, work.frame, memory.box))
             refreshed.append((work.slot, blend(memory.first_row, now, self._task.options.refresh_share)))
             memory.since_refresh = 0
         return refreshed
@@ -51,19 +43,21 @@ class Templates:
         """What ``step`` only reads, of one row."""
         return {name: array for name, array in row.items() if name not in self._carried}
 
-    def check(self, first: Arrays | None, row: Arrays) -> None:
-        """Raises StateError unless a first template, where there is one, has a row's names and shapes."""
-        if first is None:
-            return
-        pinned = self.pinned(row)
-        fits = set(first) == set(pinned) and all(
-            (first[name].shape, first[name].dtype) == (array.shape, array.dtype)
-            for name, array in pinned.items()
-        )
-        if not fits or not all(np.isfinite(array).all() for array in first.values()):
-            raise StateError(
-                "the snapshot's first template does not fit the model", "take the snapshot again"
-            )
+    def first(self, memory: TargetMemory, slot: int) -> Arrays:
+        """What the model makes of a session's first template."""
+        if memory.first_view is None or not memory.taken_up:  # the row still has it
+            return self.pinned(self._store.save_row(slot))
+        return self.made_of(self._task.first_template(memory.first_view))
+
+    def made_of(self, template: Arrays) -> Arrays:
+        """The template part of the state that ``init`` makes of its inputs. Uses the store's padding row."""
+        spare = self._store.capacity
+        try:
+            _, state = self._runtime.call("init", template, None)
+            self._store.write([spare], state or {})
+            return self.pinned(self._store.save_row(spare))
+        finally:
+            self._store.clear(spare)
 
 
 def blend(first: Arrays, fresh: Arrays, share: float) -> Arrays:

@@ -46,20 +46,16 @@ class Cropping:
         """The colour (3,) for what lies outside the frame, or None for black."""
         return image.reshape(-1, 3).mean(0).astype(np.uint8) if self.mean_padding else None
 
-    def pixels(
-        self,
-        images: Sequence[Image],
-        crops: Sequence[SquareCrop],
-        fills: Sequence[npt.NDArray[np.uint8] | None],
-    ) -> Planes:
-        """Cuts the crops: (batch, 3, size, size) float32 as the model wants it."""
-        pieces = []
-        for image, crop, colour in zip(images, crops, fills, strict=True):
-            piece = cut(image, crop)
-            if colour is not None:
-                paint_outside(piece, crop, image, colour)
-            pieces.append(piece)
-        batch = np.stack(pieces)
+    def view(self, image: Image, crop: SquareCrop, fill: npt.NDArray[np.uint8] | None) -> Image:
+        """Cuts a crop: (size, size, 3) uint8, with ``fill`` outside the image."""
+        piece = cut(image, crop)
+        if fill is not None:
+            paint_outside(piece, crop, image, fill)
+        return piece
+
+    def planes(self, views: Sequence[Image]) -> Planes:
+        """Views of one size as the model wants them: (batch, 3, size, size) float32."""
+        batch = views[0][None] if len(views) == 1 else np.stack(views)
         if self.raw:
             return np.ascontiguousarray(batch.transpose(0, 3, 1, 2), dtype=np.float32)
         return normalise(batch)

@@ -19,7 +19,7 @@ from ..track import Status
 from .options import TrackingOptions
 from .target import TargetMemory
 
-FILTER, FILL, FIRST = "filter.", "fill", "first."
+FILTER, FILL, FIRST = "filter.", "fill", "first"
 _MOST = 2**62  # counters and ticks stay below this
 _FARTHEST = 1e6  # pixels
 _REMEDY = "take the snapshot again, or get an undamaged copy of it"
@@ -42,13 +42,13 @@ def pack_memory(memory: TargetMemory) -> tuple[dict[str, Any], Arrays]:
     arrays: Arrays = {FILTER + name: array for name, array in memory.filter.state_dict().items()}
     if memory.fill is not None:
         arrays[FILL] = memory.fill
-    if memory.first_row is not None:
-        arrays |= {FIRST + name: array for name, array in memory.first_row.items()}
+    if memory.first_view is not None:
+        arrays[FIRST] = memory.first_view
     return values, arrays
 
 
 def unpack_memory(values: Mapping[str, Any], arrays: Arrays, options: TrackingOptions) -> TargetMemory:
-    """The memory that ``pack_memory`` took apart, under these options. The caller checks ``first_row``.
+    """The memory that ``pack_memory`` took apart, under these options. The caller checks ``first_view``.
 
     Raises:
         StateError: a value is missing, unknown, of the wrong type or out of range.
@@ -90,9 +90,8 @@ def unpack_memory(values: Mapping[str, Any], arrays: Arrays, options: TrackingOp
     if usual_w <= 0 or usual_h <= 0:
         raise StateError(f"usual_size is {usual_w:g}, {usual_h:g}, and both must be above 0", _REMEDY)
     memory.usual_size = (usual_w, usual_h)
-    first = {name.removeprefix(FIRST): array for name, array in arrays.items() if name.startswith(FIRST)}
-    memory.first_row = first or None
-    odd = [name for name in arrays if name != FILL and not name.startswith((FILTER, FIRST))]
+    memory.first_view, memory.taken_up = arrays.get(FIRST), True
+    odd = [name for name in arrays if name not in (FILL, FIRST) and not name.startswith(FILTER)]
     if odd:
         raise StateError(f"a target's memory holds the unknown array {odd[0]!r}", _REMEDY)
     return memory

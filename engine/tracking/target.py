@@ -39,7 +39,9 @@ class TargetMemory:
         self.score = 1.0
         self.since_refresh = 0
         self.usual_size = (box.w, box.h)  # slow mean: an occluder shrinks the box long before this
-        self.first_row: Arrays | None = None  # the first template, kept once templates are refreshed
+        self.first_view: npt.NDArray[np.uint8] | None = None  # the first template, where it gets refreshed
+        self.taken_up = False  # from a snapshot, so that the row may hold a refreshed template
+        self.first_row: Arrays | None = None  # what the model makes of it, once it is needed
 
     def save(self) -> MemorySnapshot:
         """All that a step changes, to be put back when the step fails."""

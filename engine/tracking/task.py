@@ -10,10 +10,11 @@ import numpy as np
 from ...bundles import ModelSpec
 from ...errors import BundleError
 from ...runtimes import Arrays
-from ...vision import Box, Frame, SquareCrop
+from ...vision import Box, Frame, Image, SquareCrop
 from ..track import Track
 from .cropping import Cropping
 from .decode import open_decoder
+from .first_view import Bytes, compact, expand
 from .options import TrackingOptions
 from .target import TargetMemory
 
@@ -51,23 +52,30 @@ class TrackingTask:
 
     def open(self, frame: Frame, box: Box) -> TargetMemory:
         """What is remembered of a new target, box in pixels of the frame."""
-        return TargetMemory(frame, box, self.options, self._cropping.fill(frame.image))
+        memory = TargetMemory(frame, box, self.options, self._cropping.fill(frame.image))
+        if self.options.refresh_every:
+            memory.first_view = compact(self._template(memory, frame, box))
+        return memory
 
     def template(self, memory: TargetMemory, frame: Frame, box: Box) -> Arrays:
         """The inputs of ``init``: the target's crop, (1, 3, S, S)."""
-        return {
-            "template": self._cropping.pixels([frame.image], [self._cropping.template(box)], [memory.fill])
-        }
+        return {"template": self._cropping.planes([self._template(memory, frame, box)])}
+
+    def first_template(self, view: Bytes) -> Arrays:
+        """The inputs of ``init`` for a ``TargetMemory.first_view``. Raises StateError when it is none."""
+        return {"template": self._cropping.planes([expand(view, self._cropping.template_size)])}
+
+    def _template(self, memory: TargetMemory, frame: Frame, box: Box) -> Image:
+        return self._cropping.view(frame.image, self._cropping.template(box), memory.fill)
 
     def prepare(self, batch: Sequence[TrackingWork]) -> Arrays:
         """Predicts each target's place and cuts its search crop: the inputs of ``step``."""
-        crops = []
+        views = []
         for work in batch:
             work.expected, growth = work.memory.predict(work.frame)
             work.crop = self._cropping.search(work.expected, growth)
-            crops.append(work.crop)
-        fills = [work.memory.fill for work in batch]
-        inputs: Arrays = {"search": self._cropping.pixels([work.frame.image for work in batch], crops, fills)}
+            views.append(self._cropping.view(work.frame.image, work.crop, work.memory.fill))
+        inputs: Arrays = {"search": self._cropping.planes(views)}
         if self._carries:
             inputs["carry"] = np.array([work.memory.carry for work in batch], np.float32)
         return inputs

@@ -42,11 +42,12 @@ def test_sides_are_in_units_of_the_target(cropping: MakeCropping) -> None:
 def test_pixels_are_normalised_or_left_alone(cropping: MakeCropping) -> None:
     image = np.full((100, 120, 3), (255, 0, 128), np.uint8)
     crop = SquareCrop(60, 50, 40, 64)
-    raw = cropping(normalisation="none").pixels([image], [crop], [None])
+    plain = cropping(normalisation="none")
+    raw = plain.planes([plain.view(image, crop, None)])
     assert raw.shape == (1, 3, 64, 64)
     assert raw.dtype == np.float32
     assert [float(raw[0, c].mean()) for c in range(3)] == [255, 0, 128]
-    normal = cropping().pixels([image, image], [crop, crop], [None, None])
+    normal = cropping().planes(2 * [cropping().view(image, crop, None)])
     assert normal.shape == (2, 3, 64, 64)
     assert normal[0, 0].mean() == pytest.approx((1 - 0.485) / 0.229, abs=1e-3)
 
@@ -59,7 +60,7 @@ def test_what_lies_outside_has_the_first_frames_mean(cropping: MakeCropping) -> 
     assert fill is not None
     assert fill.tolist() == [100, 50, 25]
     crop = SquareCrop(0, 20, 40, 64)
-    pixels = mean.pixels([image], [crop], [fill])[0]
+    pixels = mean.planes([mean.view(image, crop, fill)])[0]
     assert pixels[:, 32, 8].tolist() == [100, 50, 25]
     assert pixels[:, 32, 56].tolist() == [200, 100, 50]
     assert cropping().fill(image) is None
