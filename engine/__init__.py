@@ -3,6 +3,7 @@
 from .autosave import Autosave
 from .capacity import Capacity
 from .engine import Engine
+from .interpolation import InterpolationOptions, InterpolationSession
 from .scheduler import Policy
 from .session import Session, SessionOptions
 from .target import Target
@@ -14,6 +15,8 @@ __all__ = [
     "Capacity",
     "Engine",
     "FilterOptions",
+    "InterpolationOptions",
+    "InterpolationSession",
     "Policy",
     "Session",
     "SessionOptions",

@@ -8,16 +8,19 @@ import os
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
 from ..bundles import Bundle, load_bundle
 from ..errors import SessionError
-from ..runtimes import Arrays, Runtime, State, open_runtime
+from ..runtimes import Arrays, Runtime, open_runtime
 from ..vision import Frame, Image
 from .capacity import choose_capacity
+from .computed import Answer, Computed
 from .inputs import BoxLike, as_box, as_frame
+from .interpolation import TASK as INTERPOLATION
+from .interpolation import InterpolationModel, InterpolationOptions, InterpolationSession, Number, for_full_hd
 from .lanes import Lanes, num_cores, pad, trim
 from .service import Service
 from .session import Session
@@ -25,26 +28,10 @@ from .slots import SlotPool
 from .snapshot import pack, unpack
 from .target import Target
 from .templates import Templates
-from .track import Timings, Track
-from .tracking import (
-    MemorySnapshot,
-    TargetMemory,
-    TrackingOptions,
-    TrackingTask,
-    TrackingWork,
-)
+from .track import Timings
+from .tracking import MemorySnapshot, TargetMemory, TrackingOptions, TrackingTask, TrackingWork
 
-Answer = Track | Exception
-
-
-@dataclass
-class Computed:
-    """Some frames of a step, computed but not yet stored: tracks and the next state, or what failed them."""
-
-    works: Sequence[TrackingWork]
-    tracks: Sequence[Track] = ()
-    state: State | None = None
-    error: Exception | None = None
+TRACKING = "tracking"
 
 
 class Engine:
@@ -56,6 +43,11 @@ class Engine:
             target = engine.track(first_frame, box=(x, y, w, h))
             for frame in frames:
                 track = target.update(frame)
+
+        with Engine.load("interp-nano") as engine, engine.interpolate(factor=2) as session:
+            for frame in frames:
+                shown = session.push(frame)
+            shown = session.flush()
     """
 
     def __init__(
@@ -67,14 +59,16 @@ class Engine:
         lanes: Lanes | None = None,
         bundle_hash: str | None = None,
     ) -> None:
-        self.capacity = choose_capacity(runtime.spec, runtime.device, given=capacity)
-        capacity = self.capacity.sessions
+        self.capacity = choose_capacity(for_full_hd(runtime.spec), runtime.device, given=capacity)
         self.runtime = runtime
-        self.task = TrackingTask(runtime.spec, options)
-        self.store = runtime.allocate(capacity)
-        self.slots = SlotPool(capacity)
-        self.templates = Templates(runtime, self.store, self.task)
+        self.slots = SlotPool(self.capacity.sessions)
         self.lanes = lanes or Lanes(batched=runtime.device != "cpu")
+        if runtime.spec.task == INTERPOLATION:
+            self._interpolator = InterpolationModel(runtime)
+        else:
+            self.task = TrackingTask(runtime.spec, options)
+            self.store = runtime.allocate(self.capacity.sessions)
+            self.templates = Templates(runtime, self.store, self.task)
         spec = json.dumps(runtime.spec.to_json(), sort_keys=True).encode()
         self.bundle_hash = bundle_hash or hashlib.sha256(spec).hexdigest()
         self._service: Service | None = None
@@ -125,6 +119,24 @@ class Engine:
         """
         self.check_inline()
         return Target(self, *self.begin(frame, box))
+
+    def interpolate(
+        self,
+        factor: Number | None = None,
+        *,
+        fps: Number | None = None,
+        slow_motion: Number | None = None,
+        scale: Number = "auto",
+        options: InterpolationOptions | None = None,
+    ) -> InterpolationSession:
+        """Starts turning frames into more frames: twice as many, or as ``InterpolationOptions`` says.
+
+        Raises OptionError for a number out of range, and CapacityError when every slot is in use.
+        """
+        self.check_inline(INTERPOLATION)
+        chosen = options or InterpolationOptions.of(factor, fps, slow_motion, scale)
+        slot = self.slots.take()
+        return InterpolationSession(self._interpolator, chosen, lambda: self.slots.free(slot))
 
     def begin(self, frame: Frame | Image, box: BoxLike) -> tuple[int, TargetMemory]:
         """A row and a memory for a new target, its template written. Raises as ``track`` does."""
@@ -195,8 +207,8 @@ class Engine:
     def snapshot(self, session: Target | Session) -> bytes:
         """The session as one blob, which another process, runtime or machine can go on from.
 
-        It is at most the state, the first template where templates are refreshed, and 64 KB. It holds what
-        the frames answered so far have led to, neither queued frames nor thresholds, which are the engine's.
+        It is at most the state and 64 KB. It holds what the frames answered so far have led to, neither
+        queued frames nor thresholds, which are the engine's.
 
         Raises:
             SessionError: the session or the engine is closed.
@@ -242,18 +254,23 @@ class Engine:
     def service(self) -> Service:
         """The engine's thread and its sessions. Asking for it starts it, and ends inline use."""
         with self._starting:
-            if self._closed:
-                raise SessionError("this engine is closed", "load a new one")
+            self._check_open(TRACKING)
             if self._service is None:
                 self._service = Service(self)
             return self._service
 
-    def check_inline(self) -> None:
-        """Raises SessionError when the engine is closed, or has gone over to a thread."""
-        if self._closed:
-            raise SessionError("this engine is closed", "load a new one")
+    def check_inline(self, task: str = TRACKING) -> None:
+        """Raises SessionError when the engine is closed, on a thread, or for another task."""
+        self._check_open(task)
         if self._service is not None:
             raise SessionError("this engine serves sessions on its thread", "use open instead of track")
+
+    def _check_open(self, task: str) -> None:
+        if self._closed:
+            raise SessionError("this engine is closed", "load a new one")
+        if self.runtime.spec.task != task:
+            spec = self.runtime.spec
+            raise SessionError(f"{spec.name} is a model for {spec.task}", f"load one for {task}")
 
     def give_back(self, slot: int) -> None:
         """Frees a row where rows are freed: here, or on the engine's thread."""

@@ -215,3 +215,82 @@ def _check_local(family: int, address: Any) -> None:
         local = False
     if not local:
         raise RuntimeError(f"a test tried to reach {text!r}; tests have no network")
+
+
+@pytest.fixture(scope="session")
+def tiny_interpolator(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """An interpolator without weights: the first frame plus ``t`` times the smoothed change to the second.
+
+    Where little changes within 18 pixels it is a plain blend. Its motion is at half the frame's size.
+    """
+    from framestate.bundles import FunctionSpec, ModelSpec, TensorSpec, write_bundle
+    from onnx import TensorProto, helper, numpy_helper
+
+    frame, half = ("batch", 3, "height", "width"), ("batch", 3, "height/2", "width/2")
+    image, t = TensorSpec("image", "float32", frame), TensorSpec("t", "float32", ("batch", 1))
+    state = tuple(TensorSpec(f"{name}.image", "float32", frame) for name in ("first", "second"))
+    change = TensorSpec("motion.change", "float32", half)
+    both = ("first.image", "second.image")
+    functions = {
+        "encode": FunctionSpec((image,), (), (), ("second.image",)),
+        "motion": FunctionSpec((), (), both, ("motion.change",)),
+        "interpolate": FunctionSpec((t,), (image,), (*both, "motion.change")),
+    }
+    preprocess: dict[str, Any] = {"multiple": 16, "motion_resize": {"motion.change": "map"}}
+    spec = ModelSpec("tiny", "interpolation", "none", {}, preprocess, functions, (*state, change))
+
+    node, past = helper.make_node, "past_state."
+    nodes = {
+        "encode": [node("Identity", ["image"], ["present_state.second.image"])],
+        "motion": [
+            node("Sub", [past + "second.image", past + "first.image"], ["whole"]),
+            node("AveragePool", ["whole"], ["half"], kernel_shape=[2, 2], strides=[2, 2]),
+            node(
+                "AveragePool",
+                ["half"],
+                ["present_state.motion.change"],
+                kernel_shape=[9, 9],
+                pads=[4, 4, 4, 4],
+            ),
+        ],
+        "interpolate": [
+            node("Resize", [past + "motion.change", "", "twice"], ["whole"], mode="linear"),
+            node("Reshape", ["t", "column"], ["share"]),
+            node("Mul", ["whole", "share"], ["part"]),
+            node("Add", [past + "first.image", "part"], ["sum"]),
+            node(
+                "Mul", [past + "second.image", "none"], ["nothing"]
+            ),  # so that the input is one of the graph
+            node("Add", ["sum", "nothing"], ["all"]),
+            node("Clip", ["all", "none", "one"], ["image"]),
+        ],
+    }
+    constants: dict[str, Any] = {"twice": [1.0, 1.0, 2.0, 2.0], "none": 0.0, "one": 1.0}
+    tensors = [numpy_helper.from_array(_float32(value), name) for name, value in constants.items()]
+    tensors.append(helper.make_tensor("column", TensorProto.INT64, [4], [-1, 1, 1, 1]))
+    shapes = {one.name: one.shape for one in (image, t)}
+    shapes |= {prefix + one.name: one.shape for one in spec.state for prefix in (past, "present_state.")}
+    files: dict[str, Path | bytes] = {}
+    for name, steps in nodes.items():
+        function = functions[name]
+        inputs = [one.name for one in function.inputs] + [past + key for key in function.reads_state]
+        outputs = [one.name for one in function.outputs]
+        outputs += ["present_state." + key for key in function.writes_state]
+        values = {key: helper.make_tensor_value_info(key, TensorProto.FLOAT, shapes[key]) for key in shapes}
+        used = {key for step in steps for key in step.input}
+        graph = helper.make_graph(
+            steps, name, [values[key] for key in inputs], [values[key] for key in outputs],
+            [tensor for tensor in tensors if tensor.name in used],
+        )  # fmt: skip
+        opset = [helper.make_opsetid("", 20)]
+        files[f"{name}.onnx"] = helper.make_model(
+            graph, opset_imports=opset, ir_version=9
+        ).SerializeToString()
+    folder = tmp_path_factory.mktemp("bundles") / "tiny-interpolator"
+    return write_bundle(folder, spec, files, provenance={}, metrics={}, parity={})
+
+
+def _float32(value: Any) -> Any:
+    import numpy as np
+
+    return np.array(value, np.float32)

@@ -1,0 +1,142 @@
+"""An interpolation model's three functions over a runtime, and how their state goes from one to the next.
+
+State is never copied: what ``encode`` wrote for one frame as ``second.*`` is what the next pair reads as
+``first.*``, the same objects under the other name, in whatever form the runtime keeps them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+
+from ...bundles import ModelSpec
+from ...errors import BundleError
+from ...runtimes import Runtime, State
+from .padding import Plane
+
+Features = Mapping[str, Any]
+"""What ``encode`` wrote for one frame: by name, without ``second.``."""
+Motion = Mapping[str, Any]
+"""What ``motion`` wrote for one pair: by its full names, ``motion.*``."""
+Resize = Literal["flow", "map"]
+
+TASK = "interpolation"
+FIRST, SECOND, MOTION = "first.", "second.", "motion."
+MOST_MULTIPLE = 1024
+
+
+class InterpolationModel:
+    """``encode``, ``motion`` and ``interpolate`` of one bundle.
+
+    Args:
+        runtime: opened for the bundle; stays the caller's.
+
+    Raises:
+        BundleError: the model is for another task, or lacks functions or state of an interpolator.
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        check_interpolator(runtime.spec)
+        self.multiple = _multiple(runtime.spec)
+        self.resizes = _resizes(runtime.spec)
+        """How each ``motion.*`` tensor goes to another size; empty where the model does not say."""
+        self.carries = any(name.startswith(MOTION) for name in runtime.spec.functions["motion"].reads_state)
+        """Whether the motion of a pair starts from that of the pair before."""
+
+    def encode(self, planes: Plane) -> Features:
+        """The features of one frame, (1, 3, height, width) in [0, 1]; sides are multiples of ``multiple``."""
+        _, written = self.runtime.call("encode", {"image": planes}, None)
+        return {name.removeprefix(SECOND): value for name, value in (written or {}).items()}
+
+    def start(self, height: int, width: int) -> Motion | None:
+        """The motion before the first pair: zeros; None where the model does not look at it."""
+        if not self.carries:
+            return None
+        store = self.runtime.allocate(1, (height, width))
+        return {name: value for name, value in store.read([0]).items() if name.startswith(MOTION)}
+
+    def motion(self, first: Features, second: Features, before: Motion | None) -> Motion:
+        """How things move between two frames; ``before`` is what ``start`` or the last pair gave."""
+        _, written = self.runtime.call("motion", {}, _pair(first, second, before))
+        return dict(written or {})
+
+    def interpolate(self, first: Features, second: Features, motion: Motion, t: float) -> Plane:
+        """The frame (1, 3, height, width), in [0, 1], at ``t`` in (0, 1) between the two."""
+        inputs = {"t": np.array([[t]], np.float32)}
+        outputs, _ = self.runtime.call("interpolate", inputs, _pair(first, second, motion))
+        return outputs["image"]
+
+
+def _pair(first: Features, second: Features, motion: Motion | None) -> State:
+    state: dict[str, Any] = dict(motion or {})
+    state.update({FIRST + name: value for name, value in first.items()})
+    state.update({SECOND + name: value for name, value in second.items()})
+    return state
+
+
+def for_full_hd(spec: ModelSpec) -> ModelSpec:
+    """The spec, for frames of about full HD where its state depends on their size."""
+    return spec if spec.is_sized else spec.sized(1024, 2048)
+
+
+def check_interpolator(spec: ModelSpec) -> None:
+    """Raises BundleError unless the spec has the functions, inputs, outputs and state of an interpolator."""
+    if spec.task != TASK:
+        raise BundleError(f"model {spec.name!r} is for {spec.task}", "use one for interpolation")
+    wrong = _what_is_wrong(spec)
+    if wrong:
+        raise BundleError(
+            f"model {spec.name!r} is no interpolator: {wrong}", "export it again with this version"
+        )
+
+
+def _what_is_wrong(spec: ModelSpec) -> str:
+    expected = {"encode": (["image"], []), "motion": ([], []), "interpolate": (["t"], ["image"])}
+    for name, (inputs, outputs) in expected.items():
+        if name not in spec.functions:
+            return f"it has no function {name!r}"
+        function = spec.functions[name]
+        if [tensor.name for tensor in function.inputs] != inputs:
+            return f"{name} takes {[tensor.name for tensor in function.inputs]}, not {inputs}"
+        if [tensor.name for tensor in function.outputs] != outputs:
+            return f"{name} gives {[tensor.name for tensor in function.outputs]}, not {outputs}"
+    shapes = {tensor.name: tensor.shape for tensor in spec.state}
+    for name, shape in shapes.items():
+        if not name.startswith((FIRST, SECOND, MOTION)):
+            return f"its state {name!r} belongs to neither frame nor to the pair"
+        other = SECOND + name.removeprefix(FIRST)
+        if name.startswith(FIRST) and shapes.get(other) != shape:
+            return f"its state {name!r} has no {other!r} of the same shape"
+    writes = {"encode": SECOND, "motion": MOTION}
+    for name, prefix in writes.items():
+        if any(not written.startswith(prefix) for written in spec.functions[name].writes_state):
+            return f"{name} writes state other than {prefix}*"
+    return ""
+
+
+def _multiple(spec: ModelSpec) -> int:
+    value = spec.preprocess.get("multiple", 1)
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_MULTIPLE:
+        raise BundleError(
+            f"preprocess.multiple of {spec.name!r} is {value!r}",
+            f"give a whole number from 1 to {MOST_MULTIPLE}",
+        )
+    return value
+
+
+def _resizes(spec: ModelSpec) -> dict[str, Resize]:
+    """``preprocess.motion_resize``, checked against the motion that ``interpolate`` reads."""
+    given = spec.preprocess.get("motion_resize")
+    if given is None:
+        return {}
+    needed = [name for name in spec.functions["interpolate"].reads_state if name.startswith(MOTION)]
+    if not isinstance(given, dict) or any(given.get(name) not in ("flow", "map") for name in needed):
+        raise BundleError(
+            f"preprocess.motion_resize of {spec.name!r} is {given!r}",
+            f"name each of {', '.join(needed)} as 'flow' or 'map'",
+        )
+    found: dict[str, Resize] = {name: "flow" if given[name] == "flow" else "map" for name in needed}
+    return found

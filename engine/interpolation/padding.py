@@ -1,0 +1,36 @@
+"""Pictures as a model takes them, and back: float32, channels first, padded to the model's multiple."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ...vision import Image
+
+Plane = npt.NDArray[np.float32]
+
+
+def padded_size(height: int, width: int, multiple: int) -> tuple[int, int]:
+    """The smallest size of at least ``height, width`` that ``multiple`` divides."""
+    return -(-height // multiple) * multiple, -(-width // multiple) * multiple
+
+
+def as_input(image: Image, height: int, width: int) -> Plane:
+    """RGB uint8 (h, w, 3) as (1, 3, height, width) in [0, 1]; the last row and column are repeated."""
+    down, right = height - image.shape[0], width - image.shape[1]
+    if down or right:
+        image = cv2.copyMakeBorder(image, 0, down, 0, right, cv2.BORDER_REPLICATE)  # type: ignore[assignment]
+    planes = np.ascontiguousarray(image.transpose(2, 0, 1))
+    return np.multiply(planes[None], np.float32(1 / 255), dtype=np.float32)
+
+
+def as_levels(output: Plane, height: int, width: int) -> Plane:
+    """A model's (1, 3, h, w) in [0, 1] as (height, width, 3) in levels from 0 to 255, not rounded."""
+    planes = output[0, :, :height, :width]
+    return np.ascontiguousarray(planes.transpose(1, 2, 0)) * np.float32(255)
+
+
+def as_image(levels: Plane) -> Image:
+    """Levels as RGB uint8, rounded to the nearest."""
+    return np.rint(np.clip(levels, 0, 255)).astype(np.uint8)

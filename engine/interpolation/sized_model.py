@@ -1,0 +1,124 @@
+"""The model over frames of one size: padded, in tiles where large, motion at a smaller size if asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from ...errors import OptionError
+from ...vision import Image
+from .model import Features, InterpolationModel, Motion
+from .options import InterpolationOptions
+from .padding import as_image, as_input, as_levels, padded_size
+from .resampling import Maps, enlarged, part
+from .tiles import plan
+
+_LARGE, _HUGE = 2560 * 1440, 4096 * 2304
+"""Pixels above which "auto" estimates motion at a half, and at a quarter of the frame's size."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedFrame:
+    """A frame's features: of each tile at full size, and of the whole at reduced size where that is used."""
+
+    tiles: Sequence[Features]
+    small: Features | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PairMotion:
+    """A pair's motion: of each tile; or found on the small frame, with the same ``maps`` at full size."""
+
+    tiles: Sequence[Motion]
+    maps: Maps | None
+
+
+class SizedModel:
+    """Encodes frames, finds the motion of pairs, and makes frames between; one tile after the other.
+
+    Args:
+        model: the bundle's functions.
+        height, width: of all frames, in pixels.
+        options: scale, and how large a tile may be.
+
+    Raises:
+        OptionError: a scale below 1, and the model does not say how its motion goes to another size.
+    """
+
+    def __init__(
+        self, model: InterpolationModel, height: int, width: int, options: InterpolationOptions
+    ) -> None:
+        self._model = model
+        self._height, self._width = height, width
+        self.scale = choose_scale(model, height, width, options)
+        multiple = model.multiple
+        self._times = round(1 / self.scale)
+        self._padded = padded_size(height, width, multiple * self._times)
+        self.tiles = plan(height, width, multiple=multiple, most=options.tile_pixels, overlap=options.overlap)
+        sizes = [padded_size(*tile.size, multiple) for tile in self.tiles]
+        self.tile_size = max(size[0] for size in sizes), max(size[1] for size in sizes)
+        """Height and width of what the model sees of a tile: one size for all, so memory is laid out once."""
+
+    def encode(self, image: Image) -> EncodedFrame:
+        """The features of RGB uint8 (height, width, 3). Raises StepError."""
+        return EncodedFrame(
+            [self._model.encode(as_input(image[tile.area], *self.tile_size)) for tile in self.tiles],
+            None if self._times == 1 else self._model.encode(self._shrunk(image)),
+        )
+
+    def motion(self, first: EncodedFrame, second: EncodedFrame, before: PairMotion | None) -> PairMotion:
+        """The motion between two frames; ``before`` is that of the last pair, if any."""
+        if first.small is None or second.small is None:
+            starts = before.tiles if before else [self._model.start(*self.tile_size)] * len(self.tiles)
+            pairs = zip(first.tiles, second.tiles, starts, strict=True)
+            return PairMotion([self._model.motion(*pair) for pair in pairs], None)
+        height, width = (side // self._times for side in self._padded)
+        start = before.tiles[0] if before else self._model.start(height, width)
+        motion = self._model.motion(first.small, second.small, start)
+        return PairMotion([motion], enlarged(motion, self._model.resizes, self._times))
+
+    def between(self, first: EncodedFrame, second: EncodedFrame, motion: PairMotion, t: float) -> Image:
+        """The frame at ``t`` in (0, 1) between two: RGB uint8 (height, width, 3). Raises StepError."""
+        total = np.zeros((self._height, self._width, 3), np.float32) if len(self.tiles) > 1 else None
+        for place, tile in enumerate(self.tiles):
+            made = self._model.interpolate(
+                first.tiles[place], second.tiles[place], self._motion_of(place, motion), t
+            )
+            levels = as_levels(made, *tile.size)
+            if total is None:
+                return as_image(levels)
+            total[tile.area] += np.multiply(levels, tile.weights(), out=levels)
+        assert total is not None, "there is at least one tile"
+        return as_image(total)
+
+    def _motion_of(self, place: int, motion: PairMotion) -> Motion:
+        if motion.maps is None:
+            return motion.tiles[place]
+        tile = self.tiles[place]
+        corner = tile.rows.start, tile.columns.start
+        return part(motion.maps, motion.tiles[0], self._padded, corner, self.tile_size)
+
+    def _shrunk(self, image: Image) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+        """The whole frame at the size for motion, (1, 3, h, w): padded first, so that both grids agree."""
+        down, right = self._padded[0] - self._height, self._padded[1] - self._width
+        padded = cv2.copyMakeBorder(image, 0, down, 0, right, cv2.BORDER_REPLICATE)
+        height, width = (side // self._times for side in self._padded)
+        small = cv2.resize(padded, (width, height), interpolation=cv2.INTER_AREA)
+        return as_input(small, height, width)  # type: ignore[arg-type]
+
+
+def choose_scale(model: InterpolationModel, height: int, width: int, options: InterpolationOptions) -> float:
+    """The size at which motion is estimated, as a share of the frame's. Raises OptionError."""
+    if options.scale != "auto":
+        if options.scale < 1 and not model.resizes:
+            raise OptionError(
+                f"scale is {options.scale:g}, and {model.runtime.spec.name!r} finds motion at full size only",
+                "use scale 1 or auto: large frames go through in tiles",
+            )
+        return float(options.scale)
+    if not model.resizes or height * width <= _LARGE:
+        return 1.0
+    return 0.5 if height * width <= _HUGE else 0.25

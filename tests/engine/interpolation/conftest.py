@@ -1,0 +1,77 @@
+"""Small frames that move, and an engine over the tiny interpolator that can be told to fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from framestate.bundles import Bundle, Size
+from framestate.engine import Engine
+from framestate.errors import StepError
+from framestate.runtimes import Arrays, Runtime, State, open_runtime
+from framestate.vision import Frame, Image
+
+TICK = Fraction(1, 1000)
+Pictures = Callable[..., Image]
+
+
+class Counting:
+    """A runtime that counts its calls, and fails where it is told to."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self.spec, self.name, self.device = runtime.spec, runtime.name, runtime.device
+        self.calls: list[str] = []
+        self.states: list[State | None] = []
+        self.fail: set[str] = set()
+
+    def allocate(self, capacity: int, size: Size | None = None) -> Any:
+        return self._runtime.allocate(capacity, size)
+
+    def call(self, function: str, inputs: Arrays, state: State | None) -> tuple[Arrays, State | None]:
+        self.calls.append(function)
+        self.states.append(state)
+        if function in self.fail:
+            raise StepError("the device was lost", "try again")
+        return self._runtime.call(function, inputs, state)
+
+    def close(self) -> None:
+        self._runtime.close()
+
+
+@pytest.fixture
+def counting(tiny_interpolator: Bundle) -> Counting:
+    return Counting(open_runtime(tiny_interpolator, "onnx", threads=1))
+
+
+@pytest.fixture
+def engine(counting: Counting) -> Iterator[Engine]:
+    with Engine(counting, capacity=4) as engine:
+        yield engine
+    engine.slots.check()
+
+
+@pytest.fixture
+def picture() -> Pictures:
+    """Smooth colours that belong to a scene, moved to the right by ``shift`` pixels."""
+
+    def make(shift: float = 0, scene: int = 0, size: tuple[int, int] = (48, 64)) -> Image:
+        height, width = size
+        rng = np.random.default_rng(scene)
+        coarse = rng.integers(0, 256, (9, 13, 3), dtype=np.uint8)
+        whole = cv2.resize(coarse, (width * 2, height * 2), interpolation=cv2.INTER_CUBIC)
+        left = round(shift)
+        return np.ascontiguousarray(whole[:height, left : left + width])
+
+    return make
+
+
+def frames(images: list[Image], pts: list[int] | None = None, tick: Fraction = TICK) -> list[Frame]:
+    times = pts if pts is not None else [40 * place for place in range(len(images))]
+    return [
+        Frame(image, time, tick, place) for place, (image, time) in enumerate(zip(images, times, strict=True))
+    ]
