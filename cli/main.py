@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from . import adopt, bench_precisions, demo, doctor, eval_tracking, export, models, track, train
+from . import adopt, bench_precisions, demo, doctor, eval_tracking, export, models, serve, track, train
 
 app = typer.Typer(
     name="framestate",
@@ -31,6 +31,7 @@ app.command("train")(train.train)
 app.command("export")(export.export)
 app.command("adopt")(adopt.adopt)
 app.add_typer(benchmarks, name="bench")
+app.command("serve")(serve.serve)
 app.command("models")(models.models)
 app.command("doctor")(doctor.doctor)
 

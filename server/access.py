@@ -1,0 +1,216 @@
+"""Who may ask: API keys, web origins and host names, checked before any handler runs."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ..client.wire import Failure, encode_message
+from ..errors import AccessError, ForbiddenError, FramestateError, OptionError
+from .problems import close_code_of, problem_of
+from .settings import Settings, is_loopback
+
+OPEN_PATHS = frozenset({"/", "/favicon.ico", "/healthz", "/v2/health/live", "/v2/health/ready"})
+"""What anybody may see: the page and whether the server is well. ``/static/`` too."""
+_KEY = re.compile(r"[\x21-\x7e]{16,256}")
+KEY_PROTOCOL = "key."
+
+
+class ApiKeys:
+    """The keys that are good. Only their hashes are held, and all of them are compared every time."""
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        self._digests = [hashlib.sha256(key.encode()).digest() for key in keys]
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Reads keys, one a line; empty lines and those that start with # are passed over.
+
+        Raises:
+            OptionError: the file cannot be read, holds no key, or one that is short or has spaces in it.
+        """
+        try:
+            lines = path.read_text("utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise OptionError(f"the key file {path} cannot be read ({error})", "Check its name.") from error
+        keys = [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]
+        bad = [number for number, key in enumerate(keys, start=1) if not _KEY.fullmatch(key)]
+        if bad or not keys:
+            raise OptionError(
+                f"key {bad[0]} in {path} is no good" if bad else f"{path} holds no key",
+                "Write 16 to 256 printable characters without spaces a line: openssl rand -hex 24 >> FILE.",
+            )
+        return cls(keys)
+
+    def is_good(self, key: str) -> bool:
+        """Whether this is one of the keys, in a time that tells nothing about them."""
+        digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+        matches = [hmac.compare_digest(digest, one) for one in self._digests]
+        return any(matches)
+
+
+def required_keys(settings: Settings) -> ApiKeys | None:
+    """The keys of a server, or None where none are asked for.
+
+    Raises:
+        OptionError: the server would listen to other machines without any, or the file is no good.
+    """
+    if settings.api_key_file is not None:
+        return ApiKeys.load(settings.api_key_file)
+    if not is_loopback(settings.host):
+        raise OptionError(
+            f"the address {settings.host} can be reached from other machines, and there are no API keys",
+            "Give --api-key-file, or listen on 127.0.0.1.",
+        )
+    return None
+
+
+class Gate:
+    """ASGI middleware in front of everything.
+
+    - Host: where no keys are asked for, only names of this machine are answered to; otherwise a web page
+      could reach the server through a name of its own that it lets point here (DNS rebinding).
+    - Origin: a request that a browser sends for a web page must come from the server's own page or from an
+      allowed origin, unless it merely reads.
+    - Key: everything but the page and the health of the server needs one, where there are keys.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings, keys: ApiKeys | None) -> None:
+        self.app = app
+        self._keys = keys
+        self._origins = frozenset(origin.rstrip("/").lower() for origin in settings.allow_origins)
+        names = {"localhost", "127.0.0.1", "::1", settings.host.lower()}
+        names |= {name.lower() for name in settings.allow_hosts}
+        self._hosts = frozenset(names) if keys is None else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hands on what may pass, and answers the rest."""
+        if scope["type"] not in ("http", "websocket"):
+            return await self.app(scope, receive, send)
+        try:
+            self.check(scope)
+        except FramestateError as error:
+            if scope["type"] == "websocket":
+                return await refuse_stream(error, receive, send)
+            return await problem_of(error)(scope, receive, send)
+        return await self.app(scope, receive, send)
+
+    def check(self, scope: Scope) -> None:
+        """Raises ForbiddenError or AccessError for what may not pass."""
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        if self._hosts is not None and host_name(host) not in self._hosts:
+            raise ForbiddenError(
+                f"this server does not answer to {host[:100]!r}", "ask for localhost, or allow the host"
+            )
+        changes = scope["type"] == "websocket" or scope["method"] not in ("GET", "HEAD", "OPTIONS")
+        origin = headers.get("origin")
+        if changes and origin is not None and not self._may(origin, host, scope["scheme"]):
+            raise ForbiddenError(
+                f"pages of {origin[:100]!r} may not use this server", "allow the origin when starting it"
+            )
+        path = scope["path"]
+        if self._keys is None or path in OPEN_PATHS or path.startswith("/static/"):
+            return
+        key = offered_key(headers)
+        if key is None or not self._keys.is_good(key):
+            raise AccessError(
+                "no API key was sent" if key is None else "the API key is not one of this server's",
+                "send one of its keys: Authorization: Bearer <key>",
+            )
+
+    def _may(self, origin: str, host: str, scheme: str) -> bool:
+        secure = scheme in ("https", "wss")
+        own = f"{'https' if secure else 'http'}://{host}".lower()
+        return origin.lower() == own or origin.rstrip("/").lower() in self._origins
+
+
+def host_name(host: str) -> str:
+    """The name in a Host header, without its port."""
+    try:
+        return (urlsplit(f"//{host}").hostname or "").lower()
+    except ValueError:
+        return ""
+
+
+def offered_key(headers: Headers) -> str | None:
+    """The API key of a request: a bearer token, ``x-api-key``, or in a WebSocket's subprotocols."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        return token.strip()
+    if "x-api-key" in headers:
+        return headers["x-api-key"]
+    for protocol in offered_protocols(headers):
+        if protocol.startswith(KEY_PROTOCOL):
+            return decoded_key(protocol.removeprefix(KEY_PROTOCOL))
+    return None
+
+
+def decoded_key(text: str) -> str | None:
+    """A key as a subprotocol carries it: base64url without padding."""
+    try:
+        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+    except (binascii.Error, ValueError):
+        return None
+
+
+def offered_protocols(headers: Headers) -> Sequence[str]:
+    """The WebSocket subprotocols that a client offers."""
+    return [name.strip() for name in headers.get("sec-websocket-protocol", "").split(",") if name.strip()]
+
+
+async def refuse_stream(error: FramestateError, receive: Receive, send: Send) -> None:
+    """Tells a WebSocket why it is closed: browsers see neither status nor body of a refused handshake."""
+    message = await receive()
+    if message["type"] != "websocket.connect":
+        return
+    await send({"type": "websocket.accept"})
+    await send({"type": "websocket.send", "text": encode_message(Failure.of(error, closing=True))})
+    await send({"type": "websocket.close", "code": close_code_of(error), "reason": type(error).__name__})
+
+
+class SafeHeaders:
+    """ASGI middleware: a strict content policy and no sniffing, on every answer."""
+
+    HEADERS = (
+        (b"content-security-policy", (
+            b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+            b"media-src 'self' blob:; connect-src 'self'; manifest-src 'self'; base-uri 'none'; "
+            b"form-action 'none'; frame-ancestors 'none'"
+        )),
+        (b"x-content-type-options", b"nosniff"),
+        (b"referrer-policy", b"no-referrer"),
+        (b"cross-origin-resource-policy", b"same-origin"),
+        (b"permissions-policy", b"camera=(self), microphone=()"),
+    )  # fmt: skip
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Adds the headers to what does not have them."""
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+
+        async def sending(message: dict[str, object]) -> None:
+            if message["type"] == "http.response.start":
+                given: list[tuple[bytes, bytes]] = list(message.get("headers") or [])  # type: ignore[call-overload]
+                names = {name.lower() for name, _ in given}
+                message["headers"] = given + [pair for pair in self.HEADERS if pair[0] not in names]
+            await send(message)
+
+        return await self.app(scope, receive, sending)  # type: ignore[arg-type]
+
+
+__all__ = ["ApiKeys", "Gate", "Response", "SafeHeaders", "required_keys"]

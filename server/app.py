@@ -1,0 +1,213 @@
+"""`create_app`: the server as an ASGI application, over engines that somebody else opened and closes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from http import HTTPStatus
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ..engine import Autosave, Engine
+from ..errors import FramestateError
+from .access import Gate, SafeHeaders, required_keys
+from .documents import complete
+from .hub import Hub
+from .kserve import kserve_api
+from .logs import logger
+from .metrics import Metrics
+from .pages import pages
+from .pictures import Decoder
+from .problems import problem, problem_of
+from .sessions_api import sessions_api
+from .settings import Settings
+from .sources import Sources
+from .sources_api import sources_api
+from .stream import streams
+from .videos import Videos
+from .videos_api import videos_api
+
+SUMMARY = "Streaming video inference for models with recurrent state."
+DESCRIPTION = """Sessions over REST; live streams are a WebSocket, `/v1/sessions/{id}/stream`, described in
+docs/wire.md. Errors are problem details (RFC 9457)."""
+
+
+def create_app(settings: Settings, engines: Mapping[str, Engine]) -> FastAPI:
+    """The application.
+
+    Args:
+        settings: limits, keys, folders.
+        engines: by the name that clients use; the first one is the default. They stay the caller's to close.
+
+    Raises:
+        OptionError: the settings would make an unsafe server, or a source or folder cannot be used.
+    """
+    keys = required_keys(settings)
+    hub = Hub(settings, engines)
+    decoder = Decoder(settings.max_pixels)
+    videos = Videos(hub)
+    sources = Sources(hub, settings.sources)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            stack.callback(decoder.close)
+            saves = keep_sessions(hub, stack)
+            stack.push_async_exit(await videos.started())
+            stack.push_async_exit(await sources.started())
+            sweeping = asyncio.create_task(sweep(hub, saves), name="sweep")
+            yield
+            sweeping.cancel()
+            await hub.drained(settings.drain_s)
+
+    app = FastAPI(
+        title="Framestate",
+        summary=SUMMARY,
+        description=DESCRIPTION,
+        version=version("framestate"),
+        lifespan=lifespan,
+        docs_url=None,  # FastAPI's own pages load scripts from elsewhere
+        redoc_url=None,
+    )
+    app.state.hub = hub
+    app.include_router(kserve_api(hub))
+    app.include_router(sessions_api(hub, decoder))
+    app.include_router(streams(hub, decoder))
+    app.include_router(videos_api(hub, videos))
+    app.include_router(sources_api(hub, sources, decoder))
+    app.include_router(pages(app))
+    answer_errors(app)
+    app.openapi = lambda: openapi(app)  # type: ignore[method-assign]
+    app.add_middleware(Gate, settings=settings, keys=keys)
+    app.add_middleware(SafeHeaders)
+    app.add_middleware(AccessLog, metrics=hub.metrics)
+    return app
+
+
+def keep_sessions(hub: Hub, stack: AsyncExitStack) -> list[Autosave]:
+    """Takes up the sessions of the state folder, and keeps them there from now on."""
+    state = hub.settings.state_dir
+    saves = []
+    for name, engine in hub.engines.items() if state is not None else ():
+        assert state is not None
+        save = Autosave(engine, state / "sessions" / engine.bundle_hash[:16], every_s=hub.settings.snapshot_s)
+        sessions, refused = save.restore()
+        hub.adopt(sessions, name)
+        for file, error in refused.items():
+            logger().error("session not restored", extra={"file": file, "model": name, "error": str(error)})
+        saves.append(stack.enter_context(save))
+    return saves
+
+
+async def sweep(hub: Hub, saves: list[Autosave]) -> None:
+    """Ends what nobody uses, and says when snapshots fail; for ever."""
+    period = min(1.0, hub.settings.grace_s / 4, hub.settings.idle_s / 4)
+    failing: set[int] = set()
+    while True:
+        await asyncio.sleep(period)
+        hub.sweep()
+        for number, save in enumerate(saves):
+            if save.failure is not None and number not in failing:
+                failing.add(number)
+                logger().error("snapshots cannot be written", extra={"error": str(save.failure)})
+            elif save.failure is None:
+                failing.discard(number)
+
+
+def answer_errors(app: FastAPI) -> None:
+    """Makes problem details of every error."""
+
+    @app.exception_handler(FramestateError)
+    async def typed(request: Request, error: FramestateError) -> Response:
+        response = problem_of(error)
+        if "session_id" in request.path_params:
+            response.headers["x-session-id"] = request.path_params["session_id"]
+        if response.status_code >= 500:
+            extra = {"path": request.url.path, "error": str(error), "code": type(error).__name__}
+            logger().error("request failed", extra=extra, exc_info=error.__cause__)
+        return response
+
+    @app.exception_handler(HTTPException)
+    async def plain(_: Request, error: HTTPException) -> Response:
+        phrase = HTTPStatus(error.status_code).phrase
+        detail = error.detail if error.detail != phrase else HTTPStatus(error.status_code).description
+        return problem(
+            error.status_code,
+            phrase,
+            detail or phrase,
+            code=f"Http{error.status_code}",
+            headers=error.headers,
+        )
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        found = [
+            {"where": ".".join(str(part) for part in one["loc"]), "problem": one["msg"]}
+            for one in error.errors()
+        ]
+        detail = "; ".join(f"{one['where']}: {one['problem']}" for one in found)
+        return problem(
+            422, "A parameter is missing or cannot be used", detail, code="Http422", errors=found,
+            problem=detail, remedy="See /docs for what this call takes.",
+        )  # fmt: skip
+
+    @app.exception_handler(Exception)
+    async def unforeseen(request: Request, error: Exception) -> Response:
+        logger().error("request failed", extra={"path": request.url.path}, exc_info=error)
+        return problem(500, "Internal Server Error", "The server failed; its log says how.", code="Http500")
+
+
+def openapi(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document, made once."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title,
+            version=app.version,
+            summary=app.summary,
+            description=app.description,
+            routes=app.routes,
+        )
+        app.openapi_schema = complete(document)
+    return app.openapi_schema
+
+
+class AccessLog:
+    """ASGI middleware: counts every answer, and writes one line of it."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self.app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Watches an answer go by."""
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        began, status = time.perf_counter(), 0
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, sending)
+        finally:
+            self._metrics.answered(scope["method"], status or 500)
+            extra = {
+                "method": scope["method"],
+                "path": scope["path"],
+                "status": status,
+                "ms": round(1e3 * (time.perf_counter() - began), 2),
+            }
+            session = (scope.get("path_params") or {}).get("session_id")
+            logger().debug("request", extra=extra | ({"session": session} if session else {}))

@@ -1,0 +1,80 @@
+"""Request bodies: counted and timed while they arrive, so that nobody can send too much or for too long."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from fastapi import Request
+from starlette.requests import ClientDisconnect
+
+from ..errors import RequestError, TooLargeError, TooSlowError
+
+
+async def chunks(
+    request: Request, limit: int, seconds: float, rate: int | None = None
+) -> AsyncIterator[bytes]:
+    """The body piece by piece.
+
+    Args:
+        limit: bytes in all; a Content-Length above it is refused before anything is read.
+        seconds: for all of it to arrive.
+        rate: bytes a second that buy more time, for bodies of any length.
+
+    Raises:
+        TooLargeError, TooSlowError, RequestError: see above; the last when the sender went away.
+    """
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > limit:
+        raise too_large(int(declared), limit)
+    loop = asyncio.get_running_loop()
+    began, count = loop.time(), 0
+    stream = request.stream().__aiter__()
+    while True:
+        allowed = seconds + (count / rate if rate else 0.0)
+        try:
+            async with asyncio.timeout_at(began + allowed):
+                chunk = await anext(stream, None)
+        except TimeoutError:
+            raise TooSlowError(
+                f"the body had {count} bytes after {allowed:.0f} s, and was not complete", "send it faster"
+            ) from None
+        except ClientDisconnect:
+            raise RequestError(f"the sender went away after {count} bytes", "send it again") from None
+        if chunk is None:
+            return
+        count += len(chunk)
+        if count > limit:
+            raise too_large(count, limit)
+        if chunk:
+            yield chunk
+
+
+async def read_body(request: Request, limit: int, seconds: float) -> bytes:
+    """The whole body. Raises as ``chunks`` does, and RequestError when there is none."""
+    body = b"".join([chunk async for chunk in chunks(request, limit, seconds)])
+    if not body:
+        raise RequestError("the body is empty", "send what the call needs in it")
+    return body
+
+
+async def save_body(request: Request, path: Path, limit: int, seconds: float, rate: int) -> int:
+    """Writes the body into a file and returns its size; on an error no file is left."""
+    count = 0
+    try:
+        with path.open("xb") as file:
+            async for chunk in chunks(request, limit, seconds, rate):
+                await asyncio.to_thread(file.write, chunk)
+                count += len(chunk)
+        if not count:
+            raise RequestError("the body is empty", "send a video in it")
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return count
+
+
+def too_large(count: int, limit: int) -> TooLargeError:
+    """What a body that is too long is answered with."""
+    return TooLargeError(f"the body has {count} bytes or more, and the limit is {limit}", "send less")

@@ -1,0 +1,215 @@
+"""`LiveReader`: the frames of a camera, a stream or a file as they come, on a thread, with reconnection."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import av
+import av.error
+import numpy as np
+
+from ..engine.session import check_id
+from ..errors import FramestateError, OptionError, VideoError
+from ..vision import Frame, Image, VideoReader
+
+State = Literal["connecting", "live", "away", "ended"]
+TIME_BASE = Fraction(1, 1000)
+PATIENCE_S = 5.0
+"""How long a source may say nothing before it counts as away."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 10.0
+"""Between two tries to reach it; doubled each time."""
+DRIFT_S = 5.0
+"""A source whose clock is this far from ours is set anew."""
+
+_CONTAINERS = "mpegts,flv,live_flv,nut,matroska,webm,h264,hevc,mjpeg,mpjpeg,mov,mp4,ogg,avi"  # no playlists
+_SCHEMES: dict[str, tuple[str, str]] = {  # protocols and formats that FFmpeg may use for it
+    "rtsp": ("rtsp,rtp,srtp,udp,tcp", "rtsp,rtp,sdp"),
+    "rtsps": ("rtsps,rtsp,rtp,srtp,udp,tcp,tls,crypto", "rtsp,rtp,sdp"),
+    "http": ("http,tcp", _CONTAINERS),
+    "https": ("https,http,tls,tcp,crypto", _CONTAINERS),
+    "tcp": ("tcp", _CONTAINERS),
+    "udp": ("udp", _CONTAINERS),
+}
+_DEVICE = re.compile(r"/dev/video\d+")
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a live source is. It may hold a password, so it is never shown.
+
+    Attributes:
+        name: what the API calls it.
+        where: an address such as ``rtsp://...``, a device such as ``/dev/video0``, or the path of a file.
+    """
+
+    name: str
+    where: str
+
+    @property
+    def scheme(self) -> str:
+        """``rtsp``, ``http`` ..., ``device``, or ``file``."""
+        if _DEVICE.fullmatch(self.where):
+            return "device"
+        scheme = urlsplit(self.where).scheme if "://" in self.where else ""
+        return scheme if scheme in _SCHEMES else "file"
+
+    def __repr__(self) -> str:
+        return f"Address({self.name!r}, {self.scheme})"
+
+
+def parse_source(text: str) -> Address:
+    """``name=address`` as given on the command line.
+
+    Raises:
+        OptionError: there is no name, or nothing known lies at the address.
+    """
+    name, equals, where = text.partition("=")
+    remedy = "Give name=rtsp://..., name=/dev/video0 or name=FILE."
+    if not equals or not where:
+        raise OptionError(f"the source {name[:80]!r} has no address", remedy)
+    check_id(name)
+    address = Address(name, where)
+    if address.scheme == "file":
+        if "://" in where:
+            raise OptionError(f"the source {name!r} has an address of an unknown kind", remedy)
+        if not Path(where).is_file():
+            raise OptionError(f"the source {name!r} is no file that is there", remedy)
+    return address
+
+
+class LiveReader:
+    """Reads a source for ever, and hands over each frame: from a thread, in order, times ever growing.
+
+    Times are milliseconds since 1970, so that they go on across a loss of connection and a restart.
+
+    Args:
+        address: what to read.
+        take: called with each frame.
+        max_pixels: larger frames end the connection.
+    """
+
+    def __init__(self, address: Address, take: Callable[[Frame], None], max_pixels: int) -> None:
+        self.address = address
+        self.state: State = "connecting"
+        self.problem: str | None = None
+        self.frames = 0
+        self.connections = 0
+        self.next_index = 0
+        self._take = take
+        self._max_pixels = max_pixels
+        self._last_pts = -1
+        self._anchor: tuple[float, float] | None = None
+        self._stop = threading.Event()
+        name = f"framestate-source-{address.name}"
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begins to read."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends; returns when nothing more will be handed over."""
+        self._stop.set()
+        self._thread.join(2 * PATIENCE_S)
+
+    def _run(self) -> None:
+        pause = FIRST_PAUSE_S
+        while not self._stop.is_set():
+            before = self.frames
+            try:
+                self._read()
+                self.problem = None
+            except FramestateError as error:
+                self.problem = error.problem
+            except (av.error.FFmpegError, OSError, ValueError) as error:
+                self.problem = str(getattr(error, "strerror", None) or type(error).__name__)
+            self._anchor = None
+            if self.frames > before:
+                pause = FIRST_PAUSE_S
+            self.state = "away"
+            if self.address.scheme == "file" and self.problem is None:
+                continue  # its end: it begins again
+            self._stop.wait(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_S)
+        self.state = "ended"
+
+    def _read(self) -> None:
+        self.state = "connecting"
+        for image, seconds in self._file() if self.address.scheme == "file" else self._stream():
+            if self._stop.is_set():
+                return
+            if self.state != "live":
+                self.state, self.problem = "live", None
+                self.connections += 1
+            self._hand_over(image, seconds)
+
+    def _file(self) -> Iterator[tuple[Image, float]]:
+        """A file at its own speed."""
+        try:
+            with VideoReader(self.address.where, max_pixels=self._max_pixels, threads=1) as video:
+                began = time.monotonic()
+                for frame in video:
+                    if self._stop.wait(max(0.0, began + frame.seconds - time.monotonic())):
+                        return
+                    yield frame.image, frame.seconds
+        except VideoError as error:
+            raise VideoError(error.problem.replace(self.address.where, "the file"), error.remedy) from None
+
+    def _stream(self) -> Iterator[tuple[Image, float]]:
+        """A camera or a stream, with as little delay as it allows."""
+        with av.open(
+            self.address.where,
+            format="v4l2" if self.address.scheme == "device" else None,
+            options=self._options(),
+            timeout=(PATIENCE_S, PATIENCE_S),
+            metadata_errors="replace",
+        ) as container:
+            if not container.streams.video:
+                raise VideoError("the source has no video", "check its address")
+            stream = container.streams.video[0]
+            stream.thread_type = "SLICE"  # threads by frame would hold some back
+            for packet in container.demux(stream):
+                if self._stop.is_set():
+                    return
+                try:
+                    decoded = packet.decode()
+                except (av.error.InvalidDataError, ValueError):
+                    continue  # half a picture, as after joining in the middle
+                for frame in decoded:
+                    yield self._image(frame), float(frame.time or 0.0)
+
+    def _options(self) -> dict[str, str]:
+        scheme = self.address.scheme
+        if scheme == "device":
+            return {}
+        protocols, formats = _SCHEMES[scheme]
+        common = {"protocol_whitelist": protocols, "format_whitelist": formats, "fflags": "nobuffer"}
+        return common | ({"rtsp_transport": "tcp"} if scheme.startswith("rtsp") else {})
+
+    def _image(self, frame: Any) -> Image:
+        if frame.width * frame.height > self._max_pixels:
+            raise VideoError(
+                f"the source sends {frame.width} x {frame.height} pixels, above {self._max_pixels}",
+                "have it send smaller ones",
+            )
+        return np.ascontiguousarray(frame.to_ndarray(format="rgb24"))
+
+    def _hand_over(self, image: Image, seconds: float) -> None:
+        """Gives a frame its time and number. The source's own clock tells how far frames are apart."""
+        now = time.time()
+        if self._anchor is None or abs(self._anchor[0] + seconds - self._anchor[1] - now) > DRIFT_S:
+            self._anchor = now, seconds
+        wall = self._anchor[0] + seconds - self._anchor[1]
+        self._last_pts = max(self._last_pts + 1, round(wall / TIME_BASE))
+        frame = Frame(image, self._last_pts, TIME_BASE, self.next_index)
+        self.next_index += 1
+        self.frames += 1
+        self._take(frame)

@@ -1,0 +1,86 @@
+"""`Server`: the application on a socket, from its start to a stop that loses nothing."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Mapping
+
+import uvicorn
+
+from ..engine import Engine
+from ..errors import OptionError
+from .app import create_app
+from .connection import MAX_HEADER_BYTES, connection_class
+from .hub import Hub
+from .settings import Settings
+
+WIRE_HEADER = 64
+"""Bytes of a message besides its picture, rounded up."""
+
+
+class Server(uvicorn.Server):
+    """A server over engines that stay the caller's. ``run`` returns after SIGTERM or SIGINT.
+
+    ::
+
+        with Engine.load("tracker-nano") as engine:
+            Server(Settings(), {"tracker-nano": engine}).run()
+
+    Raises:
+        OptionError: the settings would make an unsafe server, or the address is taken.
+    """
+
+    def __init__(self, settings: Settings, engines: Mapping[str, Engine]) -> None:
+        app = create_app(settings, engines)
+        self.hub: Hub = app.state.hub
+        self._listener = listen(settings.host, settings.port)
+        config = uvicorn.Config(
+            app,
+            http=connection_class(settings.header_s),
+            ws="websockets-sansio",
+            ws_max_size=settings.max_frame_bytes + WIRE_HEADER,
+            ws_max_queue=4,
+            ws_per_message_deflate=False,  # pictures are compressed already, and a bomb would fit in
+            limit_concurrency=settings.max_connections,
+            timeout_graceful_shutdown=round(settings.drain_s) + 1,
+            h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+        )
+        super().__init__(config)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port that it listens on."""
+        host, port = self._listener.getsockname()[:2]
+        return host, port
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serves until told to stop."""
+        super().run([self._listener] if sockets is None else sockets)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Takes nothing new, answers what is under way, writes snapshots, and closes."""
+        for server in self.servers:
+            server.close()
+        await self.hub.drained(self.hub.settings.drain_s)
+        await super().shutdown(sockets)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket on this address. Raises OptionError when it is taken or not this machine's."""
+    try:
+        info = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        listener = socket.socket(info[0], info[1])
+        if sys.platform != "win32":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(info[4])
+    except OSError as error:
+        raise OptionError(
+            f"{host} port {port} cannot be listened on ({error.strerror or error})", "choose another port"
+        ) from error
+    return listener

@@ -1,0 +1,197 @@
+"""`/v1/sessions`: opening, asking, ending, single frames, snapshots."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from fractions import Fraction
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi.responses import JSONResponse
+
+from ..client.wire import MAX_INTEGER
+from ..errors import FrameError
+from ..vision import Frame, Image, parse_box
+from .bodies import read_body
+from .documents import binary_body, described, problems
+from .hub import Entry, Hub
+from .pictures import Decoder
+from .schemas import SessionAnswer, SessionsAnswer, TrackAnswer, session_answer, track_answer
+
+SNAPSHOT_TYPE = "application/octet-stream"
+IMAGES = ("image/jpeg", "image/png", "image/webp")
+
+SessionId = Annotated[
+    str, Path(pattern="^[A-Za-z0-9_-]{1,64}$", description="The session's id.", examples=["my-session"])
+]
+Box = Annotated[
+    str,
+    Query(
+        description="The target in the picture: x,y,width,height in pixels.",
+        pattern=r"^-?[0-9.]{1,20},-?[0-9.]{1,20},[0-9.]{1,20},[0-9.]{1,20}$",
+        examples=["240,160,80,60"],
+    ),
+]
+Pts = Annotated[
+    int | None,
+    Query(ge=0, le=MAX_INTEGER, description="The frame's time in ticks; without it, 1/25 s after the last."),
+]
+TimeBase = Annotated[
+    str | None,
+    Query(
+        pattern="^[1-9][0-9]{0,8}/[1-9][0-9]{0,8}$",
+        description="Seconds a tick, as a fraction; without it, that of the last frame, or 1/1000.",
+        examples=["1/30"],
+    ),
+]
+Index = Annotated[
+    int | None,
+    Query(ge=0, le=MAX_INTEGER, description="The frame's number; without it, one more than the last."),
+]
+Policy = Annotated[
+    Literal["WAIT", "DROP_OLDEST", "DROP_LATEST"],
+    Query(description="What happens to a frame that finds the session's queue full."),
+]
+
+
+def sessions_api(hub: Hub, decoder: Decoder) -> APIRouter:
+    """The routes, over a hub."""
+    api = APIRouter(prefix="/v1/sessions", tags=["sessions"])
+    settings = hub.settings
+
+    async def picture(request: Request) -> tuple[Image, float]:
+        return await decoder.decode(await read_body(request, settings.max_frame_bytes, settings.body_s))
+
+    @api.post(
+        "",
+        status_code=201,
+        response_model=SessionAnswer,
+        responses=problems(400, 404, 408, 409, 413, 422, 503),
+        openapi_extra=binary_body("The first frame: one JPEG, PNG or WebP image.", *IMAGES),
+    )
+    async def open_session(
+        request: Request,
+        response: Response,
+        box: Box,
+        model: Annotated[str | None, Query(max_length=200, description="Without it, the first one.")] = None,
+        policy: Policy = "WAIT",
+        deadline_ms: Annotated[
+            float,
+            Query(gt=0, le=3.6e6, allow_inf_nan=False, description="How soon a frame wants its answer."),
+        ] = 100.0,
+        queue: Annotated[int, Query(ge=1, le=256, description="Frames that may wait.")] = 4,
+        pts: Pts = None,
+        time_base: TimeBase = None,
+        index: Index = None,
+        x_session_id: Annotated[
+            str | None,
+            Header(pattern="^[A-Za-z0-9_-]{1,64}$", description="The id to give it; drawn without."),
+        ] = None,
+    ) -> SessionAnswer:
+        """Open a session: follow what the box holds in the picture of the body."""
+        region = parse_box(box)
+        hub.check_running()
+        image, _ = await picture(request)
+        first = timed(image, None, pts, time_base, index)
+        entry = await hub.open(
+            first, region, model=model, key=x_session_id, policy=policy, deadline_ms=deadline_ms, queue=queue
+        )
+        response.headers["location"] = f"/v1/sessions/{entry.id}"
+        response.headers["x-session-id"] = entry.id
+        return session_answer(entry, hub)
+
+    @api.get("", responses=problems())
+    async def list_sessions() -> SessionsAnswer:
+        """The sessions that are open."""
+        engines = hub.engines.values()
+        return SessionsAnswer(
+            sessions=[session_answer(entry, hub) for entry in hub.entries()],
+            slots_used=sum(engine.slots.num_used for engine in engines),
+            slots_total=sum(engine.slots.capacity for engine in engines),
+        )
+
+    @api.get("/{session_id}", responses=problems(404, 422))
+    async def read_session(session_id: SessionId, response: Response) -> SessionAnswer:
+        """One session."""
+        response.headers["x-session-id"] = session_id
+        return session_answer(hub.get(session_id), hub)
+
+    @api.delete("/{session_id}", status_code=204, responses=problems(404, 422), response_class=Response)
+    async def end_session(session_id: SessionId) -> Response:
+        """End a session and free its slot. A stream that is connected to it is closed."""
+        hub.end(hub.get(session_id), "deleted")
+        return Response(status_code=204, headers={"x-session-id": session_id})
+
+    @api.post(
+        "/{session_id}/frames",
+        response_model=TrackAnswer,
+        responses=problems(400, 404, 408, 409, 413, 422, 429, 500, 503),
+        openapi_extra=binary_body("The next frame: one JPEG, PNG or WebP image.", *IMAGES),
+    )
+    async def send_frame(
+        session_id: SessionId,
+        request: Request,
+        pts: Pts = None,
+        time_base: TimeBase = None,
+        index: Index = None,
+    ) -> JSONResponse:
+        """Where the target is in the next frame. Frames come in order, of the size of the first."""
+        hub.check_running()
+        hub.get(session_id)
+        received = time.monotonic()
+        image, decode = await picture(request)
+        entry = hub.get(session_id)
+        frame = timed(image, entry, pts, time_base, index)
+        track = await hub.submit(entry, frame, received, decode)
+        answer = track_answer(entry, track, decode, time.monotonic() - received)
+        return JSONResponse(answer, headers={"x-session-id": entry.id})
+
+    @api.get(
+        "/{session_id}/snapshot",
+        response_class=Response,
+        responses=described(200, "The session as one blob.", SNAPSHOT_TYPE) | problems(404, 409, 422),
+    )
+    async def take_snapshot(session_id: SessionId) -> Response:
+        """The session as one blob, from which it goes on at another time, or in another process."""
+        entry = hub.get(session_id)
+        blob = await asyncio.wrap_future(entry.session.snapshot())
+        return Response(blob, media_type=SNAPSHOT_TYPE, headers={"x-session-id": entry.id})
+
+    @api.put(
+        "/{session_id}/snapshot",
+        response_model=SessionAnswer,
+        responses=problems(400, 404, 408, 409, 413, 422, 503)
+        | described(201, "It was restored as a new session.", "application/json", SessionAnswer),
+        openapi_extra=binary_body("A blob that GET gave.", SNAPSHOT_TYPE),
+    )
+    async def restore_snapshot(
+        session_id: SessionId,
+        request: Request,
+        response: Response,
+        model: Annotated[str | None, Query(max_length=200, description="Without it, the blob's own.")] = None,
+    ) -> SessionAnswer:
+        """Go on from a blob: a session that is open goes back to it (200), another is made of it (201)."""
+        hub.check_running()
+        limit = max(2 * engine.runtime.spec.state_bytes for engine in hub.engines.values()) + 2**16
+        blob = await read_body(request, limit, settings.body_s)
+        entry, is_new = await hub.put(session_id, blob, model)
+        response.status_code = 201 if is_new else 200
+        response.headers["x-session-id"] = entry.id
+        return session_answer(entry, hub)
+
+    return api
+
+
+def timed(
+    image: Image, entry: Entry | None, pts: int | None, time_base: str | None, index: int | None
+) -> Frame | Image:
+    """An image with the time and number that a request gives it; without any, the engine chooses both."""
+    if pts is None and index is None and time_base is None:
+        return image
+    clock = entry.session.clock if entry else None
+    base = Fraction(time_base) if time_base else clock.time_base if clock else Fraction(1, 1000)
+    if pts is None:
+        raise FrameError("the frame has a time base or a number, and no pts", "send pts with it")
+    number = index if index is not None else clock.index + 1 if clock else 0
+    return Frame(image, pts, base, number)

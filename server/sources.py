@@ -1,0 +1,208 @@
+"""`Sources`: live sources of the server, each followed by one session at most and watched by any number."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+
+from ..client import wire
+from ..engine import Track
+from ..errors import (
+    FrameError,
+    FramestateError,
+    OptionError,
+    UnavailableError,
+    UnknownItemError,
+)
+from ..vision import Box, Frame, encode_image
+from .hub import SOURCE_SESSION, Entry, Hub
+from .live import LiveReader, parse_source
+from .logs import logger
+from .outbox import Outbox
+from .tracking import track_message
+
+PINNED = 4
+"""Frames that were handed out lately, on which a target may still be chosen."""
+JPEG_QUALITY = 80
+SLOW_BYTES = 2 * 1024 * 1024
+"""A viewer for whom more than this waits gets no pictures until it has caught up."""
+
+
+class Source:
+    """One live source: its newest frame goes to its session, and to everybody who watches."""
+
+    def __init__(self, hub: Hub, text: str) -> None:
+        self._hub = hub
+        self.viewers: set[Outbox] = set()
+        self._newest: Frame | None = None
+        self._skipped = 0
+        self._pinned: OrderedDict[int, Frame] = OrderedDict()
+        self._there = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.reader = LiveReader(parse_source(text), self._take, hub.settings.max_pixels)
+        self.name = self.reader.address.name
+        self.key = SOURCE_SESSION + self.name
+
+    @property
+    def entry(self) -> Entry | None:
+        """The session that follows its target, if one was chosen."""
+        return self._hub.find(self.key)
+
+    @property
+    def newest(self) -> Frame:
+        """The newest frame. Raises UnavailableError while there is none."""
+        if self._newest is None:
+            raise UnavailableError(
+                f"source {self.name!r} has sent nothing yet ({self.reader.problem or self.reader.state})",
+                "try again in a moment",
+            )
+        return self._newest
+
+    def start(self) -> None:
+        """Begins to read, and goes on with a session that was restored."""
+        self._loop = asyncio.get_running_loop()
+        entry = self.entry
+        if entry is not None:
+            entry.kept = True
+            self.reader.next_index = entry.session.clock.index + 1
+        self._task = asyncio.create_task(self._serve(), name=f"source {self.name}")
+        self.reader.start()
+
+    async def stop(self) -> None:
+        """Ends reading."""
+        await asyncio.to_thread(self.reader.stop)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def pin(self) -> Frame:
+        """The newest frame, which is kept a while, so that a target can be chosen on it."""
+        frame = self.newest
+        self._pinned[frame.index] = frame
+        while len(self._pinned) > PINNED:
+            self._pinned.popitem(last=False)
+        return frame
+
+    async def choose(self, box: Box, index: int | None, model: str | None) -> Entry:
+        """Follows what the box holds, in the newest frame or in one that was handed out lately.
+
+        Raises:
+            UnknownItemError: that frame is not kept any more.
+            SessionBusyError: a target is being chosen at this moment.
+            UnavailableError, BoxError, CapacityError: as ``Hub.open``.
+        """
+        frame = self.newest if index is None else self._pinned.get(index)
+        if frame is None:
+            raise UnknownItemError(
+                f"frame {index} of source {self.name!r} is not kept", "choose on a newer one: GET .../frame"
+            )
+        box.check(frame.width, frame.height)
+        if self.entry is not None:
+            self._hub.end(self.entry, "another target was chosen")
+        entry = await self._hub.open(
+            frame, box, model=model, key=self.key, own=True, policy="DROP_OLDEST", queue=1
+        )
+        entry.kept = True
+        return entry
+
+    def _take(self, frame: Frame) -> None:
+        """A frame of the reader's thread."""
+        if self._loop is not None and not self._loop.is_closed():
+            with contextlib.suppress(RuntimeError):  # it closes at this moment
+                self._loop.call_soon_threadsafe(self._arrive, frame)
+
+    def _arrive(self, frame: Frame) -> None:
+        self._skipped += self._there.is_set()
+        self._newest = frame
+        self._there.set()
+
+    async def _serve(self) -> None:
+        """Handles the newest frame, then the one that is newest by then: a slow model makes no delay."""
+        while True:
+            await self._there.wait()
+            self._there.clear()
+            frame, skipped, self._skipped = self.newest, self._skipped, 0
+            received = time.monotonic()
+            try:
+                await self._handle(frame, skipped, received)
+            except FramestateError as error:
+                self._tell(wire.Failure.of(error, index=frame.index))
+            except Exception:
+                logger().exception("source failed", extra={"source": self.name})
+
+    async def _handle(self, frame: Frame, skipped: int, received: float) -> None:
+        watched = [viewer for viewer in self.viewers if viewer.bytes < SLOW_BYTES]
+        picture = asyncio.to_thread(encode_image, frame.image, "jpeg", quality=JPEG_QUALITY)
+        entry = self.entry
+        following = entry is not None and frame.index > entry.session.clock.index
+        tracking = asyncio.create_task(self._track(entry, frame, received)) if entry and following else None
+        if watched:
+            jpeg = await picture
+            sent = wire.Picture("frame", frame.index, frame.pts, frame.time_base, "jpeg", jpeg)
+            for viewer in watched:
+                viewer.send(sent)
+        else:
+            picture.close()
+        track = await tracking if tracking is not None else None
+        if track is not None:
+            track = replace(track, dropped=track.dropped + skipped)
+            message = track_message(track, 0, 0.0, time.monotonic() - received)
+            for viewer in watched:
+                viewer.send(message)
+
+    async def _track(self, entry: Entry, frame: Frame, received: float) -> Track:
+        try:
+            return await self._hub.submit(entry, frame, received)
+        except FrameError:
+            clock = entry.session.clock
+            if (frame.width, frame.height) != (clock.width, clock.height):
+                self._hub.end(entry, "the source changed the size of its frames", evicted=True)
+            raise
+
+    def _tell(self, message: wire.Message) -> None:
+        for viewer in self.viewers:
+            viewer.send(message)
+
+
+class Sources:
+    """All sources of a server, by name.
+
+    Raises:
+        OptionError: an address cannot be used, or a name is there twice.
+    """
+
+    def __init__(self, hub: Hub, texts: Sequence[str]) -> None:
+        self.by_name: dict[str, Source] = {}
+        for text in texts:
+            source = Source(hub, text)
+            if source.name in self.by_name:
+                raise OptionError(f"there are two sources {source.name!r}", "name them differently")
+            self.by_name[source.name] = source
+
+    def get(self, name: str) -> Source:
+        """A source. Raises UnknownItemError."""
+        if name not in self.by_name:
+            known = ", ".join(self.by_name) or "there is none; start the server with --source"
+            raise UnknownItemError(f"there is no source {name[:80]!r}", f"the sources: {known}")
+        return self.by_name[name]
+
+    async def started(self) -> AbstractAsyncContextManager[None]:
+        """The sources while the server runs, begun."""
+        manager = self._run()
+        await manager.__aenter__()
+        return manager
+
+    @asynccontextmanager
+    async def _run(self) -> AsyncIterator[None]:
+        for source in self.by_name.values():
+            source.start()
+        try:
+            yield
+        finally:
+            await asyncio.gather(*(source.stop() for source in self.by_name.values()))

@@ -1,0 +1,253 @@
+"""``WS /v1/sessions/{id}/stream``: a peer's frames into a session, its tracks back, as docs/wire.md says."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+import uuid
+from typing import Protocol
+
+from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+
+from ..client import wire
+from ..engine.session import check_id
+from ..errors import (
+    FramestateError,
+    RunError,
+    TooManyError,
+    TooSlowError,
+    WireError,
+)
+from .access import offered_protocols
+from .flow import Arrived, Mailbox, Rate
+from .hub import Hub
+from .interpolation import InterpolationWork
+from .logs import logger
+from .outbox import Outbox
+from .pictures import Decoder
+from .problems import close_code_of
+from .tracking import TrackingWork
+
+PROTOCOL = "framestate.v1"
+GOING_AWAY = 1012  # a service restart, in WebSocket's own words
+
+
+class Work(Protocol):
+    """What a stream does with what arrives: tracking or interpolation."""
+
+    def welcome(self, hello: wire.Hello) -> wire.Welcome:
+        """The answer to ``hello``. Takes hold of the session if it is open. Raises SessionError."""
+        ...
+
+    async def handle(self, item: Arrived) -> None:
+        """One picture or message, in order. Answers go to the outbox; may raise what ends nothing."""
+        ...
+
+    async def finish(self) -> None:
+        """Waits until everything that was taken in is answered."""
+        ...
+
+    def close(self) -> None:
+        """The peer said ``bye``: the session ends."""
+        ...
+
+    def leave(self) -> None:
+        """The connection ends; the session may be taken up again."""
+        ...
+
+
+def streams(hub: Hub, decoder: Decoder) -> APIRouter:
+    """The route, over a hub."""
+    api = APIRouter()
+
+    @api.websocket("/v1/sessions/{session_id}/stream")
+    async def stream(socket: WebSocket, session_id: str) -> None:
+        await accept(socket)
+        await Stream(hub, decoder, socket, session_id).run()
+
+    return api
+
+
+async def accept(socket: WebSocket) -> None:
+    """Agrees to a WebSocket, in our protocol where the peer offers it."""
+    offered = PROTOCOL in offered_protocols(socket.headers)
+    await socket.accept(subprotocol=PROTOCOL if offered else None)
+
+
+class Stream:
+    """One connection, from ``hello`` to ``bye``."""
+
+    def __init__(self, hub: Hub, decoder: Decoder, socket: WebSocket, key: str) -> None:
+        self.hub = hub
+        self.key = key
+        self.decoder = decoder
+        self.mailbox = Mailbox()
+        self.outbox = Outbox(socket, hub.settings.send_s)
+        self._socket = socket
+        self._rate = Rate(hub.settings.max_frames_per_second)
+        self._work: Work | None = None
+        self._ended: asyncio.Future[FramestateError] = asyncio.get_running_loop().create_future()
+
+    def end(self, error: FramestateError) -> None:
+        """Ends the connection from outside, for instance because its session was deleted."""
+        if not self._ended.done():
+            self._ended.set_result(error)
+
+    async def run(self) -> None:
+        """Serves the connection until one side ends it."""
+        code, reason = 1000, "done"
+        try:
+            await self._hello()
+            code, reason = await self._serve()
+        except WebSocketDisconnect:
+            code = 0
+        except FramestateError as error:
+            self.outbox.send(wire.Failure.of(error, closing=True))
+            code, reason = close_code_of(error), type(error).__name__
+        except Exception:
+            logger().exception("stream failed", extra={"session": self.key})
+            failure = RunError("the server failed", "its log says how; connect again")
+            self.outbox.send(wire.Failure.of(failure, closing=True))
+            code, reason = close_code_of(failure), type(failure).__name__
+        finally:
+            if self._work is not None:
+                self._work.leave()
+            if code and not self.outbox.failed.done():
+                await self.outbox.close()
+            with contextlib.suppress(RuntimeError, WebSocketDisconnect):
+                await self._socket.close(code or 1000, reason)
+            logger().info("stream closed", extra={"session": self.key, "code": code, "reason": reason})
+
+    async def _hello(self) -> None:
+        """The first message of each side."""
+        limit = self.hub.settings.header_s
+        try:
+            async with asyncio.timeout(limit):
+                content = await self._receive()
+        except TimeoutError:
+            raise TooSlowError(f"no hello came within {limit:g} s", "send it first of all") from None
+        if not isinstance(content, wire.Hello):
+            raise WireError(f"the first message is {type(content).__name__}", "send hello first")
+        if content.version != wire.VERSION:
+            raise WireError(f"the client speaks version {content.version}", f"speak version {wire.VERSION}")
+        self.hub.check_running()
+        self.key = uuid.uuid4().hex if self.key == "new" else check_id(self.key)
+        self._work = (TrackingWork if content.task == "tracking" else InterpolationWork)(self)
+        self.outbox.send(self._work.welcome(content))
+        logger().info("stream open", extra={"session": self.key, "task": content.task})
+
+    async def _serve(self) -> tuple[int, str]:
+        """Everything after that; returns the code and reason to close with."""
+        assert self._work is not None
+        reader = asyncio.create_task(self._read(), name="read")
+        pump = asyncio.create_task(self._pump(self._work), name="pump")
+        stopping = asyncio.create_task(self.hub.draining.wait(), name="stopping")
+        tasks: set[asyncio.Future[object]] = {reader, pump, stopping, self._ended, self.outbox.failed}  # type: ignore[arg-type]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for ended in (self._ended, self.outbox.failed):
+                if ended.done():
+                    raise ended.result()
+            if reader.done():
+                reader.result()  # raises what ended it: the peer went away, or was silent, or sent too much
+            if stopping.done() and not pump.done():
+                return await self._stop(reader, pump)
+            pump.result()
+            self.outbox.send(wire.Bye("done"))
+            return 1000, "done"
+        finally:
+            for task in (reader, pump, stopping):
+                task.cancel()
+            await asyncio.gather(reader, pump, stopping, return_exceptions=True)
+
+    async def _stop(self, reader: asyncio.Task[None], pump: asyncio.Task[None]) -> tuple[int, str]:
+        """The server stops: what has arrived is still answered."""
+        reader.cancel()
+        self.mailbox.end()
+        await asyncio.wait([pump], timeout=self.hub.settings.drain_s)
+        self.outbox.send(wire.Bye("the server stops", resumable=self.hub.settings.state_dir is not None))
+        return GOING_AWAY, "the server stops"
+
+    async def _read(self) -> None:
+        """Takes in what the peer sends, until it says ``bye`` or goes away."""
+        while True:
+            try:
+                async with asyncio.timeout(self.hub.settings.idle_s):
+                    content = await self._receive()
+            except TimeoutError:
+                limit = self.hub.settings.idle_s
+                raise TooSlowError(f"nothing came for {limit:g} s", "connect again to go on") from None
+            except WireError as error:
+                self.outbox.send(wire.Failure.of(error))
+                continue
+            if content is None:
+                continue
+            if isinstance(content, wire.Bye):
+                self.mailbox.end()
+                await asyncio.Event().wait()  # the pump ends the stream
+            dropped = await self.mailbox.put(Arrived(content, time.monotonic()))
+            if dropped is not None:
+                self.drop(dropped.index)
+
+    async def _receive(self) -> wire.Picture | wire.Message | None:
+        """One message; None for one that came too fast and was refused.
+
+        Raises:
+            WireError: it is not what docs/wire.md says.
+            TooManyError: far too many came too fast.
+            WebSocketDisconnect: the peer is gone.
+        """
+        event = await self._socket.receive()
+        if event["type"] != "websocket.receive":
+            raise WebSocketDisconnect(event.get("code", 1006), event.get("reason"))
+        data = event.get("bytes")
+        if not self._rate.allows():
+            limit = f"more than {self._rate.per_second:g} messages came in a second"
+            refused = TooManyError(limit, "send more slowly")
+            if self._rate.refused > 10 * self._rate.per_second:
+                raise refused
+            self.outbox.send(wire.Failure.of(refused, index=_index_of(data)))
+            return None
+        if data is not None:
+            return wire.decode_picture(data)
+        return wire.decode_message(event.get("text") or "")
+
+    async def _pump(self, work: Work) -> None:
+        """Handles what arrived, in order, until ``bye``."""
+        while (item := await self.mailbox.take()) is not None:
+            try:
+                await work.handle(item)
+            except FramestateError as error:
+                index = item.content.index if isinstance(item.content, wire.Picture) else None
+                self.outbox.send(wire.Failure.of(error, index=index))
+        await work.finish()
+        if not self.hub.draining.is_set():
+            work.close()
+
+    def drop(self, index: int) -> None:
+        """Tells that a frame was dropped before it was decoded, and counts it."""
+        policy = self.mailbox.policy
+        self.outbox.send(wire.Drop(index, policy))
+        if isinstance(self._work, TrackingWork):
+            self._work.count_drop()
+
+    def limits(self) -> wire.Limits:
+        """What this server takes."""
+        settings = self.hub.settings
+        return wire.Limits(
+            message_bytes=settings.max_frame_bytes,
+            pixels=settings.max_pixels,
+            frames_per_second=settings.max_frames_per_second,
+            idle_seconds=settings.grace_s,
+        )
+
+
+def _index_of(data: bytes | None) -> int | None:
+    """The index of a picture that is not looked at further."""
+    if data is None:
+        return None
+    try:
+        return wire.decode_picture(data).index
+    except WireError:
+        return None
