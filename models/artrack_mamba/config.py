@@ -16,7 +16,7 @@ class ArtrackMambaConfig:
     template_factor: float = 2.0  # side of the template crop in units of sqrt(w * h)
     search_size: int = 192
     search_factor: float = 3.0
-    stem: Literal["conv", "patch"] = "conv"
+    stem: Literal["conv", "mobile", "patch"] = "conv"
     stem_channels: tuple[int, ...] = (16, 24, 40, 80)  # channels at stride 2, 4, 8 and 16 (conv stem)
     stride: int = 16
     dim: int = 96
@@ -44,7 +44,7 @@ class ArtrackMambaConfig:
                 "choose sizes that divide",
             )
         for name, allowed in (
-            ("stem", ("conv", "patch")),
+            ("stem", ("conv", "mobile", "patch")),
             ("directions", ("alternate", "both")),
             ("temporal", ("restart", "carry")),
         ):
@@ -60,6 +60,11 @@ class ArtrackMambaConfig:
     def search_grid(self) -> int:
         """Tokens on each side of the search crop."""
         return self.search_size // self.stride
+
+    @property
+    def stem_dim(self) -> int:
+        """Channels of the features that the stem gives."""
+        return 48 if self.stem == "mobile" else self.dim
 
     @property
     def inner(self) -> int:

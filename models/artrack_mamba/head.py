@@ -41,7 +41,16 @@ class CentreHead(nn.Module):
 
     def forward(self, features: Tensor) -> dict[str, Tensor]:
         """features (B, dim, G, G) -> the four maps, in float32 at least."""
-        raw: Tensor = self.out(self.towers(self.body(self.enter(features))))
+        return self.maps(self.trunk(features))
+
+    def trunk(self, features: Tensor) -> Tensor:
+        """features (B, dim, G, G) -> (B, head_dim, G, G), from which the maps are read cell by cell."""
+        trunk: Tensor = self.towers(self.body(self.enter(features)))
+        return trunk
+
+    def maps(self, trunk: Tensor) -> dict[str, Tensor]:
+        """The four maps of a trunk, in float32 at least."""
+        raw: Tensor = self.out(trunk)
         raw = raw.to(torch.promote_types(raw.dtype, torch.float32))  # bfloat16 is too coarse for an offset
         score, offset, size, log_variance = raw.split([1, 2, 2, 4], dim=1)
         return {

@@ -40,7 +40,7 @@ class ArtrackMamba(nn.Module):
         self.config = config
         keys = config.template_grid**2
         self.stem = build_stem(config)
-        self.embed = nn.Sequential(conv_norm(config.dim + keys, config.dim), nn.ReLU(inplace=True))
+        self.embed = nn.Sequential(conv_norm(config.stem_dim + keys, config.dim), nn.ReLU(inplace=True))
         self.correlation_norm = nn.BatchNorm2d(keys)
         self.template_position = nn.Parameter(0.02 * torch.randn(1, config.template_grid**2, config.dim))
         self.search_position = nn.Parameter(0.02 * torch.randn(1, config.search_grid**2, config.dim))
@@ -79,7 +79,12 @@ class ArtrackMamba(nn.Module):
 
     def step_features(self, features: Tensor, carry: Tensor, state: State) -> tuple[dict[str, Tensor], State]:
         """``step`` after the stem; training uses it to look at the features too."""
-        batch, channels, grid, _ = features.shape
+        trunk, written = self.step_trunk(features, carry, state)
+        return self.head.maps(trunk), written
+
+    def step_trunk(self, features: Tensor, carry: Tensor, state: State) -> tuple[Tensor, State]:
+        """Stem features (B, stem_dim, G, G) -> the last feature map (B, head_dim, G, G), written state."""
+        batch, _, grid, _ = features.shape
         tokens = self.tokens(features, state["template.features"], self.search_position)
         written: State = {}
         for index, block in enumerate(self.blocks):
@@ -96,8 +101,7 @@ class ArtrackMamba(nn.Module):
             if self.config.temporal == "carry":
                 for direction, (ssm, _) in enumerate(finals):
                     written[f"layers.{index}.{direction}.ssm"] = ssm
-        maps = self.head(tokens.transpose(1, 2).reshape(batch, channels, grid, grid))
-        return maps, written
+        return self.head.trunk(tokens.transpose(1, 2).reshape(batch, -1, grid, grid)), written
 
     def stateless(self, template: Tensor, search: Tensor) -> dict[str, Tensor]:
         """The plain form: template and search tokens concatenated through every block at once.
@@ -130,7 +134,7 @@ class ArtrackMamba(nn.Module):
         """Everything that a runtime must know of this model."""
         c = self.config
         grid = c.search_grid
-        state = [TensorSpec("template.features", "float32", ("batch", c.dim, c.template_grid**2))]
+        state = [TensorSpec("template.features", "float32", ("batch", c.stem_dim, c.template_grid**2))]
         carried = []
         for index in range(c.layers):
             for direction in range(2 if c.directions == "both" else 1):

@@ -6,6 +6,7 @@ A convolutional stem for CPUs, and a patch stem for the plain form.
 from __future__ import annotations
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 from .config import ArtrackMambaConfig
 
@@ -58,6 +59,64 @@ class ConvStem(nn.Sequential):
         )
 
 
+class SqueezeExcite(nn.Module):
+    """Scales each channel by a gate made of all channels' means (MobileNetV3, section 5.3)."""
+
+    def __init__(self, channels: int, squeezed: int) -> None:
+        super().__init__()
+        self.squeeze, self.excite = nn.Conv2d(channels, squeezed, 1), nn.Conv2d(squeezed, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, channels, H, W) -> the same."""
+        gate = functional.relu(self.squeeze(x.mean((2, 3), keepdim=True)))
+        return x * functional.hardsigmoid(self.excite(gate))
+
+
+class MobileBlock(nn.Module):
+    """Inverted bottleneck of MobileNetV3 (table 2): ``wide`` channels between, ``squeezed`` 0 for no gate."""
+
+    def __init__(
+        self, inputs: int, wide: int, outputs: int, kernel: int, stride: int, squeezed: int, *, hard: bool
+    ) -> None:
+        super().__init__()
+        active = nn.Hardswish if hard else nn.ReLU
+        parts: list[nn.Module] = [] if wide == inputs else [conv_norm(inputs, wide), active()]
+        parts.append(conv_norm(wide, wide, kernel, stride, groups=wide))
+        if squeezed:
+            parts.append(SqueezeExcite(wide, squeezed))
+        self.body = nn.Sequential(*parts, active(), conv_norm(wide, outputs))
+        self.skip = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) -> (B, outputs, H / stride, W / stride)."""
+        y: Tensor = self.body(x)
+        return x + y if self.skip else y
+
+
+class MobileStem(nn.Sequential):
+    """(B, 3, S, S) -> (B, 48, S / 16, S / 16): MobileNetV3-Small up to stride 16, with its channels.
+
+    190,520 parameters, 49 million multiply-adds at S = 256. It has the shape of NanoTrack v2's backbone, so
+    that it can learn that one's features.
+    """
+
+    channels = 48
+
+    def __init__(self) -> None:
+        super().__init__(
+            conv_norm(3, 16, 3, 2),
+            nn.Hardswish(),
+            MobileBlock(16, 16, 16, 3, 2, 8, hard=False),
+            MobileBlock(16, 72, 24, 3, 2, 0, hard=False),
+            MobileBlock(24, 88, 24, 3, 1, 0, hard=False),
+            MobileBlock(24, 96, 40, 5, 2, 24, hard=True),
+            MobileBlock(40, 240, 40, 5, 1, 64, hard=True),
+            MobileBlock(40, 240, 40, 5, 1, 64, hard=True),
+            MobileBlock(40, 120, 48, 5, 1, 32, hard=True),
+            MobileBlock(48, 144, 48, 5, 1, 40, hard=True),
+        )
+
+
 class PatchStem(nn.Sequential):
     """(B, 3, S, S) -> (B, dim, S / stride, S / stride): one linear map a patch."""
 
@@ -66,5 +125,7 @@ class PatchStem(nn.Sequential):
 
 
 def build_stem(config: ArtrackMambaConfig) -> nn.Module:
-    """The stem that the configuration names: (B, 3, S, S) -> (B, dim, S / stride, S / stride)."""
+    """The stem that the configuration names: (B, 3, S, S) -> (B, stem_dim, S / stride, S / stride)."""
+    if config.stem == "mobile":
+        return MobileStem()
     return ConvStem(config) if config.stem == "conv" else PatchStem(config)

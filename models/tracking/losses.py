@@ -106,3 +106,18 @@ def weighted_total(losses: dict[str, Tensor], weights: dict[str, float]) -> Tens
 def feature_distance(student: Tensor, teacher: Tensor) -> Tensor:
     """Smooth L1 between features (B, C, G, G) and a teacher's, each cell of it scaled to length √C."""
     return functional.smooth_l1_loss(student, functional.normalize(teacher, dim=1) * teacher.shape[1] ** 0.5)
+
+
+def answer_distance(raw: Tensor, answer: Tensor, side: int) -> Tensor:
+    """How far a map (B, 5, G, G) of a logit and four logs of distances is from a teacher's answer.
+
+    ``answer`` is as ``AnswerTeacher`` gives it, ``side`` the crop's in pixels. Cells on and off the target
+    weigh the same in sum; distances count where the teacher is sure of the target.
+    """
+    chance = answer[:, 0]
+    error = functional.binary_cross_entropy_with_logits(raw[:, 0], chance, reduction="none")
+    on = chance.gt(0.5).to(error.dtype)
+    loss = (error * on).sum() / on.sum().clamp(min=1) + (error * (1 - on)).sum() / (1 - on).sum().clamp(min=1)
+    wanted = torch.log(answer[:, 1:].clamp(min=1) / side)
+    apart = functional.smooth_l1_loss(raw[:, 1:], wanted, reduction="none", beta=0.1).mean(1)
+    return loss + (apart * on).sum() / on.sum().clamp(min=1)

@@ -34,6 +34,10 @@ class TrackerRecipe:
     clips: str = "training/tracking"
     held_out: tuple[str, ...] = ()  # clips kept for choosing among models; never trained on
     teacher: str = ""  # ONNX file of a feature backbone, relative to the data folder, or absolute
+    teacher_head: str = ""  # ONNX file of the head that belongs to it: its answers are learned too
+    distil: LoopConfig | None = None  # a first stage, in which the stem learns the teacher's features
+    distil_batch: int = 16
+    more_clips: tuple[str, ...] = ()  # further folders of sequences, relative to the data folder
     options: dict[str, Any] = field(default_factory=dict)  # thresholds that the bundle asks the engine for
     notes: str = ""
     text: str = field(default="", repr=False)
@@ -48,6 +52,8 @@ class TrackerRecipe:
             ours, theirs = getattr(self.model, name), getattr(self.samples, name)
             if ours != theirs:
                 raise OptionError(f"{name} is {ours} in model and {theirs} in samples", "give both the same")
+        if (self.distil or self.teacher_head) and not self.teacher:
+            raise OptionError("the recipe learns from a teacher and names none", "give teacher, an ONNX file")
 
 
 def read_recipe(path: Path) -> TrackerRecipe:
@@ -59,7 +65,11 @@ def read_recipe(path: Path) -> TrackerRecipe:
         raise DataError(
             f"recipe {path} cannot be read ({error})", "give a TOML file, as in models/recipes"
         ) from error
-    tables = {name: values.pop(name, {}) for name in ("model", "samples", "loop")}
+    tables = {
+        name: values.pop(name, {})
+        for name in ("model", "samples", "loop", "distil")
+        if name in values or name != "distil"
+    }
     for name, table in tables.items():
         if not isinstance(table, dict):
             raise OptionError(f"{name} is {table!r} in {path}", f"make it a table, [{name}]")
@@ -68,6 +78,8 @@ def read_recipe(path: Path) -> TrackerRecipe:
         "samples": build(SampleConfig, tables["samples"], "samples"),
         "loop": build(LoopConfig, tables["loop"], "loop"),
     }
+    if "distil" in tables:
+        parts["distil"] = build(LoopConfig, tables["distil"], "distil")
     return build(TrackerRecipe, {**values, **parts, "text": text}, "recipe")
 
 
@@ -119,6 +131,8 @@ def open_sources(
         )
     archives = [read_archive(path) for path in paths]
     clips = read_clips(data / recipe.clips)
+    for more in recipe.more_clips:
+        clips += read_clips(data / more)
     missing = sorted(set(recipe.held_out) - {clip.name for clip in clips})
     if missing:
         raise DataError(

@@ -15,23 +15,39 @@ from torch.utils.data import DataLoader, Dataset
 from ...errors import DataError
 from ...vision.crop import normalise
 from ..artrack_mamba import ArtrackMamba
-from .losses import Maps, decode_maps, feature_distance, tracking_losses, weighted_total
+from .losses import (
+    Maps,
+    answer_distance,
+    decode_maps,
+    feature_distance,
+    tracking_losses,
+    weighted_total,
+)
 from .samples import SampleSource
-from .teacher import FeatureTeacher
+from .teacher import AnswerTeacher, FeatureTeacher
 
-LOSS_WEIGHTS = {"heat": 1.0, "giou": 2.0, "l1": 1.0, "uncertainty": 0.1, "teacher": 2.0}
+LOSS_WEIGHTS = {"heat": 1.0, "giou": 2.0, "l1": 1.0, "uncertainty": 0.1, "teacher": 2.0, "answer": 1.0}
 
 
 class SampleDataset(Dataset[dict[str, Any]]):
     """Samples by index, normalised, with a teacher's features beside them where there is a teacher.
 
     template (3, S_z, S_z), search (K, 3, S_x, S_x), boxes (K, 4) as x, y, w, h in shares of the search crop,
-    visible (K,), chance (K,) uniform in [0, 1), and perhaps teacher (K, channels, G, G). The task decides by
-    ``chance``; drawn here, it follows from seed and index as the sample does, so a resumed run sees the same.
+    visible (K,), chance (K,) uniform in [0, 1), perhaps teacher (K, channels, G, G) and answer (K, 5, G, G).
+    The task decides by ``chance``; drawn here, it follows from seed and index as the sample does, so a
+    resumed run sees the same.
     """
 
-    def __init__(self, source: SampleSource, first: int, count: int, teacher: FeatureTeacher | None) -> None:
-        self.source, self.first, self.count, self.teacher = source, first, count, teacher
+    def __init__(
+        self,
+        source: SampleSource,
+        first: int,
+        count: int,
+        teacher: FeatureTeacher | None,
+        answers: AnswerTeacher | None = None,
+    ) -> None:
+        self.source, self.first, self.count = source, first, count
+        self.teacher, self.answers = teacher, answers
 
     def __len__(self) -> int:
         return self.count
@@ -51,6 +67,9 @@ class SampleDataset(Dataset[dict[str, Any]]):
         }
         if self.teacher is not None:
             result["teacher"] = self.teacher(sample["search"])
+            if self.answers is not None:
+                template = self.teacher(sample["template"][None])
+                result["answer"] = self.answers(template, result["teacher"])
         return result
 
 
@@ -70,21 +89,32 @@ class TrackerTask:
     steps: int = 1000
     workers: int = 1
     teacher: Path | None = None
+    teacher_head: Path | None = None
     carry_share: float = 0.5
 
     def __post_init__(self) -> None:
-        if self.teacher is not None and not self.teacher.exists():
-            raise DataError(
-                f"teacher {self.teacher} does not exist", "give the ONNX file of a feature backbone, or none"
-            )
+        for path in (self.teacher, self.teacher_head):
+            if path is not None and not path.exists():
+                raise DataError(f"teacher {path} does not exist", "give the ONNX file of one, or none")
         self._teacher = None if self.teacher is None else FeatureTeacher(self.teacher)
         if self._teacher is not None:
-            self.model.add_module("teacher_head", nn.Conv2d(self.model.config.dim, self._teacher.channels, 1))
+            wide = self.model.config.stem_dim
+            same = wide == self._teacher.channels  # then the stem has the teacher's own channels to learn
+            self.model.add_module(
+                "teacher_head", nn.Identity() if same else nn.Conv2d(wide, self._teacher.channels, 1)
+            )
+        self._answers = None if self.teacher_head is None else AnswerTeacher(self.teacher_head)
+        if self._answers is not None:
+            self.model.add_module("answer_head", nn.Conv2d(self.model.config.head_dim, 5, 1))
 
     def batches(self, start: int) -> Iterator[dict[str, Tensor]]:
         """The batches of a run from step ``start`` to its end; see ``SampleDataset``."""
         data = SampleDataset(
-            self.source, start * self.batch, (self.steps - start) * self.batch, self._teacher
+            self.source,
+            start * self.batch,
+            (self.steps - start) * self.batch,
+            self._teacher,
+            self._answers,
         )
         loader = DataLoader(
             data,
@@ -107,9 +137,14 @@ class TrackerTask:
         sums: dict[str, Tensor] = {}
         for k in range(searches):
             carry = torch.zeros(size) if k == 0 else (batch["chance"][:, k] < self.carry_share).float()
-            maps, written = self.model.step_features(features[:, k], carry, state)
+            trunk, written = self.model.step_trunk(features[:, k], carry, state)
             state = {**state, **written}
-            for name, value in tracking_losses(maps, batch["boxes"][:, k], batch["visible"][:, k]).items():
+            maps = self.model.head.maps(trunk)
+            losses = tracking_losses(maps, batch["boxes"][:, k], batch["visible"][:, k])
+            if "answer" in batch:
+                raw = self.model.get_submodule("answer_head")(trunk).float()
+                losses["answer"] = answer_distance(raw, batch["answer"][:, k], self.model.config.search_size)
+            for name, value in losses.items():
                 sums[name] = sums.get(name, torch.zeros(())) + value / searches
         if "teacher" in batch:
             student = self.model.get_submodule("teacher_head")(features.flatten(0, 1))

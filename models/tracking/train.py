@@ -8,12 +8,18 @@ from typing import Any
 
 import cv2
 import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
+from ...errors import OptionError
 from ...plugins import eager_operators
 from ..artrack_mamba import ArtrackMamba
-from ..training.loop import Result, train
+from ..training.loop import LoopConfig, Result, train
+from .distil import DistilTask, ViewSource
 from .recipe import TrackerRecipe, open_sources
+from .samples import SampleSource
 from .task import TrackerTask
+from .teacher import FeatureTeacher
 
 
 def train_tracker(
@@ -29,6 +35,9 @@ def train_tracker(
     source, held_out, report = open_sources(recipe, data)
     model = ArtrackMamba(recipe.model, eager_operators()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     teacher = (data / recipe.teacher) if recipe.teacher else None
+    if recipe.distil is not None:
+        model.stem.load_state_dict(distil_stem(recipe, recipe.distil, model, source, data, out, progress))
+        report["distilled"] = True
     task = TrackerTask(
         model,
         source,
@@ -37,9 +46,48 @@ def train_tracker(
         steps=recipe.loop.steps,
         workers=recipe.workers,
         teacher=teacher,
+        teacher_head=(data / recipe.teacher_head) if recipe.teacher_head else None,
     )
     result = train(task, recipe.loop, out, progress)
     if teacher is not None:
         report["teacher"] = teacher.name
         del result.model.teacher_head
+    if recipe.teacher_head:
+        report["teacher_head"] = Path(recipe.teacher_head).name
+        del result.model.answer_head
     return result, report
+
+
+def distil_stem(
+    recipe: TrackerRecipe,
+    config: LoopConfig,
+    model: ArtrackMamba,
+    source: SampleSource,
+    data: Path,
+    out: Path,
+    progress: Callable[[int, dict[str, float]], None] | None,
+) -> dict[str, Tensor]:
+    """The weights of a stem that imitates the teacher, from ``out/stem.safetensors`` where it is done."""
+    done = out / "stem.safetensors"
+    if not done.exists():
+        if model.config.stem_dim != FeatureTeacher.channels:
+            raise OptionError(
+                f"the stem gives {model.config.stem_dim} channels",
+                f"the teacher has {FeatureTeacher.channels}",
+            )
+        stills = tuple(still for archive in source.archives for still in archive.stills)
+        views = ViewSource(stills, tuple(source.clips), recipe.model.search_size, recipe.seed)
+        task = DistilTask(
+            model.stem,
+            views,
+            FeatureTeacher(data / recipe.teacher),
+            batch=recipe.distil_batch,
+            steps=config.steps,
+            workers=recipe.workers,
+        )
+        result = train(task, config, out / "stem", progress)
+        partial = done.with_suffix(".partial")
+        weights = result.model.state_dict()
+        save_file({name: value.contiguous() for name, value in weights.items()}, partial)
+        partial.replace(done)
+    return load_file(done)

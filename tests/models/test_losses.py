@@ -8,6 +8,7 @@ import pytest
 import torch
 from framestate.errors import TrainingError
 from framestate.models.tracking.losses import (
+    answer_distance,
     decode_maps,
     feature_distance,
     focal,
@@ -89,7 +90,7 @@ def test_giou_by_hand(a: tuple[float, ...], b: tuple[float, ...], expected: floa
 def test_a_perfect_answer_costs_nothing_but_its_score() -> None:
     box = (0.4, 0.4, 0.25, 0.5)
     losses = tracking_losses(perfect_maps(box), torch.tensor([box]), torch.tensor([True]))
-    assert losses.keys() == LOSS_WEIGHTS.keys() - {"teacher"}
+    assert losses.keys() == LOSS_WEIGHTS.keys() - {"teacher", "answer"}
     assert float(losses["giou"]) == pytest.approx(0, abs=1e-5)
     assert float(losses["l1"]) == pytest.approx(0, abs=1e-5)
     assert float(losses["uncertainty"]) == pytest.approx(0, abs=1e-5)
@@ -169,3 +170,26 @@ def test_the_overlap_is_read_where_the_score_is_best() -> None:
     assert best_overlap(maps, truth).item() == pytest.approx(1)
     maps["score"][..., 3, 4] = 0.9
     assert best_overlap(maps, truth).item() == pytest.approx(0.25)
+
+
+def test_the_answer_distance_is_least_at_the_teachers_answer() -> None:
+    generator = torch.Generator().manual_seed(0)
+    answer = torch.rand(2, 5, 4, 4, generator=generator)
+    answer[:, :1] = (answer[:, :1] > 0.6).float() * 0.998 + 0.001
+    answer[:, 1:] = 5 + 50 * answer[:, 1:]
+    same = torch.cat([torch.logit(answer[:, :1]), torch.log(answer[:, 1:] / 64)], dim=1)
+    least = float(answer_distance(same, answer, 64))
+    assert least < 0.02
+    for channel in range(5):
+        other = same.clone()
+        other[:, channel] += 0.5
+        assert float(answer_distance(other, answer, 64)) > least
+
+
+def test_distances_off_the_target_do_not_count() -> None:
+    answer = torch.full((1, 5, 4, 4), 20.0)
+    answer[:, 0] = 0.01
+    raw = torch.zeros(1, 5, 4, 4)
+    away = raw.clone()
+    away[:, 1:] = 3.0
+    assert torch.equal(answer_distance(raw, answer, 64), answer_distance(away, answer, 64))

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from framestate.errors import DataError, VideoError
 from framestate.models.tracking.archives import read_archive, usable_objects
-from framestate.models.tracking.clips import Clip, read_clip, read_clips
+from framestate.models.tracking.clips import Clip, read_clips, read_folder
 from framestate.models.tracking.poses import SampleConfig
 from framestate.models.tracking.samples import Sample, SampleSource
 from framestate.models.tracking.views import Pose, ellipse, outline, paste, place, warp
@@ -165,7 +165,7 @@ def test_segments_are_drawn_less_often(write_archive: WriteArchive) -> None:
 
 def test_a_clip_from_its_folder(write_clip: WriteClip) -> None:
     folder = write_clip(frames=6)
-    clip = read_clip(folder)
+    (clip,) = read_folder(folder)
     assert clip.name == "koi"
     assert len(clip.frames) == len(clip.boxes) == 6
     assert clip.present.tolist() == [0, 1, 2, 3, 4, 5]
@@ -173,23 +173,28 @@ def test_a_clip_from_its_folder(write_clip: WriteClip) -> None:
 
 
 def test_frames_without_a_usable_box_are_left_out(write_clip: WriteClip) -> None:
-    clip = read_clip(write_clip(frames=4, lines=["1,2,30,40", "NaN,NaN,NaN,NaN", "5,5,2,3", "1,2,30,40"]))
+    (clip,) = read_folder(
+        write_clip(frames=4, lines=["1,2,30,40", "NaN,NaN,NaN,NaN", "5,5,2,3", "1,2,30,40"])
+    )
     assert clip.present.tolist() == [0, 3]
 
 
-@pytest.mark.parametrize("lines", [["1,2,30,40"], ["1,2,30"] * 4, ["1,2,30,40"] * 9])
-def test_a_truth_that_does_not_fit_its_video(write_clip: WriteClip, lines: list[str]) -> None:
-    with pytest.raises(DataError, match="for 4 frames"):
-        read_clip(write_clip(frames=4, lines=lines))
+@pytest.mark.parametrize(
+    ("lines", "problem"),
+    [(["1,2,30,40"], "1 lines for 4"), (["1,2,30"] * 4, "3 values"), (["1,2,30,40"] * 9, "9 lines for 4")],
+)
+def test_a_truth_that_does_not_fit_its_video(write_clip: WriteClip, lines: list[str], problem: str) -> None:
+    with pytest.raises(DataError, match=problem):
+        read_folder(write_clip(frames=4, lines=lines))
 
 
 def test_ragged_truth_and_missing_video(write_clip: WriteClip) -> None:
     with pytest.raises(DataError, match="cannot be read"):
-        read_clip(write_clip("ragged", frames=2, lines=["1,2,3,4", "1,2"]))
+        read_folder(write_clip("ragged", frames=2, lines=["1,2,3,4", "1,2"]))
     folder = write_clip("silent", frames=2)
     (folder / "video.mp4").unlink()
     with pytest.raises(VideoError):
-        read_clip(folder)
+        read_folder(folder)
     with pytest.raises(DataError, match="holds no sequence"):
         read_clips(folder)
 
@@ -279,3 +284,13 @@ def test_clips_alone_are_enough_and_nothing_is_not(clip: Clip, write_archive: Wr
     assert SampleSource(SMALL, [read_archive(write_archive())], [])[0]["search"].any()
     with pytest.raises(DataError, match="nothing to make samples from"):
         SampleSource(SMALL, [], [])
+
+
+def test_several_targets_of_one_video_share_its_frames(write_clip: WriteClip) -> None:
+    folder = write_clip(frames=3)
+    (folder / "groundtruth_2.txt").write_text("1,2,30,40\n" * 3)
+    (folder / "groundtruth_3.txt").write_text("nan,nan,nan,nan\n" * 3)  # nothing to learn from
+    first, second = read_folder(folder)
+    assert (first.name, second.name) == ("koi", "koi_2")
+    assert all(a is b for a, b in zip(first.frames, second.frames, strict=True))
+    assert second.boxes.tolist() == [[1, 2, 30, 40]] * 3
