@@ -102,7 +102,7 @@ def test_the_teachers_answer_is_a_chance_and_four_distances(head: Path) -> None:
 def test_a_stem_comes_closer_to_its_teacher(
     backbone: Path, clip: Clip, build: BuildModel, tmp_path: Path
 ) -> None:
-    stem = build(stem="mobile", search_size=64).stem.to(memory_format=torch.channels_last)
+    stem = build(stem="mobile", search_size=64).stem.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     task = DistilTask(stem, views(clip), FeatureTeacher(backbone), batch=4, steps=60, workers=0)
     with torch.no_grad():
         before = task.validate(stem.eval())["held_out_cosine"]
@@ -119,7 +119,7 @@ def test_answers_are_learned_beside_the_boxes(
     task = TrackerTask(model, source, None, batch=2, steps=1, workers=0, teacher=backbone, teacher_head=head)
     loss, parts = task.loss(next(iter(task.batches(0))))
     assert {"teacher", "answer"} <= parts.keys()
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     gradient = model.get_submodule("answer_head").weight.grad
     assert isinstance(gradient, torch.Tensor)
     assert gradient.abs().sum() > 0
