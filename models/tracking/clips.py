@@ -54,7 +54,7 @@ def read_boxes(truth: Path) -> npt.NDArray[np.float64]:
 
 
 def read_folder(folder: Path) -> list[Clip]:
-    """A clip for each ``groundtruth*.txt`` of one folder: several targets of one ``video.mp4`` share its frames.
+    """A clip for each ``groundtruth*.txt`` of one folder; targets of one ``video.mp4`` share its frames.
 
     Raises DataError or VideoError.
     """
