@@ -173,7 +173,8 @@ def sessions_api(hub: Hub, decoder: Decoder) -> APIRouter:
     ) -> SessionAnswer:
         """Go on from a blob: a session that is open goes back to it (200), another is made of it (201)."""
         hub.check_running()
-        limit = max(2 * engine.runtime.spec.state_bytes for engine in hub.engines.values()) + 2**16
+        specs = [engine.runtime.spec for engine in hub.engines.values()]
+        limit = max((2 * spec.state_bytes for spec in specs if spec.is_sized), default=0) + 2**16
         blob = await read_body(request, limit, settings.body_s)
         entry, is_new = await hub.put(session_id, blob, model)
         response.status_code = 201 if is_new else 200
