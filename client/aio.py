@@ -235,7 +235,7 @@ def _numbers(box: BoxLike) -> tuple[float, float, float, float]:
 
 def _text(box: BoxLike) -> str:
     """As a query has it, without exponents."""
-    return ",".join(f"{number:.6f}".rstrip("0").rstrip(".") for number in _numbers(box))
+    return ",".join(f"{number:.12f}".rstrip("0").rstrip(".") for number in _numbers(box))
 
 
 def _session(session_id: str) -> str:

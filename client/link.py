@@ -189,7 +189,8 @@ class Link:
         except (OSError, WebSocketException, TimeoutError) as error:
             self._away(error)
         try:
-            await socket.send(encode_message(hello))
+            with contextlib.suppress(ConnectionClosed):  # who refuses at once has said why before that
+                await socket.send(encode_message(hello))
             reply = await asyncio.wait_for(socket.recv(), self._options.timeout_s)
             return socket, welcome_in(reply)
         except (ConnectionClosed, TimeoutError) as error:

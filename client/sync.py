@@ -13,7 +13,7 @@ from ..vision import Frame
 from .aio import AsyncClient, BoxLike
 from .aio_rest import AsyncRestTarget, AsyncVideo
 from .aio_streams import AsyncInterpolation, AsyncTarget
-from .messages import Encoding
+from .messages import Encoding, Welcome
 from .pictures import FrameLike
 from .records import SessionInfo, VideoInfo
 from .results import Track
@@ -81,6 +81,11 @@ class Target(_Wrapped[AsyncTarget]):
     def id(self) -> str:
         """The session's id; ``Client.resume`` goes on with it."""
         return self._inner.id
+
+    @property
+    def welcome(self) -> Welcome:
+        """What the server said of itself and its limits when it was last connected to."""
+        return self._inner.welcome
 
     @property
     def reconnects(self) -> int:
