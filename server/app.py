@@ -99,6 +99,8 @@ def keep_sessions(hub: Hub, stack: AsyncExitStack) -> list[Autosave]:
     saves = []
     for name, engine in hub.engines.items() if state is not None else ():
         assert state is not None
+        if engine.runtime.spec.task != "tracking":
+            continue  # an interpolation holds frames, and ends with its connection
         save = Autosave(engine, state / "sessions" / engine.bundle_hash[:16], every_s=hub.settings.snapshot_s)
         sessions, refused = save.restore()
         hub.adopt(sessions, name)

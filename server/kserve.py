@@ -89,6 +89,6 @@ def metadata(name: str, engine: Engine) -> ModelMetadata:
         inputs=tensors(step.inputs if step else ()),
         outputs=tensors(step.outputs if step else ()),
         task=spec.task,
-        state_bytes=spec.state_bytes,
+        state_bytes=spec.state_bytes if spec.is_sized else 0,  # else it goes by the frames
         sessions={"used": engine.slots.num_used, "total": engine.slots.capacity},
     )
