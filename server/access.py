@@ -13,7 +13,6 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
-from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..client.wire import Failure, encode_message
@@ -24,6 +23,7 @@ from .settings import Settings, is_loopback
 OPEN_PATHS = frozenset({"/", "/favicon.ico", "/healthz", "/v2/health/live", "/v2/health/ready"})
 """What anybody may see: the page and whether the server is well. ``/static/`` too."""
 _KEY = re.compile(r"[\x21-\x7e]{16,256}")
+PROTOCOL = "framestate.v1"
 KEY_PROTOCOL = "key."
 
 
@@ -102,7 +102,7 @@ class Gate:
             self.check(scope)
         except FramestateError as error:
             if scope["type"] == "websocket":
-                return await refuse_stream(error, receive, send)
+                return await refuse_stream(error, scope, receive, send)
             return await problem_of(error)(scope, receive, send)
         return await self.app(scope, receive, send)
 
@@ -170,12 +170,17 @@ def offered_protocols(headers: Headers) -> Sequence[str]:
     return [name.strip() for name in headers.get("sec-websocket-protocol", "").split(",") if name.strip()]
 
 
-async def refuse_stream(error: FramestateError, receive: Receive, send: Send) -> None:
+def chosen_protocol(headers: Headers) -> str | None:
+    """Ours where the client offers it; browsers give up on a server that picks none of theirs."""
+    return PROTOCOL if PROTOCOL in offered_protocols(headers) else None
+
+
+async def refuse_stream(error: FramestateError, scope: Scope, receive: Receive, send: Send) -> None:
     """Tells a WebSocket why it is closed: browsers see neither status nor body of a refused handshake."""
     message = await receive()
     if message["type"] != "websocket.connect":
         return
-    await send({"type": "websocket.accept"})
+    await send({"type": "websocket.accept", "subprotocol": chosen_protocol(Headers(scope=scope))})
     await send({"type": "websocket.send", "text": encode_message(Failure.of(error, closing=True))})
     await send({"type": "websocket.close", "code": close_code_of(error), "reason": type(error).__name__})
 
@@ -211,6 +216,3 @@ class SafeHeaders:
             await send(message)
 
         return await self.app(scope, receive, sending)  # type: ignore[arg-type]
-
-
-__all__ = ["ApiKeys", "Gate", "Response", "SafeHeaders", "required_keys"]

@@ -61,6 +61,7 @@ def create_app(settings: Settings, engines: Mapping[str, Engine]) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.callback(decoder.close)
+            stack.callback(hub.inline.close)
             saves = keep_sessions(hub, stack)
             stack.push_async_exit(await videos.started())
             stack.push_async_exit(await sources.started())

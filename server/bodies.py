@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from ..errors import RequestError, TooLargeError, TooSlowError
+
+DRAIN_S, DRAIN_PAUSE_S = 2.0, 0.2
+"""How long a body that is not wanted is read on; and how long nothing may come before that ends."""
 
 
 async def chunks(
@@ -25,12 +29,13 @@ async def chunks(
     Raises:
         TooLargeError, TooSlowError, RequestError: see above; the last when the sender went away.
     """
+    stream = request.stream().__aiter__()
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limit:
+        await drain(stream)
         raise too_large(int(declared), limit)
     loop = asyncio.get_running_loop()
     began, count = loop.time(), 0
-    stream = request.stream().__aiter__()
     while True:
         allowed = seconds + (count / rate if rate else 0.0)
         try:
@@ -46,9 +51,18 @@ async def chunks(
             return
         count += len(chunk)
         if count > limit:
+            await drain(stream)
             raise too_large(count, limit)
         if chunk:
             yield chunk
+
+
+async def drain(stream: AsyncIterator[bytes]) -> None:
+    """Throws away what is on its way: closing before that resets the connection, and the answer is lost."""
+    with contextlib.suppress(TimeoutError, ClientDisconnect):
+        async with asyncio.timeout(DRAIN_S):
+            while await asyncio.wait_for(anext(stream, None), DRAIN_PAUSE_S) is not None:
+                pass
 
 
 async def read_body(request: Request, limit: int, seconds: float) -> bytes:

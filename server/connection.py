@@ -6,10 +6,12 @@ import asyncio
 from typing import Any
 
 import h11
+from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from ..errors import FramestateError, RequestError, TooLargeError, TooSlowError
+from ..errors import FramestateError, RequestError, TooLargeError, TooSlowError, UnavailableError
 from .problems import MEDIA_TYPE, problem_of
+from .settings import Settings
 
 MAX_HEADER_BYTES = 32 * 1024
 
@@ -21,15 +23,24 @@ class GuardedConnection(H11Protocol):
     """
 
     header_s = 10.0
+    most = 1024
+    """Connections at once: one more is told to come back later, twice as many more are not even told."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._header_timer: asyncio.TimerHandle | None = None
+        self._crowded = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Starts the clock for the first request."""
         super().connection_made(transport)
-        self._wait_for_headers()
+        self._crowded = len(self.connections) > self.most
+        if self._crowded:
+            self.app = crowded
+        if len(self.connections) > 2 * self.most:
+            transport.abort()
+        else:
+            self._wait_for_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stops the clock."""
@@ -38,6 +49,12 @@ class GuardedConnection(H11Protocol):
 
     def handle_events(self) -> None:
         """Runs the requests that are complete, and keeps the clock running for one that is not."""
+        if self.conn.their_state is h11.IDLE:
+            held = self.conn.trailing_data[0]
+            if len(held) > MAX_HEADER_BYTES and held.find(b"\r\n\r\n", 0, MAX_HEADER_BYTES) < 0:
+                self._stop_waiting()
+                self._answer(431, too_long())  # h11 would take any length that comes at once
+                return
         super().handle_events()
         if self.transport.is_closing() or self.conn.their_state is not h11.IDLE:
             self._stop_waiting()
@@ -47,19 +64,14 @@ class GuardedConnection(H11Protocol):
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         """The stream has time limits of its own."""
         self._stop_waiting()
-        super().handle_websocket_upgrade(event)
+        if self._crowded:
+            self._answer(503, too_many())
+        else:
+            super().handle_websocket_upgrade(event)
 
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP request is answered with problem details too."""
-        held = len(self.conn.trailing_data[0])
-        error: FramestateError = RequestError("this is no HTTP/1.1 request", "send one")
-        status = 400
-        if held >= MAX_HEADER_BYTES:
-            status = 431
-            error = TooLargeError(
-                f"the headers have more than {MAX_HEADER_BYTES} bytes", "send fewer or shorter ones"
-            )
-        self._answer(status, error)
+        self._answer(400, RequestError("this is no HTTP/1.1 request", "send one"))
 
     def _answer(self, status: int, error: FramestateError) -> None:
         """Sends an error past the application, and closes."""
@@ -101,6 +113,24 @@ class GuardedConnection(H11Protocol):
             )
 
 
-def connection_class(header_s: float) -> type[GuardedConnection]:
-    """The connection with a time limit of its own, as uvicorn takes a class and no arguments."""
-    return type("Connection", (GuardedConnection,), {"header_s": header_s})
+def connection_class(settings: Settings) -> type[GuardedConnection]:
+    """The connection with the limits of these settings, as uvicorn takes a class and no arguments."""
+    limits = {"header_s": settings.header_s, "most": settings.max_connections}
+    return type("Connection", (GuardedConnection,), limits)
+
+
+async def crowded(scope: Scope, receive: Receive, send: Send) -> None:
+    """The application of connections that are one too many."""
+    response = problem_of(too_many())
+    response.headers["connection"] = "close"
+    await response(scope, receive, send)
+
+
+def too_many() -> UnavailableError:
+    """What one connection too many is answered with."""
+    return UnavailableError("the server has as many connections as it takes", "try again in a moment")
+
+
+def too_long() -> TooLargeError:
+    """What headers without an end are answered with."""
+    return TooLargeError(f"the headers have more than {MAX_HEADER_BYTES} bytes", "send fewer or shorter ones")

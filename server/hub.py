@@ -6,13 +6,10 @@ import asyncio
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from ..engine import Engine, Session, Track
-from ..engine.futures import Opened, claimed
 from ..engine.session import check_id
 from ..errors import (
     FrameDroppedError,
@@ -26,67 +23,18 @@ from ..errors import (
     UnknownSessionError,
 )
 from ..vision import Box, Frame, Image
+from .entry import Connection, Entry
+from .inline import InlineThreads
 from .logs import logger
 from .metrics import Metrics
 from .settings import Settings
 
-T = TypeVar("T")
 REMEMBERED = 1024
 """Sessions that ended, of which the reason is still told."""
 VIDEO_SESSION, SOURCE_SESSION = "video-", "source-"
 """How the ids of the server's own sessions begin."""
 PROBE_S = 5.0
 """An engine that does nothing between two steps for so long is broken."""
-
-
-class Connection(Protocol):
-    """Whoever is connected to a session, as the hub sees it."""
-
-    def end(self, error: FramestateError) -> None:
-        """Tells the peer that its session has ended, and closes."""
-
-
-@dataclass(eq=False)
-class Entry:
-    """One session of the server.
-
-    Attributes:
-        model: the name of its model.
-        opened_at: seconds since 1970.
-        used_at: when it was last heard of, monotonic seconds.
-        connection: who is connected; None while nobody is.
-        was_connected: it belongs to a stream, and ends soon after that does.
-        in_flight: frames under way.
-        restored: it comes from a snapshot.
-        kept: it ends only when told to, as that of a live source.
-    """
-
-    session: Session
-    model: str
-    opened_at: float = field(default_factory=time.time)
-    used_at: float = field(default_factory=time.monotonic)
-    connection: Connection | None = None
-    was_connected: bool = False
-    in_flight: int = 0
-    restored: bool = False
-    kept: bool = False
-
-    @property
-    def id(self) -> str:
-        """The session's id."""
-        return self.session.id
-
-    @property
-    def is_active(self) -> bool:
-        """Somebody is connected, or frames are under way."""
-        return self.connection is not None or self.in_flight > 0
-
-    def seconds_left(self, settings: Settings) -> float:
-        """Until it ends if nothing is heard of it."""
-        if self.is_active or self.kept:
-            return float("inf")
-        allowed = settings.grace_s if self.was_connected else settings.idle_s
-        return self.used_at + allowed - time.monotonic()
 
 
 class Hub:
@@ -99,11 +47,9 @@ class Hub:
         self.draining = asyncio.Event()
         self.visitors = dict.fromkeys(engines, 0)
         """Sessions that live on a connection alone, by model."""
-        self._inline = {
-            name: ThreadPoolExecutor(1, thread_name_prefix="framestate-inline")
-            for name, engine in engines.items()
-            if engine.runtime.spec.task != "tracking"
-        }
+        self.inline = InlineThreads(
+            name for name, engine in engines.items() if engine.runtime.spec.task != "tracking"
+        )
         self._entries: dict[str, Entry] = {}
         self._opening: set[str] = set()
         self._ended: OrderedDict[str, str] = OrderedDict()
@@ -178,7 +124,7 @@ class Hub:
             entry.used_at = time.monotonic()
             return entry, False
         key = self._reserve(key)
-        names = [name for name in self.engines if name not in self._inline]
+        names = [name for name in self.engines if name not in self.inline.names]
         if model is not None:
             names = [self.engine(model, "tracking")[0]]
         refused: StateError | None = None
@@ -272,32 +218,13 @@ class Hub:
         self.metrics.track(model, track, time.monotonic() - received, decode)
         return track
 
-    # Engines without a thread of their own
-
-    def post(self, model: str, function: Callable[[], T]) -> Future[T]:
-        """Runs a function on the one thread that uses an engine inline."""
-        return self._inline[model].submit(function)
-
-    async def inline(self, model: str, function: Callable[[], T]) -> T:
-        """As ``post``, and waits. One who is cancelled meanwhile leaves it to end by itself."""
-        return await asyncio.shield(asyncio.wrap_future(self.post(model, function)))
-
-    async def claim(self, model: str, function: Callable[[], Opened]) -> Opened:
-        """As ``inline`` for what has to be closed: it is, when the one who waits is cancelled."""
-        return await claimed(self.post(model, function))
-
-    def close(self) -> None:
-        """Ends those threads."""
-        for pool in self._inline.values():
-            pool.shutdown(cancel_futures=True)
-
     async def probe(self) -> None:
         """Raises UnavailableError when the server stops, or an engine's thread has ended or hangs."""
         self.check_running()
         for name, engine in self.engines.items():
             try:
-                inline = name in self._inline
-                probe = self.post(name, _nothing) if inline else engine.service.call(_nothing)
+                inline = name in self.inline.names
+                probe = self.inline.post(name, _nothing) if inline else engine.service.call(_nothing)
                 await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(probe)), PROBE_S)
             except TimeoutError:
                 raise UnavailableError(

@@ -63,7 +63,9 @@ class InterpolationWork:
         session, how = self._session, self._how
         if session is None or how is None:
             return
-        for picture in await self._hub.inline(self._model, lambda: list(self._made(session.flush(), how))):
+        for picture in await self._hub.inline.run(
+            self._model, lambda: list(self._made(session.flush(), how))
+        ):
             self._stream.outbox.send(picture)
 
     def close(self) -> None:
@@ -75,7 +77,7 @@ class InterpolationWork:
         session, self._session = self._session, None
         if session is not None:
             self._hub.visitors[self._model] -= 1
-            self._hub.post(self._model, session.close)
+            self._hub.inline.post(self._model, session.close)
 
     async def _frame(self, content: wire.Picture, received: float, how: wire.Interpolate) -> None:
         image, decode = await self._stream.decoder.decode(
@@ -84,14 +86,18 @@ class InterpolationWork:
         frame = Frame(image, content.pts, content.time_base, content.index)
         if self._session is None:
             engine = self._hub.engines[self._model]
-            self._session = await self._hub.claim(self._model, lambda: engine.interpolate(factor=how.factor))
+            self._session = await self._hub.inline.claim(
+                self._model, lambda: engine.interpolate(factor=how.factor)
+            )
             self._hub.visitors[self._model] += 1
         session = self._session
         kept = self._given
         self._given = [*self._given[-1:], (image, content)]
         began = time.perf_counter()
         try:
-            made = await self._hub.inline(self._model, lambda: list(self._made(session.stream(frame), how)))
+            made = await self._hub.inline.run(
+                self._model, lambda: list(self._made(session.stream(frame), how))
+            )
         except FramestateError as error:
             self._given = kept
             self._hub.metrics.failed(self._model, error)

@@ -49,10 +49,11 @@ class Outbox:
             self._taken.clear()
             await self._taken.wait()
 
-    async def close(self) -> None:
-        """Sends what waits, and ends; returns at the latest after the seconds that a message may take."""
-        self._waiting.put_nowait(None)
-        await asyncio.wait([self._task], timeout=self._seconds)
+    async def close(self, *, now: bool = False) -> None:
+        """Sends what waits, and ends; ``now`` ends at once. A peer who does not read is not waited for."""
+        if not now and not self.failed.done():
+            self._waiting.put_nowait(None)
+            await asyncio.wait([self._task], timeout=self._seconds)
         self._task.cancel()
 
     async def _run(self) -> None:

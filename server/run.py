@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import sys
 from collections.abc import Mapping
+from types import FrameType
 
 import uvicorn
 
@@ -37,12 +39,11 @@ class Server(uvicorn.Server):
         self._listener = listen(settings.host, settings.port)
         config = uvicorn.Config(
             app,
-            http=connection_class(settings.header_s),
+            http=connection_class(settings),
             ws="websockets-sansio",
             ws_max_size=settings.max_frame_bytes + WIRE_HEADER,
             ws_max_queue=4,
             ws_per_message_deflate=False,  # pictures are compressed already, and a bomb would fit in
-            limit_concurrency=settings.max_connections,
             timeout_graceful_shutdown=round(settings.drain_s) + 1,
             h11_max_incomplete_event_size=MAX_HEADER_BYTES,
             lifespan="on",
@@ -62,6 +63,12 @@ class Server(uvicorn.Server):
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Serves until told to stop."""
         super().run([self._listener] if sockets is None else sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal to stop is not raised again afterwards: being told to stop is no failure."""
+        if self.should_exit and sig == signal.SIGINT:
+            self.force_exit = True
+        self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Takes nothing new, answers what is under way, writes snapshots, and closes."""

@@ -7,7 +7,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..engine import Track
-from .hub import Entry, Hub
+from .entry import Entry
+from .hub import Hub
 
 BOX = [240.0, 160.0, 80.0, 60.0]
 ID = "2f9c5c0e8a0d4f6f9a4b5d1c7e3a9b10"

@@ -15,7 +15,8 @@ from ..errors import FrameError
 from ..vision import Frame, Image, parse_box
 from .bodies import read_body
 from .documents import binary_body, described, problems
-from .hub import Entry, Hub
+from .entry import Entry
+from .hub import Hub
 from .pictures import Decoder
 from .schemas import SessionAnswer, SessionsAnswer, TrackAnswer, session_answer, track_answer
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -15,45 +15,67 @@ MEGABYTE = 1024 * 1024
 class Settings(BaseSettings):
     """What a server may be told: by arguments, or by environment variables ``FRAMESTATE_SERVE_<NAME>``.
 
-    Times are in seconds, sizes in bytes. Numbers that a hostile peer could drive up all have a limit.
+    Times are in seconds, sizes in bytes. All that a hostile peer could drive up has a limit here.
     """
 
-    model_config = SettingsConfigDict(env_prefix="FRAMESTATE_SERVE_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix="FRAMESTATE_SERVE_", frozen=True, extra="forbid", use_attribute_docstrings=True
+    )
 
-    host: str = Field("127.0.0.1", description="Address to listen on; any but this machine's own needs keys.")
-    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
-    models: tuple[str, ...] = Field(
-        ("tracker-nano",), min_length=1, description="Names or folders of bundles."
-    )
-    runtime: str = Field("auto", description="auto, onnx or eager.")
-    device: str = Field("auto", description="auto, cpu or cuda.")
-    workers: int = Field(0, ge=0, description="Model calls side by side on a CPU; 0 is one a core.")
-    max_sessions: PositiveInt | None = Field(None, description="Sessions a model; none: what memory allows.")
-    state_dir: Path | None = Field(None, description="Where sessions and videos outlive the process.")
-    snapshot_s: float = Field(5.0, gt=0, le=86_400, description="Seconds between two rounds of snapshots.")
-    api_key_file: Path | None = Field(None, description="A file of API keys, one a line.")
-    allow_origins: tuple[str, ...] = Field(
-        (), description="Web origins that may use the API besides its own."
-    )
-    allow_hosts: tuple[str, ...] = Field((), description="Names that the server may be asked for by.")
-    sources: tuple[str, ...] = Field((), description="Live sources as name=address; the only addresses read.")
-
-    max_frame_bytes: PositiveInt = Field(16 * MEGABYTE, description="Of one picture as it is sent.")
-    max_pixels: PositiveInt = Field(3840 * 2160, description="Of one picture, read from its header first.")
-    max_upload_bytes: PositiveInt = Field(2048 * MEGABYTE, description="Of one video.")
-    max_videos: PositiveInt = Field(32, description="Videos that are kept: waiting, running and finished.")
-    max_frames_per_second: PositiveFloat = Field(1000.0, description="Messages a second of one session.")
-    max_connections: PositiveInt = Field(1024, description="Connections at once; more get 503.")
-    idle_s: PositiveFloat = Field(300.0, description="A session that hears nothing for so long is closed.")
-    grace_s: PositiveFloat = Field(60.0, description="How long a session outlives its connection.")
-    header_s: PositiveFloat = Field(
-        10.0, description="For a request's headers, or a stream's hello, to arrive."
-    )
-    body_s: PositiveFloat = Field(30.0, description="For a request's body; uploads get more by their size.")
-    upload_rate: PositiveInt = Field(64 * 1024, description="Bytes a second that an upload must keep up.")
-    send_s: PositiveFloat = Field(15.0, description="For a peer to take what it is sent.")
-    drain_s: PositiveFloat = Field(10.0, description="For frames under way when the server stops.")
-    log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
+    host: str = "127.0.0.1"
+    """Address to listen on; any but this machine's own needs keys."""
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    """Port to listen on; 0 takes a free one."""
+    models: Annotated[tuple[str, ...], Field(min_length=1)] = ("tracker-nano",)
+    """Names or folders of bundles; the first one of a task is its default."""
+    runtime: str = "auto"
+    """auto, onnx or eager."""
+    device: str = "auto"
+    """auto, cpu or cuda."""
+    workers: Annotated[int, Field(ge=0)] = 0
+    """Model calls side by side on a CPU; 0 is one a core."""
+    max_sessions: PositiveInt | None = None
+    """Sessions of each model; without it, as many as memory allows."""
+    state_dir: Path | None = None
+    """Where sessions and videos outlive the process."""
+    snapshot_s: Annotated[float, Field(gt=0, le=86_400)] = 5.0
+    """Between two rounds of snapshots: so much is lost at most when the process is killed."""
+    api_key_file: Path | None = None
+    """A file of API keys, one a line."""
+    allow_origins: tuple[str, ...] = ()
+    """Web origins that may use the API besides the server's own page."""
+    allow_hosts: tuple[str, ...] = ()
+    """Host names that are answered to besides localhost, where there are no keys."""
+    sources: tuple[str, ...] = ()
+    """Live sources as name=address. The server reads no other address, whoever asks."""
+    max_frame_bytes: PositiveInt = 16 * MEGABYTE
+    """Of one picture as it is sent."""
+    max_pixels: PositiveInt = 3840 * 2160
+    """Of one picture; read from its header before it is decoded."""
+    max_upload_bytes: PositiveInt = 2048 * MEGABYTE
+    """Of one video."""
+    max_videos: PositiveInt = 32
+    """Videos that are kept: waiting, running and finished."""
+    max_frames_per_second: PositiveFloat = 1000.0
+    """Messages of one stream; more are refused one by one, far more end it."""
+    max_connections: PositiveInt = 1024
+    """Connections at once; one more gets 503."""
+    idle_s: PositiveFloat = 300.0
+    """A session, or a stream, that hears nothing for so long is ended."""
+    grace_s: PositiveFloat = 60.0
+    """How long a session waits for its stream to come back."""
+    header_s: PositiveFloat = 10.0
+    """For a request's headers, or a stream's hello, to arrive."""
+    body_s: PositiveFloat = 30.0
+    """For a request's body to arrive; a video gets more by its size."""
+    upload_rate: PositiveInt = 64 * 1024
+    """Bytes a second that the upload of a video has to keep up."""
+    send_s: PositiveFloat = 15.0
+    """For a peer to take one message."""
+    drain_s: PositiveFloat = 10.0
+    """For frames under way to be answered when the server stops."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """What is logged; debug has a line for every request."""
 
 
 def is_loopback(host: str) -> bool:

@@ -20,7 +20,8 @@ from ..errors import (
     UnknownItemError,
 )
 from ..vision import Box, Frame, encode_image
-from .hub import SOURCE_SESSION, Entry, Hub
+from .entry import Entry
+from .hub import SOURCE_SESSION, Hub
 from .live import LiveReader, parse_source
 from .logs import logger
 from .outbox import Outbox

@@ -113,8 +113,7 @@ async def view(hub: Hub, sources: Sources, socket: WebSocket, name: str) -> None
     finally:
         if source is not None:
             source.viewers.discard(outbox)
-        if code and not outbox.failed.done():
-            await outbox.close()
+        await outbox.close(now=not code)
         with contextlib.suppress(RuntimeError, WebSocketDisconnect):
             await socket.close(code or 1000, reason)
 

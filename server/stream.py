@@ -19,7 +19,7 @@ from ..errors import (
     TooSlowError,
     WireError,
 )
-from .access import offered_protocols
+from .access import chosen_protocol
 from .flow import Arrived, Mailbox, Rate
 from .hub import Hub
 from .interpolation import InterpolationWork
@@ -29,7 +29,6 @@ from .pictures import Decoder
 from .problems import close_code_of
 from .tracking import TrackingWork
 
-PROTOCOL = "framestate.v1"
 GOING_AWAY = 1012  # a service restart, in WebSocket's own words
 
 
@@ -71,8 +70,7 @@ def streams(hub: Hub, decoder: Decoder) -> APIRouter:
 
 async def accept(socket: WebSocket) -> None:
     """Agrees to a WebSocket, in our protocol where the peer offers it."""
-    offered = PROTOCOL in offered_protocols(socket.headers)
-    await socket.accept(subprotocol=PROTOCOL if offered else None)
+    await socket.accept(subprotocol=chosen_protocol(socket.headers))
 
 
 class Stream:
@@ -113,8 +111,7 @@ class Stream:
         finally:
             if self._work is not None:
                 self._work.leave()
-            if code and not self.outbox.failed.done():
-                await self.outbox.close()
+            await self.outbox.close(now=not code)
             with contextlib.suppress(RuntimeError, WebSocketDisconnect):
                 await self._socket.close(code or 1000, reason)
             logger().info("stream closed", extra={"session": self.key, "code": code, "reason": reason})

@@ -10,8 +10,8 @@ from ..client import wire
 from ..engine import Track
 from ..errors import FrameDroppedError, FramestateError, SessionError, WireError
 from ..vision import Frame
+from .entry import Entry
 from .flow import Arrived
-from .hub import Entry
 
 if TYPE_CHECKING:
     from .stream import Stream

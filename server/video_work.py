@@ -97,7 +97,7 @@ def _track(hub: Hub, job: Job, video: VideoReader, results: Path, step: Step) ->
 def _interpolate(hub: Hub, job: Job, video: VideoReader, results: Path, step: Step) -> tuple[str, ...]:
     engine = hub.engines[job.model]
     factor = int(job.options["factor"])
-    session = hub.post(job.model, lambda: engine.interpolate(factor=factor)).result()
+    session = hub.inline.post(job.model, lambda: engine.interpolate(factor=factor)).result()
     try:
         with VideoWriter(
             results / INTERPOLATED, video.width, video.height, video.frame_rate * factor,
@@ -109,11 +109,11 @@ def _interpolate(hub: Hub, job: Job, video: VideoReader, results: Path, step: St
                     film.write(one.image, int(one.pts * one.time_base / (video.time_base / factor)))
 
             for count, frame in enumerate(video, start=1):
-                put(hub.post(job.model, lambda frame=frame: session.push(frame)).result())  # type: ignore[misc]
+                put(hub.inline.post(job.model, lambda frame=frame: session.push(frame)).result())  # type: ignore[misc]
                 step(count, video.frame_count)
-            put(hub.post(job.model, session.flush).result())
+            put(hub.inline.post(job.model, session.flush).result())
     finally:
-        hub.post(job.model, session.close)
+        hub.inline.post(job.model, session.close)
     return (INTERPOLATED,)
 
 

@@ -1,0 +1,61 @@
+"""`Entry`: one session of the server: who is connected to it, and how long it may stay."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ..engine import Session
+from ..errors import FramestateError
+from .settings import Settings
+
+
+class Connection(Protocol):
+    """Whoever is connected to a session, as the hub sees it."""
+
+    def end(self, error: FramestateError) -> None:
+        """Tells the peer that its session has ended, and closes."""
+
+
+@dataclass(eq=False)
+class Entry:
+    """One session of the server.
+
+    Attributes:
+        model: the name of its model.
+        opened_at: seconds since 1970.
+        used_at: when it was last heard of, monotonic seconds.
+        connection: who is connected; None while nobody is.
+        was_connected: it belongs to a stream, and ends soon after that does.
+        in_flight: frames under way.
+        restored: it comes from a snapshot.
+        kept: it ends only when told to, as that of a live source.
+    """
+
+    session: Session
+    model: str
+    opened_at: float = field(default_factory=time.time)
+    used_at: float = field(default_factory=time.monotonic)
+    connection: Connection | None = None
+    was_connected: bool = False
+    in_flight: int = 0
+    restored: bool = False
+    kept: bool = False
+
+    @property
+    def id(self) -> str:
+        """The session's id."""
+        return self.session.id
+
+    @property
+    def is_active(self) -> bool:
+        """Somebody is connected, or frames are under way."""
+        return self.connection is not None or self.in_flight > 0
+
+    def seconds_left(self, settings: Settings) -> float:
+        """Until it ends if nothing is heard of it."""
+        if self.is_active or self.kept:
+            return float("inf")
+        allowed = settings.grace_s if self.was_connected else settings.idle_s
+        return self.used_at + allowed - time.monotonic()

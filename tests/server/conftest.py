@@ -1,0 +1,218 @@
+"""A real server on a free port of this machine, in a thread; a clip as JPEGs; and the plainest of clients."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from framestate.client import wire
+from framestate.engine import Engine
+from framestate.server import Server, Settings
+from framestate.vision import Box, Frame, decode_image, encode_image
+from framestate.vision.synthetic import demo_clip
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+
+MODEL = "tracker-nano"
+RATE = Fraction(1, 25)
+
+
+@dataclass
+class Answer:
+    """What a request was answered with."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Running:
+    """A server in a thread, and requests to it."""
+
+    def __init__(self, settings: Settings, engines: dict[str, Engine]) -> None:
+        self.engines = engines
+        self.server = Server(settings, engines)
+        self.hub = self.server.hub
+        self.port = self.server.address[1]
+        self._thread = threading.Thread(target=self.server.run, name="test-server")
+        self._thread.start()
+        while not self.server.started and self._thread.is_alive():
+            time.sleep(0.01)
+
+    @property
+    def engine(self) -> Engine:
+        return next(iter(self.engines.values()))
+
+    def stop(self) -> None:
+        self.server.should_exit = True
+        self._thread.join(30)
+        assert not self._thread.is_alive()
+
+    def call(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
+        """One request; ``x_session_id`` stands for the header ``x-session-id``."""
+        return request(self.port, method, path, body, **headers)
+
+    @contextmanager
+    def stream(
+        self, key: str = "new", path: str = "/v1/sessions/{}/stream", **options: Any
+    ) -> Iterator[Talk]:
+        """A WebSocket, nothing said yet."""
+        address = f"ws://127.0.0.1:{self.port}{path.format(key)}"
+        with connect(address, compression=None, max_size=None, **options) as socket:
+            yield Talk(socket)
+
+
+def request(port: int, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request(
+            method, path, body, {name.replace("_", "-"): value for name, value in headers.items()}
+        )
+        answer = connection.getresponse()
+        return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+    finally:
+        connection.close()
+
+
+class Talk:
+    """One side of a stream, in the wire's own words."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+
+    def say(self, content: wire.Message | wire.Picture) -> None:
+        picture = isinstance(content, wire.Picture)
+        self.socket.send(wire.encode_picture(content) if picture else wire.encode_message(content))  # type: ignore[arg-type]
+
+    def hear(self, timeout: float = 20) -> Any:
+        data = self.socket.recv(timeout)
+        return wire.decode_message(data) if isinstance(data, str) else wire.decode_picture(data)
+
+    def rest(self) -> list[Any]:
+        """All that comes until the other side closes."""
+        heard = []
+        try:
+            while True:
+                heard.append(self.hear())
+        except ConnectionClosed:
+            return heard
+
+    def hello(self, **fields: Any) -> Any:
+        self.say(wire.Hello(wire.VERSION, **fields))
+        return self.hear()
+
+    def frame(self, index: int, jpeg: bytes, **fields: Any) -> None:
+        self.say(wire.Picture("frame", index, fields.pop("pts", index), RATE, "jpeg", jpeg, **fields))
+
+    def begin(self, clip: list[bytes], box: Box, policy: str | None = "WAIT", **options: Any) -> None:
+        """Hello, open and the first frame."""
+        self.hello()
+        self.say(wire.Open(box.xywh, policy=policy, **options))
+        self.frame(0, clip[0])
+        assert self.hear() == wire.Ack(0)
+
+    def track(self, index: int, jpeg: bytes) -> Any:
+        self.frame(index, jpeg)
+        answer = self.hear()
+        assert isinstance(answer, wire.TrackMessage), answer
+        assert answer.index == index
+        return answer
+
+
+Serve = Callable[..., Running]
+
+
+def load(capacity: int = 8) -> Engine:
+    return Engine.load(MODEL, runtime="onnx", device="cpu", threads=1, capacity=capacity)
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Starts servers with these settings; in the end every slot is free or in use, none lost."""
+    started: list[Running] = []
+
+    def start(capacity: int = 8, **settings: Any) -> Running:
+        engine = load(capacity)
+        try:
+            started.append(Running(Settings(port=0, **settings), {MODEL: engine}))
+        except BaseException:
+            engine.close()
+            raise
+        return started[-1]
+
+    yield start
+    for running in started:
+        running.stop()
+        running.engine.slots.check()
+        running.engine.close()
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Running]:
+    """One server for all tests of a file that change nothing about it."""
+    engine = load(16)
+    running = Running(Settings(port=0), {MODEL: engine})
+    yield running
+    running.stop()
+    engine.slots.check()
+    engine.close()
+
+
+@pytest.fixture(scope="session")
+def film() -> tuple[list[bytes], Box]:
+    """Fourteen frames of 160 x 120 as JPEGs, and the target's box in the first."""
+    pairs = [(encode_image(image, "jpeg"), box) for image, box, _ in demo_clip(3, 14, (160, 120))]
+    return [jpeg for jpeg, _ in pairs], pairs[0][1]
+
+
+@pytest.fixture(scope="session")
+def truth(film: tuple[list[bytes], Box]) -> list[tuple[float, ...]]:
+    """The boxes of the film's frames after the first, as the engine tracks them inline."""
+    frames = [Frame(decode_image(jpeg), index, RATE, index) for index, jpeg in enumerate(film[0])]
+    with load(1) as engine:
+        target = engine.track(frames[0], film[1])
+        return [target.update(frame).box.xywh for frame in frames[1:]]
+
+
+def query(box: Box) -> str:
+    return f"box={box.x},{box.y},{box.w},{box.h}"
+
+
+@pytest.fixture(scope="session")
+def until() -> Callable[..., Any]:
+    """Waits for something to become true, and returns it."""
+
+    def wait(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
+        end = time.monotonic() + seconds
+        while not (value := condition()):
+            assert time.monotonic() < end, "it never came true"
+            time.sleep(0.02)
+        return value
+
+    return wait
+
+
+@pytest.fixture
+def open_session(film: tuple[list[bytes], Box]) -> Callable[..., str]:
+    """Opens a session over REST and returns its id."""
+
+    def start(running: Running, key: str | None = None, more: str = "") -> str:
+        headers = {} if key is None else {"x_session_id": key}
+        path = f"/v1/sessions?{query(film[1])}&pts=0&time_base=1/25{more}"
+        answer = running.call("POST", path, film[0][0], **headers)
+        assert answer.status == 201, answer.body
+        return str(answer.json["session"])
+
+    return start

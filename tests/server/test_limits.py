@@ -1,0 +1,162 @@
+"""Peers who send too much, too slowly, or no request at all: a typed answer, and others are served."""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+import time
+import zlib
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from framestate.client import wire
+from framestate.vision import Box
+
+Film = tuple[list[bytes], Box]
+Open = Callable[..., str]
+
+
+def bomb(width: int, height: int) -> bytes:
+    """A PNG of a few kilobytes that decodes to as many pixels as its header says."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)  # one bit a pixel
+    rows = zlib.compress(bytes((width + 7) // 8 + 1) * min(height, 20000), 9)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+def raw(port: int, data: bytes, until: bytes | None = None) -> bytes:
+    """What a server says to these bytes until it closes, or until it has said something."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as link:
+        link.sendall(data)
+        heard = b""
+        while part := link.recv(65536):
+            heard += part
+            if until is not None and until in heard:
+                break
+        return heard
+
+
+def test_a_decompression_bomb_is_not_opened(shared: Any, open_session: Open) -> None:
+    key = open_session(shared)
+    data = bomb(30000, 20000)
+    assert len(data) < 100_000
+    before = rss()
+    began = time.monotonic()
+    for path in (f"/v1/sessions/{key}/frames", "/v1/sessions?box=1,2,30,40"):
+        answer = shared.call("POST", path, data)
+        assert (answer.status, answer.json["code"]) == (422, "ImageError")
+        assert "30000 x 20000" in answer.json["problem"]
+    with shared.stream(key) as talk:
+        talk.hello()
+        talk.say(wire.Picture("frame", 1, 1, Fraction(1, 25), "png", data))
+        assert talk.hear().code == "ImageError"
+    assert time.monotonic() - began < 5
+    assert rss() - before < 50e6
+    shared.call("DELETE", f"/v1/sessions/{key}")
+
+
+def rss() -> int:
+    """Bytes of this process in memory."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
+
+
+def test_too_many_bytes_are_refused_before_they_are_read(serve: Any, film: Film, open_session: Open) -> None:
+    running = serve(max_frame_bytes=50_000, max_upload_bytes=60_000)
+    key = open_session(running)
+    for path, size in ((f"/v1/sessions/{key}/frames", 50_001), ("/v1/videos?box=1,1,9,9", 60_001)):
+        request = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {size}\r\n\r\n".encode()
+        answer = raw(running.port, request)  # not one byte of the body was sent
+        assert b" 413 " in answer
+        assert b'"TooLargeError"' in answer
+        chunked = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n".encode()
+        answer = raw(running.port, chunked + b"fffff\r\n" + bytes(0xFFFFF))
+        assert b" 413 " in answer
+    with running.stream(key) as talk:
+        talk.hello()
+        talk.socket.send(bytes(60_000))
+        assert talk.rest() == []
+        assert talk.socket.close_code == 1009
+    assert running.call("POST", f"/v1/sessions/{key}/frames", film[0][1]).status == 200
+
+
+def test_a_slow_sender_is_not_waited_for(serve: Any, film: Film, open_session: Open) -> None:
+    running = serve(header_s=0.5, body_s=0.8)
+    key = open_session(running)
+    body = " HTTP/1.1\r\nhost: localhost\r\ncontent-length: 99\r\n\r\nx"
+    for data, status, code in (
+        (b"", 408, b"TooSlowError"),  # says nothing
+        (b"GET /healthz HTTP/1.1\r\nhost: loc", 408, b"TooSlowError"),  # half a header
+        (f"POST /v1/sessions/{key}/frames{body}".encode(), 408, b"TooSlowError"),
+        (f"POST /v1/videos?box=1,1,9,9{body}".encode(), 408, b"TooSlowError"),
+    ):
+        began = time.monotonic()
+        answer = raw(running.port, data)
+        assert f" {status} ".encode() in answer
+        assert code in answer
+        assert time.monotonic() - began < 5
+        assert answer.endswith(b"}")
+    assert running.call("POST", f"/v1/sessions/{key}/frames", film[0][1]).status == 200
+
+
+def test_a_slow_second_request_is_not_waited_for(serve: Any) -> None:
+    running = serve(header_s=0.5)
+    began = time.monotonic()
+    whole = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n"
+    answer = raw(running.port, whole + whole[:-12])
+    assert answer.count(b"HTTP/1.1 ") == 2
+    assert b" 200 " in answer
+    assert b" 408 " in answer
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "code"),
+    [
+        (b"GET / HTTP/1.1\r\nhost: localhost\r\nx: " + b"y" * 100_000 + b"\r\n\r\n", 431, "TooLargeError"),
+        (b"GET /" + b"y" * 100_000 + b" HTTP/1.1\r\n\r\n", 431, "TooLargeError"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200) + b"\r\n\r\n", 400, "RequestError"),
+        (b"GET / HTTP/1.1\r\n no: name\r\n\r\n", 400, "RequestError"),
+        (b"GET / HTTP/1.1\r\n\r\n", 400, "RequestError"),  # no host
+    ],
+)
+def test_what_is_no_request_is_told_so(shared: Any, data: bytes, status: int, code: str) -> None:
+    answer = raw(shared.port, data)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(f"HTTP/1.1 {status} ".encode())
+    assert b"application/problem+json" in head
+    assert (json.loads(body)["code"], json.loads(body)["status"]) == (code, status)
+
+
+def test_half_a_handshake_holds_nothing(serve: Any) -> None:
+    running = serve(header_s=0.5)
+    upgrade = b"host: localhost\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
+    handshake = b"GET /v1/sessions/x/stream HTTP/1.1\r\n" + upgrade
+    assert b" 408 " in raw(running.port, handshake)
+    key = b"sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    answer = raw(running.port, handshake + key, b"TooSlowError")  # shakes hands, and is silent then
+    assert b" 101 " in answer
+    assert b"TooSlowError" in answer
+
+
+def test_there_are_only_so_many_connections(serve: Any, until: Any) -> None:
+    running = serve(max_connections=3)
+    connections = running.server.server_state.connections
+    held = [socket.create_connection(("127.0.0.1", running.port)) for _ in range(3)]
+    until(lambda: len(connections) == 3)
+    full = running.call("GET", "/healthz")
+    assert (full.status, full.json["code"]) == (503, "UnavailableError")
+    assert int(full.headers["retry-after"]) > 0
+    handshake = {"upgrade": "websocket", "connection": "upgrade", "sec_websocket_version": "13"}
+    full = running.call("GET", "/v1/sessions/x/stream", sec_websocket_key="A" * 22 + "==", **handshake)
+    assert (full.status, full.json["code"]) == (503, "UnavailableError")
+    for link in held:
+        link.close()
+    until(lambda: not connections)
+    assert running.call("GET", "/healthz").status == 200
