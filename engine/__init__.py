@@ -3,7 +3,14 @@
 from .autosave import Autosave
 from .capacity import Capacity
 from .engine import Engine
-from .interpolation import InterpolationOptions, InterpolationSession
+from .interpolation import (
+    InterpolationOptions,
+    InterpolationSession,
+    OutputOptions,
+    VideoRun,
+    expected_frames,
+    interpolate_video,
+)
 from .scheduler import Policy
 from .session import Session, SessionOptions
 from .target import Target
@@ -17,6 +24,7 @@ __all__ = [
     "FilterOptions",
     "InterpolationOptions",
     "InterpolationSession",
+    "OutputOptions",
     "Policy",
     "Session",
     "SessionOptions",
@@ -25,4 +33,7 @@ __all__ = [
     "Timings",
     "Track",
     "TrackingOptions",
+    "VideoRun",
+    "expected_frames",
+    "interpolate_video",
 ]

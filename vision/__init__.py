@@ -7,6 +7,8 @@ from .crop import SquareCrop, around, cut, normalise
 from .draw import Mark, contact_sheet, draw_track, draw_tracks
 from .frame import Frame
 from .images import decode_image, encode_image
+from .look import Look
+from .passengers import Passengers
 from .pixels import Image
 from .reader import VideoReader
 from .writer import VideoWriter
@@ -15,7 +17,9 @@ __all__ = [
     "Box",
     "Frame",
     "Image",
+    "Look",
     "Mark",
+    "Passengers",
     "SquareCrop",
     "VideoReader",
     "VideoWriter",

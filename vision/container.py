@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import av
@@ -15,6 +16,7 @@ import av.stream
 import numpy as np
 
 from ..errors import VideoError
+from .look import Look
 from .pixels import Image, as_uint8
 
 MOST_THREADS = 4
@@ -27,8 +29,15 @@ _FORMATS = (
     "h264,hevc,obu,m4v,mjpeg,mxf,dv,wtv,yuv4mpegpipe"
 )
 # Flags of libswscale. The fast way takes the nearest chroma sample and rounds down: about one level too dark.
-_FAST, _EXACT = 0x4, 0x2 | 0x2000 | 0x40000  # bicubic; bilinear, full chroma, accurate rounding
+_FAST, EXACT = 0x4, 0x2 | 0x2000 | 0x40000  # bicubic; bilinear, full chroma, accurate rounding
 _MOST_FAILURES_IN_A_ROW = 1000  # of reading, without one packet between them
+INPUT_OPTIONS: Mapping[str, Any] = MappingProxyType(
+    {
+        "container_options": {"format_whitelist": _FORMATS, "protocol_whitelist": "file"},
+        "metadata_errors": "replace",
+    }
+)
+"""How every file is opened."""
 _REMEDY = "Give a video file such as mp4, mkv, webm, avi or mov, or a folder of numbered images."
 
 
@@ -41,15 +50,11 @@ class ContainerSource:
 
     def __init__(self, path: Path, *, threads: int | None, max_pixels: int, exact_colour: bool) -> None:
         self.broken = 0
-        self._scaling = _EXACT if exact_colour else _FAST
+        self._scaling = EXACT if exact_colour else _FAST
         self._path = path
         self._max_pixels = max_pixels
         try:
-            self._container = av.open(
-                f"file:{path.absolute()}",
-                container_options={"format_whitelist": _FORMATS, "protocol_whitelist": "file"},
-                metadata_errors="replace",
-            )
+            self._container = av.open(f"file:{path.absolute()}", **INPUT_OPTIONS)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise VideoError(f"{path} cannot be opened as a video ({reason(error)})", _REMEDY) from None
         try:
@@ -62,6 +67,7 @@ class ContainerSource:
         self.rate = self._find_rate()
         self.time_base = _fraction(self._stream.time_base) or 1 / self.rate
         self.count = self._find_count()
+        self.look = Look.of(self._stream)
         self._closed = False
 
     def pictures(self) -> Iterator[tuple[Image, int | None]]:

@@ -14,6 +14,7 @@ from ..errors import ImageError, OptionError, VideoError
 from .container import ContainerSource
 from .frame import Frame
 from .images import IMAGE_SUFFIXES, MAX_PIXELS, decode_image
+from .look import Look
 from .pixels import Image
 
 
@@ -24,6 +25,7 @@ class _Source(Protocol):
     rate: Fraction
     time_base: Fraction
     count: int | None
+    look: Look
 
     def pictures(self) -> Iterator[tuple[Image, int | None]]: ...
 
@@ -91,6 +93,8 @@ class VideoReader:
                 "Check that the file is complete, or make it again.",
             )
         self.height, self.width = first[0].shape[:2]
+        self.shift = max(-(first[1] or 0), 0) * self._source.time_base
+        """Seconds added to all times of the file, because they start below 0."""
         self._pictures = chain([first], self._pictures)
         self._is_fresh = True
         self._is_closed = False
@@ -109,6 +113,11 @@ class VideoReader:
     def frame_count(self) -> int | None:
         """How many frames to expect: what the container says or its duration suggests; None if neither."""
         return self._source.count
+
+    @property
+    def look(self) -> Look:
+        """How the file stores its pictures; of a folder of images, as most videos do."""
+        return self._source.look
 
     @property
     def broken_packets(self) -> int:
@@ -164,6 +173,7 @@ class _FolderSource:
         self.broken = 0
         self.rate = rate
         self.time_base = 1 / rate
+        self.look = Look()
         self._max_pixels = max_pixels
         found = (one for one in path.iterdir() if one.suffix.lower() in IMAGE_SUFFIXES)
         self._files = sorted(found, key=lambda one: _by_number(one.name))

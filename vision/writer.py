@@ -16,16 +16,17 @@ import av.error
 import cv2
 
 from ..errors import FrameError, OptionError, VideoWriteError
-from .container import MOST_THREADS, reason
+from .container import EXACT, MOST_THREADS, reason
+from .look import Look
+from .passengers import Passengers
 from .pixels import Image, check_image
 
 _HAVE_CRF = frozenset({"libx264", "libx265", "libvpx", "libvpx-vp9", "libaom-av1", "libsvtav1"})
 _HAVE_PRESET = frozenset({"libx264", "libx265"})
-_BT709, _LIMITED = 1, 1  # as numbered by ITU-T H.273 and by FFmpeg
 
 
 class VideoWriter:
-    """Writes RGB frames as a video: H.264 in yuv420p, BT.709, in mp4 and mov with the index in front.
+    """Writes RGB frames as a video: by default H.264 in yuv420p, BT.709; mp4 and mov with the index in front.
 
     ::
 
@@ -38,6 +39,7 @@ class VideoWriter:
 
     yuv420p holds colour for two by two pixels, so a picture of odd width or height is widened by repeating
     its last column or row: the video is a pixel larger than the frames (`encoded_width`, `encoded_height`).
+    yuv422p needs even widths only, yuv444p neither.
     x264 and x265 run at their preset "veryfast".
 
     Args:
@@ -48,6 +50,9 @@ class VideoWriter:
         codec: an FFmpeg video encoder.
         crf: quality, from 0 (best) up; None for an encoder that has no crf.
         time_base: seconds a tick of the pts given to `write`, for uneven times; by default ``1 / rate``.
+        look: pixel format, colour tags and shape of pixels.
+        passengers: streams, chapters and metadata of another video to be copied along, as time goes on.
+        exact_colour: convert with exact rounding, as `VideoReader` can.
 
     Raises:
         OptionError: a size or rate that is not positive, an unknown encoder, or a crf it does not have.
@@ -64,10 +69,18 @@ class VideoWriter:
         codec: str = "libx264",
         crf: int | None = 18,
         time_base: Fraction | None = None,
+        look: Look | None = None,
+        passengers: Passengers | None = None,
+        exact_colour: bool = False,
     ) -> None:
         self.path = Path(path)
         self.width, self.height = width, height
-        self.encoded_width, self.encoded_height = width + width % 2, height + height % 2
+        self._look, self._passengers = look or Look(), passengers
+        across, down = _chroma_steps(self._look.pixel_format)
+        self.encoded_width, self.encoded_height = -(-width // across) * across, -(-height // down) * down
+        self._scaling = EXACT if exact_colour else None
+        self.last_duration: int | None = None
+        """Ticks for which the last frame is shown; set before `close`. By default the container guesses."""
         self.rate = _positive("rate", rate)
         self.time_base = 1 / self.rate if time_base is None else _positive("time_base", time_base)
         self._is_even = time_base is None
@@ -88,6 +101,9 @@ class VideoWriter:
         self._container: Any = None
         try:
             self._start(codec, options)
+        except OptionError:
+            self.discard()
+            raise
         except (av.error.FFmpegError, OSError, ValueError) as error:
             self.discard()
             raise VideoWriteError(
@@ -122,10 +138,15 @@ class VideoWriter:
         try:
             frame = av.VideoFrame.from_ndarray(image, format="rgb24")  # takes strided images too
             frame = frame.reformat(
-                format=self._stream.pix_fmt, dst_colorspace=_BT709, dst_color_range=_LIMITED
+                format=self._stream.pix_fmt,
+                dst_colorspace=self._look.swscale_matrix,
+                dst_color_range=self._look.colour_range or 1,
+                interpolation=self._scaling,
             )
             frame.pts, frame.time_base = stamp, self.time_base
             self._container.mux(self._stream.encode(frame))
+            if self._passengers is not None:
+                self._passengers.ride(self._container, stamp * self.time_base)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             self.discard()
             raise self._failed(error) from None
@@ -146,7 +167,12 @@ class VideoWriter:
             self.discard()
             raise VideoWriteError(f"No frame was written to {self.path}", "Write at least one frame.")
         try:
-            self._container.mux(self._stream.encode(None))
+            for packet in self._stream.encode(None):
+                if packet.pts == self._last_pts and self.last_duration is not None:
+                    packet.duration = self.last_duration
+                self._container.mux_one(packet)
+            if self._passengers is not None:
+                self._passengers.ride(self._container, None)
             self._container.close()
             os.replace(self._temporary, self.path)
         except (av.error.FFmpegError, OSError, ValueError) as error:
@@ -183,15 +209,19 @@ class VideoWriter:
         self._container = av.open(f"file:{self._temporary}", "w", container_options=settings)
         stream: Any = self._container.add_stream(codec, rate=self.rate, options=options)
         stream.width, stream.height = self.encoded_width, self.encoded_height
-        stream.pix_fmt = "yuv420p"
+        stream.pix_fmt = self._look.pixel_format
         context = stream.codec_context
         context.time_base = self.time_base
         if not self._is_even:
             context.max_b_frames = 0  # reordering uneven times would make the container's duration wrong
         context.thread_count = min(MOST_THREADS, os.cpu_count() or 1)
-        context.color_range, context.colorspace = _LIMITED, _BT709
-        context.color_primaries = context.color_trc = _BT709
+        look = self._look
+        context.color_range, context.colorspace = look.colour_range, look.matrix
+        context.color_primaries, context.color_trc = look.primaries, look.transfer
+        context.sample_aspect_ratio = look.aspect
         self._stream = stream
+        if self._passengers is not None:
+            self._passengers.board(self._container)
         self._container.start_encoding()
 
     def _failed(self, error: BaseException) -> VideoWriteError:
@@ -199,6 +229,11 @@ class VideoWriter:
             f"Writing {self.path} failed after {self.frames_written} frames ({reason(error)})",
             "Check the free space and the permissions of its folder.",
         )
+
+
+def _chroma_steps(pixel_format: str) -> tuple[int, int]:
+    """Pixels across and down that share one colour: what width and height must be multiples of."""
+    return (1 if "444" in pixel_format else 2), (2 if "420" in pixel_format else 1)
 
 
 def _positive(name: str, value: Fraction | int | float) -> Fraction:

@@ -3,6 +3,7 @@
 from .model import TASK, InterpolationModel, for_full_hd
 from .options import InterpolationOptions, Number
 from .session import Counts, InterpolationSession
+from .video import OutputOptions, VideoRun, expected_frames, interpolate_video
 
 __all__ = [
     "TASK",
@@ -11,5 +12,9 @@ __all__ = [
     "InterpolationOptions",
     "InterpolationSession",
     "Number",
+    "OutputOptions",
+    "VideoRun",
+    "expected_frames",
     "for_full_hd",
+    "interpolate_video",
 ]

@@ -90,6 +90,7 @@ class InterpolationSession:
         self._timeline: Timeline | None = None
         self._sized: SizedModel | None = None
         self._last: _Last | None = None
+        self._start = Fraction(0)
         self._flushed = False
 
     @property
@@ -101,6 +102,16 @@ class InterpolationSession:
     def num_tiles(self) -> int | None:
         """In how many tiles a frame goes through the model; None before the first frame."""
         return None if self._sized is None else len(self._sized.tiles)
+
+    @property
+    def ends(self) -> Fraction | None:
+        """When the last frame pushed goes, in seconds of the output, if it stays as the one before did."""
+        last = self._last
+        if last is None or last.before is None:
+            return None
+        tick, start = last.frame.time_base, self._start
+        end = (2 * last.source.pts - last.before.pts) * tick
+        return start + self.options.slow_motion * (end - start)
 
     def push(self, frame: Frame) -> list[Frame]:
         """Takes the next frame and returns the frames after the last one, up to this one, in order.
@@ -170,6 +181,7 @@ class InterpolationSession:
         yield Frame(frame.image, moment.pts, timeline.time_base, moment.number)
         self._check_open()
         self._timeline, self._sized = timeline, sized
+        self._start = frame.pts * frame.time_base
         self._last = _Last(frame, Source(0, frame.pts), sketch)
         self.counts = Counts(frames_in=1, frames_out=1)
 
