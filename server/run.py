@@ -86,6 +86,7 @@ def listen(host: str, port: int) -> socket.socket:
         if sys.platform != "win32":
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(info[4])
+        listener.listen(2048)  # who comes before the server is ready waits a moment
     except OSError as error:
         raise OptionError(
             f"{host} port {port} cannot be listened on ({error.strerror or error})", "choose another port"

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -84,6 +88,68 @@ def request(port: int, method: str, path: str, body: bytes | None = None, **head
         return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
     finally:
         connection.close()
+
+
+class Process:
+    """``framestate serve`` as a process of its own."""
+
+    def __init__(self, *arguments: str, **settings: str) -> None:
+        environment = {name: value for name, value in os.environ.items() if "FRAMESTATE" not in name}
+        environment |= {f"FRAMESTATE_SERVE_{name.upper()}": value for name, value in settings.items()}
+        command = [sys.executable, "-m", "framestate.cli.main", "serve", "--port", "0", *arguments]
+        self.lines: list[str] = []
+        self._process = subprocess.Popen(
+            command, env=environment | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True
+        )
+        self.pid = self._process.pid
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            self.lines.append(line)
+            if line.startswith("page: "):
+                break
+        else:
+            raise AssertionError("".join(self.lines))
+        self._reader = threading.Thread(target=self._read, name="test-process")
+        self._reader.start()
+        self.port = int(line.split("://")[1].split("/")[0].rpartition(":")[2])
+
+    def _read(self) -> None:
+        assert self._process.stderr is not None
+        self.lines += list(self._process.stderr)
+
+    call = Running.call
+    stream = Running.stream
+
+    def end(self, number: signal.Signals) -> int:
+        """Sends a signal, and returns the exit code."""
+        self._process.send_signal(number)
+        try:
+            return self._process.wait(30)
+        finally:
+            self._process.kill()
+            self._process.wait()
+            self._reader.join()
+            assert self._process.stderr is not None
+            self._process.stderr.close()
+
+    @property
+    def ended(self) -> bool:
+        return self._process.returncode is not None
+
+
+@pytest.fixture
+def process() -> Iterator[Callable[..., Process]]:
+    """Starts servers as processes, and ends those that are left."""
+    started: list[Process] = []
+
+    def start(*arguments: str, **settings: str) -> Process:
+        started.append(Process(*arguments, **settings))
+        return started[-1]
+
+    yield start
+    for one in started:
+        if not one.ended:
+            one.end(signal.SIGKILL)
 
 
 class Talk:
