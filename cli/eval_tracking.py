@@ -62,15 +62,15 @@ def evaluate(
     with guarded(debug):
         with quiet_stdout():
             options.check_device(device)
-            _check_plot(plot)
+            check_plot(plot)
 
             from ..bench.ours import EngineTracker
             from ..bench.peers import PeerFiles
             from ..bench.sequences import load_sequences
             from ..engine import Engine
 
-            found = load_sequences(folder, _names(sequences) or None)
-            peers = open_peers(_names(against), PeerFiles(nano_backbone, nano_head, vit_net))
+            found = load_sequences(folder, names_in(sequences) or None)
+            peers = open_peers(names_in(against), PeerFiles(nano_backbone, nano_head, vit_net))
             with Engine.load(model, runtime=runtime, device=device, threads=threads, capacity=1) as engine:
                 name = engine.runtime.spec.name
                 if name in peers:
@@ -113,12 +113,12 @@ def run(trackers: dict[str, SequenceTracker], sequences: list[TrackingSequence])
         return evaluate_tracking(trackers, sequences, progress=tell)
 
 
-def _names(text: str) -> list[str]:
+def names_in(text: str) -> list[str]:
     """The names of a list with commas, each once."""
     return list(dict.fromkeys(name for name in (part.strip() for part in text.split(",")) if name))
 
 
-def _check_plot(plot: Path | None) -> None:
+def check_plot(plot: Path | None) -> None:
     """What would go wrong with the plot goes wrong now, not after an hour."""
     if plot is None:
         return

@@ -11,6 +11,7 @@ import typer
 from ..errors import OptionError, RuntimeUnavailableError
 
 DEFAULT_TRACKER = "tracker-nano"
+DEFAULT_INTERPOLATOR = "interp-nano"
 DEVICES = ("auto", "cpu", "cuda")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
@@ -19,6 +20,12 @@ Model = Annotated[
     str,
     typer.Option(
         "--model", metavar="NAME|DIR", help="A model that comes with Framestate, or the folder of a bundle."
+    ),
+]
+Interpolator = Annotated[
+    str,
+    typer.Option(
+        "--interpolator", metavar="NAME|DIR", help="The model that makes frames, as --model tracks."
     ),
 ]
 RuntimeName = Annotated[

@@ -1,0 +1,117 @@
+"""``framestate eval interpolation``: how well, and how fast, withheld frames are made, beside other ways."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import OptionError, RunError
+from . import options
+from .eval_tracking import check_plot, names_in
+from .output import guarded, print_json, quiet_stdout, replacing, show
+
+if TYPE_CHECKING:
+    from ..bench.evaluate_interpolation import InterpolationResults, Progress
+    from ..bench.interpolation_clips import InterpolationClip
+    from ..bench.interpolation_peers import MiddleMaker
+
+
+def evaluate(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR",
+            help="One folder a clip, each with video.mp4 or numbered images (three: a triplet).",
+        ),
+    ],
+    model: options.Model = options.DEFAULT_INTERPOLATOR,
+    runtime: options.RuntimeName = "auto",
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+    scale: Annotated[
+        str, typer.Option("--scale", metavar="S", help="Size at which motion is found: auto, 1, 0.5, 0.25.")
+    ] = "auto",
+    against: Annotated[
+        str, typer.Option("--against", metavar="A,B", help="Others to run too: blend, dis, minterpolate.")
+    ] = "",
+    clips: Annotated[str, typer.Option("--clips", metavar="A,B", help="Only these clips.")] = "",
+    plot: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE", help="Draw quality over speed.")
+    ] = None,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,
+) -> None:
+    """Score interpolation on a folder of clips, beside others.
+
+    Odd frames are withheld and predicted from the even ones: PSNR, SSIM, and frames made a second.
+    """
+    with guarded(debug):
+        with quiet_stdout():
+            options.check_device(device)
+            check_plot(plot)
+
+            from ..bench.interpolation_clips import load_clips
+            from ..bench.interpolation_ours import EngineMiddles
+            from ..bench.interpolation_peers import open_interpolation_peer
+            from ..engine import Engine, InterpolationOptions
+
+            found = load_clips(folder, names_in(clips) or None)
+            wanted = InterpolationOptions.of(2, scale=scale)
+            peers = {name: open_interpolation_peer(name) for name in names_in(against)}
+            with Engine.load(model, runtime=runtime, device=device, threads=threads, capacity=1) as engine:
+                name = engine.runtime.spec.name
+                if name in peers:
+                    raise OptionError(
+                        f"The model and a method of --against are both called {name}", "Rename it."
+                    )
+                results = run({name: EngineMiddles(engine, wanted), **peers}, found)
+                where = {"model": model, "runtime": engine.runtime.name, "device": engine.runtime.device}
+            if plot is not None:
+                _draw(results, plot)
+        if as_json:
+            print_json({**where, **results, "outputs": [] if plot is None else [plot]})
+        else:
+            _show(results, plot)
+        _check_ours(results, name)
+
+
+def run(methods: dict[str, MiddleMaker], clips: list[InterpolationClip]) -> InterpolationResults:
+    """Evaluate behind a progress bar."""
+    from ..bench.evaluate_interpolation import evaluate_interpolation
+    from .progress import share_bar
+
+    with share_bar("evaluating") as bar:
+
+        def tell(progress: Progress) -> None:
+            bar.at(progress.done / progress.total, f"{progress.method} on {progress.clip}")
+
+        return evaluate_interpolation(methods, clips, progress=tell)
+
+
+def _draw(results: InterpolationResults, plot: Path) -> None:
+    from ..bench.interpolation_report import quality_plot
+
+    with replacing(plot) as temporary:
+        quality_plot(results, temporary)
+
+
+def _show(results: InterpolationResults, plot: Path | None) -> None:
+    from ..bench.interpolation_report import clip_table, interpolation_table
+
+    show(interpolation_table(results), clip_table(results))
+    if plot is not None:
+        show(f"wrote {plot}")
+
+
+def _check_ours(results: InterpolationResults, name: str) -> None:
+    """A clip that our own model did not finish is a failed run, though its numbers are printed."""
+    clips = results["methods"][name]["clips"]
+    failed = {key: one["error"] for key, one in clips.items() if "error" in one}
+    if failed:
+        first = next(iter(failed))
+        raise RunError(
+            f"{name} did not finish {len(failed)} of {len(clips)} clips ({first}: {failed[first]})",
+            "The means are over the others.",
+        )

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from framestate.bench.evaluate_interpolation import Progress, evaluate_interpolation
+from framestate.bench.interpolation_clips import load_clips
+from framestate.bench.interpolation_ours import EngineMiddles
+from framestate.bench.interpolation_peers import Blend, Image, Made, MiddleMaker, open_interpolation_peer
+from framestate.bench.interpolation_report import clip_table, interpolation_table, quality_plot
+from framestate.bundles import Bundle
+from framestate.engine import Engine
+from framestate.errors import DataError, OptionError
+
+
+def moving(place: float, width: int = 128, height: int = 96) -> Image:
+    """Smooth colours that go two pixels to the right each frame."""
+    rows, columns = np.mgrid[:height, :width]
+    waves = [np.sin((columns - 2 * place) / scale + rows / 9) for scale in (7, 11, 17)]
+    return np.asarray(np.rint(120 + 90 * np.stack(waves, -1)), np.uint8)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two groups: a clip of 7 frames, and a triplet."""
+    for name, count in (("clips/waves", 7), ("triplets/wave", 3)):
+        inner = tmp_path / "data" / name
+        inner.mkdir(parents=True)
+        for place in range(count):
+            cv2.imwrite(str(inner / f"im{place}.png"), moving(place)[..., ::-1])
+    return tmp_path / "data"
+
+
+class Cheat:
+    """Knows the truth, and fails in the second clip."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def middles(self, images: Sequence[Image]) -> Iterator[Made]:
+        self.calls += 1
+        for place in range(len(images) - 1):
+            if self.calls == 2:
+                raise ValueError("no more")
+            yield moving(2 * place + 1), 0.5
+
+
+def test_odd_frames_are_withheld_and_scored(folder: Path) -> None:
+    seen: list[Progress] = []
+    methods: dict[str, MiddleMaker] = {"cheat": Cheat(), "blend": Blend()}
+    results = evaluate_interpolation(methods, load_clips(folder), progress=seen.append)["methods"]
+    cheat, blend = results["cheat"], results["blend"]
+    assert cheat["clips"]["clips/waves"] == {
+        "psnr_db": 100.0,
+        "ssim": pytest.approx(1),
+        "fps": 2,
+        "frames": 3,
+    }
+    assert cheat["clips"]["triplets/wave"]["error"] == "frame 1: ValueError: no more"
+    assert (cheat["failures"], cheat["psnr_db"], cheat["groups"]["clips"]["psnr_db"]) == (1, 100, 100)
+    assert math.isnan(cheat["groups"]["triplets"]["psnr_db"])
+    assert blend["failures"] == 0
+    assert 20 < blend["psnr_db"] < 60
+    assert blend["psnr_db"] == pytest.approx(
+        (blend["groups"]["clips"]["psnr_db"] + blend["groups"]["triplets"]["psnr_db"]) / 2
+    )
+    assert [(one.method, one.clip) for one in seen[:4]] == [
+        ("cheat", "clips/waves"), ("blend", "clips/waves"),
+        ("cheat", "triplets/wave"), ("blend", "triplets/wave"),
+    ]  # fmt: skip
+    assert seen[-1].done == seen[-1].total == 4
+
+
+@pytest.mark.parametrize("name", ["dis", "minterpolate"])
+def test_peers_follow_motion(folder: Path, name: str) -> None:
+    methods = {name: open_interpolation_peer(name), "blend": Blend()}
+    results = evaluate_interpolation(methods, load_clips(folder))["methods"]
+    assert results[name]["failures"] == 0, results[name]["clips"]
+    assert [clip["frames"] for clip in results[name]["clips"].values()] == [3, 1]
+    assert results[name]["psnr_db"] > results["blend"]["psnr_db"]
+    assert results[name]["fps"] > 0
+
+
+def test_our_engine_is_a_method(folder: Path, tiny_interpolator: Bundle) -> None:
+    with Engine.load(tiny_interpolator, threads=1, capacity=1) as engine:
+        results = evaluate_interpolation({"tiny": EngineMiddles(engine)}, load_clips(folder))["methods"][
+            "tiny"
+        ]
+    assert results["failures"] == 0
+    assert results["psnr_db"] > 15
+
+
+def test_a_clip_that_cannot_be_read_does_not_end_the_run(folder: Path) -> None:
+    (folder / "clips" / "broken").mkdir()
+    (folder / "clips" / "broken" / "video.mp4").write_bytes(b"nothing")
+    (folder / "clips" / "short").mkdir()
+    cv2.imwrite(str(folder / "clips" / "short" / "0.png"), moving(0))
+    result = evaluate_interpolation({"blend": Blend()}, load_clips(folder))["methods"]["blend"]
+    assert result["failures"] == 2
+    assert "VideoError" in result["clips"]["clips/broken"]["error"]
+    assert "has 1 frames" in result["clips"]["clips/short"]["error"]
+    assert result["groups"]["clips"]["num_clips"] == 1
+    assert math.isfinite(result["psnr_db"])
+
+
+def test_folders(folder: Path, tmp_path: Path) -> None:
+    assert [clip.name for clip in load_clips(folder)] == ["clips/waves", "triplets/wave"]
+    assert [clip.name for clip in load_clips(folder / "clips")] == ["waves"]
+    assert [clip.name for clip in load_clips(folder / "clips" / "waves")] == ["waves"]
+    assert [clip.name for clip in load_clips(folder, ["triplets/wave"])] == ["triplets/wave"]
+    with pytest.raises(OptionError, match="no clip nope"):
+        load_clips(folder, ["nope"])
+    (tmp_path / "empty").mkdir()
+    for path in (tmp_path / "empty", tmp_path / "missing"):
+        with pytest.raises(DataError):
+            load_clips(path)
+    with pytest.raises(OptionError, match="no method 'rife'"):
+        open_interpolation_peer("rife")
+    with pytest.raises(OptionError):
+        evaluate_interpolation({}, load_clips(folder))
+
+
+def test_an_even_number_of_frames_leaves_the_last_one(folder: Path) -> None:
+    cv2.imwrite(str(folder / "clips" / "waves" / "im7.png"), moving(7))
+    assert [len(clip.frames()) for clip in load_clips(folder)] == [7, 3]
+
+
+def test_a_report(folder: Path, tmp_path: Path) -> None:
+    methods: dict[str, MiddleMaker] = {"cheat": Cheat(), "blend": Blend()}
+    results = evaluate_interpolation(methods, load_clips(folder))
+    table = interpolation_table(results)
+    assert [str(column.header) for column in table.columns][:2] == ["method", "clips dB"]
+    assert list(table.columns[0].cells) == ["cheat", "blend"]
+    assert clip_table(results).row_count == 2
+    assert quality_plot(results, tmp_path / "plot.png").read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.data
+def test_known_figures(shared_data: Path) -> None:
+    """On a real triplet: what the peers reach is known, and nothing of ours may change it."""
+    clips = load_clips(shared_data / "interpolation", ["triplets/ucf101_01"])
+    methods = {name: open_interpolation_peer(name) for name in ("blend", "dis")}
+    results = evaluate_interpolation(methods, clips)["methods"]
+    assert results["blend"]["psnr_db"] == pytest.approx(40.21, abs=0.02)
+    assert results["dis"]["psnr_db"] == pytest.approx(44.50, abs=0.1)
