@@ -8,7 +8,20 @@ from typing import Annotated
 
 import typer
 
-from . import adopt, bench_precisions, demo, doctor, eval_tracking, export, models, serve, track, train
+from . import (
+    adopt,
+    bench_precisions,
+    demo,
+    doctor,
+    eval_interpolation,
+    eval_tracking,
+    export,
+    interpolate,
+    models,
+    serve,
+    track,
+    train,
+)
 
 app = typer.Typer(
     name="framestate",
@@ -20,12 +33,14 @@ app = typer.Typer(
 )
 evaluation = typer.Typer(help="Measure quality on a folder with ground truth.", no_args_is_help=True)
 evaluation.command("tracking")(eval_tracking.evaluate)
+evaluation.command("interpolation")(eval_interpolation.evaluate)
 
 benchmarks = typer.Typer(help="Measure speed, size and agreement.", no_args_is_help=True)
 benchmarks.command("precisions")(bench_precisions.precisions)
 
 app.command("demo")(demo.demo)
 app.command("track")(track.track)
+app.command("interpolate")(interpolate.interpolate)
 app.add_typer(evaluation, name="eval")
 app.command("train")(train.train)
 app.command("export")(export.export)
