@@ -15,11 +15,14 @@ export function announce(text) {
 
 /** Shows what went wrong, and what to do about it. */
 export function showError(error) {
-  const remedy = error.remedy ?? "Try again; if it happens again, look at the server's log.";
-  $("alert-problem").textContent = error.problem ?? error.message;
-  $("alert-remedy").textContent = remedy.charAt(0).toUpperCase() + remedy.slice(1);
+  $("alert-problem").textContent = sentence(error.problem ?? error.message);
+  $("alert-remedy").textContent = sentence(error.remedy ?? "Try again; if it happens again, look at the server's log.");
   $("alert").hidden = false;
   if (error.code === "AccessError") askForKey();
+}
+
+function sentence(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
 }
 
 export function clearError() {

@@ -44,16 +44,18 @@ export class Stage {
   show(frame, track) {
     this.element.classList.remove("picking");
     this.context.drawImage(frame, 0, 0, this.canvas.width, this.canvas.height);
-    if (track) this.outline(track.box, colour(track.status), DASHES[track.status]);
+    if (track) this.outline(track.box, colour(`mark-${track.status}`), DASHES[track.status]);
   }
 
   redraw() {
     if (!this.source) return;
     this.context.drawImage(this.source, 0, 0, this.canvas.width, this.canvas.height);
     if (!this.box) return;
-    this.outline(this.box, colour("accent"), []);
-    const size = 4 * this.unit();
-    this.context.fillStyle = "#fff";
+    this.outline(this.box, colour("mark-pick"), []);
+    const size = 6 * this.unit();
+    this.context.fillStyle = colour("mark-pick");
+    this.context.strokeStyle = "#000c";
+    this.context.lineWidth = this.unit();
     for (const [x, y] of corners(this.box)) {
       this.context.fillRect(x - size / 2, y - size / 2, size, size);
       this.context.strokeRect(x - size / 2, y - size / 2, size, size);
@@ -63,10 +65,10 @@ export class Stage {
   outline([x, y, w, h], stroke, dash) {
     const unit = this.unit();
     this.context.setLineDash([]);
-    this.context.lineWidth = 2.4 * unit;
-    this.context.strokeStyle = "#000a";
+    this.context.lineWidth = 3.2 * unit;
+    this.context.strokeStyle = "#000b";
     this.context.strokeRect(x, y, w, h);
-    this.context.lineWidth = 1.4 * unit;
+    this.context.lineWidth = 1.7 * unit;
     this.context.setLineDash(dash.map((part) => (part * unit) / 2));
     this.context.strokeStyle = stroke;
     this.context.strokeRect(x, y, w, h);

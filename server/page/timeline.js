@@ -2,7 +2,7 @@
 
 import { colour } from "/static/stage.js";
 
-const LENGTH = 300;
+const LENGTH = 200;
 const BAND = { tracking: 4, uncertain: 8, lost: 12 };
 
 export class Timeline {

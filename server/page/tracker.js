@@ -9,8 +9,8 @@ import { Stage } from "/static/stage.js";
 const IN_FLIGHT = 3; // frames that may be on their way at once; the others are dropped here
 const RECONNECTS = 20;
 const HINTS = {
-  empty: "No video yet.",
-  picking: "Draw a box around what to follow. Keys: arrows move it, Shift + arrows resize it, Enter starts.",
+  empty: "",
+  picking: "Draw a box around what to follow.",
   running: "Following. What you see is the frame that its box belongs to.",
   paused: "Paused. The session waits.",
   ended: "The end.",
@@ -48,6 +48,8 @@ export class Tracker {
     $("restart").hidden = this.source.live;
     $("speed").closest("label").hidden = this.source.live;
     $("hint").textContent = HINTS[state];
+    $("hint-keys").hidden = state !== "picking";
+    document.body.dataset.state = state;
   }
 
   get state() {
@@ -121,7 +123,7 @@ export class Tracker {
     try {
       await this.connect();
       this.stream.say({ type: "open", box: this.box, policy: "DROP_OLDEST" });
-      await this.send(this.source.grab(), this.source.live ? 0 : this.from * 1e6);
+      await Promise.all([this.opened(), this.send(this.source.grab(), this.source.live ? 0 : this.from * 1e6)]);
       this.source.video.playbackRate = this.source.live ? 1 : Number($("speed").value);
       await this.source.video.play();
       this.follow();
@@ -135,7 +137,7 @@ export class Tracker {
     const stream = new Stream(
       {
         track: (message) => this.answered(message),
-        ack: (message) => this.flight.delete(message.index),
+        ack: (message) => this.flight.delete(message.index) && this.opening?.resolve(),
         drop: (message) => this.flight.delete(message.index) && this.figures.drop(),
         error: (error, closing) => this.failed(stream, error, closing),
         closed: (error) => this.lost(stream, error),
@@ -147,6 +149,11 @@ export class Tracker {
     this.session = welcome.session;
     $("about").textContent = `${welcome.model} · ${welcome.runtime} · ${this.source.width} × ${this.source.height}`;
     return welcome;
+  }
+
+  /** Waits until the server has taken the first frame, or says why it does not. */
+  opened() {
+    return new Promise((resolve, reject) => (this.opening = { resolve, reject })).finally(() => (this.opening = null));
   }
 
   /** Sends every new picture of the video, as long as the server keeps up. */
@@ -187,13 +194,15 @@ export class Tracker {
   failed(stream, error, closing) {
     if (this.stream !== stream) return;
     if (error.index !== null) this.flight.delete(error.index);
-    if (closing) this.stop(error);
+    if (this.opening) this.opening.reject(error);
+    else if (closing) this.stop(error);
     else showError(error);
   }
 
   /** The connection went away: the session may still be there. */
   async lost(stream, error) {
     if (this.stream !== stream || !["running", "paused"].includes(this.state)) return;
+    if (this.opening) return this.opening.reject(error);
     const { index, lastIndex } = stream;
     const was = this.state;
     this.source.video.pause();

@@ -1,0 +1,366 @@
+"""The page in real Chromium: a target is picked with mouse, finger or keys, and followed."""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+import time
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+from framestate.client import wire
+from framestate.vision import Box
+from framestate.vision.synthetic import demo_clip
+from playwright.sync_api import Page, expect
+
+Film = tuple[Path, Box]
+WAIT_MS = 30_000
+NOT_FOUND = ("status of 4", "status of 5")  # what Chromium logs of an answer that is an error
+
+
+def load(page: Page, film: Film) -> None:
+    """Picks the clip."""
+    page.set_input_files("#file", film[0])
+    page.wait_for_selector("#start:visible")
+
+
+def place(page: Page, x: float, y: float) -> tuple[float, float]:
+    """Where a place of the picture is on the screen."""
+    area = page.locator("#picture").bounding_box()
+    assert area is not None
+    width = page.evaluate("document.getElementById('picture').width")
+    return area["x"] + x * area["width"] / width, area["y"] + y * area["width"] / width
+
+
+def draw(page: Page, box: Box) -> None:
+    """Draws a box with the mouse."""
+    page.mouse.move(*place(page, box.x, box.y))
+    page.mouse.down()
+    page.mouse.move(*place(page, box.x + 9, box.y + 9))
+    page.mouse.move(*place(page, box.x + box.w, box.y + box.h))
+    page.mouse.up()
+
+
+def box_in(page: Page) -> list[float]:
+    """The box in numbers."""
+    values = [page.input_value(f"#box-{name}") for name in "xywh"]
+    return [float(value) for value in values]
+
+
+def until(page: Page, script: str) -> None:
+    """Waits for a script to be true; the page's own policy forbids Playwright to do so within it."""
+    end = time.monotonic() + 20
+    while not page.evaluate(script):
+        assert time.monotonic() < end, script
+        page.wait_for_timeout(50)
+
+
+def status(page: Page) -> str:
+    return page.inner_text("#status-word")
+
+
+def wait_for_tracks(page: Page) -> None:
+    expect(page.locator("#score")).not_to_have_text("–", timeout=WAIT_MS)
+
+
+def run_to_the_end(page: Page, site: Any) -> None:
+    expect(page.locator("#status-word")).to_have_text("Ended", timeout=WAIT_MS)
+    expect(page.locator("#live")).to_have_text(re.compile("^The end: "))
+    site.until_free()
+
+
+def test_a_target_is_drawn_and_followed_to_the_end(site: Any, visit: Any, film: Film) -> None:
+    page = visit(site)
+    assert page.inner_text("#health-text").startswith("Ready · 0 of ")
+    load(page, film)
+    assert page.is_disabled("#start")
+    draw(page, film[1])
+    assert box_in(page) == pytest.approx(list(film[1].xywh), abs=2)
+    before = page.locator("#picture").screenshot()
+    page.click("#start")
+    wait_for_tracks(page)
+    assert status(page) in ("Tracking", "Uncertain")
+    assert site.sessions == 1
+    assert 0.0 < float(page.inner_text("#score")) <= 1.0
+    assert re.fullmatch(r"\d+ ms", page.inner_text("#latency"))
+    assert page.locator("#picture").screenshot() != before
+    run_to_the_end(page, site)
+    frames = int(re.findall(r"The end: (\d+) frames", page.inner_text("#hint"))[0])
+    dropped = int(page.inner_text("#dropped"))
+    assert frames > 3
+    assert frames + dropped <= 23
+    page.click("#restart")
+    expect(page.locator("#status-word")).not_to_have_text("Ended")
+    run_to_the_end(page, site)
+
+
+def test_everything_works_by_keyboard(site: Any, visit: Any, film: Film) -> None:
+    page = visit(site)
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.id") == "pick-file":
+            break
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    chooser.value.set_files(film[0])
+    page.wait_for_selector("#start:visible")
+    assert page.evaluate("document.activeElement.id") == "stage"
+    page.keyboard.press("ArrowLeft")  # the first one puts a box there
+    x, y, w, h = box_in(page)
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Alt+ArrowDown")
+    assert box_in(page) == [x - 4, y + 5, w, h]
+    page.keyboard.press("Shift+ArrowRight")
+    page.keyboard.press("Shift+ArrowUp")
+    assert box_in(page) == [x - 4, y + 5, w + 4, h - 4]
+    for _ in range(60):
+        page.keyboard.press("ArrowLeft")
+    assert box_in(page)[0] == 0  # never out of the picture
+    page.keyboard.press("Enter")
+    wait_for_tracks(page)
+    page.focus("#pause")
+    page.keyboard.press("Space")
+    expect(page.locator("#status-word")).to_have_text("Paused")
+    page.keyboard.press("Space")
+    expect(page.locator("#status-word")).not_to_have_text("Paused")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "again"
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#start:visible")
+    site.until_free()
+    page.focus("#tab-track")
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.id") == "tab-interpolate"
+    assert page.is_visible("#panel-interpolate")
+    assert page.is_hidden("#panel-track")
+
+
+def test_a_finger_draws_on_a_phone_and_nothing_is_wider_than_it(site: Any, visit: Any, film: Film) -> None:
+    phone = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
+    page = visit(site, color_scheme="dark", device_scale_factor=2, **phone)
+    fits = "document.documentElement.scrollWidth <= 360"
+    assert page.evaluate(fits)
+    load(page, film)
+    page.locator("#picture").scroll_into_view_if_needed()
+    fingers = page.context.new_cdp_session(page)
+    box = film[1]
+    corners = [(box.x, box.y), (box.x + 12, box.y + 12), (box.x + box.w, box.y + box.h)]
+    for kind, points in zip(("touchStart", "touchMove", "touchMove"), corners, strict=True):
+        x, y = place(page, *points)
+        fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y}]})
+    fingers.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    assert box_in(page) == pytest.approx(list(box.xywh), abs=2)
+    assert page.evaluate(fits)
+    page.click(".numbers summary")
+    assert page.evaluate(fits)
+    page.fill("#box-x", "40")
+    page.keyboard.press("Enter")
+    assert box_in(page)[0] == 40
+    page.tap("#start")
+    wait_for_tracks(page)
+    assert page.evaluate(fits)
+    small = page.evaluate(
+        "[...document.querySelectorAll('button, select, summary, a.button')]"
+        ".filter((one) => one.offsetParent && one.getBoundingClientRect().height < 32).map((one) => one.id)"
+    )
+    assert small == []
+    page.tap("#other")
+    page.tap("#tab-interpolate")
+    assert page.evaluate(fits)
+    site.until_free()
+
+
+def test_the_camera_is_followed(site: Any, visit: Any) -> None:
+    page = visit(site, permissions=["camera"])
+    page.click("#pick-camera")
+    page.wait_for_selector("#start:visible")
+    page.focus("#stage")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    wait_for_tracks(page)
+    assert page.is_hidden("#restart")
+    page.click("#other")
+    expect(page.locator("#empty")).to_be_visible()
+    site.until_free()
+
+
+def test_a_lost_connection_is_found_again(site: Any, visit: Any, film: Film) -> None:
+    page = visit(site)
+    sessions: list[str] = []
+
+    def cut(client: Any) -> None:
+        sessions.append(client.url.split("/")[-2])
+        server = client.connect_to_server()
+        tracks = 0
+
+        def heard(message: str | bytes) -> None:
+            nonlocal tracks
+            tracks += isinstance(message, str) and json.loads(message)["type"] == "track"
+            client.send(message)
+            if tracks == 3 and len(sessions) == 1:
+                server.close(code=4000)
+                client.close(code=4000)
+
+        server.on_message(heard)
+
+    page.route_web_socket(re.compile("/stream$"), cut)
+    load(page, film)
+    draw(page, film[1])
+    page.select_option("#speed", "0.25")
+    page.click("#start")
+    expect(page.locator("#hint")).to_contain_text("Trying again", timeout=WAIT_MS)
+    expect(page.locator("#hint")).to_contain_text("Following", timeout=WAIT_MS)
+    run_to_the_end(page, site)
+    assert sessions[0] == "new"
+    assert re.fullmatch("[0-9a-f]{32}", sessions[1])
+
+
+def test_errors_say_what_to_do(host: Any, visit: Any, film: Film, tmp_path: Path) -> None:
+    page = visit(host(max_frame_bytes=2000), expected=NOT_FOUND)
+    (tmp_path / "notes.mp4").write_text("this is no video")
+    page.set_input_files("#file", tmp_path / "notes.mp4")
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("Notes.mp4 cannot be played by this browser.")
+    expect(alert).to_contain_text("Use MP4 (H.264) or WebM")
+    expect(page.locator("#empty")).to_be_visible()
+    load(page, film)
+    expect(alert).to_be_hidden()
+    draw(page, film[1])
+    page.click("#start")
+    expect(alert).to_be_visible()
+    assert page.inner_text("#alert-remedy")
+    page.wait_for_selector("#start:visible")  # ready for another try, with the same box
+    assert box_in(page) == pytest.approx(list(film[1].xywh), abs=2)
+    page.click("#alert-close")
+    expect(alert).to_be_hidden()
+
+
+def test_a_full_server_says_so(site: Any, visit: Any, film: Film) -> None:
+    engine = site.engines["tracker-nano"]
+    image = next(demo_clip(0, 1, (320, 180)))[0]
+    held = [engine.service.begin(image, film[1]).result() for _ in range(4)]
+    try:
+        page = visit(site, expected=NOT_FOUND)
+        load(page, film)
+        draw(page, film[1])
+        page.click("#start")
+        expect(page.get_by_role("alert")).to_contain_text("4")
+        page.wait_for_selector("#start:visible")
+    finally:
+        for session in held:
+            session.close()
+    site.until_free()
+
+
+def test_a_key_is_asked_for_once(host: Any, visit: Any, film: Film, tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text("a key?of-some+length/here\n".replace(" ", "-"))
+    site = host(api_key_file=keys)
+    page = visit_locked(site, visit)
+    page.fill("#key-input", "a-key?of-some+length/here")
+    page.keyboard.press("Enter")
+    expect(page.locator("#health-dot")).to_have_attribute("data-state", "good")
+    expect(page.locator("#key-form")).to_be_hidden()
+    load(page, film)
+    draw(page, film[1])
+    page.click("#start")
+    wait_for_tracks(page)
+    page.click("#other")
+
+
+def visit_locked(site: Any, visit: Any) -> Page:
+    """The page of a server that wants a key."""
+    page: Page = visit(site, expected=NOT_FOUND, ready=False)
+    expect(page.locator("#key-form")).to_be_visible()
+    return page
+
+
+def test_a_video_is_smoothed_and_compared(site: Any, visit: Any, film: Film) -> None:
+    page = visit(site)
+    page.click("#tab-interpolate")
+    page.set_input_files("#job-file", film[0])
+    page.click("#job-start")
+    expect(page.locator("#compare")).to_be_visible(timeout=60_000)
+    lengths = page.evaluate("['before', 'after'].map((id) => document.getElementById(id).duration)")
+    assert lengths[0] == pytest.approx(lengths[1], abs=0.2)
+    before, after = (f"document.getElementById('{name}')" for name in ("before", "after"))
+    apart = f"Math.abs({before}.currentTime - {after}.currentTime)"
+    until(page, f"{before}.currentTime > 0.2")
+    assert page.evaluate(apart) < 0.3
+    page.click("#play")
+    assert page.evaluate(f"{before}.paused && {after}.paused")
+    page.fill("#seek", "1")
+    until(page, f"{apart} < 0.001 && {after}.currentTime === 1")
+    with page.expect_download() as download:
+        page.click("#download")
+    assert download.value.suggested_filename == "koi_2x.mp4"
+    assert Path(download.value.path()).stat().st_size > 1000
+
+
+def test_a_job_is_cancelled_and_a_bad_file_is_told_of(
+    site: Any, visit: Any, film: Film, tmp_path: Path
+) -> None:
+    page = visit(site, expected=NOT_FOUND)
+    page.click("#tab-interpolate")
+    (tmp_path / "notes.mp4").write_text("this is no video")
+    page.set_input_files("#job-file", tmp_path / "notes.mp4")
+    page.click("#job-start")
+    expect(page.get_by_role("alert")).to_be_visible()
+    assert page.inner_text("#alert-remedy")
+    expect(page.locator("#job-progress")).to_be_hidden()
+    expect(page.locator("#job-start")).to_be_enabled()
+
+
+def test_the_javascript_client_writes_what_the_python_one_reads(site: Any, visit: Any) -> None:
+    page = visit(site)
+    script = """async ([index, pts]) => {
+        const { encodePicture } = await import("/static/client.js");
+        return [...new Uint8Array(encodePicture(index, pts, "png", new Uint8Array([1, 2, 255]).buffer))];
+    }"""
+    for index, pts in ((0, 0), (7, 1_234_567), (2**53 - 1, 2**53 - 2)):
+        data = bytes(page.evaluate(script, [index, pts]))
+        wanted = wire.Picture("frame", index, pts, Fraction(1, 1_000_000), "png", b"\x01\x02\xff")
+        assert wire.decode_picture(data) == wanted
+        assert data == wire.encode_picture(wanted)
+
+
+def test_colours_can_be_told_apart_in_both_schemes(checkout: Path) -> None:
+    """WCAG 2.2, 1.4.3: text has a contrast of 4.5 with what it stands on."""
+    style = (checkout / "server/page/style.css").read_text("utf-8")
+    light, dark = (dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", part)) for part in split(style))
+    for colours in (light, {**light, **dark}):
+        for text in ("text", "quiet", "accent-strong", "tracking", "uncertain", "lost"):
+            for ground in ("ground", "surface"):
+                assert contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
+        assert contrast(colours["on-accent"], colours["accent"]) >= 4.5
+        assert contrast(colours["text"], colours["alert-ground"]) >= 4.5
+
+
+def split(style: str) -> tuple[str, str]:
+    """The variables of the light and of the dark scheme."""
+    light, dark = re.findall(r":root \{(.*?)\}", style, re.DOTALL)
+    return light, dark
+
+
+def contrast(one: str, other: str) -> float:
+    """Of two colours, 1 to 21."""
+
+    def luminance(colour: str) -> float:
+        parts = [value / 255 for value in struct.unpack("3B", bytes.fromhex(colour[1:]))]
+        red, green, blue = (
+            one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in parts
+        )
+        return float(0.2126 * red + 0.7152 * green + 0.0722 * blue)
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("name", ["index.html", "app.js", "client.js"])
+def test_no_script_or_style_stands_in_the_page(checkout: Path, name: str) -> None:
+    text = (checkout / "server/page" / name).read_text("utf-8")
+    assert not re.search(r"<script(?![^>]*src=)|\son\w+=\"|style=\"|https?://", text)
