@@ -82,9 +82,9 @@ def create_app(settings: Settings, engines: Mapping[str, Engine]) -> FastAPI:
     app.state.hub = hub
     app.include_router(kserve_api(hub))
     app.include_router(sessions_api(hub, decoder))
+    app.include_router(sources_api(hub, sources, decoder))  # before streams, which take any id
     app.include_router(streams(hub, decoder))
     app.include_router(videos_api(hub, videos))
-    app.include_router(sources_api(hub, sources, decoder))
     app.include_router(pages(app))
     answer_errors(app)
     app.openapi = lambda: openapi(app)  # type: ignore[method-assign]

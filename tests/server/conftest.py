@@ -54,6 +54,7 @@ class Running:
         self._thread.start()
         while not self.server.started and self._thread.is_alive():
             time.sleep(0.01)
+        assert self.server.started
 
     @property
     def engine(self) -> Engine:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from framestate.client import wire
 from framestate.vision import Box
 
@@ -78,15 +79,18 @@ def test_a_server_that_is_told_to_stop_loses_nothing(
     assert not list(tmp_path.rglob("*.session"))
 
 
-def test_what_cannot_be_restored_is_told_and_kept(process: Any, tmp_path: Path, open_session: Any) -> None:
-    first = process("--state-dir", str(tmp_path), "--max-sessions", "2")
+def test_what_cannot_be_restored_is_told_and_kept(
+    serve: Any, tmp_path: Path, open_session: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = serve(capacity=2, state_dir=tmp_path)
     open_session(first, "one")
-    assert first.end(signal.SIGTERM) == 0
+    first.stop()
     (good,) = tmp_path.rglob("*.session")
     bad = good.with_name("bad.session")
     bad.write_bytes(good.read_bytes()[:-1] + b"?")
-    second = process("--state-dir", str(tmp_path), "--max-sessions", "2")
+    second = serve(capacity=2, state_dir=tmp_path)
     assert [one["session"] for one in second.call("GET", "/v1/sessions").json["sessions"]] == ["one"]
-    assert second.end(signal.SIGTERM) == 0
-    assert any("session not restored" in line and "bad.session" in line for line in second.lines)
+    second.stop()
+    told = [record for record in caplog.records if record.getMessage() == "session not restored"]
+    assert [record.__dict__["file"] for record in told] == ["bad.session"]
     assert bad.exists()
