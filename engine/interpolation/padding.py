@@ -27,10 +27,11 @@ def as_input(image: Image, height: int, width: int) -> Plane:
 
 def as_levels(output: Plane, height: int, width: int) -> Plane:
     """A model's (1, 3, h, w) in [0, 1] as (height, width, 3) in levels from 0 to 255, not rounded."""
-    planes = output[0, :, :height, :width]
-    return np.ascontiguousarray(planes.transpose(1, 2, 0)) * np.float32(255)
+    levels = np.array(output[0, :, :height, :width].transpose(1, 2, 0), order="C")  # a copy
+    return np.multiply(levels, np.float32(255), out=levels)
 
 
 def as_image(levels: Plane) -> Image:
-    """Levels as RGB uint8, rounded to the nearest."""
-    return np.rint(np.clip(levels, 0, 255)).astype(np.uint8)
+    """Levels as RGB uint8, rounded. ``levels`` is used up: large frames leave no room for copies."""
+    np.clip(levels, 0, 255, out=levels)
+    return np.rint(levels, out=levels).astype(np.uint8)
