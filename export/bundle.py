@@ -19,6 +19,7 @@ from ..plugins.operators import Dialect
 from ..runtimes import Runtime, open_runtime
 from ..runtimes.eager import EagerRuntime
 from .calibration import Clip, Feeds, record_feeds, synthetic_clips
+from .frame_parity import FrameParity, frame_parity
 from .graphs import OPSET, export_function
 from .parity import Parity, Tick, closed_loop_parity, tolerance_of
 from .precision import PRECISIONS, Precision, shrink
@@ -74,7 +75,7 @@ def bundle_model(
     replace: bool = False,
     say: Say = lambda text: None,
     tick: Tick = lambda frame: None,
-) -> tuple[Bundle, Parity]:
+) -> tuple[Bundle, Parity | FrameParity]:
     """Writes a bundle with weights and ONNX graphs, after closed-loop parity with the model in float32.
 
     Args:
@@ -100,6 +101,12 @@ def bundle_model(
         raise OptionError(
             "graphs of the dialect 'plugin' cannot be compared here",
             "use bundle_unproven, or another dialect",
+        )
+    if spec.task == "interpolation" and options.precision != "fp32":
+        raise OptionError(
+            f"an interpolator is not exported in {options.precision}: flows of many pixels would lose the "
+            "fractions that sharp frames need",
+            "export it in fp32",
         )
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -213,20 +220,23 @@ def prove(
     precision: Precision = "fp32",
     build: Build = build_model,
     tick: Tick = lambda frame: None,
-) -> Parity:
+) -> Parity | FrameParity:
     """Runs eager and ONNX Runtime side by side. Raises ParityError beyond the tolerance."""
-    if bundle.spec.task != "tracking":
+    if bundle.spec.task not in ("tracking", "interpolation"):
         raise ExportError(
             f"there is no closed-loop proof for {bundle.spec.task}, the task of {bundle.spec.name!r}",
-            "export a tracker",
+            "export a tracker or an interpolator",
         )
     say(f"comparing onnx with eager over {frames} closed-loop frames")
     reference: Runtime = EagerRuntime(bundle, device="cpu", threads=1, build=build)
     candidate = open_runtime(bundle, "onnx", device="cpu", threads=1)
     try:
-        parity = closed_loop_parity(
-            reference, candidate, frames=frames, tolerance=tolerance_of(precision), tick=tick
-        )
+        if bundle.spec.task == "interpolation":
+            parity: Parity | FrameParity = frame_parity(reference, candidate, frames=frames, tick=tick)
+        else:
+            parity = closed_loop_parity(
+                reference, candidate, frames=frames, tolerance=tolerance_of(precision), tick=tick
+            )
     finally:
         reference.close()
         candidate.close()

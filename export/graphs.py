@@ -13,7 +13,8 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from ..bundles import ModelSpec, TensorSpec, past_name, present_name
+from ..bundles import BATCH, ModelSpec, Size, TensorSpec, past_name, present_name
+from ..bundles.tensor import side_of
 from ..errors import ExportError
 
 OPSET = 20
@@ -54,9 +55,41 @@ class FunctionModule(nn.Module):
         )
 
 
-def example(tensor: TensorSpec, batch: int) -> Tensor:
+def example(tensor: TensorSpec, batch: int, size: Size | None = None) -> Tensor:
     """Zeros of the shape and dtype of a spec."""
-    return torch.zeros(tensor.concrete(batch), dtype=getattr(torch, tensor.dtype))
+    return torch.zeros(tensor.concrete(batch, size), dtype=getattr(torch, tensor.dtype))
+
+
+class FreeDims:
+    """The axes that a graph leaves open: the batch, and the sides of the frames in units of ``multiple``.
+
+    ``multiple`` is what a side must be a multiple of, so every ``"height/8"`` is a whole number of units.
+    """
+
+    def __init__(self, multiple: int) -> None:
+        self.multiple = multiple
+        self._dims = {
+            "batch": torch.export.Dim("batch", min=1, max=4096),
+            "height": torch.export.Dim("rows", min=1, max=1024),
+            "width": torch.export.Dim("columns", min=1, max=1024),
+        }
+
+    @property
+    def example_size(self) -> Size:
+        """Sides that tell height from width, and leave several units whatever they are divided into."""
+        return 17 * self.multiple, 33 * self.multiple
+
+    def of(self, tensor: TensorSpec) -> dict[int, Any] | None:
+        """The open axes of a tensor, as ``torch.onnx.export`` wants them."""
+        found = {}
+        for axis, dim in enumerate(tensor.shape):
+            if dim == BATCH:
+                found[axis] = self._dims[BATCH]
+            elif (side := side_of(dim)) is not None:
+                units = self.multiple // side[1]
+                open_dim = self._dims[side[0]]
+                found[axis] = open_dim if units == 1 else units * open_dim
+        return found or None
 
 
 def export_function(
@@ -70,15 +103,16 @@ def export_function(
     results = [tensor.name for tensor in described.outputs] + [
         present_name(name) for name in described.writes_state
     ]
-    batch = torch.export.Dim("batch", min=1, max=4096)
-    shapes = tuple({0: batch} if "batch" in tensor.shape else None for tensor in tensors)
+    multiple = spec.preprocess.get("multiple", 1)
+    free = FreeDims(multiple if isinstance(multiple, int) else 1)
+    shapes = tuple(free.of(tensor) for tensor in tensors)
     module = FunctionModule(model, spec, function).eval()
     arguments: dict[str, Any] = {"dynamic_shapes": (shapes,), "input_names": names, "output_names": results}
     try:
         with quiet_exporter():
             program = torch.onnx.export(
                 module,
-                tuple(example(tensor, 2) for tensor in tensors),
+                tuple(example(tensor, 2, free.example_size) for tensor in tensors),
                 dynamo=True,
                 opset_version=opset,
                 external_data=False,

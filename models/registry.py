@@ -14,6 +14,7 @@ from ..bundles import ModelSpec
 from ..errors import BundleError
 from ..plugins import Operators
 from .artrack_mamba import ArtrackMamba, ArtrackMambaConfig
+from .interpolation import HybridInterpolator, InterpolatorConfig
 
 Build = Callable[[ModelSpec, Operators], nn.Module]
 """Makes the model that a spec describes around given operators, without its weights: ``build_model``, or what
@@ -22,7 +23,7 @@ a user hands over for an architecture of their own."""
 
 def architectures() -> tuple[str, ...]:
     """The names under which ``build_model`` knows its models."""
-    return ("artrack_mamba",)
+    return ("artrack_mamba", "hybrid_interpolator")
 
 
 def build_model(spec: ModelSpec, operators: Operators) -> nn.Module:
@@ -33,6 +34,8 @@ def build_model(spec: ModelSpec, operators: Operators) -> nn.Module:
     config: dict[str, Any] = dict(spec.config)
     if spec.architecture == "artrack_mamba":
         return ArtrackMamba(ArtrackMambaConfig.from_dict(config), operators).eval()
+    if spec.architecture == "hybrid_interpolator":
+        return HybridInterpolator(InterpolatorConfig.from_dict(config), operators).eval()
     raise BundleError(
         f"model {spec.name!r} is of architecture {spec.architecture!r}, which has no PyTorch form here",
         f"known architectures: {', '.join(architectures())}; its ONNX files, if any, still run",

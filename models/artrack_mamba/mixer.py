@@ -90,19 +90,31 @@ class Mamba2Mixer(nn.Module):
         self, tokens: Tensor, ssm: Tensor | None, conv: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """tokens (B, L, dim), states or None (zeros) -> mixed tokens (B, L, dim), final ssm, final conv."""
-        inner, heads, states = self.config.inner, self.config.heads, self.config.states
-        batch, length, _ = tokens.shape
         if self.reverse:
             tokens = tokens.flip(1)
-        gate, xbc, dt = self.in_proj(tokens).split([inner, self.config.conv_channels, heads], dim=-1)
+        gate, xbc, dt = self.project(tokens)
+        y, ssm, conv = self.scan(xbc, dt, ssm, conv)
+        out = self.out_proj(self.norm(y, gate))
+        return (out.flip(1) if self.reverse else out), ssm, conv
+
+    def project(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """tokens (..., dim) -> gate (..., inner), x, B and C (..., conv channels), steps (..., heads)."""
+        config = self.config
+        parts = self.in_proj(tokens).split([config.inner, config.conv_channels, config.heads], dim=-1)
+        return parts[0], parts[1], parts[2]
+
+    def scan(
+        self, xbc: Tensor, dt: Tensor, ssm: Tensor | None, conv: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What ``project`` gave for a sequence (B, L, ...), states or None -> y (B, L, inner), finals."""
+        inner, heads, states = self.config.inner, self.config.heads, self.config.states
+        batch, length, _ = xbc.shape
         xbc, conv = self._operators.causal_conv1d(xbc, self.conv_weight, self.conv_bias, conv, silu=True)
         x, b, c = xbc.split([inner, states, states], dim=-1)
         x = x.reshape(batch, length, heads, inner // heads)
         dt = functional.softplus(dt + self.dt_bias)  # (B, L, H)
         y, ssm = self._operators.ssd_scan(x, dt, -torch.exp(self.a_log), b.unsqueeze(2), c.unsqueeze(2), ssm)
-        y = (y + self.d_skip[:, None] * x).reshape(batch, length, inner)
-        out = self.out_proj(self.norm(y, gate))
-        return (out.flip(1) if self.reverse else out), ssm, conv
+        return (y + self.d_skip[:, None] * x).reshape(batch, length, inner), ssm, conv
 
 
 class MambaBlock(nn.Module):

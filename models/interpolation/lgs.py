@@ -1,0 +1,175 @@
+"""The LGS block: Mamba-2 over both frames at once, beside gated window attention, fused by channel attention.
+
+Branch A reads the places of the whole frame, both frames interleaved, in four directions (``scan``): what is
+far away, at a cost that grows with the number of places alone. Branch B looks at every place of a window:
+what is near, exactly. Their sum passes channel attention and is added to the residual stream, or to several
+streams mixed by doubly stochastic matrices (``hyper``).
+
+Sources: gated attention ``Y' = σ(X W_g) ⊙ Y`` after Qiu et al. (arXiv 2505.06708); ECA after Wang et al.
+(CVPR 2020); the block as a whole after a research plan of hybrid frame interpolation.
+
+Glossary
+    pair     features of both frames (2B, H, W, C): first all first frames, then all second
+    window   ``window``² places; of both frames, or of each, as ``window_frames`` says
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ...plugins import Operators
+from ...plugins.causal_conv1d import causal_conv1d_portable
+from ..artrack_mamba.mixer import Mamba2Mixer, RmsNorm
+from .config import InterpolatorConfig
+from .scan import DIRECTIONS, deinterleave, interleave
+
+
+class CrossFrameMamba(nn.Module):
+    """Branch A: one Mamba-2 mixer over the interleaved scan, its weights shared by the four directions.
+
+    What a mixer does to single tokens is done once for all directions: before they are put in order, and,
+    behind the scan, when all are back at home, where the directions are averaged.
+    """
+
+    def __init__(self, config: InterpolatorConfig, dim: int, operators: Operators) -> None:
+        super().__init__()
+        if operators.name == "ort":  # its stateful convolution is slower than a plain one on long sequences
+            operators = replace(operators, causal_conv1d=causal_conv1d_portable)
+        self.mixer = Mamba2Mixer(config.mixer(dim), operators, reverse=False)
+
+    def forward(self, pair: Tensor, ssm: Tensor | None) -> tuple[Tensor, Tensor]:
+        """pair (2B, H, W, C), state (B, 4·heads, N, P) or None -> (2B, H, W, C), final state."""
+        height, width = pair.shape[1:3]
+        gate, xbc, dt = self.mixer.project(pair)
+        channels = xbc.shape[-1]
+        tokens = interleave(*torch.cat([xbc, dt], dim=-1).unflatten(0, (2, -1)).unbind(0)).flatten(0, 1)
+        start = None if ssm is None else ssm.unflatten(1, (DIRECTIONS, -1)).flatten(0, 1)
+        y, final, _ = self.mixer.scan(tokens[..., :channels], tokens[..., channels:], start, None)
+        home = torch.stack(deinterleave(y.unflatten(0, (-1, DIRECTIONS)), height, width)).flatten(0, 1)
+        mixed = self.mixer.norm(home, gate.unsqueeze(1)).mean(1)  # over (2B, 4, H, W, inner)
+        return self.mixer.out_proj(mixed), final.unflatten(0, (-1, DIRECTIONS)).flatten(1, 2)
+
+
+class GatedWindowAttention(nn.Module):
+    """Branch B: attention within windows, every head's output gated by its own sigmoid."""
+
+    def __init__(self, config: InterpolatorConfig, dim: int) -> None:
+        super().__init__()
+        self.window, self.heads = config.window, config.attention_heads
+        self.both = config.window_frames == "both"
+        self.query_key_value = nn.Linear(dim, 3 * dim)
+        self.gate = nn.Linear(dim, dim)
+        self.project = nn.Linear(dim, dim)
+        places = self.window**2 * (2 if self.both else 1)
+        self.position = nn.Parameter(torch.zeros(self.heads, places, places))
+        nn.init.zeros_(self.project.weight)  # the branch starts as nothing
+        nn.init.zeros_(self.project.bias)
+
+    def forward(self, pair: Tensor) -> Tensor:
+        """pair (2B, H, W, C) -> (2B, H, W, C)."""
+        height, width = pair.shape[1:3]
+        side = self.window
+        tall, wide = (height + side - 1) // side, (width + side - 1) // side  # windows, down and across
+        below, right = tall * side - height, wide * side - width
+        padded = functional.pad(pair, (0, 0, 0, right, 0, below))
+        inside = functional.pad(pair.new_ones(1, height, width, 1), (0, 0, 0, right, 0, below))
+        tokens = self.split(padded, tall, wide)  # (windows, places, C)
+        hidden = (
+            1.0 - self.split(inside.expand(pair.shape[0], -1, -1, 1), tall, wide)
+        ) * -1e4  # (windows, places, 1)
+        count, places, dim = tokens.shape
+        shape = (count, places, self.heads, dim // self.heads)
+        query, key, value = (
+            part.reshape(shape).transpose(1, 2) for part in self.query_key_value(tokens).chunk(3, -1)
+        )
+        scores = query @ key.transpose(-1, -2) * (dim // self.heads) ** -0.5
+        scores = scores + self.position + hidden.transpose(1, 2).unsqueeze(1)
+        seen = (scores.softmax(-1) @ value).transpose(1, 2).reshape(count, places, dim)
+        out: Tensor = self.project(torch.sigmoid(self.gate(tokens)) * seen)
+        whole: Tensor = self.join(out, pair.shape[0], tall, wide)
+        return whole[:, :height, :width]
+
+    def split(self, pair: Tensor, tall: int, wide: int) -> Tensor:
+        """(2B, tall · window, wide · window, C) -> (windows, places, C)."""
+        side = self.window
+        total, channels = pair.shape[0], pair.shape[3]
+        grid: Tensor = pair.reshape(total, tall, side, wide, side, channels)
+        if not self.both:
+            return grid.transpose(2, 3).reshape(-1, side * side, channels)
+        grid = grid.unflatten(0, (2, -1))  # (2, B, tall, side, wide, side, C)
+        return grid.permute(1, 2, 4, 0, 3, 5, 6).reshape(-1, 2 * side * side, channels)
+
+    def join(self, tokens: Tensor, total: int, tall: int, wide: int) -> Tensor:
+        """The inverse of ``split``."""
+        side, channels = self.window, tokens.shape[-1]
+        shape = (total, tall * side, wide * side, channels)
+        if not self.both:
+            grid = tokens.reshape(total, tall, wide, side, side, channels)
+            return grid.transpose(2, 3).reshape(shape)
+        grid = tokens.reshape(total // 2, tall, wide, 2, side, side, channels)
+        return grid.permute(3, 0, 1, 4, 2, 5, 6).reshape(shape)
+
+
+class Eca(nn.Module):
+    """Efficient channel attention: each channel's share follows from its neighbours' means."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        taps = 2 * int((math.log2(dim) + 1) / 4) + 1
+        self.conv = nn.Conv1d(1, 1, taps, padding=taps // 2, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B, H, W, C) -> the same."""
+        share = torch.sigmoid(self.conv(x.mean((1, 2)).unsqueeze(1)))  # (B, 1, C)
+        return x * share.unsqueeze(1)
+
+
+class Cab(nn.Module):
+    """Channel attention block: two convolutions, then squeeze and excitation."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(dim, dim // 2, 3, padding=1), nn.GELU(), nn.Conv2d(dim // 2, dim, 3, padding=1)
+        )
+        self.squeeze = nn.Sequential(
+            nn.Conv2d(dim, max(1, dim // 8), 1), nn.ReLU(), nn.Conv2d(max(1, dim // 8), dim, 1), nn.Sigmoid()
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B, H, W, C) -> the same."""
+        y: Tensor = self.body(x.permute(0, 3, 1, 2))
+        y = y * self.squeeze(y.mean((2, 3), keepdim=True))
+        return y.permute(0, 2, 3, 1)
+
+
+class LgsBlock(nn.Module):
+    """What an LGS block adds to its input; see the module."""
+
+    def __init__(self, config: InterpolatorConfig, dim: int, operators: Operators) -> None:
+        super().__init__()
+        mode = config.backbone_mode
+        self.norm = RmsNorm(dim)
+        self.mamba = CrossFrameMamba(config, dim, operators) if mode != "gated_attn_only" else None
+        self.attention = GatedWindowAttention(config, dim) if mode != "mamba2_only" else None
+        kind = config.channel_attention
+        self.fuse = Eca(dim) if kind == "eca" else Cab(dim) if kind == "cab" else nn.Identity()
+        self.mlp_norm = RmsNorm(dim)
+        self.mlp = nn.Sequential(nn.Linear(dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, dim))
+
+    def forward(self, pair: Tensor, ssm: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """pair (2B, H, W, C), state or None -> what is added to it, final state (None without Mamba-2)."""
+        normed = self.norm(pair)
+        mixed = torch.zeros_like(pair)
+        final = None
+        if self.mamba is not None:
+            mixed, final = self.mamba(normed, ssm)
+        if self.attention is not None:
+            mixed = mixed + self.attention(normed)
+        mixed = self.fuse(mixed)
+        return mixed + self.mlp(self.mlp_norm(pair + mixed)), final

@@ -1,0 +1,38 @@
+"""How far a made frame is from the real one, and warped frames and flows from what they should be."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+LAPLACIAN_LEVELS = 4
+
+
+def laplacian_pyramid(x: Tensor, levels: int) -> list[Tensor]:
+    """Bands of detail from fine to coarse (each half the size), and what remains."""
+    bands = []
+    for _ in range(levels):
+        low = functional.avg_pool2d(x, 2)
+        bands.append(x - functional.interpolate(low, scale_factor=2.0, mode="nearest"))
+        x = low
+    return [*bands, x]
+
+
+def laplacian_distance(made: Tensor, real: Tensor, levels: int = LAPLACIAN_LEVELS) -> Tensor:
+    """Mean absolute difference of all bands, coarse ones weighted by their scale, as far as sizes halve."""
+    while levels and (made.shape[-1] % 2**levels or made.shape[-2] % 2**levels):
+        levels -= 1
+    bands = laplacian_pyramid(made - real, levels)  # linear, so the difference of the pyramids
+    return torch.stack([2.0**index * band.abs().mean() for index, band in enumerate(bands)]).sum() / 2.0
+
+
+def charbonnier(made: Tensor, real: Tensor, epsilon: float = 1e-3) -> Tensor:
+    """A smooth absolute difference: nearly squared below ``epsilon``."""
+    return torch.sqrt((made - real).square() + epsilon**2).mean()
+
+
+def flow_distance(found: Tensor, taught: Tensor, known: Tensor) -> Tensor:
+    """Mean distance of flows (B, 4, H, W) in pixels, over the samples whose flow is known (B, 1)."""
+    share = known.view(-1, 1, 1, 1)
+    return ((found - taught).abs() * share).sum() / (share.sum() * found[0].numel()).clamp(min=1.0)

@@ -1,0 +1,247 @@
+"""The hybrid interpolator in streaming form: a frame is encoded once, motion is found once a pair.
+
+``encode(image) -> second.*``, ``motion(first.*, second.*) -> motion.*``, ``interpolate(t, ...) -> image``.
+The next pair's ``first.*`` are this pair's ``second.*`` under another name. The time t comes in last, so one
+pair's motion serves any number of times.
+
+Glossary
+    level n   a grid of 1/n of the frame's height and width
+    f4 … f32  features of a frame at levels 4 to 32
+    found     flow (4 channels), mask logit (1) and hidden channels, on one grid; see ``flow``
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...bundles import Dim, FunctionSpec, ModelSpec, TensorSpec
+from ...plugins import Operators
+from .config import InterpolatorConfig
+from .flow import FLOW, FirstScale, NextScale, onto_finer, retime
+from .hyper import HyperConnection
+from .layers import Layer, conv, enlarge, head, shrink
+from .lgs import LgsBlock
+from .refine import FullRefine, QuarterRefine
+from .scan import DIRECTIONS
+from .warp import choose_warp
+
+State = dict[str, Tensor]
+LEVELS = (4, 8, 16, 32)
+
+
+class Encoder(nn.Module):
+    """From pixels to features at levels 4, 8, 16 and 32."""
+
+    def __init__(self, config: InterpolatorConfig) -> None:
+        super().__init__()
+        widths = (3, *config.channels)
+        self.stages = nn.ModuleList()
+        for index, depth in enumerate(config.encoder_depth):
+            kernel, stride = (config.stem_kernel, 4) if index == 0 else (3, 2)
+            entry = conv(widths[index], widths[index + 1], kernel, stride)
+            layers = [Layer(widths[index + 1], "full") for _ in range(depth)]
+            self.stages.append(nn.Sequential(entry, *layers))
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """image (B, 3, H, W) in [0, 1] -> features, the finest first."""
+        features = []
+        x = image - 0.5
+        for stage in self.stages:
+            x = stage(x)
+            features.append(x)
+        return features
+
+
+class LgsStage(nn.Module):
+    """Some LGS blocks on one level, and the residual streams around them."""
+
+    def __init__(self, config: InterpolatorConfig, dim: int, layers: int, operators: Operators) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(LgsBlock(config, dim, operators) for _ in range(layers))
+        self.connections = nn.ModuleList(HyperConnection(config.streams) for _ in range(layers))
+        self.streams = config.streams
+
+    def forward(self, pair: Tensor, states: list[Tensor | None]) -> tuple[Tensor, list[Tensor | None]]:
+        """pair (2B, C, H, W), a state (or None) a block -> the pair, final states."""
+        if not len(self.blocks):
+            return pair, []
+        streams = pair.permute(0, 2, 3, 1).unsqueeze(0).expand(self.streams, -1, -1, -1, -1)
+        finals = []
+        for block, connection, state in zip(self.blocks, self.connections, states, strict=True):
+            assert isinstance(connection, HyperConnection)
+            added, final = block(connection.take(streams), state)
+            streams = connection.give(streams, added)
+            finals.append(final)
+        return streams.mean(0).permute(0, 3, 1, 2), finals
+
+
+class HybridInterpolator(nn.Module):
+    """One interpolator. Images are RGB (B, 3, H, W) in [0, 1], H and W multiples of 32; see ``spec``."""
+
+    def __init__(self, config: InterpolatorConfig, operators: Operators) -> None:
+        super().__init__()
+        self.config = config
+        self._warp = choose_warp(operators)
+        self.encoder = Encoder(config)
+        c16, c32 = config.channels[2], config.channels[3]
+        self.lgs32 = LgsStage(config, c32, config.lgs_layers[1], operators)
+        self.lgs16 = LgsStage(config, c16, config.lgs_layers[0], operators)
+        self.down = nn.Conv2d(c32, c16, 1)
+        self.scale16 = FirstScale(config)
+        self.scale8 = NextScale(config, 1, self._warp)
+        self.head8 = head(config.flow_width[1], FLOW + 1 + config.hidden, config.head_kernels[1])
+        self.scale4 = NextScale(config, 2, self._warp, extra=1)
+        self.head4 = head(config.flow_width[2], FLOW + 1, config.head_kernels[2])
+        self.refine = QuarterRefine(config) if config.refine == "quarter" else FullRefine(config)
+
+    def encode(self, image: Tensor) -> State:
+        """image -> the features of one frame: image, f4, f8, f16, f32."""
+        features = self.encoder(image)
+        named = {f"f{level}": x for level, x in zip(LEVELS, features, strict=True)}
+        return {"image": image, **named}
+
+    def motion(self, first: State, second: State, last: State) -> tuple[State, Tensor]:
+        """Features of both frames, the last pair's motion -> this pair's; what level 16 found, for training.
+
+        ``last`` is read only where the configuration carries something; it may lack what is not carried.
+        """
+        pair = torch.stack([first["f32"], second["f32"]]).flatten(0, 1)
+        carried = iter(self._carried_names())
+        keep = "ssm" in self.config.carry
+        names = [next(carried) if keep else None for _ in range(sum(self.config.lgs_layers))]
+        states = [last.get(name) if name else None for name in names]
+        coarse = self.config.lgs_layers[1]
+        pair, finals = self.lgs32(pair, states[:coarse])
+        middle = torch.stack([first["f16"], second["f16"]]).flatten(0, 1) + enlarge(self.down(pair), 2)
+        middle, more = self.lgs16(middle, states[coarse:])
+        prior = None
+        if "flow" in self.config.carry and "flow" in last:
+            prior = shrink(last["flow"], 2) * 0.5
+        found16 = self.scale16(*middle.unflatten(0, (2, -1)).unbind(0), prior)
+        found8 = onto_finer(found16)
+        found8 = found8 + self.head8(self.scale8(first["f8"], second["f8"], found8)).float()
+        state = {"flow": found8[:, :FLOW], "hidden": found8[:, FLOW:]}
+        state.update({name: value for name, value in zip(names, [*finals, *more], strict=True) if name})
+        return state, found16
+
+    def interpolate(
+        self, first: State, second: State, motion: State, t: Tensor, times: int = 4
+    ) -> tuple[Tensor, Tensor]:
+        """t (B, 1) in (0, 1) -> the frame at that time, not clipped; flow and mask of level 4, for training.
+
+        ``times`` is how much larger the images are than level 4; training also gives them at half size.
+        """
+        found = retime(torch.cat([motion["flow"], motion["hidden"]], dim=1), t, self._warp)
+        found = onto_finer(found)
+        when = t.view(-1, 1, 1, 1).expand(-1, 1, found.shape[2], found.shape[3])
+        trunk = self.scale4(first["f4"], second["f4"], found, when)
+        known = found[:, : FLOW + 1] + self.head4(trunk).float()  # flow and mask
+        if isinstance(self.refine, QuarterRefine):
+            refined = self.refine(trunk).float()
+            mask = torch.sigmoid(known[:, FLOW:] + refined[:, 3:])
+            one, other = self._fetch(first, second, known, times)
+            blend = other + enlarge(mask, times) * (one - other)
+            return blend + enlarge(refined[:, :3], times), known
+        one, other = self._fetch(first, second, known, times)
+        logit = enlarge(known[:, FLOW:], times)
+        blend = other + torch.sigmoid(logit) * (one - other)
+        refined = self.refine(torch.cat([one, other, blend], dim=1), trunk)
+        share = torch.sigmoid(logit + refined[:, 3:])
+        return other + share * (one - other) + refined[:, :3], known
+
+    def _fetch(self, first: State, second: State, known: Tensor, times: int) -> tuple[Tensor, Tensor]:
+        """Both images, warped by the flows at their size."""
+        flows = (known[:, :2], known[:, 2:FLOW])
+        one, other = (enlarge(flow * float(times), times) for flow in flows)
+        return self._warp(first["image"], one), self._warp(second["image"], other)
+
+    def forward(self, first: Tensor, second: Tensor, t: Tensor) -> Tensor:
+        """Two frames and a time (B, 1) -> the frame at that time, without anything carried."""
+        ones, others = self.encode(first), self.encode(second)
+        state, _ = self.motion(ones, others, {})
+        return self.interpolate(ones, others, state, t)[0].clamp(0.0, 1.0)
+
+    def _carried_names(self) -> list[str]:
+        """The SSM states that go from pair to pair, level 32 first."""
+        return [f"lgs.{index}.ssm" for index in range(sum(self.config.lgs_layers))]
+
+    def functions(self) -> dict[str, Any]:
+        """The named functions of the spec, as callables over named tensors and a state."""
+        return {
+            "encode": self._encode_function,
+            "motion": self._motion_function,
+            "interpolate": self._interpolate_function,
+        }
+
+    def _encode_function(self, inputs: State, state: State) -> tuple[State, State]:
+        return {}, {f"second.{name}": value for name, value in self.encode(inputs["image"]).items()}
+
+    def _motion_function(self, inputs: State, state: State) -> tuple[State, State]:
+        found, _ = self.motion(part(state, "first"), part(state, "second"), part(state, "motion"))
+        return {}, {f"motion.{name}": value for name, value in found.items()}
+
+    def _interpolate_function(self, inputs: State, state: State) -> tuple[State, State]:
+        image, _ = self.interpolate(
+            part(state, "first"), part(state, "second"), part(state, "motion"), inputs["t"]
+        )
+        return {"image": image.clamp(0.0, 1.0)}, {}
+
+    def spec(self, name: str) -> ModelSpec:
+        """Everything that a runtime must know of this model."""
+        config = self.config
+        image = TensorSpec("image", "float32", ("batch", 3, "height", "width"))
+        features: dict[str, tuple[Dim, ...]] = {"image": image.shape}
+        for level, channels in zip(LEVELS, config.channels, strict=True):
+            features[f"f{level}"] = ("batch", channels, f"height/{level}", f"width/{level}")
+        motion: dict[str, tuple[Dim, ...]] = {
+            "flow": ("batch", FLOW, "height/8", "width/8"),
+            "hidden": ("batch", 1 + config.hidden, "height/8", "width/8"),
+        }
+        if "ssm" in config.carry:
+            dims = [config.channels[3]] * config.lgs_layers[1] + [config.channels[2]] * config.lgs_layers[0]
+            for key, dim in zip(self._carried_names(), dims, strict=True):
+                mixer = config.mixer(dim)
+                motion[key] = ("batch", DIRECTIONS * mixer.heads, mixer.states, config.head_channels)
+        state = [
+            TensorSpec(f"{owner}.{key}", "float32", shape)
+            for owner, tensors in (("first", features), ("second", features), ("motion", motion))
+            for key, shape in tensors.items()
+        ]
+        second = tuple(f"second.{key}" for key in features)
+        coarse = tuple(f"{owner}.f{level}" for owner in ("first", "second") for level in LEVELS[1:])
+        fine = tuple(f"{owner}.{key}" for owner in ("first", "second") for key in ("image", "f4"))
+        written = tuple(f"motion.{key}" for key in motion)
+        carried = (
+            tuple(key for key in written if key == "motion.flow" or "lgs" in key) if config.carry else ()
+        )
+        if "flow" not in config.carry:
+            carried = tuple(key for key in carried if key != "motion.flow")
+        return ModelSpec(
+            name=name,
+            task="interpolation",
+            architecture="hybrid_interpolator",
+            config=config.to_dict(),
+            preprocess={
+                "multiple": config.multiple,
+                "motion_resize": {"motion.flow": "flow", "motion.hidden": "map"},
+            },
+            functions={
+                "encode": FunctionSpec((image,), (), (), second),
+                "motion": FunctionSpec((), (), (*coarse, *carried), written),
+                "interpolate": FunctionSpec(
+                    (TensorSpec("t", "float32", ("batch", 1)),),
+                    (image,),
+                    (*fine, "motion.flow", "motion.hidden"),
+                    (),
+                ),
+            },
+            state=tuple(state),
+        )
+
+
+def part(state: State, owner: str) -> State:
+    """The tensors of one owner (first, second or motion), without its name before theirs."""
+    return {name[len(owner) + 1 :]: value for name, value in state.items() if name.startswith(f"{owner}.")}

@@ -1,0 +1,75 @@
+"""A recipe of an interpolator: one TOML file that says model, data, losses and optimisation."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...errors import DataError, OptionError
+from ..tracking.recipe import build
+from ..training.loop import LoopConfig
+from .config import InterpolatorConfig, base, nano
+from .samples import TripletConfig
+from .task import LossConfig
+
+SIZES = {"nano": nano, "base": base}
+
+
+@dataclass(frozen=True)
+class InterpolationRecipe:
+    """``videos`` are folders of clips, relative to the data folder; ``cache`` one for decoded frames."""
+
+    name: str
+    model: InterpolatorConfig
+    samples: TripletConfig
+    losses: LossConfig
+    loop: LoopConfig
+    task: str = "interpolation"
+    batch: int = 8
+    seed: int = 0
+    workers: int = 1
+    threads: int = 1
+    videos: tuple[str, ...] = ("training/video", "training/tracking")
+    held_out: tuple[str, ...] = ()  # clips kept for choosing among models; never trained on
+    start: str = ""  # weights (safetensors) of the same shape to start from
+    notes: str = ""
+    text: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        if self.batch < 1 or self.threads < 1 or self.workers < 0:
+            raise OptionError(
+                f"batch is {self.batch}, threads {self.threads} and workers {self.workers}",
+                "batch and threads are at least 1, workers at least 0",
+            )
+        if self.task != "interpolation":
+            raise OptionError(f"task is {self.task!r}", "it is interpolation")
+
+
+def read_recipe(path: Path) -> InterpolationRecipe:
+    """Raises OptionError for anything in the file that no option is called by, DataError where it is no TOML.
+
+    The table ``model`` changes options of ``size``, which is "nano" or "base".
+    """
+    try:
+        text = path.read_text()
+        values: dict[str, Any] = tomllib.loads(text)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise DataError(
+            f"recipe {path} cannot be read ({error})", "give a TOML file, as in models/recipes"
+        ) from error
+    tables = {name: values.pop(name, {}) for name in ("model", "samples", "losses", "loop")}
+    for name, table in tables.items():
+        if not isinstance(table, dict):
+            raise OptionError(f"{name} is {table!r} in {path}", f"make it a table, [{name}]")
+    size = tables["model"].pop("size", "nano")
+    if size not in SIZES:
+        raise OptionError(f"size is {size!r}", f"choose one of {', '.join(SIZES)}")
+    parts: dict[str, Any] = {
+        "model": InterpolatorConfig.from_dict({**SIZES[size]().to_dict(), **tables["model"]}),
+        "samples": build(TripletConfig, tables["samples"], "samples"),
+        "losses": build(LossConfig, tables["losses"], "losses"),
+        "loop": build(LoopConfig, tables["loop"], "loop"),
+    }
+    return build(InterpolationRecipe, {**values, **parts, "text": text}, "recipe")

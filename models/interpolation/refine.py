@@ -1,0 +1,58 @@
+"""The RefineNet: what warping cannot give (a residual), and second thoughts on whom to trust (a mask)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .config import InterpolatorConfig
+from .layers import Layer, conv, enlarge, head
+
+OUTPUTS = 4  # three of residual, one of mask
+
+
+def start_at_zero(layer: nn.Conv2d) -> None:
+    """Lets a layer give nothing until it has learned something."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+
+
+class QuarterRefine(nn.Module):
+    """At level 4, from what the last flow scale knew."""
+
+    def __init__(self, config: InterpolatorConfig) -> None:
+        super().__init__()
+        width = config.flow_width[2]
+        self.layer = Layer(width, config.flow_layers[2])
+        self.head = head(width, OUTPUTS, config.head_kernels[2])
+        start_at_zero(self.head)
+
+    def forward(self, trunk: Tensor) -> Tensor:
+        """trunk (B, C, H/4, W/4) -> residual and mask (B, 4, H/4, W/4)."""
+        out: Tensor = self.head(self.layer(trunk))
+        return out
+
+
+class FullRefine(nn.Module):
+    """A small U-net over the warped frames at full size, with what the last flow scale knew at its bottom."""
+
+    def __init__(self, config: InterpolatorConfig) -> None:
+        super().__init__()
+        width = config.refine_width
+        self.at_full = conv(9, width)
+        self.at_half = nn.Sequential(conv(width, 2 * width, 3, 2), Layer(2 * width, "full"))
+        self.at_quarter = nn.Sequential(conv(2 * width, 4 * width, 3, 2), Layer(4 * width, "full"))
+        self.join = nn.Sequential(conv(4 * width + config.flow_width[2], 4 * width), Layer(4 * width, "full"))
+        self.to_half = conv(6 * width, 2 * width)
+        self.to_full = conv(3 * width, width)
+        self.head = nn.Conv2d(width, OUTPUTS, 3, padding=1)
+        start_at_zero(self.head)
+
+    def forward(self, pictures: Tensor, trunk: Tensor) -> Tensor:
+        """Both warped frames and their blend (B, 9, H, W), trunk (B, C, H/4, W/4) -> (B, 4, H, W)."""
+        full = self.at_full(pictures)
+        half = self.at_half(full)
+        low = self.join(torch.cat([self.at_quarter(half), trunk], dim=1))
+        half = self.to_half(torch.cat([enlarge(low, 2), half], dim=1))
+        out: Tensor = self.head(self.to_full(torch.cat([enlarge(half, 2), full], dim=1)))
+        return out

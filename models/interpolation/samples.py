@@ -1,0 +1,205 @@
+"""Training samples of interpolators: three frames of a clip, cut, turned and recoloured alike.
+
+A sample follows from the seed and its index, so a run that was interrupted sees what it would have seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ...errors import DataError, OptionError
+from .cache import GAPS, SHRINK, CachedClip
+
+Picture = npt.NDArray[Any]
+"""RGB, uint8, (H, W, 3)."""
+
+TEACHER_LEVEL = 8  # of the flows that a sample brings
+
+
+@dataclass(frozen=True)
+class TripletConfig:
+    """How samples are drawn.
+
+    Attributes:
+        crops: sides in pixels, multiples of 32: a curriculum, each from its step of ``crop_steps`` on.
+        gaps: how often the frames before and after the middle are 1, 2 and 3 frames away from it.
+        off_middle: share of samples whose time is a third or a quarter rather than the middle.
+        rescaled: share of samples shrunk or enlarged, by 0.67 to 1.3.
+        seek_motion: share of samples cut where, of three places, most moves.
+    """
+
+    crops: tuple[int, ...] = (192,)
+    crop_steps: tuple[int, ...] = (0,)
+    gaps: tuple[float, ...] = (0.55, 0.3, 0.15)
+    off_middle: float = 0.2
+    rescaled: float = 0.3
+    seek_motion: float = 0.5
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "gaps", tuple(self.gaps))
+        object.__setattr__(self, "crops", tuple(self.crops))
+        object.__setattr__(self, "crop_steps", tuple(self.crop_steps))
+        if not self.crops or any(crop < 32 or crop % 32 for crop in self.crops):
+            raise OptionError(f"crops is {self.crops}", "give multiples of 32")
+        if len(self.crop_steps) != len(self.crops) or sorted(self.crop_steps) != [0, *self.crop_steps[1:]]:
+            raise OptionError(
+                f"crop_steps is {self.crop_steps}", "give a step for each of the crops, rising from 0"
+            )
+        if len(self.gaps) != len(GAPS) or min(self.gaps) < 0 or sum(self.gaps) <= 0:
+            raise OptionError(f"gaps is {self.gaps}", f"give {len(GAPS)} shares")
+
+    def crop_at(self, step: int) -> int:
+        """The side of the crops of a step."""
+        return [crop for crop, start in zip(self.crops, self.crop_steps, strict=True) if start <= step][-1]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which frames of which clip: both ends, the one to make, and the teacher's gap."""
+
+    clip: CachedClip
+    ends: tuple[int, int]
+    target: int
+    middle: int
+    gap: int  # index into GAPS, -1 where the time is not the middle
+
+
+class TripletSource:
+    """Samples by index. Raises DataError where no clip has a triplet to learn from."""
+
+    def __init__(self, config: TripletConfig, clips: Sequence[CachedClip], seed: int) -> None:
+        self.config, self.seed = config, seed
+        self.places: list[list[tuple[CachedClip, npt.NDArray[np.intp]]]] = []
+        for index in range(len(GAPS)):
+            found = [(clip, np.flatnonzero(clip.usable[:, index])) for clip in clips]
+            self.places.append([(clip, middles) for clip, middles in found if len(middles)])
+        if not self.places[0]:
+            raise DataError("no clip of the cache has a triplet that moves", "give other clips")
+
+    def sample(self, index: int, size: int) -> dict[str, Any]:
+        """A sample of side S = ``size``:
+
+        first, target, second uint8 (3, S, S); t (1,); flow (4, S/8, S/8); known (1,): 1 where it holds."""
+        rng = np.random.default_rng((self.seed, index))
+        choice = self.choose(rng)
+        return self.cut(choice, size, rng)
+
+    def choose(self, rng: np.random.Generator) -> Choice:
+        """A clip, each as likely as the others, and three of its frames."""
+        shares = np.array(self.config.gaps) * [bool(places) for places in self.places]
+        gap = int(rng.choice(len(GAPS), p=shares / shares.sum()))
+        clip, middles = self.places[gap][int(rng.integers(len(self.places[gap])))]
+        middle = int(rng.choice(middles))
+        span = GAPS[gap]
+        ends = (middle - span, middle + span)
+        if span > 1 and rng.random() < self.config.off_middle * 2:  # gap 1 has nothing between but the middle
+            inside = [i for i in range(ends[0] + 1, ends[1]) if i != middle]
+            return Choice(clip, ends, int(rng.choice(inside)), middle, -1)
+        return Choice(clip, ends, middle, middle, gap)
+
+    def cut(self, choice: Choice, size: int, rng: np.random.Generator) -> dict[str, Any]:
+        """The sample, cut out of the frames and changed by chance."""
+        scale = (
+            float(np.exp(rng.uniform(np.log(0.67), np.log(1.3))))
+            if rng.random() < self.config.rescaled
+            else 1.0
+        )
+        frames = choice.clip.frames
+        height, width = frames.shape[1:3]
+        side = min(round(size / scale / SHRINK) * SHRINK, height // SHRINK * SHRINK, width // SHRINK * SHRINK)
+        top, left = self.place(choice, side, rng)
+        rows, columns = slice(top, top + side), slice(left, left + side)
+        pictures: list[Picture] = [
+            np.asarray(frames[i, rows, columns]) for i in (choice.ends[0], choice.target, choice.ends[1])
+        ]
+        if side != size:
+            way = cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
+            pictures = [cv2.resize(picture, (size, size), interpolation=way) for picture in pictures]
+        known = choice.gap >= 0
+        grid = size // TEACHER_LEVEL
+        flow = np.zeros((2, 2, grid, grid), np.float32)
+        if known:
+            part = (
+                slice(top // SHRINK, (top + side) // SHRINK),
+                slice(left // SHRINK, (left + side) // SHRINK),
+            )
+            stored = choice.clip.flows[choice.middle, choice.gap, :, :, part[0], part[1]].astype(np.float32)
+            fitted = [
+                cv2.resize(plane, (grid, grid), interpolation=cv2.INTER_AREA)
+                for plane in stored.reshape(4, *stored.shape[2:])
+            ]
+            flow = np.stack(fitted).reshape(2, 2, grid, grid) * (size / side / TEACHER_LEVEL)
+        t = (choice.target - choice.ends[0]) / (choice.ends[1] - choice.ends[0])
+        pictures, flow, t = turn(pictures, flow, t, rng)
+        pictures = recolour(pictures, rng)
+        return {
+            "first": planes(pictures[0]),
+            "target": planes(pictures[1]),
+            "second": planes(pictures[2]),
+            "t": np.array([t], np.float32),
+            "flow": np.ascontiguousarray(flow.reshape(4, grid, grid)),
+            "known": np.array([known], np.float32),
+        }
+
+    def place(self, choice: Choice, side: int, rng: np.random.Generator) -> tuple[int, int]:
+        """Top and left of a square of ``side``, on the grid of the stored flow."""
+        height, width = choice.clip.frames.shape[1:3]
+        tries = 3 if rng.random() < self.config.seek_motion else 1
+        best = (-1.0, 0, 0)
+        for _ in range(tries):
+            top = int(rng.integers(0, (height - side) // SHRINK + 1)) * SHRINK
+            left = int(rng.integers(0, (width - side) // SHRINK + 1)) * SHRINK
+            moved = 0.0
+            if tries > 1:
+                part = (
+                    slice(top // SHRINK, (top + side) // SHRINK, 4),
+                    slice(left // SHRINK, (left + side) // SHRINK, 4),
+                )
+                moved = float(
+                    np.abs(
+                        choice.clip.flows[choice.middle, max(choice.gap, 0), :, :, part[0], part[1]]
+                    ).mean()
+                )
+            best = max(best, (moved, top, left))
+        return best[1], best[2]
+
+
+def turn(
+    pictures: list[Picture], flow: npt.NDArray[np.float32], t: float, rng: np.random.Generator
+) -> tuple[list[Picture], npt.NDArray[np.float32], float]:
+    """Mirrors, transposes and reverses time by chance. flow (2 sides, x and y, h, w) turns along."""
+    if rng.random() < 0.5:
+        pictures = [picture[:, ::-1] for picture in pictures]
+        flow = flow[..., ::-1] * np.array([-1, 1], np.float32).reshape(1, 2, 1, 1)
+    if rng.random() < 0.5:
+        pictures = [picture[::-1] for picture in pictures]
+        flow = flow[..., ::-1, :] * np.array([1, -1], np.float32).reshape(1, 2, 1, 1)
+    if rng.random() < 0.5:
+        pictures = [picture.transpose(1, 0, 2) for picture in pictures]
+        flow = flow.transpose(0, 1, 3, 2)[:, ::-1]
+    if rng.random() < 0.5:
+        return pictures[::-1], flow[::-1], 1.0 - t
+    return pictures, flow, t
+
+
+def recolour(pictures: list[Picture], rng: np.random.Generator) -> list[Picture]:
+    """Gamma, gain and channel order, by chance, the same for all pictures."""
+    if rng.random() < 0.3:
+        order = rng.permutation(3)
+        pictures = [picture[..., order] for picture in pictures]
+    if rng.random() < 0.4:
+        gamma, gain, offset = rng.uniform(0.7, 1.4), rng.uniform(0.7, 1.15), rng.uniform(0.0, 0.1)
+        table = np.clip(255 * (offset + gain * (np.arange(256) / 255) ** gamma), 0, 255).astype(np.uint8)
+        pictures = [table[picture] for picture in pictures]
+    return pictures
+
+
+def planes(picture: Picture) -> Picture:
+    """(H, W, 3) -> (3, H, W)."""
+    return np.ascontiguousarray(picture.transpose(2, 0, 1))

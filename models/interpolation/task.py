@@ -1,0 +1,171 @@
+"""Training an interpolator: samples into batches, the frame and the flow of every scale compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import DataLoader, Dataset
+
+from ...errors import TrainingError
+from .cache import GAPS, CachedClip
+from .flow import FLOW
+from .layers import enlarge, shrink
+from .losses import charbonnier, flow_distance, laplacian_distance
+from .model import HybridInterpolator
+from .samples import TripletSource
+from .warp import warp_grid
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the terms, and the steps after which some end.
+
+    Attributes:
+        laplacian, charbonnier: of the finished frame.
+        coarse: of the blend of each coarser scale, at a quarter of the size.
+        warped: of each frame warped alone, beside that.
+        teacher: of the distance of the flow to the teacher's; falls to nothing over ``teacher_steps``.
+        half_steps: as long, the finished frame is compared at half its size, which is quicker.
+    """
+
+    laplacian: float = 1.0
+    charbonnier: float = 0.5
+    coarse: float = 0.5
+    warped: float = 0.15
+    teacher: float = 0.05
+    teacher_steps: int = 3000
+    half_steps: int = 0
+
+
+class SampleDataset(Dataset[dict[str, Any]]):
+    """Samples by index, from ``first`` on."""
+
+    def __init__(self, source: TripletSource, first: int, count: int, batch: int) -> None:
+        self.source, self.first, self.count, self.batch = source, first, count, batch
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        if index >= self.count:
+            raise IndexError(index)
+        number = self.first + index
+        return self.source.sample(number, self.source.config.crop_at(number // self.batch))
+
+
+def one_thread(_: int) -> None:
+    """Loader processes stay on one thread each."""
+    torch.set_num_threads(1)
+
+
+@dataclass
+class InterpolationTask:
+    """The training task of a ``HybridInterpolator``."""
+
+    model: HybridInterpolator
+    source: TripletSource
+    held_out: list[CachedClip]
+    batch: int = 8
+    steps: int = 1000
+    workers: int = 1
+    losses: LossConfig = LossConfig()
+
+    def batches(self, start: int) -> Iterator[dict[str, Tensor]]:
+        """The batches of a run from step ``start`` to its end."""
+        data = SampleDataset(self.source, start * self.batch, (self.steps - start) * self.batch, self.batch)
+        loader = DataLoader(
+            data,
+            self.batch,
+            num_workers=self.workers,
+            worker_init_fn=one_thread,
+            prefetch_factor=6 if self.workers else None,
+        )
+        for index, batch in enumerate(loader):
+            yield {**batch, "step": torch.tensor(start + index)}
+
+    def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+        """The weighted total, and every term by name. Raises TrainingError when it is not finite."""
+        first, second, real = (picture(batch[name]) for name in ("first", "second", "target"))
+        step, t, weights = int(batch["step"]), batch["t"], self.losses
+        ones, others = self.model.encode(first), self.model.encode(second)
+        motion, found16 = self.model.motion(ones, others, {})
+        times, real_here = 4, real
+        if step < weights.half_steps:
+            times, real_here = 2, shrink(real, 2)
+            ones, others = ({**x, "image": shrink(x["image"], 2)} for x in (ones, others))
+        made, _ = self.model.interpolate(ones, others, motion, t, times)
+        terms = {
+            "laplacian": laplacian_distance(made, real_here),
+            "charbonnier": charbonnier(made, real_here),
+        }
+        found8 = torch.cat([motion["flow"], motion["hidden"][:, :1]], dim=1)
+        small = [shrink(image, 4) for image in (first, second, real)]
+        terms["coarse"], terms["warped"] = torch.zeros(()), torch.zeros(())
+        share = t.view(-1, 1, 1, 1)  # of the time; the shift of ``retime`` is left out here
+        for found, times in ((found16[:, : FLOW + 1], 4), (found8, 2)):
+            flow = enlarge(found, times)
+            one = warp_grid(small[0], flow[:, :2] * (2 * times * share))
+            other = warp_grid(small[1], flow[:, 2:FLOW] * (2 * times * (1 - share)))
+            blend = other + torch.sigmoid(flow[:, FLOW:]) * (one - other)
+            terms["coarse"] = terms["coarse"] + (blend - small[2]).abs().mean()
+            terms["warped"] = terms["warped"] + sum((x - small[2]).abs().mean() for x in (one, other))
+        total = sum((getattr(weights, name) * value for name, value in terms.items()), torch.zeros(()))
+        taught = weights.teacher * max(0.0, 1.0 - step / max(1, weights.teacher_steps))
+        if taught:
+            terms["teacher"] = flow_distance(motion["flow"], batch["flow"], batch["known"])
+            terms["teacher"] = terms["teacher"] + 2.0 * flow_distance(
+                found16[:, :FLOW], shrink(batch["flow"], 2) * 0.5, batch["known"]
+            )
+            total = total + taught * terms["teacher"]
+        if not torch.isfinite(total):
+            raise TrainingError(f"the loss at step {step} is {total.item()}", "lower the learning rate")
+        psnr = -10.0 * torch.log10((made.detach() - real_here).square().mean((1, 2, 3)) + 1e-8).mean()
+        return total, {"loss": total.item(), "psnr": psnr.item(), **{k: v.item() for k, v in terms.items()}}
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """PSNR in dB of made frames on the held-out clips, neighbours 1 and 2 frames away."""
+        assert isinstance(model, HybridInterpolator)
+        if not self.held_out:
+            return {}
+        scores = {f"psnr_gap{gap}": psnr_of_clips(model, self.held_out, gap) for gap in GAPS[:2]}
+        return {name: round(value, 3) for name, value in scores.items()}
+
+
+def picture(image: Tensor) -> Tensor:
+    """uint8 (B, 3, H, W) -> [0, 1]."""
+    return image.contiguous().float().div(255.0)
+
+
+def psnr_of_clips(model: HybridInterpolator, clips: list[CachedClip], gap: int, each: int = 5) -> float:
+    """Mean over clips of the mean PSNR of up to ``each`` frames, spread over the clip."""
+    means = []
+    for clip in clips:
+        middles = np.flatnonzero(clip.usable[:, GAPS.index(gap)])
+        if not len(middles):
+            continue
+        picked = middles[np.linspace(0, len(middles) - 1, min(each, len(middles))).round().astype(int)]
+        scores = []
+        for middle in picked:
+            frames = [np.array(clip.frames[i]) for i in (middle - gap, middle, middle + gap)]
+            made = make_frame(model, frames[0], frames[2])
+            error = np.mean((made.astype(np.float64) - frames[1]) ** 2)
+            scores.append(-10 * np.log10(max(error, 1e-4) / 255**2))
+        means.append(np.mean(scores))
+    return float(np.mean(means))
+
+
+@torch.no_grad()
+def make_frame(model: HybridInterpolator, first: Any, second: Any, t: float = 0.5) -> Any:
+    """Two frames, uint8 (H, W, 3) of any size -> the one between them, padded for the model and cut back."""
+    height, width = first.shape[:2]
+    below, right = -height % model.config.multiple, -width % model.config.multiple
+    pair = [picture(torch.from_numpy(image).permute(2, 0, 1)[None]) for image in (first, second)]
+    padded = [functional.pad(image, (0, right, 0, below), mode="replicate") for image in pair]
+    made = model(*padded, torch.full((1, 1), t))[0, :, :height, :width]
+    return (made * 255.0).round().to(torch.uint8).permute(1, 2, 0).numpy()
