@@ -154,13 +154,12 @@ def frame_parity(
 
 def shifted(state: State) -> dict[str, Any]:
     """The last frame's features under the name of the first of a pair."""
-    return {
-        f"first{name[len('second') :]}": value for name, value in state.items() if name.startswith("second.")
-    }
+    seen = [name for name in state if name.startswith("second.")]
+    return {"first" + name.removeprefix("second"): state[name] for name in seen}
 
 
 def padded(image: npt.NDArray[np.uint8], spec: ModelSpec) -> npt.NDArray[np.float32]:
-    """A frame (H, W, 3) as a model takes it: (1, 3, H', W') in [0, 1], its border repeated up to a multiple."""
+    """A frame (H, W, 3) as a model takes it: (1, 3, H', W') in [0, 1], its border repeated to a multiple."""
     multiple = spec.preprocess.get("multiple", 1)
     assert isinstance(multiple, int)
     below, right = (-side % multiple for side in image.shape[:2])
