@@ -17,8 +17,11 @@ from . import options
 from .output import guarded, note, print_json, quiet_stdout, show, warn
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from ..bundles import Bundle
     from ..export.bundle import GraphOptions
+    from ..export.frame_parity import FrameParity
     from ..export.parity import Parity
 
 
@@ -79,7 +82,7 @@ def export(
 
 def re_export(
     model: str, out: Path, frames: int, ops: str, precision: str, calibrate: Path | None
-) -> tuple[Bundle, Parity | None]:
+) -> tuple[Bundle, Parity | FrameParity | None]:
     """A bundle at ``out`` with the weights of ``model`` and fresh graphs; no proof for the dialect plugin.
 
     Raises:
@@ -149,7 +152,9 @@ def stages(frames: int) -> Iterator[tuple[Callable[[str], None], Callable[[int],
         yield say, bar.at
 
 
-def report(bundle: Bundle, parity: Parity | None, out: Path, runtime: str, seconds: float) -> dict[str, Any]:
+def report(
+    bundle: Bundle, parity: Parity | FrameParity | None, out: Path, runtime: str, seconds: float
+) -> dict[str, Any]:
     """What ``--json`` prints."""
     about = graphs_of(bundle)
     return {
@@ -171,8 +176,20 @@ def graphs_of(bundle: Bundle) -> Mapping[str, Any]:
     return said
 
 
-def parity_report(parity: Parity) -> dict[str, Any]:
-    """The proof in numbers: differences of tensors, and of the two runtimes' boxes in pixels."""
+def parity_report(parity: Parity | FrameParity) -> dict[str, Any]:
+    """The proof in numbers: differences of tensors, and of the runtimes' boxes in pixels or frames in dB."""
+    from ..export.frame_parity import FrameParity
+
+    if isinstance(parity, FrameParity):
+        return {
+            "frames": parity.frames,
+            "max_abs": parity.max_abs,
+            "max_rel": parity.max_rel,
+            "tolerance": parity.tolerance,
+            "psnr_db": parity.psnr_db,
+            "psnr_floor_db": parity.psnr_floor_db,
+            "passed": parity.passed,
+        }
     return {
         "frames": parity.frames,
         "max_abs": parity.max_abs,
@@ -203,38 +220,58 @@ def _check(to: str, out: Path) -> None:
     options.need("export", "torch", "onnx", "onnxscript")
 
 
-def _show(bundle: Bundle, parity: Parity | None, out: Path, runtime: str, seconds: float) -> None:
+def _show(
+    bundle: Bundle, parity: Parity | FrameParity | None, out: Path, runtime: str, seconds: float
+) -> None:
     if parity is None:
         show(f"NOT RUN, NOT COMPARED: {graphs_of(bundle)['why']}")
     else:
         _show_parity(parity, graphs_of(bundle), runtime, seconds)
     sizes = ", ".join(f"{name} ({member.bytes / 1e6:.2f} MB)" for name, member in bundle.files.items())
-    show(f"wrote {out}: {sizes}", *next_commands(out, runtime if parity else "eager"))
+    show(f"wrote {out}: {sizes}", *next_commands(out, runtime if parity else "eager", bundle.spec.task))
 
 
-def _show_parity(parity: Parity, about: Mapping[str, Any], runtime: str, seconds: float) -> None:
+def _show_parity(
+    parity: Parity | FrameParity, about: Mapping[str, Any], runtime: str, seconds: float
+) -> None:
     from rich.table import Table
+
+    from ..export.frame_parity import FrameParity
 
     what = f"{runtime} ({about['dialect']}, {about['precision']})"
     table = Table()
     table.add_column("difference")
     for heading in ("found", "tolerance"):
         table.add_column(heading, justify="right")
-    allowed = {parity.counted: f"{parity.drift_tolerance_px:g}"}
     table.add_row("tensors, relative", f"{parity.max_rel:.1e}", f"{parity.tolerance:.0e}")
     table.add_row("tensors, absolute", f"{parity.max_abs:.1e}", "")
-    table.add_row("box drift in px, worst frame", f"{parity.box_drift_px:.2g}", allowed.get("worst", ""))
-    table.add_row("box drift in px, median", f"{parity.median_drift_px:.2g}", allowed.get("median", ""))
-    if parity.counted == "median":
-        from ..export.parity import OVERLAP_LOSS
-
-        table.add_row("overlap with the truth lost", f"{parity.overlap_loss:.3f}", f"{OVERLAP_LOSS:g}")
+    if isinstance(parity, FrameParity):
+        floor = f"at least {parity.psnr_floor_db:g}"
+        table.add_row("PSNR of the frames in dB, worst frame", f"{parity.psnr_db:.1f}", floor)
+    else:
+        _box_rows(table, parity)
     show(f"Parity of {what} with eager fp32, {parity.frames} closed-loop frames, {seconds:.0f} s", table)
 
 
-def next_commands(out: Path, runtime: str) -> tuple[str, ...]:
+def _box_rows(table: Table, parity: Parity) -> None:
+    """How far the boxes of two trackers are from one another."""
+    from ..export.parity import OVERLAP_LOSS
+
+    allowed = {parity.counted: f"{parity.drift_tolerance_px:g}"}
+    table.add_row("box drift in px, worst frame", f"{parity.box_drift_px:.2g}", allowed.get("worst", ""))
+    table.add_row("box drift in px, median", f"{parity.median_drift_px:.2g}", allowed.get("median", ""))
+    if parity.counted == "median":
+        table.add_row("overlap with the truth lost", f"{parity.overlap_loss:.3f}", f"{OVERLAP_LOSS:g}")
+
+
+def next_commands(out: Path, runtime: str, task: str = "tracking") -> tuple[str, ...]:
     """What to do with a new bundle, ready to paste."""
     chosen = f"--model {shlex.quote(model_argument(out))} --runtime {runtime}"
+    if task == "interpolation":
+        return (
+            f"Predict:   framestate interpolate video.mp4 smooth.mp4 {chosen}",
+            f"Validate:  framestate eval interpolation data/interpolation {chosen}",
+        )
     return (
         f"Predict:   framestate track video.mp4 --box 100,100,80,60 {chosen}",
         f"Validate:  framestate eval tracking data/tracking {chosen}",

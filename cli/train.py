@@ -17,8 +17,9 @@ from .output import guarded, note, print_json, quiet_stdout, show
 
 if TYPE_CHECKING:
     from ..bundles import Bundle
+    from ..export.frame_parity import FrameParity
     from ..export.parity import Parity
-    from ..models.tracking.recipe import TrackerRecipe
+    from ..models.plans import Plan
     from ..models.training.loop import Result
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -53,9 +54,9 @@ def train(
         with quiet_stdout():
             options.need("training", "torch", "onnx", "onnxscript")
 
-            from ..models.tracking.recipe import read_recipe
+            from ..models.plans import read_plan
 
-            plan = read_recipe(recipe)
+            plan = read_plan(recipe)
             target = bundle or out / plan.name
             options.check_new_folder("--bundle", target, replace=True)
             if (out / CHECKPOINT).exists():
@@ -78,16 +79,22 @@ def train(
             _show(report, written)
 
 
-def run(plan: TrackerRecipe, data: Path, out: Path) -> tuple[Result, dict[str, Any]]:
+def run(plan: Plan, data: Path, out: Path) -> tuple[Result, dict[str, Any]]:
     """Train behind a progress bar; returns the result and what it was trained on."""
-    from ..models.tracking.train import train_tracker
+    from ..models.interpolation.recipe import InterpolationRecipe
     from .progress import share_bar
 
     with share_bar(f"training {plan.name}") as bar:
+        if isinstance(plan, InterpolationRecipe):
+            from ..models.interpolation.train import train_interpolator
+
+            return train_interpolator(plan, data, out, progress=reporter(plan, bar.at), say=note)
+        from ..models.tracking.train import train_tracker
+
         return train_tracker(plan, data, out, progress=reporter(plan, bar.at))
 
 
-def reporter(plan: TrackerRecipe, show_at: Callable[..., None]) -> Callable[[int, dict[str, float]], None]:
+def reporter(plan: Plan, show_at: Callable[..., None]) -> Callable[[int, dict[str, float]], None]:
     """Turns the loop's reports into a share of the run, with the loss and samples a second."""
     last: tuple[int, float] | None = None
 
@@ -107,8 +114,8 @@ def reporter(plan: TrackerRecipe, show_at: Callable[..., None]) -> Callable[[int
 
 
 def write(
-    plan: TrackerRecipe, result: Result, data_report: dict[str, Any], target: Path, frames: int
-) -> tuple[Bundle, Parity]:
+    plan: Plan, result: Result, data_report: dict[str, Any], target: Path, frames: int
+) -> tuple[Bundle, Parity | FrameParity]:
     """The trained model as a bundle, which says how it came to be.
 
     Raises:
@@ -118,6 +125,7 @@ def write(
 
     from ..engine import TrackingOptions
     from ..export.bundle import bundle_model
+    from ..models.tracking.recipe import TrackerRecipe
     from .machine import hardware
 
     data = {key: value for key, value in data_report.items() if key != "teacher"}
@@ -126,13 +134,14 @@ def write(
         "data": data,
         "trained_on": describe_data(data),
         "teacher": data_report.get("teacher"),
+        "seed": plan.seed,
         "steps": result.steps,
         "seconds": round(result.seconds, 1),
         "hardware": f"{hardware()}; PyTorch {torch.__version__}",
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
     }
     spec = result.model.spec(plan.name)  # type: ignore[operator]
-    if plan.options:
+    if isinstance(plan, TrackerRecipe) and plan.options:
         spec = replace(spec, preprocess={**spec.preprocess, "options": plan.options})
         TrackingOptions.from_spec(spec)  # a threshold that there is none of is a mistake in the recipe
     return bundle_model(
@@ -147,7 +156,7 @@ def write(
     )
 
 
-def samples_per_s(plan: TrackerRecipe, result: Result) -> float | None:
+def samples_per_s(plan: Plan, result: Result) -> float | None:
     """Over the whole run, interruptions not counted."""
     return plan.batch * result.steps / result.seconds if result.seconds > 0 else None
 

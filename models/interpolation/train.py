@@ -59,9 +59,10 @@ def train_interpolator(
     )
     result = train(task, recipe.loop, out, progress)
     report = {
-        "clips": {name: index[name]["sha256"] for name in kept},
+        "clips": len(kept),
         "frames": sum(int(str(index[name]["frames"])) for name in kept),
         "triplets": sum(int(str(index[name]["usable"])) for name in kept),
         "held_out": list(recipe.held_out),
+        "sources": {name: index[name]["sha256"] for name in kept},
     }
     return result, report

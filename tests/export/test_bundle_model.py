@@ -62,6 +62,7 @@ def test_three_hundred_closed_loop_frames(model: nn.Module, tiny_bundle: Bundle,
     assert parity.passed
     assert parity.frames == 300
     assert parity.max_rel <= 1e-4
+    assert isinstance(parity, Parity)
     assert parity.box_drift_px <= 0.5
     assert bundle.metrics == {"a": 1}
     assert any("300" in line for line in said)
