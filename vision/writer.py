@@ -101,15 +101,15 @@ class VideoWriter:
         self._container: Any = None
         try:
             self._start(codec, options)
-        except OptionError:
-            self.discard()
-            raise
         except (av.error.FFmpegError, OSError, ValueError) as error:
             self.discard()
             raise VideoWriteError(
                 f"{self.path} cannot be started as {width} x {height} {codec} ({reason(error)})",
                 "Choose a suffix that can hold the codec (.mp4 for libx264), and an encoder that runs here.",
             ) from None
+        except BaseException:  # such as a stream that does not fit, or a signal
+            self.discard()
+            raise
 
     def write(self, image: Image, pts: int | None = None) -> None:
         """Add one frame, RGB uint8 (height, width, 3), at ``pts`` ticks, or one frame after the last.
@@ -178,6 +178,9 @@ class VideoWriter:
         except (av.error.FFmpegError, OSError, ValueError) as error:
             self.discard()
             raise self._failed(error) from None
+        except BaseException:
+            self.discard()
+            raise
         self._container = None
 
     def discard(self) -> None:
