@@ -25,7 +25,8 @@ Gst.init(None)
 server = GstRtspServer.RTSPServer()
 server.set_address("127.0.0.1"); server.set_service(sys.argv[1])
 factory = GstRtspServer.RTSPMediaFactory(); factory.set_shared(True)
-source = "videotestsrc is-live=true pattern=ball ! video/x-raw,format=I420,width=160,height=120,framerate=10/1"
+raw = "video/x-raw,format=I420,width=160,height=120,framerate=10/1"
+source = f"videotestsrc is-live=true pattern=ball ! {raw}"
 coded = "x264enc tune=zerolatency key-int-max=10 ! rtph264pay name=pay0 pt=96"
 factory.set_launch(f"( {source} ! {coded} )")
 server.get_mount_points().add_factory("/live", factory)
