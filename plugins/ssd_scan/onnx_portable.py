@@ -2,13 +2,15 @@
 
 As ``chunked``, arranged for a graph: the mask is a comparison of two ranges, groups are spread over their
 heads by broadcasting, and chunks are short, since the graph is unrolled anyway and a long chunk costs its
-length squared.
+length squared. Where T is an open dimension of the graph, nothing can be unrolled: there the recurrence
+between chunks is itself a masked segment sum over chunks.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from .reference import check_shapes
 
@@ -16,7 +18,7 @@ from .reference import check_shapes
 def ssd_scan_portable(
     x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, state: Tensor | None = None, *, chunk: int = 32
 ) -> tuple[Tensor, Tensor]:
-    """Same arguments and results as ``ssd_scan_reference``; exports for a fixed T ≥ 1, any batch."""
+    """Same arguments and results as ``ssd_scan_reference``; exports for any batch, T ≥ 1 fixed or open."""
     check_shapes(x, dt, a, b, c, state)
     time, heads, channels = x.shape[1:]
     groups, states = b.shape[-2:]
@@ -30,6 +32,9 @@ def ssd_scan_portable(
         return spread.reshape(-1, heads, time, states)
 
     k, q = per_head(b), per_head(c)
+    if not isinstance(time, int):
+        y, h = open_time(v, k, q, log_decay, h)
+        return y.transpose(1, 2), h
     ys = []
     for start in range(0, time, chunk):
         part = slice(start, min(start + chunk, time))
@@ -43,3 +48,43 @@ def ssd_scan_portable(
         write = (k[:, :, part] * to_end).transpose(-1, -2) @ v[:, :, part]
         h = torch.exp(total[..., -1:]).unsqueeze(-1) * h + write
     return (torch.cat(ys, dim=2).transpose(1, 2) if ys else x.new_zeros(x.shape)), h
+
+
+def open_time(
+    v: Tensor, k: Tensor, q: Tensor, log_decay: Tensor, h: Tensor, *, chunk: int = 32
+) -> tuple[Tensor, Tensor]:
+    """The same scan without a loop, for any T: v (B, H, T, P), k and q (B, H, T, N), h (B, H, N, P).
+
+    Steps of no decay and no input are added behind, up to whole chunks; they change nothing.
+    """
+    time = v.shape[2]
+    count = (time + chunk - 1) // chunk
+    more = count * chunk - time
+
+    def chunks(tensor: Tensor) -> Tensor:  # (B, H, T, C) -> (B, H, chunks, L, C)
+        padded = functional.pad(tensor, (0, 0, 0, more))
+        return padded.reshape(*tensor.shape[:2], count, chunk, tensor.shape[3])
+
+    vs, ks, qs = chunks(v), chunks(k), chunks(q)
+    total = torch.cumsum(chunks(log_decay.unsqueeze(-1)).squeeze(-1), dim=-1)  # (B, H, chunks, L)
+    span = masked(total.unsqueeze(-1) - total.unsqueeze(-2), strict=False)
+    within = ((qs @ ks.transpose(-1, -2)) * torch.exp(span)) @ vs
+    to_end = torch.exp(total[..., -1:] - total).unsqueeze(-1)
+    written = (ks * to_end).transpose(-1, -2) @ vs  # (B, H, chunks, N, P)
+
+    sums = torch.cumsum(total[..., -1], dim=-1)  # (B, H, chunks): log decay at the end of each
+    before = sums - total[..., -1]
+    reach = torch.exp(masked(before.unsqueeze(-1) - sums.unsqueeze(-2), strict=True))
+    earlier = (reach @ written.flatten(3)).unflatten(3, (h.shape[2], h.shape[3]))
+    entering = torch.exp(before)[..., None, None] * h.unsqueeze(2) + earlier
+    y = within + torch.exp(total).unsqueeze(-1) * (qs @ entering)
+    to_last = torch.exp(sums[..., -1:] - sums)[..., None, None]
+    final = torch.exp(sums[..., -1])[..., None, None] * h + (to_last * written).sum(2)
+    return y.flatten(2, 3)[:, :, :time], final
+
+
+def masked(difference: Tensor, *, strict: bool) -> Tensor:
+    """(…, n, n) with -inf where the column is not before (``strict``) or not at or before the row."""
+    step = torch.arange(difference.shape[-1], device=difference.device)
+    past = step.unsqueeze(1) > step.unsqueeze(0) if strict else step.unsqueeze(1) >= step.unsqueeze(0)
+    return torch.where(past, difference, -torch.inf)
