@@ -1,4 +1,4 @@
-"""``framestate demo``: a rendered clip with a known truth, tracked; the outcome in numbers and pictures."""
+"""``framestate demo``: a rendered clip with a known truth, tracked and interpolated; numbers and pictures."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from . import options
 from .output import guarded, print_json, quiet_stdout, replacing, show
 
 if TYPE_CHECKING:
-    from ..vision import Image
+    from .demo_interpolation import InterpolationDemo
     from .demo_tracking import TrackingDemo
 
-TRACKED, SHEET = "demo_tracked.mp4", "demo.png"
+TRACKED, TWICE, SHEET = "demo_tracked.mp4", "demo_2x.mp4", "demo.png"
+SHEET_COLUMNS, SHEET_CELL = 3, 400
 
 
 def demo(
@@ -23,6 +24,7 @@ def demo(
         Path, typer.Option("--out", metavar="DIR", help="Where to write; made where it is missing.")
     ] = Path("."),
     model: options.Model = options.DEFAULT_TRACKER,
+    interpolator: options.Interpolator = options.DEFAULT_INTERPOLATOR,
     runtime: options.RuntimeName = "auto",
     device: options.Device = "auto",
     threads: options.Threads = None,
@@ -30,29 +32,37 @@ def demo(
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
-    """Track a rendered clip, and compare with the known truth.
+    """Track and interpolate a rendered clip, and compare with the known truth.
 
-    Writes demo_tracked.mp4 and demo.png, with the truth as a thin white line.
+    Writes demo_tracked.mp4, with the truth as a thin white line; demo_2x.mp4, with every second frame made;
+    and demo.png.
     """
     with guarded(debug):
         with quiet_stdout():
             options.check_device(device)
             _make_folder(out)
 
+            from ..bundles import load_bundle
+            from .demo_interpolation import interpolate_demo
             from .demo_tracking import track_demo
+
+            load_bundle(interpolator)  # what is wrong with the second half shows before the first
 
             tracked = track_demo(
                 model, out / TRACKED, frames=frames, runtime=runtime, device=device, threads=threads
             )
-            _write_picture(out / SHEET, tracked.sheet)
-        outputs = [out / TRACKED, out / SHEET]
+            made = interpolate_demo(
+                interpolator, out / TWICE, frames=frames, runtime=runtime, device=device, threads=threads
+            )
+            _write_sheet(out / SHEET, tracked, made)
+        outputs = [out / TRACKED, out / TWICE, out / SHEET]
         if as_json:
-            print_json(_report(tracked, outputs))
+            print_json(_report(tracked, made, outputs))
         else:
-            _show(tracked, outputs)
+            _show(tracked, made, outputs)
 
 
-def _report(tracked: TrackingDemo, outputs: list[Path]) -> dict[str, Any]:
+def _report(tracked: TrackingDemo, made: InterpolationDemo, outputs: list[Path]) -> dict[str, Any]:
     return {
         "model": tracked.model,
         "runtime": tracked.runtime,
@@ -63,22 +73,33 @@ def _report(tracked: TrackingDemo, outputs: list[Path]) -> dict[str, Any]:
             "mean_iou": tracked.mean_iou,
             "lost_frames": tracked.lost,
         },
-        "interpolate": None,
+        "interpolate": {
+            "model": made.model,
+            "frames": made.frames,
+            "fps": made.fps,
+            "psnr_db": made.psnr_db,
+            "blend_psnr_db": made.blend_psnr_db,
+        },
         "outputs": outputs,
     }
 
 
-def _show(tracked: TrackingDemo, outputs: list[Path]) -> None:
+def _show(tracked: TrackingDemo, made: InterpolationDemo, outputs: list[Path]) -> None:
     from rich.table import Table
 
     table = Table()
     table.add_column("task")
-    for heading in ("frames", "FPS", "quality", "lost frames"):
+    for heading in ("frames", "FPS", "quality"):
         table.add_column(heading, justify="right")
-    fps = "" if tracked.fps is None else f"{tracked.fps:,.0f}"
-    table.add_row("tracking", str(tracked.frames), fps, f"mean IoU {tracked.mean_iou:.3f}", str(tracked.lost))
-    where = f"{tracked.model}, {tracked.runtime} on {tracked.device}; FPS: tracking alone"
-    show(where, table, f"wrote {', '.join(map(str, outputs))}")
+    rows = (
+        ("tracking", tracked, f"mean IoU {tracked.mean_iou:.3f}, lost in {tracked.lost}"),
+        ("interpolation", made, f"PSNR {made.psnr_db:.2f} dB, a blend {made.blend_psnr_db:.2f}"),
+    )
+    for task, half, quality in rows:
+        fps = "" if half.fps is None else f"{half.fps:,.0f}"
+        table.add_row(task, str(half.frames), fps, quality)
+    models = f"{tracked.model} and {made.model}, {tracked.runtime} on {tracked.device}"
+    show(f"{models}; FPS: of the engine alone", table, f"wrote {', '.join(map(str, outputs))}")
 
 
 def _make_folder(folder: Path) -> None:
@@ -90,8 +111,10 @@ def _make_folder(folder: Path) -> None:
         ) from error
 
 
-def _write_picture(path: Path, picture: Image) -> None:
-    from ..vision import encode_image
+def _write_sheet(path: Path, tracked: TrackingDemo, made: InterpolationDemo) -> None:
+    from ..vision import contact_sheet, encode_image
 
+    pictures, titles = [*tracked.pictures, *made.pictures], [*tracked.titles, *made.titles]
+    sheet = contact_sheet(pictures, SHEET_COLUMNS, titles, cell_width=SHEET_CELL)
     with replacing(path) as temporary:
-        temporary.write_bytes(encode_image(picture, "png"))
+        temporary.write_bytes(encode_image(sheet, "png"))

@@ -12,17 +12,20 @@ import cv2
 import numpy as np
 
 from ..engine import Engine, Track
-from ..vision import Box, Frame, Image, VideoWriter, contact_sheet, draw_track
+from ..vision import Box, Frame, Image, VideoWriter, draw_track
 from ..vision.synthetic import Scene
 from .progress import frames_bar
 
 RATE = 25
-SHEET_FRAMES, SHEET_COLUMNS, SHEET_CELL = 6, 3, 400
+SHEET_FRAMES = 6
 
 
 @dataclass(frozen=True)
 class TrackingDemo:
-    """How it went: ``fps`` of the engine's update calls, ``mean_iou`` over the frames after the first."""
+    """How it went: ``fps`` of the engine's update calls, ``mean_iou`` over the frames after the first.
+
+    ``pictures`` are frames with the boxes drawn, for the sheet, and ``titles`` what stands above them.
+    """
 
     model: str
     runtime: str
@@ -31,7 +34,8 @@ class TrackingDemo:
     fps: float | None
     mean_iou: float
     lost: int
-    sheet: Image
+    pictures: list[Image]
+    titles: list[str]
 
 
 def track_demo(
@@ -81,7 +85,8 @@ def track_demo(
             fps=len(overlaps) / seconds if seconds > 0 else None,
             mean_iou=float(np.mean(overlaps)),
             lost=lost,
-            sheet=contact_sheet(pictures, SHEET_COLUMNS, titles, cell_width=SHEET_CELL),
+            pictures=pictures,
+            titles=titles,
         )
 
 

@@ -22,19 +22,25 @@ def test_the_demo(report: Report, work: Path) -> None:
     assert found["track"]["fps"] > 0
     assert 0 <= found["track"]["mean_iou"] <= 1
     assert 0 <= found["track"]["lost_frames"] <= 5
-    assert [Path(path).name for path in found["outputs"]] == ["demo_tracked.mp4", "demo.png"]
-    video, sheet = map(Path, found["outputs"])
-    with VideoReader(video) as frames:
-        assert len(list(frames)) == 6
+    assert found["interpolate"]["frames"] == 5
+    assert found["interpolate"]["fps"] > 0
+    assert found["interpolate"]["psnr_db"] > 10
+    assert 20 < found["interpolate"]["blend_psnr_db"] < 50
+    assert [Path(path).name for path in found["outputs"]] == ["demo_tracked.mp4", "demo_2x.mp4", "demo.png"]
+    video, twice, sheet = map(Path, found["outputs"])
+    for path, count in ((video, 6), (twice, 11)):
+        with VideoReader(path) as frames:
+            assert len(list(frames)) == count
     assert decode_image(sheet.read_bytes()).shape[1] > 1000
-    assert sorted(sheet.parent.iterdir()) == sorted([video, sheet])
+    assert sorted(sheet.parent.iterdir()) == sorted([video, twice, sheet])
 
 
 def test_for_people(invoke: Callable[..., Result], work: Path) -> None:
     result = invoke("demo", "--frames", 2, *ONE)
     assert result.exit_code == 0
     assert "mean IoU" in result.stdout
-    assert sorted(path.name for path in work.iterdir()) == ["demo.png", "demo_tracked.mp4"]
+    assert "PSNR" in result.stdout
+    assert sorted(path.name for path in work.iterdir()) == ["demo.png", "demo_2x.mp4", "demo_tracked.mp4"]
 
 
 def test_a_folder_that_cannot_be_made(refused: Callable[..., str], work: Path) -> None:
@@ -44,6 +50,7 @@ def test_a_folder_that_cannot_be_made(refused: Callable[..., str], work: Path) -
 
 def test_an_unknown_model_leaves_nothing(refused: Callable[..., str], work: Path) -> None:
     assert "'nope'" in refused("demo", "--model", "nope")
+    assert "'none'" in refused("demo", "--interpolator", "none", "--frames", 2)
     assert list(work.iterdir()) == []
 
 
@@ -58,3 +65,10 @@ def test_the_sheet_shows_where_the_target_is_hidden() -> None:
 def test_the_demo_follows_the_koi(report: Report) -> None:
     """The tracker that ships has to be good for something; it needs its real weights."""
     assert report("demo", *ONE)["track"]["mean_iou"] > 0.4
+
+
+@pytest.mark.slow
+def test_the_demo_makes_better_frames_than_a_blend(report: Report) -> None:
+    """The interpolator that ships has to be good for something; it needs its real weights."""
+    found = report("demo", "--frames", 20, *ONE)["interpolate"]
+    assert found["psnr_db"] > found["blend_psnr_db"] + 1
