@@ -123,11 +123,15 @@ def teacher_flows(frames: Images) -> tuple[Flows, npt.NDArray[np.bool_]]:
     ]
     shape = (count, len(GAPS), 2, 2, height // SHRINK, width // SHRINK)
     flows, usable = np.zeros(shape, np.float16), np.zeros(shape[:2], np.bool_)
-    empty = np.empty((*grey[0].shape, 2), np.float32)
+
+    def still() -> npt.NDArray[np.float32]:
+        """No motion, to start from: what is there already is taken for a first guess, and written over."""
+        return np.zeros((*grey[0].shape, 2), np.float32)
+
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     for place, gap in enumerate(GAPS):
         for middle in triplets(count, gap):
-            sides = [dis.calc(grey[middle], grey[middle + step], empty) * 2 for step in (-gap, gap)]
+            sides = [dis.calc(grey[middle], grey[middle + step], still()) * 2 for step in (-gap, gap)]
             for side, flow in enumerate(sides):
                 fitted = cv2.resize(flow, (shape[5], shape[4]), interpolation=cv2.INTER_AREA)
                 flows[middle, place, side] = fitted.transpose(2, 0, 1)

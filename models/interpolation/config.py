@@ -57,6 +57,7 @@ class InterpolatorConfig:
         flow_layers: "separable" (depthwise, then pointwise) or "full" 3×3 convolutions, at each scale.
         head_kernels: sides of the convolutions that give flow and mask, at each scale.
         hidden: channels handed from scale to scale beside flow and mask.
+        flow: whether frames are warped at all; without, residual and mask do everything (the plan's phase 1).
         refine: "quarter" (residual and mask at level 4) or "full" (a small U-net at full size).
         refine_width: its channels.
         carry: what the next pair starts from: "flow", "ssm", both or nothing.
@@ -83,6 +84,7 @@ class InterpolatorConfig:
     flow_layers: tuple[str, ...] = ("full", "separable", "separable")
     head_kernels: tuple[int, ...] = (3, 1, 1)
     hidden: int = 16
+    flow: bool = True
     refine: Literal["quarter", "full"] = "quarter"
     refine_width: int = 32
     carry: tuple[str, ...] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 LAPLACIAN_LEVELS = 4
@@ -36,3 +36,27 @@ def flow_distance(found: Tensor, taught: Tensor, known: Tensor) -> Tensor:
     """Mean distance of flows (B, 4, H, W) in pixels, over the samples whose flow is known (B, 1)."""
     share = known.view(-1, 1, 1, 1)
     return ((found - taught).abs() * share).sum() / (share.sum() * found[0].numel()).clamp(min=1.0)
+
+
+class FeatureLoss(nn.Module):
+    """Perceptual distance: mean absolute difference of a frozen network's features of both images.
+
+    The network is the caller's (VGG features, in the research plan at a weight of 0.01); none comes with
+    Framestate. ``layers`` are indices into it after which features are compared.
+    """
+
+    def __init__(self, network: nn.Sequential, layers: tuple[int, ...]) -> None:
+        super().__init__()
+        self.network, self.layers = network.eval(), layers
+        for parameter in self.network.parameters():
+            parameter.requires_grad_(False)
+
+    def forward(self, made: Tensor, real: Tensor) -> Tensor:
+        """made, real (B, 3, H, W) in [0, 1] -> a scalar; gradients reach ``made`` alone."""
+        total = made.new_zeros(())
+        one, other = made, real.detach()
+        for index, layer in enumerate(self.network):
+            one, other = layer(one), layer(other)
+            if index in self.layers:
+                total = total + (one - other).abs().mean()
+        return total

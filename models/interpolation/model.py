@@ -120,9 +120,9 @@ class HybridInterpolator(nn.Module):
         prior = None
         if "flow" in self.config.carry and "flow" in last:
             prior = shrink(last["flow"], 2) * 0.5
-        found16 = self.scale16(*middle.unflatten(0, (2, -1)).unbind(0), prior)
+        found16 = self._still(self.scale16(*middle.unflatten(0, (2, -1)).unbind(0), prior))
         found8 = onto_finer(found16)
-        found8 = found8 + self.head8(self.scale8(first["f8"], second["f8"], found8)).float()
+        found8 = self._still(found8 + self.head8(self.scale8(first["f8"], second["f8"], found8)).float())
         state = {"flow": found8[:, :FLOW], "hidden": found8[:, FLOW:]}
         state.update({name: value for name, value in zip(names, [*finals, *more], strict=True) if name})
         return state, found16
@@ -138,7 +138,7 @@ class HybridInterpolator(nn.Module):
         found = onto_finer(found)
         when = t.view(-1, 1, 1, 1).expand(-1, 1, found.shape[2], found.shape[3])
         trunk = self.scale4(first["f4"], second["f4"], found, when)
-        known = found[:, : FLOW + 1] + self.head4(trunk).float()  # flow and mask
+        known = self._still(found[:, : FLOW + 1] + self.head4(trunk).float())  # flow and mask
         if isinstance(self.refine, QuarterRefine):
             refined = self.refine(trunk).float()
             mask = torch.sigmoid(known[:, FLOW:] + refined[:, 3:])
@@ -151,6 +151,12 @@ class HybridInterpolator(nn.Module):
         refined = self.refine(torch.cat([one, other, blend], dim=1), trunk)
         share = torch.sigmoid(logit + refined[:, 3:])
         return other + share * (one - other) + refined[:, :3], known
+
+    def _still(self, found: Tensor) -> Tensor:
+        """What a scale found, its flows left out where the configuration has none."""
+        if self.config.flow:
+            return found
+        return torch.cat([torch.zeros_like(found[:, :FLOW]), found[:, FLOW:]], dim=1)
 
     def _fetch(self, first: State, second: State, known: Tensor, times: int) -> tuple[Tensor, Tensor]:
         """Both images, warped by the flows at their size."""

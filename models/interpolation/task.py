@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,8 @@ from .flow import FLOW
 from .layers import enlarge, shrink
 from .losses import charbonnier, flow_distance, laplacian_distance
 from .model import HybridInterpolator
-from .samples import TripletSource
+from .moments import MomentSource
+from .samples import TripletConfig, TripletSource
 from .warp import warp_grid
 
 
@@ -30,6 +31,7 @@ class LossConfig:
         laplacian, charbonnier: of the finished frame.
         coarse: of the blend of each coarser scale, at a quarter of the size.
         warped: of each frame warped alone, beside that.
+        perceptual: of the distance of features, where the task is given a network for it.
         teacher: of the distance of the flow to the teacher's; falls to nothing over ``teacher_steps``.
         half_steps: as long, the finished frame is compared at half its size, which is quicker.
     """
@@ -38,6 +40,7 @@ class LossConfig:
     charbonnier: float = 0.5
     coarse: float = 0.5
     warped: float = 0.15
+    perceptual: float = 0.01
     teacher: float = 0.05
     teacher_steps: int = 3000
     half_steps: int = 0
@@ -46,8 +49,16 @@ class LossConfig:
 class SampleDataset(Dataset[dict[str, Any]]):
     """Samples by index, from ``first`` on."""
 
-    def __init__(self, source: TripletSource, first: int, count: int, batch: int) -> None:
+    def __init__(
+        self,
+        source: TripletSource | MomentSource,
+        first: int,
+        count: int,
+        batch: int,
+        curriculum: TripletConfig,
+    ) -> None:
         self.source, self.first, self.count, self.batch = source, first, count, batch
+        self.curriculum = curriculum
 
     def __len__(self) -> int:
         return self.count
@@ -56,7 +67,7 @@ class SampleDataset(Dataset[dict[str, Any]]):
         if index >= self.count:
             raise IndexError(index)
         number = self.first + index
-        return self.source.sample(number, self.source.config.crop_at(number // self.batch))
+        return self.source.sample(number, self.curriculum.crop_at(number // self.batch))
 
 
 def one_thread(_: int) -> None:
@@ -69,16 +80,21 @@ class InterpolationTask:
     """The training task of a ``HybridInterpolator``."""
 
     model: HybridInterpolator
-    source: TripletSource
+    source: TripletSource | MomentSource
     held_out: list[CachedClip]
     batch: int = 8
     steps: int = 1000
     workers: int = 1
-    losses: LossConfig = LossConfig()
+    losses: LossConfig = field(default_factory=LossConfig)
+    curriculum: TripletConfig = field(default_factory=TripletConfig)
+    freeze_backbone: int = 0
+    perceptual: nn.Module | None = None
 
     def batches(self, start: int) -> Iterator[dict[str, Tensor]]:
         """The batches of a run from step ``start`` to its end."""
-        data = SampleDataset(self.source, start * self.batch, (self.steps - start) * self.batch, self.batch)
+        data = SampleDataset(
+            self.source, start * self.batch, (self.steps - start) * self.batch, self.batch, self.curriculum
+        )
         loader = DataLoader(
             data,
             self.batch,
@@ -93,6 +109,8 @@ class InterpolationTask:
         """The weighted total, and every term by name. Raises TrainingError when it is not finite."""
         first, second, real = (picture(batch[name]) for name in ("first", "second", "target"))
         step, t, weights = int(batch["step"]), batch["t"], self.losses
+        for part in (self.model.encoder, self.model.lgs32, self.model.lgs16, self.model.down):
+            part.requires_grad_(step >= self.freeze_backbone)
         ones, others = self.model.encode(first), self.model.encode(second)
         motion, found16 = self.model.motion(ones, others, {})
         times, real_here = 4, real
@@ -104,6 +122,8 @@ class InterpolationTask:
             "laplacian": laplacian_distance(made, real_here),
             "charbonnier": charbonnier(made, real_here),
         }
+        if self.perceptual is not None:
+            terms["perceptual"] = self.perceptual(made, real_here)
         found8 = torch.cat([motion["flow"], motion["hidden"][:, :1]], dim=1)
         small = [shrink(image, 4) for image in (first, second, real)]
         terms["coarse"], terms["warped"] = torch.zeros(()), torch.zeros(())

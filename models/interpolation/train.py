@@ -14,8 +14,10 @@ from ...errors import DataError
 from ...plugins import eager_operators
 from ..registry import load_weights
 from ..training.loop import Result, train
-from .cache import build_cache, clip_files, open_cache
+from .cache import CachedClip, build_cache, clip_files, open_cache
+from .matvlm import start_mamba_from_attention
 from .model import HybridInterpolator
+from .moments import MomentSource, open_sets
 from .recipe import InterpolationRecipe
 from .samples import TripletSource
 from .task import InterpolationTask
@@ -36,7 +38,37 @@ def train_interpolator(
     torch.set_num_threads(recipe.threads)
     cv2.setNumThreads(0)  # before the loaders fork: OpenCV's thread pool does not survive a fork
     torch.manual_seed(recipe.seed)
-    folder = cache or out / "frames"
+    source, held_out, report = open_sources(recipe, data, cache or out / "frames", say)
+    model = HybridInterpolator(recipe.model, eager_operators()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if recipe.start:
+        load_weights(model, load_file(recipe.start))
+    if recipe.mamba_from_attention:
+        start_mamba_from_attention(model)
+    task = InterpolationTask(
+        model,
+        source,
+        held_out,
+        batch=recipe.batch,
+        steps=recipe.loop.steps,
+        workers=recipe.workers,
+        losses=recipe.losses,
+        curriculum=recipe.samples,
+        freeze_backbone=recipe.freeze_backbone,
+    )
+    return train(task, recipe.loop, out, progress), report
+
+
+def open_sources(
+    recipe: InterpolationRecipe, data: Path, folder: Path, say: Callable[[str], None]
+) -> tuple[TripletSource | MomentSource, list[CachedClip], dict[str, Any]]:
+    """Training samples, held-out clips, and what was read, for the manifest.
+
+    Raises DataError, OptionError: data is missing, or is not what the recipe says.
+    """
+    if recipe.sets:
+        sets = open_sets(data, recipe.sets)
+        counts = {name: len(found) for name, found in zip(recipe.sets, sets, strict=True)}
+        return MomentSource(sets, recipe.ratio, recipe.seed, recipe.batch), [], {"sets": counts}
     files = clip_files(data, recipe.videos)
     index = build_cache(files, folder, say)
     missing = sorted(set(recipe.held_out) - set(index))
@@ -45,19 +77,6 @@ def train_interpolator(
     names = [name for name in files if name in index]
     kept = [name for name in names if name not in recipe.held_out]
     source = TripletSource(recipe.samples, open_cache(folder, kept), recipe.seed)
-    model = HybridInterpolator(recipe.model, eager_operators()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if recipe.start:
-        load_weights(model, load_file(recipe.start))
-    task = InterpolationTask(
-        model,
-        source,
-        open_cache(folder, list(recipe.held_out)),
-        batch=recipe.batch,
-        steps=recipe.loop.steps,
-        workers=recipe.workers,
-        losses=recipe.losses,
-    )
-    result = train(task, recipe.loop, out, progress)
     report = {
         "clips": len(kept),
         "frames": sum(int(str(index[name]["frames"])) for name in kept),
@@ -65,4 +84,4 @@ def train_interpolator(
         "held_out": list(recipe.held_out),
         "sources": {name: index[name]["sha256"] for name in kept},
     }
-    return result, report
+    return source, open_cache(folder, list(recipe.held_out)), report

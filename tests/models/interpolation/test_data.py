@@ -1,0 +1,209 @@
+"""Samples of interpolators: that flow and frames turn alike, and the layouts of the public data sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from framestate.errors import DataError, OptionError
+from framestate.models.interpolation.cache import CachedClip, build_cache, clip_files, open_cache
+from framestate.models.interpolation.datasets import mixed, vimeo, x4k_scenes, x4k_test
+from framestate.models.interpolation.layers import enlarge
+from framestate.models.interpolation.moments import MomentSource, open_sets
+from framestate.models.interpolation.samples import TripletConfig, TripletSource
+from framestate.models.interpolation.warp import warp_grid
+from framestate.vision import VideoWriter
+
+
+def texture(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """A smooth random picture."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (height // 8, width // 8, 3), np.uint8)
+    return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``data/clips``: one clip that moves by (4, 2) px a frame, one that stands still."""
+    folder = tmp_path_factory.mktemp("data") / "clips"
+    folder.mkdir()
+    ground = texture(240, 320)
+    for name, step in (("moves", (4, 2)), ("stands", (0, 0))):
+        with VideoWriter(folder / f"{name}.mp4", 160, 128, 25) as writer:
+            for index in range(9):
+                x, y = 40 + step[0] * index, 30 + step[1] * index
+                writer.write(np.ascontiguousarray(ground[y : y + 128, x : x + 160]))
+    return folder.parent
+
+
+@pytest.fixture(scope="module")
+def clips(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> list[CachedClip]:
+    cache = tmp_path_factory.mktemp("cache")
+    files = clip_files(videos, ["clips"])
+    index = build_cache(files, cache)
+    assert build_cache(files, cache) == index
+    return open_cache(cache, ["moves", "stands"])
+
+
+def test_a_cache_knows_what_moves(clips: list[CachedClip]) -> None:
+    moves, stands = clips
+    assert moves.frames.shape == (9, 128, 160, 3)
+    assert moves.usable[:, 0].sum() == 7
+    assert moves.usable[:, 2].sum() == 3
+    assert not stands.usable.any()
+    back, ahead = np.median(moves.flows[4, 1].astype(np.float32), axis=(2, 3))
+    # the window moves right and down, so what it shows moves left and up
+    np.testing.assert_allclose(back, (8, 4), atol=0.7)
+    np.testing.assert_allclose(ahead, (-8, -4), atol=0.7)
+
+
+def test_flow_turns_as_the_frames_do(clips: list[CachedClip]) -> None:
+    """Whatever a sample went through, its flow still leads from the target to the same thing in both ends."""
+    source = TripletSource(TripletConfig(rescaled=0.5, off_middle=0.0), clips, seed=5)
+    better = []
+    for index in range(24):
+        sample = source.sample(index, 64)
+        assert sample["known"] == 1
+        flow = enlarge(torch.from_numpy(sample["flow"])[None], 8) * 8
+        frames = {
+            name: torch.from_numpy(sample[name])[None].float() for name in ("first", "target", "second")
+        }
+        inner = (..., slice(20, -20), slice(20, -20))
+        for name, part in (("first", flow[:, :2]), ("second", flow[:, 2:])):
+            still = (frames[name] - frames["target"])[inner].abs().mean()
+            led = (warp_grid(frames[name], part) - frames["target"])[inner].abs().mean()
+            better.append(bool(led < 0.6 * still))
+    assert sum(better) > 0.9 * len(better)
+
+
+def test_a_sample_follows_from_its_index(clips: list[CachedClip]) -> None:
+    config = TripletConfig(crops=(64, 96), crop_steps=(0, 10))
+    ones, others = (TripletSource(config, clips, seed=2) for _ in range(2))
+    for index in (0, 7):
+        one, other = ones.sample(index, 64), others.sample(index, 64)
+        assert all(np.array_equal(one[name], other[name]) for name in one)
+        assert one["first"].shape == (3, 64, 64)
+        assert one["flow"].shape == (4, 8, 8)
+        assert 0 < float(one["t"][0]) < 1
+    assert [config.crop_at(step) for step in (0, 9, 10, 99)] == [64, 64, 96, 96]
+
+
+def test_other_times_than_the_middle(clips: list[CachedClip]) -> None:
+    source = TripletSource(TripletConfig(gaps=(0.0, 0.5, 0.5), off_middle=0.5), clips[:1], seed=1)
+    times = {round(float(source.sample(index, 64)["t"][0]), 3) for index in range(60)}
+    assert times <= {0.167, 0.25, 0.333, 0.5, 0.667, 0.75, 0.833}
+    assert len(times) > 3
+
+
+def test_nothing_to_learn_from(clips: list[CachedClip], tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no clip of the cache has a triplet"):
+        TripletSource(TripletConfig(), clips[1:], seed=0)
+    with pytest.raises(DataError, match="holds no video"):
+        clip_files(tmp_path, ["none"])
+    for options in ({"crops": (60,)}, {"crops": (64, 96)}, {"gaps": (1.0,)}):
+        with pytest.raises(OptionError):
+            TripletConfig(**options)
+
+
+def save(path: Path, height: int = 64, width: int = 96, seed: int = 0) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), texture(height, width, seed))
+
+
+@pytest.fixture
+def public(tmp_path: Path) -> Path:
+    """Tiny copies of Vimeo-90K (both forms) and X4K1000FPS, by their authors' layouts."""
+    for form, prefix, count in (("vimeo_triplet", "tri", 3), ("vimeo_septuplet", "sep", 7)):
+        for part, name in (("train", "00001/0001"), ("test", "00002/0003")):
+            for number in range(1, count + 1):
+                save(tmp_path / form / "sequences" / name / f"im{number}.png", seed=number)
+            (tmp_path / form / f"{prefix}_{part}list.txt").write_text(f"{name}\n\n")
+    for number in range(5):
+        save(tmp_path / "X4K1000FPS/train/002/occ008.320" / f"{number:04d}.png", 128, 128, number)
+    for number in range(33):
+        save(tmp_path / "X4K1000FPS/test/Type1/TEST01_003_f0433" / f"{number:04d}.png", 32, 32)
+    return tmp_path
+
+
+def test_vimeo(public: Path) -> None:
+    (triplet,) = vimeo(public / "vimeo_triplet", "test")
+    assert (triplet.first.name, triplet.target.name, triplet.second.name) == ("im1.png", "im2.png", "im3.png")
+    assert triplet.t == 0.5
+    assert triplet.first.parent.name == "0003"
+    (middle,) = vimeo(public / "vimeo_septuplet", "train", "septuplet")
+    assert (middle.first.name, middle.target.name, middle.second.name) == ("im1.png", "im4.png", "im7.png")
+    assert [picture.shape for picture in middle.pictures()] == [(64, 96, 3)] * 3
+    times = [moment.t for moment in vimeo(public / "vimeo_septuplet", "train", "septuplet", any_time=True)]
+    assert times == [number / 6 for number in range(1, 6)]
+
+
+def test_x4k(public: Path) -> None:
+    (scene,) = x4k_scenes(public / "X4K1000FPS")
+    assert (scene.name, len(scene.frames)) == ("002/occ008.320", 5)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        moment = scene.draw(rng, 32)
+        places = [int(path.stem) for path in (moment.first, moment.target, moment.second)]
+        assert places[0] < places[1] < places[2]
+        assert moment.t == (places[1] - places[0]) / (places[2] - places[0])
+    moments = x4k_test(public / "X4K1000FPS")
+    assert [moment.t for moment in moments] == [k / 8 for k in range(1, 8)]
+    assert [moment.target.stem for moment in moments] == [f"{4 * k:04d}" for k in range(1, 8)]
+
+
+def test_sets_are_mixed_batch_by_batch(public: Path) -> None:
+    assert list(islice(mixed([2, 1]), 7)) == [0, 0, 1, 0, 0, 1, 0]
+    sets = open_sets(public, ["vimeo-septuplet:vimeo_septuplet", "x4k:X4K1000FPS"])
+    source = MomentSource(sets, [2, 1], seed=0, batch=2)
+    sides = [source.sample(index, 128)["first"].shape[1] for index in range(12)]
+    assert sides == [64, 64, 64, 64, 128, 128] * 2  # what fits the frames of each set
+    assert all(source.sample(index, 32)["known"] == 0 for index in range(4))
+
+
+def damage_list(public: Path) -> None:
+    (public / "vimeo_triplet/tri_testlist.txt").write_text("../../etc\n")
+
+
+def lose_list(public: Path) -> None:
+    (public / "vimeo_triplet/tri_testlist.txt").unlink()
+
+
+def lose_image(public: Path) -> None:
+    (public / "vimeo_triplet/sequences/00002/0003/im2.png").unlink()
+
+
+def another_size(public: Path) -> None:
+    save(public / "vimeo_triplet/sequences/00002/0003/im2.png", 32, 32)
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (damage_list, r"names '\.\./\.\./etc'"),
+        (lose_list, "cannot be read"),
+        (lose_image, r"im2\.png cannot be read"),
+        (another_size, "images of different sizes"),
+    ],
+)
+def test_a_damaged_set(public: Path, damage: Callable[[Path], None], said: str) -> None:
+    damage(public)
+    with pytest.raises(DataError, match=said):
+        vimeo(public / "vimeo_triplet", "test")[0].pictures()
+
+
+def test_folders_that_are_no_set(tmp_path: Path, public: Path) -> None:
+    for call in (x4k_scenes, x4k_test):
+        with pytest.raises(DataError, match="holds no"):
+            call(tmp_path / "nothing")
+    (public / "X4K1000FPS/test/Type1/TEST01_003_f0433/0032.png").unlink()
+    with pytest.raises(DataError, match="32 frames, not 33"):
+        x4k_test(public / "X4K1000FPS")
+    for entry in ("vimeo:x", "x4k", "x4k:"):
+        with pytest.raises(OptionError, match="is unknown"):
+            open_sets(public, [entry])
+    with pytest.raises(OptionError, match="ratio"):
+        MomentSource(open_sets(public, ["x4k:X4K1000FPS"]), [1, 2], seed=0)

@@ -1,0 +1,217 @@
+"""The interpolator: shapes, gradients, streaming, and what its options change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from framestate.errors import OptionError
+from framestate.models import build_model
+from framestate.models.interpolation import HybridInterpolator, InterpolatorConfig, base, nano
+from framestate.models.interpolation.hyper import HyperConnection, sinkhorn
+from framestate.models.interpolation.lgs import GatedWindowAttention, LgsBlock
+from framestate.models.interpolation.matvlm import start_mamba_from_attention
+from framestate.plugins import eager_operators
+from torch import Tensor
+
+Build = Callable[..., HybridInterpolator]
+MODES = ("hybrid", "mamba2_only", "gated_attn_only")
+
+
+def at(t: float, rows: int = 2) -> Tensor:
+    return torch.full((rows, 1), t)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("t", [0.25, 0.5, 0.9])
+def test_any_time_in_any_mode(build: Build, frames: list[Tensor], mode: str, t: float) -> None:
+    model = build(backbone_mode=mode, lgs_layers=(1, 1))
+    with torch.no_grad():
+        made = model(frames[0], frames[1], at(t))
+    assert made.shape == frames[0].shape
+    assert torch.isfinite(made).all()
+    assert made.min() >= 0
+    assert made.max() <= 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"backbone_mode": "hybrid", "channel_attention": "cab", "streams": 3, "lgs_layers": (1, 2)},
+        {"backbone_mode": "mamba2_only", "carry": ("flow", "ssm")},
+        {"backbone_mode": "gated_attn_only", "window_frames": "each", "carry": ("flow",)},
+        {"refine": "full", "flow_layers": ("full", "full", "full"), "correlation_radius": 0},
+    ],
+)
+def test_every_parameter_learns(build: Build, frames: list[Tensor], options: dict[str, Any]) -> None:
+    model = build(**options).train()
+    first, second, third = (model.encode(frame) for frame in frames)
+    last, _ = model.motion(first, second, {})
+    motion, found = model.motion(second, third, last)
+    made, _ = model.interpolate(second, third, motion, at(0.4))
+    (made.square().mean() + found.square().mean()).backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+        # before a level's first block all streams are alike, so it is all the same how they are mixed
+        assert parameter.grad.any() or name.endswith(("connections.0.read", "connections.0.mix")), name
+
+
+def test_encoding_once_is_encoding_twice(build: Build, frames: list[Tensor]) -> None:
+    model = build()
+    with torch.no_grad():
+        kept = model.encode(frames[1])
+        again = model.encode(frames[1].clone())
+    assert all(torch.equal(kept[name], again[name]) for name in kept)
+
+
+@pytest.mark.parametrize("carry", [(), ("flow",), ("ssm",), ("flow", "ssm")])
+def test_streaming_is_pair_by_pair(build: Build, frames: list[Tensor], carry: tuple[str, ...]) -> None:
+    """By its functions and states as a runtime calls them, each frame encoded once, or all anew a pair."""
+    model = build(carry=carry)
+    functions, spec = model.functions(), model.spec("tiny")
+    state = {t.name: torch.zeros(t.concrete(2, (64, 96))) for t in spec.state}
+    plain: dict[str, Tensor] = {}
+    with torch.no_grad():
+        for index, frame in enumerate(frames):
+            _, written = functions["encode"]({"image": frame}, {})
+            for name, value in list(state.items()):
+                if name.startswith("second."):
+                    state["first" + name.removeprefix("second")] = value
+            state.update(written)
+            if not index:
+                continue
+            read = {name: state[name] for name in spec.function("motion").reads_state}
+            _, written = functions["motion"]({}, read)
+            state.update(written)
+            read = {name: state[name] for name in spec.function("interpolate").reads_state}
+            made, _ = functions["interpolate"]({"t": at(0.3)}, read)
+            ones, others = model.encode(frames[index - 1]), model.encode(frame)
+            plain = plain or {"flow": torch.zeros_like(state["motion.flow"])}
+            plain, _ = model.motion(ones, others, plain)
+            expected, _ = model.interpolate(ones, others, plain, at(0.3))
+            torch.testing.assert_close(made["image"], expected.clamp(0, 1), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("kept", ["flow", "ssm"])
+def test_what_is_carried_matters(build: Build, frames: list[Tensor], kept: str) -> None:
+    model = build(carry=(kept,))
+    with torch.no_grad():
+        first, second, third = (model.encode(frame) for frame in frames)
+        last, _ = model.motion(first, second, {})
+        fresh, _ = model.motion(second, third, {})
+        carried, _ = model.motion(second, third, last)
+    assert (fresh["flow"] - carried["flow"]).abs().max() > 1e-5
+
+
+def test_the_middle_needs_no_retiming(build: Build, frames: list[Tensor]) -> None:
+    """Two frames that are alike stay as they are at every time, where nothing else is learned yet."""
+    model = build()
+    for head in (model.scale16.head, model.head8, model.head4, model.refine.head):
+        for parameter in head.parameters():
+            torch.nn.init.zeros_(parameter)
+    with torch.no_grad():
+        for t in (0.1, 0.5):
+            torch.testing.assert_close(model(frames[0], frames[0], at(t)), frames[0], rtol=0, atol=1e-5)
+
+
+def test_without_flow_nothing_moves(build: Build, frames: list[Tensor]) -> None:
+    model = build(flow=False)
+    with torch.no_grad():
+        ones, others = model.encode(frames[0]), model.encode(frames[1])
+        motion, _ = model.motion(ones, others, {})
+        _, known = model.interpolate(ones, others, motion, at(0.5))
+    assert not motion["flow"].any()
+    assert not known[:, :4].any()
+
+
+def test_a_batch_is_its_rows(build: Build, frames: list[Tensor]) -> None:
+    model = build(lgs_layers=(1, 1), streams=2)
+    with torch.no_grad():
+        together = model(frames[0], frames[1], at(0.5))
+        for row in range(2):
+            alone = model(frames[0][row : row + 1], frames[1][row : row + 1], at(0.5, 1))
+            torch.testing.assert_close(together[row : row + 1], alone, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("both", ["both", "each"])
+def test_windows_come_home(both: str) -> None:
+    config = InterpolatorConfig(channels=(4, 4, 8, 8), head_channels=4, window=4, window_frames=both)  # type: ignore[arg-type]
+    attention = GatedWindowAttention(config, 8)
+    pair = torch.rand(4, 8, 12, 8)
+    assert torch.equal(attention.join(attention.split(pair, 2, 3), 4, 2, 3), pair)
+
+
+def test_padding_of_windows_is_not_seen(build: Build) -> None:
+    """Places behind the border of an odd-sized map change nothing: a larger window gives the same answer."""
+    config = InterpolatorConfig(channels=(4, 4, 8, 8), head_channels=4, window=4)
+    attention = GatedWindowAttention(config, 8)
+    torch.nn.init.normal_(attention.project.weight)
+    pair = torch.rand(2, 3, 4, 8)
+    wide = GatedWindowAttention(InterpolatorConfig(channels=(4, 4, 8, 8), head_channels=4, window=8), 8)
+    weights = {k: v for k, v in attention.state_dict().items() if k != "position"}
+    wide.load_state_dict({**weights, "position": wide.position.detach()})
+    torch.testing.assert_close(attention(pair), wide(pair), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("streams", [2, 3, 5])
+def test_streams_are_mixed_by_a_doubly_stochastic_matrix(streams: int) -> None:
+    matrix = sinkhorn(torch.randn(streams, streams, generator=torch.Generator().manual_seed(1)))
+    assert (matrix >= 0).all()
+    torch.testing.assert_close(matrix.sum(0), torch.ones(streams))
+    torch.testing.assert_close(matrix.sum(1), torch.ones(streams), rtol=0, atol=1e-3)
+    connection = HyperConnection(streams)
+    ones = torch.ones(streams, 1, 2, 2, 3)
+    torch.testing.assert_close(connection.give(ones, torch.zeros(1, 2, 2, 3)), ones)
+    torch.testing.assert_close(connection.take(ones), ones[0])
+
+
+def test_attention_is_a_start_for_mamba(build: Build) -> None:
+    model = build(lgs_layers=(1, 1), expand=2)
+    copied = start_mamba_from_attention(model)
+    assert [(c.values, c.keys, c.queries) for c in copied] == [(8, 4, 4), (8, 4, 4)]
+    block = model.lgs32.blocks[0]
+    assert isinstance(block, LgsBlock)
+    assert block.mamba is not None
+    assert block.attention is not None
+    query, key, value = block.attention.query_key_value.weight.chunk(3)
+    rows = block.mamba.mixer.in_proj.weight
+    inner, states = 16, 4
+    assert torch.equal(rows[inner : inner + 8], value)
+    assert torch.equal(rows[2 * inner : 2 * inner + states], key[:states])
+    assert torch.equal(rows[2 * inner + states : 2 * inner + 2 * states], query[:states])
+    assert start_mamba_from_attention(build(backbone_mode="mamba2_only")) == []
+
+
+@pytest.mark.parametrize("make", [nano, base])
+def test_a_spec_builds_the_model_again(make: Callable[[], InterpolatorConfig]) -> None:
+    model = HybridInterpolator(make(), eager_operators())
+    spec = model.spec("any")
+    again = build_model(spec, eager_operators())
+    assert {k: v.shape for k, v in again.state_dict().items()} == {
+        k: v.shape for k, v in model.state_dict().items()
+    }
+    assert InterpolatorConfig.from_dict(dict(spec.config)) == make()
+    shapes = {t.name: t.shape for t in spec.state}
+    for name, shape in shapes.items():
+        if name.startswith("first."):
+            assert shapes["second" + name.removeprefix("first")] == shape
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"layers": 3}, "unknown model option layers"),
+        ({"channels": (4, 4)}, "give 4 values"),
+        ({"backbone_mode": "mamba"}, "backbone_mode is 'mamba'"),
+        ({"carry": ("image",)}, "carry names 'image'"),
+        ({"carry": ("ssm",), "backbone_mode": "gated_attn_only"}, "no Mamba-2 layer"),
+        ({"head_channels": 7}, "head_channels is 7"),
+        ({"window": 0}, "window is 0"),
+    ],
+)
+def test_options_that_are_none(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(OptionError, match=said):
+        InterpolatorConfig.from_dict(options)

@@ -1,0 +1,178 @@
+"""Training an interpolator: losses, a run that learns and resumes, recipes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from framestate.errors import DataError, OptionError
+from framestate.models.interpolation import HybridInterpolator
+from framestate.models.interpolation.losses import (
+    FeatureLoss,
+    charbonnier,
+    flow_distance,
+    laplacian_distance,
+    laplacian_pyramid,
+)
+from framestate.models.interpolation.recipe import InterpolationRecipe, read_recipe
+from framestate.models.interpolation.task import InterpolationTask, make_frame
+from framestate.models.interpolation.train import train_interpolator
+from framestate.models.plans import read_plan
+from framestate.models.tracking.recipe import TrackerRecipe
+from framestate.vision import VideoWriter
+from torch import nn
+
+RECIPES = Path(__file__).parents[3] / "models" / "recipes"
+Build = Callable[..., HybridInterpolator]
+
+
+def test_a_pyramid_adds_up_to_the_image() -> None:
+    image = torch.rand(1, 3, 32, 64)
+    bands = laplacian_pyramid(image, 3)
+    whole = bands[-1]
+    for band in reversed(bands[:-1]):
+        whole = torch.nn.functional.interpolate(whole, scale_factor=2.0, mode="nearest") + band
+    torch.testing.assert_close(whole, image)
+
+
+@pytest.mark.parametrize("size", [32, 36, 37])
+def test_losses_are_nothing_for_equal_images_alone(size: int) -> None:
+    one, other = torch.rand(2, 1, 3, size, size)
+    assert laplacian_distance(one, one) == 0
+    assert laplacian_distance(one, other) > 0
+    assert charbonnier(one, one) == pytest.approx(1e-3, rel=1e-4)
+    assert charbonnier(one, other) > 0.1
+
+
+def test_a_flow_that_is_not_known_is_not_taught() -> None:
+    found, taught = torch.ones(2, 4, 3, 3), torch.zeros(2, 4, 3, 3)
+    assert flow_distance(found, taught, torch.tensor([[1.0], [1.0]])) == 1
+    assert flow_distance(found, taught, torch.tensor([[1.0], [0.0]])) == 1
+    assert flow_distance(found, taught, torch.zeros(2, 1)) == 0
+
+
+def test_perceptual_distance_teaches_what_was_made_alone() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3))
+    loss = FeatureLoss(network, (1, 2))
+    made, real = torch.rand(2, 1, 3, 12, 12)
+    made.requires_grad_()
+    real.requires_grad_()
+    loss(made, real).backward()
+    assert made.grad is not None
+    assert real.grad is None
+    assert all(parameter.grad is None for parameter in network.parameters())
+    assert loss(real, real) == 0
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A clip of a pattern that moves by 3 px a frame, and one to hold out."""
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    ground = np.kron(rng.integers(0, 256, (20, 30, 3)), np.ones((8, 8, 1))).astype(np.uint8)
+    for name in ("learned", "kept"):
+        with VideoWriter(folder / f"{name}.mp4", 128, 96, 25) as writer:
+            for index in range(10):
+                writer.write(np.ascontiguousarray(ground[10:106, 3 * index : 3 * index + 128]))
+    return tmp_path
+
+
+def recipe(folder: Path, **changes: str) -> InterpolationRecipe:
+    """A recipe of a tiny model; ``changes`` are lines by table."""
+    path = folder / "tiny.toml"
+    tables = {
+        "": 'task = "interpolation"\nname = "tiny"\nbatch = 2\nworkers = 0\n'
+        'videos = ["clips"]\nheld_out = ["kept"]',
+        "model": "channels = [4, 4, 8, 8]\nhead_channels = 4\nstates = 4\nflow_width = [8, 8, 8]\nhidden = 2",
+        "samples": "crops = [64]",
+        "losses": "half_steps = 2\nteacher_steps = 30",
+        "loop": "steps = 4\nwarmup_steps = 1\nlog_every = 1\nsave_every = 2\nlearning_rate = 2e-3\nema = 0.5",
+    }
+    tables |= {name: f"{tables.get(name, '')}\n{text}" for name, text in changes.items()}
+    path.write_text("\n".join(f"[{name}]\n{text}" if name else text for name, text in tables.items()))
+    return read_recipe(path)
+
+
+def test_a_run_learns_and_goes_on(data: Path, tmp_path: Path) -> None:
+    plan = recipe(tmp_path)
+    lines: list[dict[str, float]] = []
+    result, report = train_interpolator(plan, data, tmp_path / "run", lambda step, line: lines.append(line))
+    assert result.steps == 4
+    assert {"laplacian", "coarse", "warped", "teacher", "psnr"} <= set(lines[0])
+    assert set(result.metrics) == {"psnr_gap1", "psnr_gap2"}
+    assert (report["clips"], report["held_out"]) == (1, ["kept"])
+    assert len(report["sources"]["learned"]) == 64
+    longer = dataclasses.replace(plan, loop=dataclasses.replace(plan.loop, steps=30))
+    result, _ = train_interpolator(longer, data, tmp_path / "run", lambda step, line: lines.append(line))
+    assert result.steps == 30
+    assert [line["step"] for line in lines] == list(range(1, 31))
+    first, last = (np.mean([line["warped"] for line in part]) for part in (lines[2:8], lines[-6:]))
+    assert last < first
+
+
+def test_a_frozen_backbone_rests(data: Path, tmp_path: Path) -> None:
+    plan = recipe(tmp_path, **{"": "freeze_backbone = 99"})
+    torch.manual_seed(plan.seed)
+    result, _ = train_interpolator(plan, data, tmp_path / "run")
+    fresh, _ = train_interpolator(
+        dataclasses.replace(plan, loop=dataclasses.replace(plan.loop, steps=1, learning_rate=0.0)),
+        data,
+        tmp_path / "other",
+    )
+    trained, start = result.model.state_dict(), fresh.model.state_dict()
+    for name, value in trained.items():
+        rests = name.startswith(("encoder", "lgs", "down"))
+        assert torch.allclose(value, start[name], atol=1e-7) == rests, name
+
+
+def test_frames_of_any_size(build: Build) -> None:
+    model = build()
+    first, second = np.random.default_rng(0).integers(0, 256, (2, 45, 70, 3), np.uint8)
+    made = make_frame(model, first, second)
+    assert made.shape == (45, 70, 3)
+    assert made.dtype == np.uint8
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("interp-*.toml")), ids=lambda path: path.stem)
+def test_the_recipes_that_come_along(path: Path) -> None:
+    plan = read_plan(path)
+    assert isinstance(plan, InterpolationRecipe)
+    assert plan.name in ("interp-nano", "interp-base")
+
+
+def test_a_trackers_recipe_is_none_of_these() -> None:
+    assert isinstance(read_plan(RECIPES / "tracker-nano.toml"), TrackerRecipe)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "said"),
+    [
+        ({"model": 'size = "huge"'}, OptionError, "size is 'huge'"),
+        ({"model": "layers = 3"}, OptionError, "unknown model option layers"),
+        ({"loop": "speed = 3"}, OptionError, "unknown loop option speed"),
+        ({"losses": 'teacher = "x"'}, OptionError, "losses option teacher"),
+        ({"": "surprise = 1"}, OptionError, "unknown recipe option surprise"),
+        ({"": "threads = 0"}, OptionError, "threads 0"),
+        ({"": "x ="}, DataError, "cannot be read"),
+    ],
+)
+def test_recipes_with_a_mistake(tmp_path: Path, changes: dict[str, Any], error: type, said: str) -> None:
+    with pytest.raises(error, match=said):
+        recipe(tmp_path, **changes)
+
+
+def test_held_out_clips_must_be_there(data: Path, tmp_path: Path) -> None:
+    plan = dataclasses.replace(recipe(tmp_path), held_out=("nothing",))
+    with pytest.raises(DataError, match="held-out clips nothing"):
+        train_interpolator(plan, data, tmp_path / "run")
+
+
+def test_a_task_measures_nothing_without_clips(build: Build) -> None:
+    task = InterpolationTask(build(), None, [])  # type: ignore[arg-type]
+    assert task.validate(task.model) == {}
