@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-
-import numpy as np
+from statistics import fmean, median
 
 from ..engine import Engine, Session
 from ..errors import OptionError
 from ..vision import Box, Image
+from .timing import percentiles_ms
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,14 @@ class ThroughputPoint:
 
 
 def measure_throughput(
-    engine: Engine, image: Image, box: Box, counts: Sequence[int], *, frames: int = 100, warm_up: int = 5
+    engine: Engine,
+    image: Image,
+    box: Box,
+    counts: Sequence[int],
+    *,
+    frames: int = 240,
+    repetitions: int = 1,
+    warm_up: int = 5,
 ) -> list[ThroughputPoint]:
     """Measures one engine under one number of sessions after another.
 
@@ -49,21 +57,43 @@ def measure_throughput(
         image: the picture that every session sends; what is in it costs nothing more or less.
         box: the target in it.
         counts: numbers of sessions, each at least 1.
-        frames: that each session sends and that are measured.
-        warm_up: that each sends before, unmeasured.
+        frames: that are measured in a round, all sessions together; each sends an equal part, rounded up.
+        repetitions: rounds over all numbers, so that noise hits all alike. FPS is the median of the rounds,
+            waits are of all rounds together.
+        warm_up: that each session sends before, unmeasured.
 
     Raises:
         OptionError: a count or ``frames`` is below 1.
         CapacityError: the engine has too few rows.
     """
-    if frames < 1 or warm_up < 0 or not counts or min(counts) < 1:
-        raise OptionError(f"counts are {list(counts)} and frames {frames}", "give 1 or more")
-    return [asyncio.run(_point(engine, image, box, count, frames, warm_up)) for count in counts]
+    if min(frames, repetitions) < 1 or warm_up < 0 or not counts or min(counts) < 1:
+        raise OptionError(
+            f"counts are {list(counts)}, frames {frames}, repetitions {repetitions}", "give 1 or more"
+        )
+    rounds: dict[int, list[Round]] = {count: [] for count in counts}
+    for turn in range(repetitions):
+        for count in list(counts)[:: 1 if turn % 2 == 0 else -1]:
+            each = math.ceil(frames / count)
+            rounds[count].append(asyncio.run(_round(engine, image, box, count, each, warm_up)))
+    return [_point(count, taken) for count, taken in rounds.items()]
 
 
-async def _point(
-    engine: Engine, image: Image, box: Box, count: int, frames: int, warm_up: int
-) -> ThroughputPoint:
+@dataclass(frozen=True)
+class Round:
+    """What one round of one number of sessions gave: frames a second, seconds waited, frames a step."""
+
+    fps: float
+    waits: list[float]
+    batch: float
+
+
+def _point(count: int, rounds: Sequence[Round]) -> ThroughputPoint:
+    fps = median(one.fps for one in rounds)
+    p50, p99 = percentiles_ms([wait for one in rounds for wait in one.waits], 50, 99)
+    return ThroughputPoint(count, fps, fps / count, p50, p99, fmean(one.batch for one in rounds))
+
+
+async def _round(engine: Engine, image: Image, box: Box, count: int, frames: int, warm_up: int) -> Round:
     service = engine.service
     sessions: list[Session] = []
     try:
@@ -77,9 +107,8 @@ async def _point(
     finally:
         for session in sessions:
             session.close()
-    p50, p99 = np.percentile([wait for of_one in waits for wait in of_one], [50, 99]).tolist()
-    fps = count * frames / seconds
-    return ThroughputPoint(count, fps, fps / count, 1e3 * p50, 1e3 * p99, count * frames / steps)
+    sent = count * frames
+    return Round(sent / seconds, [wait for of_one in waits for wait in of_one], sent / steps)
 
 
 async def _send(session: Session, image: Image, frames: int) -> list[float]:

@@ -10,7 +10,12 @@ import typer
 
 from . import (
     adopt,
+    bench_capacity,
+    bench_history,
+    bench_latency,
     bench_precisions,
+    bench_serve,
+    bench_throughput,
     demo,
     doctor,
     eval_interpolation,
@@ -36,7 +41,12 @@ evaluation.command("tracking")(eval_tracking.evaluate)
 evaluation.command("interpolation")(eval_interpolation.evaluate)
 
 benchmarks = typer.Typer(help="Measure speed, size and agreement.", no_args_is_help=True)
+benchmarks.command("latency")(bench_latency.latency)
+benchmarks.command("throughput")(bench_throughput.throughput)
+benchmarks.command("capacity")(bench_capacity.capacity)
+benchmarks.command("history")(bench_history.history)
 benchmarks.command("precisions")(bench_precisions.precisions)
+benchmarks.command("serve")(bench_serve.serve)
 
 app.command("demo")(demo.demo)
 app.command("track")(track.track)
