@@ -31,6 +31,7 @@ class TripletConfig:
         gaps: how often the frames before and after the middle are 1, 2 and 3 frames away from it.
         off_middle: share of samples whose time is a third or a quarter rather than the middle.
         rescaled: share of samples shrunk or enlarged, by 0.67 to 1.3.
+        before: whether samples bring the frame before the pair too, for models that carry something.
         seek_motion: share of samples cut where, of three places, most moves.
     """
 
@@ -40,6 +41,7 @@ class TripletConfig:
     off_middle: float = 0.2
     rescaled: float = 0.3
     seek_motion: float = 0.5
+    before: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "gaps", tuple(self.gaps))
@@ -69,6 +71,12 @@ class Choice:
     middle: int
     gap: int  # index into GAPS, -1 where the time is not the middle
 
+    def before(self, reverse: bool) -> int | None:
+        """The frame as far before the pair as the pair is wide (behind it, where time is reversed)."""
+        wide = self.ends[1] - self.ends[0]
+        index = self.ends[1] + wide if reverse else self.ends[0] - wide
+        return index if 0 <= index < len(self.clip.frames) else None
+
 
 class TripletSource:
     """Samples by index. Raises DataError where no clip has a triplet to learn from."""
@@ -85,7 +93,8 @@ class TripletSource:
     def sample(self, index: int, size: int) -> dict[str, Any]:
         """A sample of side S = ``size``:
 
-        first, target, second uint8 (3, S, S); t (1,); flow (4, S/8, S/8); known (1,): 1 where it holds."""
+        first, target, second uint8 (3, S, S); t (1,); flow (4, S/8, S/8); known (1,): 1 where it holds.
+        With ``before`` also before (3, S, S) and seen (1,): 1 where there is such a frame."""
         rng = np.random.default_rng((self.seed, index))
         choice = self.choose(rng)
         return self.cut(choice, size, rng)
@@ -115,9 +124,12 @@ class TripletSource:
         side = min(round(size / scale / SHRINK) * SHRINK, height // SHRINK * SHRINK, width // SHRINK * SHRINK)
         top, left = self.place(choice, side, rng)
         rows, columns = slice(top, top + side), slice(left, left + side)
-        pictures: list[Picture] = [
-            np.asarray(frames[i, rows, columns]) for i in (choice.ends[0], choice.target, choice.ends[1])
-        ]
+        reverse = bool(rng.random() < 0.5)
+        places = [choice.ends[0], choice.target, choice.ends[1]]
+        earlier = choice.before(reverse)
+        if self.config.before:
+            places.append(choice.ends[0] if earlier is None else earlier)
+        pictures: list[Picture] = [np.asarray(frames[index, rows, columns]) for index in places]
         if side != size:
             way = cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
             pictures = [cv2.resize(picture, (size, size), interpolation=way) for picture in pictures]
@@ -136,9 +148,13 @@ class TripletSource:
             ]
             flow = np.stack(fitted).reshape(2, 2, grid, grid) * (size / side / TEACHER_LEVEL)
         t = (choice.target - choice.ends[0]) / (choice.ends[1] - choice.ends[0])
-        pictures, flow, t = turn(pictures, flow, t, rng)
+        pictures, flow, t = turn(pictures, flow, t, reverse, rng)
         pictures = recolour(pictures, rng)
+        extra = {}
+        if self.config.before:
+            extra = {"before": planes(pictures[3]), "seen": np.array([earlier is not None], np.float32)}
         return {
+            **extra,
             "first": planes(pictures[0]),
             "target": planes(pictures[1]),
             "second": planes(pictures[2]),
@@ -171,9 +187,12 @@ class TripletSource:
 
 
 def turn(
-    pictures: list[Picture], flow: npt.NDArray[np.float32], t: float, rng: np.random.Generator
+    pictures: list[Picture], flow: npt.NDArray[np.float32], t: float, reverse: bool, rng: np.random.Generator
 ) -> tuple[list[Picture], npt.NDArray[np.float32], float]:
-    """Mirrors, transposes and reverses time by chance. flow (2 sides, x and y, h, w) turns along."""
+    """Mirrors and transposes by chance, and reverses time. flow (2 sides, x and y, h, w) turns along.
+
+    What follows the first three pictures is mirrored with them, but stays where it is in time.
+    """
     if rng.random() < 0.5:
         pictures = [picture[:, ::-1] for picture in pictures]
         flow = flow[..., ::-1] * np.array([-1, 1], np.float32).reshape(1, 2, 1, 1)
@@ -183,8 +202,8 @@ def turn(
     if rng.random() < 0.5:
         pictures = [picture.transpose(1, 0, 2) for picture in pictures]
         flow = flow.transpose(0, 1, 3, 2)[:, ::-1]
-    if rng.random() < 0.5:
-        return pictures[::-1], flow[::-1], 1.0 - t
+    if reverse:
+        return [*pictures[2::-1], *pictures[3:]], flow[::-1], 1.0 - t
     return pictures, flow, t
 
 

@@ -112,7 +112,7 @@ class InterpolationTask:
         for part in (self.model.encoder, self.model.lgs32, self.model.lgs16, self.model.down):
             part.requires_grad_(step >= self.freeze_backbone)
         ones, others = self.model.encode(first), self.model.encode(second)
-        motion, found16 = self.model.motion(ones, others, {})
+        motion, found16 = self.model.motion(ones, others, self.carried(batch, ones))
         times, real_here = 4, real
         if step < weights.half_steps:
             times, real_here = 2, shrink(real, 2)
@@ -147,6 +147,15 @@ class InterpolationTask:
             raise TrainingError(f"the loss at step {step} is {total.item()}", "lower the learning rate")
         psnr = -10.0 * torch.log10((made.detach() - real_here).square().mean((1, 2, 3)) + 1e-8).mean()
         return total, {"loss": total.item(), "psnr": psnr.item(), **{k: v.item() for k, v in terms.items()}}
+
+    @torch.no_grad()
+    def carried(self, batch: dict[str, Tensor], ones: dict[str, Tensor]) -> dict[str, Tensor]:
+        """What the pair before this one hands on: its motion, or nothing where it was not seen."""
+        if "before" not in batch or not self.model.config.carry:
+            return {}
+        last, _ = self.model.motion(self.model.encode(picture(batch["before"])), ones, {})
+        seen = {name: batch["seen"].view(-1, *[1] * (value.dim() - 1)) for name, value in last.items()}
+        return {name: value * seen[name] for name, value in last.items()}
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """PSNR in dB of made frames on the held-out clips, neighbours 1 and 2 frames away."""

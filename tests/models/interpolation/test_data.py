@@ -207,3 +207,18 @@ def test_folders_that_are_no_set(tmp_path: Path, public: Path) -> None:
             open_sets(public, [entry])
     with pytest.raises(OptionError, match="ratio"):
         MomentSource(open_sets(public, ["x4k:X4K1000FPS"]), [1, 2], seed=0)
+
+
+def test_the_frame_before_a_pair(clips: list[CachedClip]) -> None:
+    """It is as far before the first as the second is behind it, in whichever direction time runs."""
+    source = TripletSource(TripletConfig(before=True, gaps=(1.0, 0.0, 0.0), rescaled=0.0), clips[:1], seed=3)
+    seen = 0
+    for index in range(30):
+        sample = source.sample(index, 96)
+        frames = {n: sample[n].astype(float) for n in ("before", "first", "second")}
+        if not sample["seen"]:
+            continue
+        seen += 1
+        near, far = (np.abs(frames["before"] - frames[name]).mean() for name in ("first", "second"))
+        assert 0 < near < far
+    assert 5 < seen < 30
