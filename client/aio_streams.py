@@ -49,7 +49,10 @@ class _AsyncStream:
 
     async def _send(self, frame: FrameLike, opening: Message | None = None) -> asyncio.Future[Answer]:
         async with self._order:
-            picture = await asyncio.to_thread(self._numbering.picture, frame)
+            if isinstance(frame, bytes):
+                picture = self._numbering.picture(frame)
+            else:  # encoding an image takes longer than going to another thread for it
+                picture = await asyncio.to_thread(self._numbering.picture, frame)
             return await self._link.send(picture, opening)
 
     async def abandon(self) -> None:

@@ -46,6 +46,12 @@ def build(kind: type[Message], table: dict[str, Any]) -> Message:
     return kind(**table)
 
 
+def plain(message: Message) -> dict[str, Any]:
+    """A message's members as JSON has them."""
+    members = {one.name: getattr(message, one.name) for one in fields(message)}
+    return {name: plain(one) if isinstance(one, Message) else one for name, one in members.items()}
+
+
 def _part(kind: type[Message]) -> Check:
     """A message within a message: one that is made already, or its members."""
 

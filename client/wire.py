@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import struct
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -30,6 +30,7 @@ from .messages import (
     TrackMessage,
     Welcome,
     build,
+    plain,
 )
 from .wire_fields import MAX_INTEGER, an_integer, fail, one_of
 
@@ -148,7 +149,7 @@ def encode_message(message: Message) -> str:
     """A text message, compact."""
     if type(message) not in STREAM_MESSAGES:
         fail(f"{type(message).__name__} is no message of its own", "send the message that holds it")
-    return json.dumps({"type": message.type, **asdict(message)}, separators=(",", ":"), allow_nan=False)
+    return json.dumps({"type": message.type, **plain(message)}, separators=(",", ":"), allow_nan=False)
 
 
 def decode_message(text: str | bytes) -> Message:
