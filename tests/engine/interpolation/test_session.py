@@ -194,13 +194,13 @@ def test_motion_at_a_smaller_size_is_close(engine: Engine, picture: Pictures, sc
 
 
 def test_auto_scale_goes_by_size(engine: Engine, picture: Pictures) -> None:
-    for size, scale in (((360, 640), 1), ((1080, 1920), 1)):
+    for size, scale in (((360, 640), 1), ((720, 1280), 1), ((1080, 1920), 0.5), ((4320, 7680), 0.25)):
         with engine.interpolate() as session:
             session.push(frames([np.zeros((*size, 3), np.uint8)])[0])
             assert session.scale == scale
     with engine.interpolate() as session:
         session.push(frames([np.zeros((2160, 3840, 3), np.uint8)])[0])
-        assert session.scale == 0.5
+        assert session.scale == 0.25
         assert session.num_tiles == 4
 
 
