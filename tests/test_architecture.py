@@ -5,7 +5,19 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-FOLDERS = ("bench", "bundles", "cli", "client", "engine", "export", "models", "plugins", "runtimes", "vision")
+FOLDERS = (
+    "bench",
+    "bundles",
+    "cli",
+    "client",
+    "engine",
+    "export",
+    "models",
+    "plugins",
+    "runtimes",
+    "server",
+    "vision",
+)
 
 
 def listed_modules(text: str) -> set[str]:
