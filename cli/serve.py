@@ -148,15 +148,18 @@ def _engines(settings: Settings, stack: ExitStack) -> dict[str, Engine]:
 
 def _announce(server: Server, settings: Settings, engines: dict[str, Engine]) -> None:
     """What runs where, on stderr."""
-    from ..engine.capacity import size
+    from ..engine.capacity import HOST_BYTES, size
 
     for name, engine in engines.items():
         capacity = engine.capacity
-        state = capacity.sessions * capacity.state_bytes
-        note(
-            f"{name}: {engine.runtime.name} on {engine.runtime.device}, {capacity.sessions} slots of "
-            f"{size(capacity.state_bytes)} state, {size(state)} in all ({capacity.reason})"
-        )
+        room = f"{capacity.sessions} slots of {size(capacity.state_bytes)} for 1920 x 1080"
+        if engine.runtime.spec.task == "tracking":
+            total = capacity.sessions * (capacity.state_bytes + HOST_BYTES)
+            room = (
+                f"{capacity.sessions} slots of {size(capacity.state_bytes)} state and at most "
+                f"{size(HOST_BYTES)} besides, {size(total)} in all, queued frames not counted"
+            )
+        note(f"{name}: {engine.runtime.name} on {engine.runtime.device}, {room} ({capacity.reason})")
     if settings.state_dir is None:
         note("sessions and videos end with the server; --state-dir keeps them")
     host, port = server.address

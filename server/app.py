@@ -98,8 +98,9 @@ def keep_sessions(hub: Hub, stack: AsyncExitStack) -> list[Autosave]:
     """Takes up the sessions of the state folder, and keeps them there from now on."""
     state = hub.settings.state_dir
     saves = []
-    for name, engine in hub.engines.items() if state is not None else ():
-        assert state is not None
+    for name, engine in hub.engines.items():
+        if state is None or name in hub.inline.names:
+            continue
         if engine.runtime.spec.task != "tracking":
             continue  # an interpolation holds frames, and ends with its connection
         save = Autosave(engine, state / "sessions" / engine.bundle_hash[:16], every_s=hub.settings.snapshot_s)

@@ -243,8 +243,11 @@ class Hub:
         """Takes nothing new any more, and waits until what is under way is answered, at most so long."""
         self.draining.set()
         until = time.monotonic() + seconds
-        while time.monotonic() < until and any(entry.is_active for entry in self._entries.values()):
+        while time.monotonic() < until and self._is_busy():
             await asyncio.sleep(0.01)
+
+    def _is_busy(self) -> bool:
+        return any(self.visitors.values()) or any(entry.is_active for entry in self._entries.values())
 
     def _reserve(self, key: str | None, own: bool = False) -> str:
         self.check_running()

@@ -70,7 +70,7 @@ def kserve_api(hub: Hub) -> APIRouter:
 def metadata(name: str, engine: Engine) -> ModelMetadata:
     """A model as KServe tells it."""
     spec = engine.runtime.spec
-    step = spec.functions.get("step")
+    step = spec.functions.get("step") or spec.functions.get("interpolate")
 
     def tensors(specs: object) -> list[TensorMetadata]:
         return [
@@ -89,6 +89,6 @@ def metadata(name: str, engine: Engine) -> ModelMetadata:
         inputs=tensors(step.inputs if step else ()),
         outputs=tensors(step.outputs if step else ()),
         task=spec.task,
-        state_bytes=spec.state_bytes if spec.is_sized else 0,  # else it goes by the frames
+        state_bytes=engine.capacity.state_bytes if spec.is_sized else 0,  # else it goes by the frames
         sessions={"used": engine.slots.num_used, "total": engine.slots.capacity},
     )

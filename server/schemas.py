@@ -188,7 +188,7 @@ class ModelMetadata(BaseModel):
     inputs: list[TensorMetadata]
     outputs: list[TensorMetadata]
     task: str
-    state_bytes: int = Field(description="Of one session.")
+    state_bytes: int = Field(description="Of one session; of interpolation, at 1920 x 1080.")
     sessions: dict[str, int]
 
 

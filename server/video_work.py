@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from ..engine import Session, Track
+from ..engine.interpolation import OutputOptions, expected_frames, interpolate_video
 from ..errors import CapacityError, VideoError
 from ..vision import Box, Frame, Mark, VideoReader, VideoWriter, draw_tracks
 from .hub import VIDEO_SESSION, Hub
@@ -95,25 +96,19 @@ def _track(hub: Hub, job: Job, video: VideoReader, results: Path, step: Step) ->
 
 
 def _interpolate(hub: Hub, job: Job, video: VideoReader, results: Path, step: Step) -> tuple[str, ...]:
-    engine = hub.engines[job.model]
-    factor = int(job.options["factor"])
+    engine, factor = hub.engines[job.model], int(job.options["factor"])
     session = hub.inline.post(job.model, lambda: engine.interpolate(factor=factor)).result()
     try:
-        with VideoWriter(
-            results / INTERPOLATED, video.width, video.height, video.frame_rate * factor,
-            time_base=video.time_base / factor,
-        ) as film:  # fmt: skip
+        total, count = expected_frames(video, session.options), 0
 
-            def put(made: list[Frame]) -> None:
-                for one in made:
-                    film.write(one.image, int(one.pts * one.time_base / (video.time_base / factor)))
+        def on_frame() -> None:
+            nonlocal count
+            count += 1
+            step(count, total)
 
-            for count, frame in enumerate(video, start=1):
-                put(hub.inline.post(job.model, lambda frame=frame: session.push(frame)).result())  # type: ignore[misc]
-                step(count, video.frame_count)
-            put(hub.inline.post(job.model, session.flush).result())
+        interpolate_video(session, video, results / INTERPOLATED, OutputOptions(), on_frame)
     finally:
-        hub.inline.post(job.model, session.close)
+        hub.inline.post(job.model, session.close).result()
     return (INTERPOLATED,)
 
 

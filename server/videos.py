@@ -194,7 +194,8 @@ class Videos:
         except Stopped:
             return
         except FramestateError as error:
-            ending = failed(self._current(job), error)
+            problem = error.problem.replace(str(self._folder / job.id / "input"), "the upload")
+            ending = failed(self._current(job), type(error)(problem, error.remedy))
         except Exception as error:
             logger().exception("video failed", extra={"video": job.id})
             failure = RunError(f"the work failed ({type(error).__name__})", "the server's log says how")

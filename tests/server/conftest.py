@@ -226,6 +226,12 @@ def serve() -> Iterator[Serve]:
         running.engine.close()
 
 
+@pytest.fixture(scope="session")
+def make_running() -> Callable[..., Running]:
+    """Starts a server over engines that the caller closes."""
+    return Running
+
+
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Running]:
     """One server for all tests of a file that change nothing about it."""

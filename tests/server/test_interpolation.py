@@ -1,0 +1,157 @@
+"""Interpolation over a stream and of whole videos: what the engine makes, and what was sent as it came."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from framestate.bundles import Bundle
+from framestate.client import wire
+from framestate.engine import Engine
+from framestate.server import Settings
+from framestate.vision import Box, Frame, VideoReader, VideoWriter, decode_image
+
+Film = tuple[list[bytes], Box]
+RATE = Fraction(1, 25)
+
+
+@pytest.fixture(scope="module")
+def both(tiny_interpolator: Bundle, make_running: Any) -> Iterator[Any]:
+    """A server with a tracker and an interpolator."""
+    engines = {
+        "tracker-nano": Engine.load("tracker-nano", runtime="onnx", threads=1, capacity=2),
+        "tiny": Engine.load(tiny_interpolator, runtime="onnx", threads=1, capacity=2),
+    }
+    running = make_running(Settings(port=0), engines)
+    yield running
+    running.stop()
+    for engine in engines.values():
+        engine.slots.check()
+        assert engine.slots.num_used == 0
+        engine.close()
+
+
+def made_by_engine(bundle: Bundle, clip: list[bytes], factor: int) -> list[Frame]:
+    with (
+        Engine.load(bundle, runtime="onnx", threads=1) as engine,
+        engine.interpolate(factor=factor) as session,
+    ):
+        frames = [
+            shown
+            for index, jpeg in enumerate(clip)
+            for shown in session.push(Frame(decode_image(jpeg), index, RATE, index))
+        ]
+        return frames + session.flush()
+
+
+@pytest.mark.parametrize("factor", [2, 3])
+def test_a_stream_is_made_smoother(both: Any, film: Film, tiny_interpolator: Bundle, factor: int) -> None:
+    clip = film[0][:6]
+    expected = made_by_engine(tiny_interpolator, clip, factor)
+    with both.stream() as talk:
+        welcome = talk.hello(task="interpolation")
+        assert (welcome.task, welcome.model, welcome.policy) == ("interpolation", "tiny", "WAIT")
+        talk.say(wire.Interpolate(factor, encoding="rgb"))
+        for index, jpeg in enumerate(clip):
+            talk.frame(index, jpeg)
+        talk.say(wire.Bye())
+        heard = talk.rest()
+    assert heard[-1] == wire.Bye("done")
+    pictures = [one for one in heard if isinstance(one, wire.Picture)]
+    acks = [one for one in heard if isinstance(one, wire.Ack)]
+    assert [ack.index for ack in acks] == list(range(6))
+    assert [ack.made for ack in acks] == [1, *[factor] * 5]
+    assert len(pictures) == len(expected)
+    for picture, frame in zip(pictures, expected, strict=True):
+        assert picture.kind == "made"
+        assert (picture.index, picture.pts, picture.time_base) == (frame.index, frame.pts, frame.time_base)
+        if picture.encoding == "rgb":
+            image = np.frombuffer(picture.payload, np.uint8).reshape(frame.image.shape)
+            assert np.array_equal(image, frame.image)
+        else:
+            assert picture.payload in clip
+    assert sum(picture.encoding == "jpeg" for picture in pictures) == len(clip)  # as they came
+
+
+def test_wrong_messages_leave_it_as_it_was(both: Any, film: Film) -> None:
+    clip = film[0]
+    with both.stream("mine") as talk:
+        talk.hello(task="interpolation")
+        talk.frame(0, clip[0])
+        assert talk.hear().code == "SessionError"
+        talk.say(wire.Open((1.0, 1.0, 9.0, 9.0)))
+        assert talk.hear().code == "WireError"
+        talk.say(wire.Interpolate(encoding="webp"))
+        talk.frame(5, clip[0])
+        assert isinstance(talk.hear(), wire.Picture)
+        assert talk.hear() == wire.Ack(5, 1)
+        talk.say(wire.Interpolate())
+        assert talk.hear().code == "SessionError"
+        talk.frame(6, clip[1], pts=5)  # not later
+        assert (failure := talk.hear()).code == "FrameError"
+        assert failure.index == 6
+        talk.frame(6, clip[1][:-40])
+        assert talk.hear().code == "ImageError"
+        talk.frame(6, clip[1])
+        first, second = talk.hear(), talk.hear()
+        assert (first.encoding, second.encoding, second.payload) == ("webp", "jpeg", clip[1])
+        assert talk.hear() == wire.Ack(6, 2)
+        metrics = both.call("GET", "/metrics").body.decode()
+        assert 'framestate_sessions_active{model="tiny"} 1.0' in metrics
+        assert 'framestate_slots_used{model="tiny"} 1.0' in metrics
+
+
+def test_slots_come_back_when_peers_go(both: Any, film: Film, until: Any) -> None:
+    clip = film[0]
+    until(lambda: both.engines["tiny"].slots.num_used == 0)
+    with both.stream() as one, both.stream() as two, both.stream() as three:
+        for talk in (one, two):
+            talk.hello(task="interpolation")
+            talk.say(wire.Interpolate())
+            talk.frame(0, clip[0])
+            assert isinstance(talk.hear(), wire.Picture)
+        three.hello(task="interpolation")
+        three.say(wire.Interpolate())
+        three.frame(0, clip[0])
+        assert three.hear().code == "CapacityError"
+    until(lambda: both.engines["tiny"].slots.num_used == 0)
+    assert both.hub.visitors == {"tracker-nano": 0, "tiny": 0}
+
+
+def test_both_tasks_are_told_apart(both: Any, film: Film) -> None:
+    assert both.call("GET", "/healthz").status == 200
+    answer = both.call("GET", "/v2/models/tiny").json
+    assert (answer["task"], answer["inputs"][0]["name"]) == ("interpolation", "t")
+    box = "box=60,50,40,30"
+    opened = both.call("POST", f"/v1/sessions?{box}", film[0][0])
+    assert opened.json["model"] == "tracker-nano"
+    both.call("DELETE", f"/v1/sessions/{opened.json['session']}")
+    wrong = both.call("POST", f"/v1/sessions?{box}&model=tiny", film[0][0])
+    assert (wrong.status, wrong.json["code"]) == (404, "UnknownModelError")
+    with both.stream() as talk:
+        assert talk.hello(model="tiny").code == "UnknownModelError"
+
+
+def test_a_video_is_made_smoother(both: Any, film: Film, tmp_path: Path, until: Any) -> None:
+    path = tmp_path / "clip.mp4"
+    with VideoWriter(path, 160, 120, 25) as video:
+        for jpeg in film[0][:6]:
+            video.write(decode_image(jpeg))
+    job = both.call("POST", "/v1/videos?task=interpolation&factor=3", path.read_bytes())
+    assert (job.status, job.json["model"]) == (202, "tiny")
+    where = f"/v1/videos/{job.json['id']}"
+    until(lambda: both.call("GET", where).json["state"] not in ("queued", "running"))
+    done = both.call("GET", where).json
+    assert (done["state"], done["results"]) == ("done", ["interpolated.mp4"]), done
+    (tmp_path / "out.mp4").write_bytes(both.call("GET", f"{where}/results/interpolated.mp4").body)
+    with VideoReader(tmp_path / "out.mp4") as result:
+        frames = list(result)
+    assert len(frames) == 16
+    steps = {round((b.seconds - a.seconds) * 75) for a, b in pairwise(frames)}
+    assert steps == {1}
+    both.call("DELETE", where)
