@@ -6,6 +6,7 @@ be taken along is named in `Passengers.left_out`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -74,6 +75,13 @@ class Passengers:
         """How many streams were taken along, attachments not counted."""
         return len(self._seats)
 
+    @property
+    def ticks(self) -> int:
+        """Ticks a second in which the times of all audio are whole: what a clock has to count for them."""
+        if self._source is None:
+            return 1
+        return math.lcm(*(Fraction(one.time_base).denominator for one in self._source.streams.audio))
+
     def board(self, target: Any) -> None:
         """Declare streams, attachments, chapters and metadata in a container that is open for writing.
 
@@ -82,7 +90,8 @@ class Passengers:
         """
         if self._source is None:
             return
-        pictures = next(iter(self._source.streams.video), None)
+        covers = av.stream.Disposition.attached_pic
+        pictures = next((one for one in self._source.streams.video if not one.disposition & covers), None)
         for stream in self._source.streams:
             if stream is not pictures and self._is_taken(stream):
                 self._seat(stream, target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import secrets
 from fractions import Fraction
@@ -208,6 +209,8 @@ class VideoWriter:
         if self.path.suffix.lower() in (".mp4", ".mov", ".m4v"):
             # The start is kept in movie ticks, by default milliseconds, which would round the first pts.
             ticks = self.time_base.denominator
+            if self._passengers is not None and ticks * self._passengers.ticks < 2**31:
+                ticks = math.lcm(ticks, self._passengers.ticks)
             settings = {"movflags": "+faststart", "movie_timescale": str(ticks)}
         self._container = av.open(f"file:{self._temporary}", "w", container_options=settings)
         stream: Any = self._container.add_stream(codec, rate=self.rate, options=options)

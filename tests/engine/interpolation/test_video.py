@@ -22,7 +22,7 @@ from framestate.engine import (
     interpolate_video,
 )
 from framestate.errors import FrameError, OptionError, StepError, VideoError, VideoWriteError
-from framestate.vision import Image, Look, VideoReader
+from framestate.vision import Image, Look, Passengers, VideoReader, VideoWriter
 
 from .conftest import Counting
 from .streams import CHAPTERS, TEXTS, about, packets, times, write_rich
@@ -241,3 +241,25 @@ def test_times_finer_than_a_container_counts(engine: Engine, images: list[Image]
     found = times(tmp_path / "out.mp4")
     assert found[::7] == [stamp * tick for stamp in pts]
     assert found[3] == 3 * pts[1] * tick / 7
+
+
+def test_a_video_that_starts_below_zero_is_moved_with_all_it_carries(
+    images: list[Image], tmp_path: Path
+) -> None:
+    source = write_rich(tmp_path / "in.mp4", images, UNEVEN)
+    later = Fraction(3, 10)
+    with (
+        Passengers(source, shift=later) as passengers,
+        VideoWriter(
+            tmp_path / "out.mp4", 96, 64, 25, time_base=Fraction(1, 1000), passengers=passengers
+        ) as video,
+    ):
+        for image, stamp in zip(images, UNEVEN, strict=True):
+            video.write(image, stamp + 300)
+    for kind in ("audio", "subtitle"):
+        before = [
+            one for one in packets(source, kind) if one[0] != b"\x00\x00"
+        ]  # MP4 fills gaps between texts
+        after = [one for one in packets(tmp_path / "out.mp4", kind) if one[0] != b"\x00\x00"]
+        assert after == [(data, start + later, lasts) for data, start, lasts in before]
+    assert about(tmp_path / "out.mp4")["chapters"][1][1] == Fraction(4, 10) + later
