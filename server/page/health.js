@@ -15,7 +15,7 @@ export async function look() {
   try {
     await request("GET", "/v2/health/ready");
     const { sessions, slots_used: used, slots_total: total } = await (await request("GET", "/v1/sessions")).json();
-    show("good", `Ready · ${used} of ${total} sessions`);
+    show("good", `Ready · ${used} of ${total}`, " sessions");
     list(sessions);
   } catch (error) {
     if (error.code === "AccessError") {
@@ -25,8 +25,9 @@ export async function look() {
   }
 }
 
-function show(state, text) {
+function show(state, text, more = "") {
   $("health-dot").dataset.state = state;
+  $("health-more").textContent = more;
   if ($("health-text").textContent !== text) $("health-text").textContent = text;
 }
 

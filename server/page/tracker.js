@@ -34,6 +34,7 @@ export class Tracker {
     $("speed").onchange = () => (this.source.video.playbackRate = Number($("speed").value));
     for (const name of ["x", "y", "w", "h"]) $(`box-${name}`).onchange = () => this.numbersChanged();
     this.source.video.addEventListener("ended", () => this.ended());
+    window.addEventListener("pagehide", () => this.leave());
     this.dropping($("stage"));
     this.state = "empty";
   }
