@@ -8,6 +8,7 @@ from typing import Protocol
 
 from ..engine import Session
 from ..errors import FramestateError
+from .flow import Rate
 from .settings import Settings
 
 
@@ -30,6 +31,7 @@ class Entry:
         was_connected: it belongs to a stream, and ends soon after that does.
         in_flight: frames under way.
         restored: it comes from a snapshot.
+        rate: how many frames a second it may get over REST.
         kept: it ends only when told to, as that of a live source.
     """
 
@@ -42,6 +44,7 @@ class Entry:
     in_flight: int = 0
     restored: bool = False
     kept: bool = False
+    rate: Rate | None = None
 
     @property
     def id(self) -> str:

@@ -24,6 +24,7 @@ from ..errors import (
 )
 from ..vision import Box, Frame, Image
 from .entry import Connection, Entry
+from .flow import Rate
 from .inline import InlineThreads
 from .logs import logger
 from .metrics import Metrics
@@ -263,6 +264,7 @@ class Hub:
 
     def _enter(self, entry: Entry) -> Entry:
         self._entries[entry.id] = entry
+        entry.rate = Rate(self.settings.max_frames_per_second)
         self._ended.pop(entry.id, None)
         self.metrics.opened(entry.model)
         extra = {"session": entry.id, "model": entry.model, "restored": entry.restored}

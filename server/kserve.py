@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from importlib.metadata import version
+from typing import Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Path, Response
 
 from ..engine import Engine
 from .documents import described, problems
@@ -12,6 +13,7 @@ from .hub import Hub
 from .metrics import CONTENT_TYPE
 from .schemas import Live, ModelMetadata, Ready, ServerMetadata, TensorMetadata
 
+ModelName = Annotated[str, Path(max_length=200, description="The model's name.", examples=["tracker-nano"])]
 DATATYPES = {"float32": "FP32", "float16": "FP16", "int64": "INT64", "int32": "INT32", "uint8": "UINT8"}
 
 
@@ -43,13 +45,13 @@ def kserve_api(hub: Hub) -> APIRouter:
         return ServerMetadata(name="framestate", version=version("framestate"), extensions=extensions)
 
     @api.get("/v2/models/{model}", responses=problems(404))
-    async def model_metadata(model: str) -> ModelMetadata:
+    async def model_metadata(model: ModelName) -> ModelMetadata:
         """A model: what its step takes and gives, and what a session of it holds."""
         name, engine = hub.engine(model)
         return metadata(name, engine)
 
     @api.get("/v2/models/{model}/ready", responses=problems(404, 503))
-    async def model_ready(model: str) -> Ready:
+    async def model_ready(model: ModelName) -> Ready:
         """A model takes frames."""
         hub.engine(model)
         await hub.probe()

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from ..client.wire import MAX_INTEGER
-from ..errors import FrameError
+from ..errors import FrameError, TooManyError
 from ..vision import Frame, Image, parse_box
 from .bodies import read_body
 from .documents import binary_body, described, problems
@@ -139,7 +139,10 @@ def sessions_api(hub: Hub, decoder: Decoder) -> APIRouter:
     ) -> JSONResponse:
         """Where the target is in the next frame. Frames come in order, of the size of the first."""
         hub.check_running()
-        hub.get(session_id)
+        rate = hub.get(session_id).rate
+        if rate is not None and not rate.allows():
+            limit = f"more than {rate.per_second:g} frames came in a second"
+            raise TooManyError(limit, "send more slowly")
         received = time.monotonic()
         image, decode = await picture(request)
         entry = hub.get(session_id)

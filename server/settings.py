@@ -57,7 +57,7 @@ class Settings(BaseSettings):
     max_videos: PositiveInt = 32
     """Videos that are kept: waiting, running and finished."""
     max_frames_per_second: PositiveFloat = 1000.0
-    """Messages of one stream; more are refused one by one, far more end it."""
+    """Messages of one stream, or frames of one session; more are refused, far more end a stream."""
     max_connections: PositiveInt = 1024
     """Connections at once; one more gets 503."""
     idle_s: PositiveFloat = 300.0

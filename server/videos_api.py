@@ -90,7 +90,10 @@ def videos_api(hub: Hub, videos: Videos) -> APIRouter:
         responses=described(200, "The file.", VIDEO) | problems(404, 422),
     )
     async def download_result(
-        video_id: VideoId, name: Annotated[str, Path(max_length=80, examples=["boxes.csv"])]
+        video_id: VideoId,
+        name: Annotated[
+            str, Path(max_length=80, description="One of the job's results.", examples=["boxes.csv"])
+        ],
     ) -> FileResponse:
         """Download a result: boxes.csv, tracked.mp4 or interpolated.mp4."""
         path = videos.result(video_id, name)

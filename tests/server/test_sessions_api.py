@@ -144,6 +144,15 @@ def test_a_full_server_says_when_to_come_back(serve: Any, film: Film, open_sessi
     assert running.call("POST", path, film[0][0]).status == 201
 
 
+def test_frames_come_no_faster_than_allowed(serve: Any, film: Film, open_session: Open) -> None:
+    running = serve(max_frames_per_second=2)
+    path = f"/v1/sessions/{open_session(running)}/frames"
+    answers = [running.call("POST", path, b"no image") for _ in range(12)]
+    assert {answer.status for answer in answers} == {422, 429}
+    refused = next(answer for answer in answers if answer.status == 429)
+    assert (refused.json["code"], "retry-after" in refused.headers) == ("TooManyError", True)
+
+
 def test_sessions_that_nobody_uses_end(serve: Any, until: Any, open_session: Open) -> None:
     running = serve(idle_s=0.4)
     key = open_session(running)
