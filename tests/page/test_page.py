@@ -14,7 +14,7 @@ import pytest
 from framestate.client import wire
 from framestate.vision import Box
 from framestate.vision.synthetic import demo_clip
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FileChooser, Page, expect
 
 Film = tuple[Path, Box]
 WAIT_MS = 30_000
@@ -99,13 +99,19 @@ def test_a_target_is_drawn_and_followed_to_the_end(site: Any, visit: Any, film: 
 
 def test_everything_works_by_keyboard(site: Any, visit: Any, film: Film) -> None:
     page = visit(site)
+    choosers: list[FileChooser] = []
+    page.on("filechooser", choosers.append)
     for _ in range(20):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.id") == "pick-file":
             break
-    with page.expect_file_chooser() as chooser:
-        page.keyboard.press("Enter")
-    chooser.value.set_files(film[0])
+    page.wait_for_timeout(500)  # Playwright needs a moment until it catches the dialogue
+    page.keyboard.press("Enter")
+    for _ in range(100):
+        if choosers:
+            break
+        page.wait_for_timeout(50)
+    choosers[0].set_files(film[0])
     page.wait_for_selector("#start:visible")
     assert page.evaluate("document.activeElement.id") == "stage"
     page.keyboard.press("ArrowLeft")  # the first one puts a box there
