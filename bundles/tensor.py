@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Literal, TypeAlias, cast
 
@@ -203,6 +204,7 @@ class TensorSpec:
         return cls(name, dtype, cast("tuple[Dim, ...]", tuple(shape)))  # checked by __post_init__
 
 
+@lru_cache(maxsize=256)  # asked for every tensor of every call; a pure function of a short string
 def side_of(dim: Dim) -> tuple[str, int] | None:
     """``"height/8"`` as ("height", 8); None for what is no side of the frames over a power of two."""
     match = _SIDE.fullmatch(dim) if isinstance(dim, str) else None
