@@ -100,7 +100,7 @@ def test_a_target_is_drawn_and_followed_to_the_end(site: Any, visit: Any, film: 
 def test_everything_works_by_keyboard(site: Any, visit: Any, film: Film) -> None:
     page = visit(site)
     choosers: list[FileChooser] = []
-    page.on("filechooser", choosers.append)
+    page.on("filechooser", lambda chooser: choosers.append(chooser))
     for _ in range(20):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.id") == "pick-file":
