@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from framestate import errors
-from framestate.client import AsyncClient, Client, Target, Track, VideoInfo
-from framestate.client.results import error_of
-from framestate.engine import Engine
-from framestate.vision import Box, Frame, VideoReader, VideoWriter, encode_image
+from framestate.client import AsyncClient, Client, Target, Track
+from framestate.vision import Box, Frame, encode_image
 
 Clip = tuple[list[Frame], Box]
 
@@ -264,88 +260,3 @@ def test_dropped_frames_are_counted_and_never_silent(server: Any, clip: Clip) ->
 
     dropped, counted = asyncio.run(main())
     assert dropped == counted
-
-
-def test_interpolation_is_that_of_the_engine(server: Any, clip: Clip, tiny_interpolator: Any) -> None:
-    frames = clip[0][:5]
-    with Engine.load(str(tiny_interpolator.path), runtime="onnx") as engine:
-        session = engine.interpolate(factor=2)
-        wanted = [made for frame in frames for made in session.push(frame)] + session.flush()
-    with Client(server.url, encoding="rgb") as client, client.interpolate(2) as stream:
-        found = [made for frame in frames for made in stream.push(frame)] + stream.flush()
-    assert [(one.pts * one.time_base, one.index) for one in found] == [
-        (one.pts * one.time_base, one.index) for one in wanted
-    ]
-    assert all(np.array_equal(one.image, other.image) for one, other in zip(found, wanted, strict=True))
-    assert len(found) > 2 * len(frames) - 2
-
-
-def test_a_video_is_a_job(server: Any, clip: Clip, tmp_path: Path) -> None:
-    frames, box = clip
-    path = tmp_path / "clip.mp4"
-    with VideoWriter(path, 160, 120, frames[0].time_base.denominator // 40) as writer:
-        for frame in frames:
-            writer.write(frame.image)
-    seen: list[VideoInfo] = []
-    with Client(server.url) as client:
-        job = client.upload(path, box=box)
-        assert job.wait(seen.append).state == "done"
-        assert job.info.frames == 16
-        assert seen[-1].state == "done"
-        table = job.download(tmp_path / "boxes.csv", "boxes.csv").read_text()
-        assert len(table.splitlines()) == 17
-        smooth = client.upload(path, factor=2)
-        smooth.wait()
-        made = smooth.download(tmp_path / "smooth.mp4")
-        with VideoReader(made) as reader:
-            assert sum(1 for _ in reader) >= 31
-        assert {one.id for one in client.videos()} >= {job.id, smooth.id}
-        assert client.video(job.id).info.task == "tracking"
-        job.delete()
-        with pytest.raises(errors.UnknownItemError):
-            job.refresh()
-        with pytest.raises(errors.UnknownItemError):
-            smooth.download(tmp_path / "none.mp4", "none.mp4")
-        with pytest.raises(errors.OptionError):
-            client.upload(tmp_path / "none.mp4", factor=2)
-        with pytest.raises(errors.OptionError):
-            client.upload(path)
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["boxes.csv", "clip.mp4", "smooth.mp4"]
-
-
-@pytest.mark.parametrize("address", ["", "127.0.0.1:8000", "ftp://host", "http://", "http://host:99999"])
-def test_an_address_that_is_none(address: str) -> None:
-    with pytest.raises(errors.OptionError, match="address"):
-        Client(address)
-
-
-def test_options_that_cannot_be() -> None:
-    for options in ({"encoding": "gif"}, {"quality": 0}, {"reconnect_s": -1}, {"api_key": "ü"}):
-        with pytest.raises(errors.OptionError):
-            Client("http://127.0.0.1:9", **options)
-    with pytest.raises(TypeError, match="colour"):
-        Client("http://127.0.0.1:9", colour=1)
-
-
-def test_every_code_becomes_its_error() -> None:
-    for name in errors.__all__:
-        error = error_of(name, "a problem", "Do something.")
-        assert type(error) is getattr(errors, name)
-        assert error.remedy == "Do something."
-    assert type(error_of("os.system", "a problem", "Do something.")) is errors.RunError
-
-
-def test_the_client_needs_no_engine() -> None:
-    script = """
-import sys
-class Wall:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("torch", "onnxruntime", "fastapi") or name.startswith((
-            "framestate.engine", "framestate.server", "framestate.runtimes", "framestate.bundles")):
-            raise ModuleNotFoundError(name)
-sys.meta_path.insert(0, Wall())
-from framestate.client import Client
-Client("http://127.0.0.1:9").close()
-"""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
