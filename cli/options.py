@@ -31,7 +31,9 @@ Interpolator = Annotated[
 RuntimeName = Annotated[
     str,
     typer.Option(
-        "--runtime", metavar="NAME", help="auto (the fastest one installed), onnx or eager; see 'doctor'."
+        "--runtime",
+        metavar="NAME",
+        help="auto (the fastest one that is usable), tensorrt, onnx or eager; see 'doctor'.",
     ),
 ]
 Device = Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu or cuda.")]

@@ -37,12 +37,9 @@ class RuntimeEntry:
 
     def why_unsupported(self, bundle: Bundle) -> str:
         """Why this runtime cannot run a bundle, or nothing where it can."""
-        files = [f"{name}.onnx" for name in bundle.spec.functions]
-        missing = [
-            file
-            for file in (files if self.name == "onnx" else ["weights.safetensors"])
-            if file not in bundle.files
-        ]
+        kinds = {"onnx": ".onnx", "tensorrt": ".plan"}
+        files = [f"{name}{kinds[self.name]}" for name in bundle.spec.functions if self.name in kinds]
+        missing = [file for file in files or ["weights.safetensors"] if file not in bundle.files]
         if missing:
             return f"the bundle has no files for runtime {self.name!r} (no {', '.join(missing)})"
         graphs = bundle.parity.get("onnx") if self.name == "onnx" else None
@@ -55,6 +52,8 @@ class RuntimeEntry:
 
     def remedy_for(self, bundle: Bundle) -> str:
         """What makes a bundle that this runtime can run."""
+        if self.name == "tensorrt":
+            return f"build its plans with 'framestate export {bundle.spec.name} --to tensorrt --out DIR'"
         if self.name == "onnx":
             return f"make its graphs with 'framestate export {bundle.spec.name} --to onnx --ops ort'"
         return "use --runtime onnx, or a bundle with weights, such as 'framestate export' makes"
@@ -63,6 +62,13 @@ class RuntimeEntry:
 def runtime_table() -> tuple[RuntimeEntry, ...]:
     """Every runtime, the fastest first: the order in which ``auto`` tries them."""
     return (
+        RuntimeEntry(
+            "tensorrt",
+            "tensorrt",
+            "TensorRTRuntime",
+            ("tensorrt", "pycuda"),
+            "pip install 'framestate[tensorrt]', on a machine with an NVIDIA GPU",
+        ),
         RuntimeEntry("onnx", "onnx", "OnnxRuntime", ("onnxruntime",), "pip install onnxruntime"),
         RuntimeEntry("eager", "eager", "EagerRuntime", ("torch",), "pip install framestate[torch]"),
     )
@@ -134,7 +140,8 @@ def open_entry(entry: RuntimeEntry, bundle: Bundle, device: str, threads: int) -
     """Imports a runtime and opens it; ``auto`` becomes the device that it is fastest on."""
     module = importlib.import_module(f".{entry.module}", __package__)
     opened: Any = getattr(module, entry.attribute)
-    where = "cpu" if device == "auto" and entry.name == "onnx" else device
+    fastest = {"onnx": "cpu", "tensorrt": "cuda"}
+    where = fastest.get(entry.name, device) if device == "auto" else device
     if where == "auto":
         import torch
 
@@ -165,7 +172,7 @@ def inspect_runtimes() -> dict[str, RuntimeReport]:
             continue
         try:
             module = importlib.import_module(entry.needs[0])
-            devices = ["cpu"]
+            devices = ["cuda" if entry.name == "tensorrt" else "cpu"]
             if entry.name == "eager" and module.cuda.is_available():
                 devices.append("cuda")
             if entry.name == "onnx" and "CUDAExecutionProvider" in module.get_available_providers():

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from framestate.bundles import Bundle
 from framestate.runtimes import Arrays, Runtime, open_runtime, runtime_table
+from framestate.runtimes import tensorrt as on_tensorrt
 from framestate.runtimes.onnx import OnnxRuntime
+from framestate.runtimes.tensorrt import TensorRTRuntime
+from framestate.runtimes.tensorrt_device import CudaMemory
 
-INSTALLED = [entry.name for entry in runtime_table() if not entry.missing]
+from .host_gpu import HostCuda, HostEngine, HostPool, plan_bundle
+
+INSTALLED = [entry.name for entry in runtime_table() if entry.name != "tensorrt" and not entry.missing]
 
 
-@pytest.fixture(params=[*INSTALLED, "onnx, bound"])
+@pytest.fixture(params=[*INSTALLED, "onnx, bound", "tensorrt, host"])
 def runtime(request: pytest.FixtureRequest, tiny_bundle: Bundle) -> Iterator[Runtime]:
-    """Each installed runtime; ONNX Runtime also with its state bound by address, as on a GPU."""
+    """Each installed runtime, and those for GPUs over host memory, where an address is an address too."""
     name, _, bound = request.param.partition(", ")
-    if bound:
-        opened: Runtime = OnnxRuntime(tiny_bundle, bound=True)
+    if name == "tensorrt":
+        opened: Runtime = request.getfixturevalue("host_tensorrt")
+    elif bound:
+        opened = OnnxRuntime(tiny_bundle, bound=True)
     else:
         opened = open_runtime(tiny_bundle, name, device="cpu", threads=1)
     yield opened
@@ -34,3 +43,38 @@ def crops() -> Arrays:
         "search": rng.normal(size=(3, 3, 64, 64)).astype(np.float32),
         "carry": np.array([1.0, 0.5, 0.0], np.float32),
     }
+
+
+@pytest.fixture
+def host_vendor(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """TensorRT, pycuda and CUDA graphs as stand-ins on the host; ``engines`` are those that were opened."""
+    engines: list[HostEngine] = []
+
+    def read(plan: bytes) -> HostEngine | None:
+        if not plan:
+            return None
+        engines.append(HostEngine(plan))
+        return engines[-1]
+
+    trt = SimpleNamespace(
+        __version__="11.4.0",
+        QuickPluginCreationRequest=None,
+        Logger=type("Logger", (), {"WARNING": 1, "__init__": lambda self, level: None}),
+        Runtime=lambda logger: SimpleNamespace(deserialize_cuda_engine=read),
+    )
+    monkeypatch.setattr(on_tensorrt, "open_vendor", lambda: (trt, CudaMemory(HostCuda(), HostPool)))
+    again = SimpleNamespace(record=lambda stream, work: work)
+    monkeypatch.setattr(on_tensorrt, "open_graphs", lambda: again)
+    return SimpleNamespace(trt=trt, engines=engines)
+
+
+@pytest.fixture
+def plans(tiny_bundle: Bundle, tmp_path: Path) -> Bundle:
+    """The small tracker with plans for the stand-ins, for one to four rows."""
+    return plan_bundle(tiny_bundle, tmp_path / "plans")
+
+
+@pytest.fixture
+def host_tensorrt(plans: Bundle, host_vendor: SimpleNamespace) -> TensorRTRuntime:
+    """Our TensorRT runtime over the stand-ins."""
+    return TensorRTRuntime(plans)

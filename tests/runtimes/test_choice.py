@@ -81,12 +81,13 @@ def test_auto_takes_the_first_that_can(
 def test_when_none_can_every_reason_is_given(
     tiny_bundle: Bundle, rewrite: Rewrite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    onnx_entry = next(entry for entry in runtime_table() if entry.name == "onnx")
     monkeypatch.setattr(choice, "runtime_table", lambda: (missing("onnx"), missing("eager")))
     with pytest.raises(
         RuntimeUnavailableError, match=r"onnx is not installed; eager is not installed.*doctor"
     ):
         open_runtime(tiny_bundle)
-    monkeypatch.setattr(choice, "runtime_table", lambda: (missing("eager"), runtime_table()[0]))
+    monkeypatch.setattr(choice, "runtime_table", lambda: (missing("eager"), onnx_entry))
     with pytest.raises(RuntimeUnavailableError, match="eager is not installed; the bundle has no files for"):
         open_runtime(rewrite(without=".onnx"))
 
@@ -102,7 +103,9 @@ def test_a_runtime_that_is_not_installed_names_its_remedy(
 
 
 def test_a_runtime_that_there_is_not(tiny_bundle: Bundle) -> None:
-    with pytest.raises(UnknownRuntimeError, match=r"'openvino' is no runtime.*auto or one of onnx, eager"):
+    with pytest.raises(
+        UnknownRuntimeError, match=r"'openvino' is no runtime.*auto or one of tensorrt, onnx, eager"
+    ):
         open_runtime(tiny_bundle, "openvino")
 
 

@@ -256,4 +256,4 @@ def test_a_closed_runtime_says_so(runtime: Runtime, crops: Arrays) -> None:
 
 def test_it_says_what_it_is(runtime: Runtime) -> None:
     assert runtime.name in ("onnx", "eager", "tensorrt")
-    assert runtime.device == "cpu"
+    assert runtime.device == ("cuda" if runtime.name == "tensorrt" else "cpu")

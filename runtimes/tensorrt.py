@@ -1,0 +1,137 @@
+"""TensorRT: one plan a function, state in device memory, a CUDA graph a batch size.
+
+NOT RUN on a GPU: it was written to the documented interfaces of TensorRT and pycuda, and is tested over
+stand-ins for both, whose device is the host.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from ..bundles import Bundle, ModelSpec, Size
+from ..errors import FramestateError, RuntimeUnavailableError, StepError
+from .cuda_graphs import CudaGraphs
+from .protocol import Arrays, State, StateStore, check_call, check_finite, check_open, sized_spec
+from .tensorrt_device import CudaMemory, DeviceRows
+from .tensorrt_function import PlanFunction, Recorder
+from .tensorrt_plan import PlanKey, graph_sizes, plan_key, plan_name
+from .tensorrt_surface import PlanReader
+
+INSTALL = "pip install 'framestate[tensorrt]', on a machine with an NVIDIA GPU and its driver"
+
+
+class TensorRTRuntime:
+    """A bundle's ``<function>.plan`` files on TensorRT.
+
+    Args:
+        bundle: a checked bundle that holds a plan a function; see ``framestate export --to tensorrt``.
+        device: "cuda".
+        threads: of no use here; TensorRT runs on the GPU.
+
+    Raises:
+        BundleError: the plans are not what the manifest says.
+        RuntimeUnavailableError: no TensorRT, pycuda or GPU is here, or other ones than the plans were built
+            with.
+    """
+
+    name = "tensorrt"
+
+    def __init__(self, bundle: Bundle, *, device: str = "cuda", threads: int = 1) -> None:
+        if device != "cuda":
+            raise RuntimeUnavailableError(f"TensorRT has no device {device!r}", "use --device cuda")
+        self.spec: ModelSpec = bundle.spec
+        self.device = device
+        key = plan_key(bundle)
+        trt, self._memory = open_vendor()
+        check_here(bundle, key, str(trt.__version__), self._memory.gpu)
+        graphs = open_graphs()
+        sizes = graph_sizes(key.smallest, key.largest)
+        with self._memory.current():
+            self._reader = open_reader(trt)
+            self._functions = {
+                function: self._open(bundle, function, graphs, sizes) for function in self.spec.functions
+            }
+
+    def allocate(self, capacity: int, size: Size | None = None) -> StateStore:
+        """See ``Runtime.allocate``."""
+        return DeviceRows(sized_spec(self.spec, size), capacity, self._memory)
+
+    def call(self, function: str, inputs: Arrays, state: State | None) -> tuple[Arrays, State | None]:
+        """See ``Runtime.call``. Raises DataError, StateError or StepError."""
+        check_open(self.name, self._functions)
+        spec = self.spec.function(function)
+        batch = check_call(function, self.spec, spec, inputs, state)
+        try:
+            outputs, written = self._functions[function].run(inputs, state or {}, batch)
+        except FramestateError:
+            raise
+        except Exception as error:  # pycuda raises a class for each of the driver's codes
+            raise StepError(f"TensorRT failed in {function} ({error})", "the state is unchanged") from error
+        check_finite(function, outputs)
+        return outputs, written
+
+    def close(self) -> None:
+        """See ``Runtime.close``."""
+        self._functions = {}
+
+    def _open(self, bundle: Bundle, function: str, graphs: Recorder, sizes: tuple[int, ...]) -> PlanFunction:
+        path = bundle.file(plan_name(function))
+        engine = self._reader.deserialize_cuda_engine(path.read_bytes())
+        if engine is None:
+            raise RuntimeUnavailableError(
+                f"TensorRT cannot read {path.name}; the line above says why", rebuild(bundle)
+            )
+        described = self.spec.function(function)
+        return PlanFunction(function, described, self.spec, engine, self._memory, graphs, sizes)
+
+
+def open_vendor() -> tuple[Any, CudaMemory]:
+    """The module ``tensorrt``, and the GPU. Raises RuntimeUnavailableError with what is missing."""
+    try:
+        trt = importlib.import_module("tensorrt")
+        cuda = importlib.import_module("pycuda.driver")
+        tools = importlib.import_module("pycuda.tools")
+    except (ImportError, OSError) as error:
+        raise RuntimeUnavailableError(f"TensorRT or pycuda does not import ({error})", INSTALL) from error
+    try:
+        return trt, CudaMemory(cuda, tools.DeviceMemoryPool)
+    except Exception as error:  # pycuda's own classes
+        raise RuntimeUnavailableError(f"no GPU can be used ({error})", INSTALL) from error
+
+
+def open_graphs() -> Recorder:
+    """What records CUDA graphs. Raises RuntimeUnavailableError where there is no driver."""
+    try:
+        return CudaGraphs()
+    except RuntimeError as error:
+        raise RuntimeUnavailableError(str(error), INSTALL) from error
+
+
+def open_reader(trt: Any) -> PlanReader:
+    """What reads plans; where plugins are classes, those are registered first."""
+    if not hasattr(trt, "QuickPluginCreationRequest"):
+        try:
+            from ..plugins.tensorrt_registry import register_plugins
+        except ImportError as error:
+            raise RuntimeUnavailableError(
+                f"TensorRT {trt.__version__} needs the plugins' classes, which do not import ({error})",
+                "pip install 'framestate[torch]'",
+            ) from error
+        register_plugins(trt)
+    reader: PlanReader = trt.Runtime(trt.Logger(trt.Logger.WARNING))
+    return reader
+
+
+def check_here(bundle: Bundle, key: PlanKey, tensorrt: str, gpu: str) -> None:
+    """Raises RuntimeUnavailableError, with the command that helps, for plans of another place."""
+    why = key.why_not_here(tensorrt, gpu)
+    if why:
+        raise RuntimeUnavailableError(
+            f"the plans of {bundle.spec.name!r} do not run here: {why}", rebuild(bundle)
+        )
+
+
+def rebuild(bundle: Bundle) -> str:
+    """The command that builds a bundle's plans anew."""
+    return f"build them here: 'framestate export {bundle.path} --to tensorrt --out DIR'"

@@ -1,0 +1,112 @@
+"""What is used of TensorRT's and pycuda's interfaces, with types, which neither package has.
+
+The names are those of the documented Python interfaces (TensorRT 10.3 to 11, pycuda 2024.1 and newer); tests
+compare them with NVIDIA's bindings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+
+class Context(Protocol):
+    """``tensorrt.IExecutionContext``."""
+
+    def set_input_shape(self, name: str, shape: Sequence[int]) -> bool:
+        """Fixes the open dimensions of an input."""
+
+    def set_tensor_address(self, name: str, address: int) -> bool:
+        """Where an input or output lies on the device."""
+
+    def execute_async_v3(self, stream_handle: int) -> bool:
+        """Queues a run on a stream."""
+
+
+class Engine(Protocol):
+    """``tensorrt.ICudaEngine``."""
+
+    num_io_tensors: int
+
+    def get_tensor_name(self, index: int) -> str:
+        """The name of an input or output."""
+
+    def get_tensor_shape(self, name: str) -> Sequence[int]:
+        """Its shape, -1 for what is open."""
+
+    def get_tensor_dtype(self, name: str) -> Any:
+        """Its ``tensorrt.DataType``."""
+
+    def create_execution_context(self) -> Context | None:
+        """A way to run it, with its own memory for what lies between; None where that is short."""
+
+
+class PlanReader(Protocol):
+    """``tensorrt.Runtime``."""
+
+    def deserialize_cuda_engine(self, serialized_engine: bytes) -> Engine | None:
+        """A plan as an engine; None where it does not fit, with the reason in the log."""
+
+
+class CudaStream(Protocol):
+    """``pycuda.driver.Stream``."""
+
+    handle: int
+
+    def synchronize(self) -> None:
+        """Waits until all that was queued is done."""
+
+
+class CudaContext(Protocol):
+    """``pycuda.driver.Context``."""
+
+    def push(self) -> None:
+        """Makes it this thread's."""
+
+    def pop(self) -> None:
+        """Makes the one before it this thread's again."""
+
+
+class CudaDevice(Protocol):
+    """``pycuda.driver.Device``."""
+
+    def name(self) -> str:
+        """What the driver calls it."""
+
+    def retain_primary_context(self) -> CudaContext:
+        """The context that TensorRT and everybody else in the process shares."""
+
+
+class Cuda(Protocol):
+    """The functions of ``pycuda.driver`` that are used."""
+
+    def init(self) -> None:
+        """Before anything else."""
+
+    def Device(self, number: int) -> CudaDevice:
+        """One of the GPUs."""
+
+    def Stream(self) -> CudaStream:
+        """A new queue of work."""
+
+    def pagelocked_empty(self, shape: Sequence[int], dtype: Any) -> Any:
+        """A host array that the device reads and writes by itself."""
+
+    def memcpy_htod_async(self, dest: int, src: Any, stream: CudaStream) -> None:
+        """Host to device."""
+
+    def memcpy_dtoh_async(self, dest: Any, src: int, stream: CudaStream) -> None:
+        """Device to host."""
+
+    def memcpy_dtod_async(self, dest: int, src: int, size: int, stream: CudaStream) -> None:
+        """Within the device."""
+
+    def memset_d8_async(self, dest: int, data: int, count: int, stream: CudaStream) -> None:
+        """Fills bytes."""
+
+
+class MemoryPool(Protocol):
+    """``pycuda.tools.DeviceMemoryPool``."""
+
+    def allocate(self, size: int) -> Any:
+        """Memory that goes back to the pool with its last reference; ``int()`` of it is its address."""

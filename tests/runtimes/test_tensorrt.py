@@ -1,0 +1,194 @@
+"""Our TensorRT runtime over host memory, the keys of plans, and what is said where TensorRT is not.
+
+The contract tests run over the same stand-ins; here is what is TensorRT's own.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from framestate.bundles import Bundle, write_bundle
+from framestate.errors import BundleError, OptionError, RuntimeUnavailableError, StepError
+from framestate.runtimes import Arrays, inspect_runtimes, open_runtime, runtime_table, tensorrt_surface
+from framestate.runtimes import tensorrt as on_tensorrt
+from framestate.runtimes.cuda_graphs import CudaGraphs
+from framestate.runtimes.tensorrt import TensorRTRuntime
+from framestate.runtimes.tensorrt_plan import PlanKey, graph_sizes, padded_size, plan_key
+from hypothesis import given
+from hypothesis import strategies as st
+
+from .host_gpu import plan_bundle
+
+KEY = PlanKey("b", "p", "fp32", 1, 8, 64, "11.4.0", "Orin")
+HERE = importlib.util.find_spec("tensorrt") is not None
+absent = pytest.mark.skipif(HERE, reason="TensorRT is installed")
+
+
+def test_a_batch_is_padded_to_the_next_graph(
+    host_tensorrt: TensorRTRuntime, host_vendor: SimpleNamespace, crops: Arrays
+) -> None:
+    """Three rows run as four, and the fourth touches nothing."""
+    outputs, state = host_tensorrt.call("init", {"template": crops["template"]}, None)
+    assert outputs == {}
+    init = host_vendor.engines[list(host_tensorrt.spec.functions).index("init")]
+    assert set(init.ran) == {4}
+    assert state is not None
+    for name, tensor in state.items():
+        alone = [
+            np.asarray(
+                (host_tensorrt.call("init", {"template": crops["template"][row : row + 1]}, None)[1] or {})[
+                    name
+                ]
+            )
+            for row in range(3)
+        ]
+        np.testing.assert_allclose(np.asarray(tensor), np.concatenate(alone), atol=1e-6)
+    assert set(init.ran) == {1, 4}
+
+
+def test_a_state_that_breaks_is_found_on_the_device(host_tensorrt: TensorRTRuntime, crops: Arrays) -> None:
+    """NaN in one row of the next state alone fails the call, and names the state."""
+    broken = crops["template"].copy()
+    broken[1, 0, 0, 0] = np.nan
+    with pytest.raises(StepError, match="not finite in 'the next state'"):
+        host_tensorrt.call("init", {"template": broken}, None)
+    host_tensorrt.call("init", {"template": crops["template"]}, None)
+
+
+def test_more_rows_than_the_plan_takes(host_tensorrt: TensorRTRuntime, crops: Arrays) -> None:
+    with pytest.raises(OptionError, match=r"batch of 5 rows is more than the 4 .*--max-batch"):
+        host_tensorrt.call("init", {"template": np.repeat(crops["template"][:1], 5, axis=0)}, None)
+
+
+def test_a_failing_engine_is_a_failed_step(
+    host_tensorrt: TensorRTRuntime, host_vendor: SimpleNamespace, crops: Arrays
+) -> None:
+    for engine in host_vendor.engines:
+        engine.execute_async_v3 = lambda stream: False
+    with pytest.raises(StepError, match="TensorRT failed in init"):
+        host_tensorrt.call("init", {"template": crops["template"]}, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"tensorrt": "10.3.0"}, "built by TensorRT 10.3.0, and 11.4.0 is installed"),
+        ({"gpu": "Orin"}, "tuned on Orin, and the GPU here is Host"),
+    ],
+)
+def test_plans_of_another_place_are_refused_with_the_remedy(
+    tiny_bundle: Bundle, tmp_path: Path, host_vendor: SimpleNamespace, changes: dict[str, str], why: str
+) -> None:
+    bundle = plan_bundle(tiny_bundle, tmp_path / "other", **changes)
+    with pytest.raises(RuntimeUnavailableError, match=why) as caught:
+        TensorRTRuntime(bundle)
+    assert f"framestate export {bundle.path} --to tensorrt" in caught.value.remedy
+
+
+def test_plans_that_are_not_the_manifests(
+    plans: Bundle, tmp_path: Path, host_vendor: SimpleNamespace
+) -> None:
+    """Plans of two functions that were swapped, and one that TensorRT cannot read."""
+    first, second = plans.spec.functions
+    files: dict[str, Path | bytes] = {name: plans.file(name) for name in plans.files}
+    told: Any = {"provenance": {}, "metrics": {}, "parity": plans.parity}
+    swapped = {**files, f"{first}.plan": files[f"{second}.plan"], f"{second}.plan": files[f"{first}.plan"]}
+    with pytest.raises(BundleError, match=r"differ from the manifest in"):
+        TensorRTRuntime(write_bundle(tmp_path / "swapped", plans.spec, swapped, **told))
+    empty = write_bundle(tmp_path / "empty", plans.spec, {**files, f"{first}.plan": b""}, **told)
+    with pytest.raises(RuntimeUnavailableError, match=f"TensorRT cannot read {first}.plan"):
+        TensorRTRuntime(empty)
+
+
+def test_every_part_of_a_key_counts() -> None:
+    texts = [name for name, value in asdict(KEY).items() if isinstance(value, str)]
+    others = [PlanKey(**{**asdict(KEY), name: "other"}) for name in texts]
+    others += [replace(KEY, smallest=2), replace(KEY, usual=9), replace(KEY, largest=65)]
+    assert len({one.digest for one in (KEY, *others)}) == 1 + len(asdict(KEY))
+    assert KEY.digest == replace(KEY).digest
+    assert KEY.why_not_here("11.4.0", "Orin") == ""
+
+
+@pytest.mark.parametrize("batches", [(0, 1, 1), (2, 1, 4), (1, 9, 8), (1, 8, 100_000)])
+def test_batches_that_make_no_sense(batches: tuple[int, int, int]) -> None:
+    with pytest.raises(OptionError, match="cannot be built"):
+        PlanKey("b", "p", "fp32", *batches, "11.4.0", "Orin")
+
+
+@pytest.mark.parametrize(
+    "edit", [lambda key: key.pop("gpu"), lambda key: key.update(usual="8"), lambda key: key.update(more=1),
+             lambda key: key.update(largest=True), lambda key: key.update(smallest=0)]
+)  # fmt: skip
+def test_a_broken_key_is_a_broken_bundle(
+    plans: Bundle, tmp_path: Path, edit: Callable[[dict[str, Any]], Any]
+) -> None:
+    key = plan_key(plans).to_json()
+    edit(key)
+    files: dict[str, Path | bytes] = {name: plans.file(name) for name in plans.files}
+    changed = write_bundle(
+        tmp_path / "changed", plans.spec, files, provenance={}, metrics={}, parity={"tensorrt": {"key": key}}
+    )
+    with pytest.raises(BundleError, match=r"broken in|is broken"):
+        plan_key(changed)
+    with pytest.raises(BundleError, match="does not say what its plans are for"):
+        plan_key(replace(changed, manifest={**changed.manifest, "parity": {"tensorrt": 3}}))
+
+
+@given(st.integers(1, 64), st.integers(0, 200), st.data())
+def test_every_batch_has_a_graph_at_most_twice_its_size(least: int, more: int, data: st.DataObject) -> None:
+    sizes = graph_sizes(least, least + more)
+    assert sizes[0] == least
+    assert sizes[-1] == least + more
+    assert list(sizes) == sorted(set(sizes))
+    rows = data.draw(st.integers(1, least + more))
+    found = padded_size(rows, sizes)
+    assert rows <= found <= max(2 * rows, least)
+
+
+@absent
+def test_what_is_said_without_tensorrt(tiny_bundle: Bundle, plans: Bundle) -> None:
+    report = inspect_runtimes()["tensorrt"]
+    assert not report.usable
+    assert "missing tensorrt" in report.why_not
+    assert "framestate[tensorrt]" in report.remedy
+    with pytest.raises(RuntimeUnavailableError, match=r"'tensorrt' needs tensorrt.*framestate\[tensorrt\]"):
+        open_runtime(plans, "tensorrt")
+    with pytest.raises(RuntimeUnavailableError, match="does not import"):
+        on_tensorrt.open_vendor()
+    assert open_runtime(plans, "auto", device="cpu").name == "eager"
+
+
+def test_a_bundle_without_plans_names_the_command(tiny_bundle: Bundle) -> None:
+    entry = next(entry for entry in runtime_table() if entry.name == "tensorrt")
+    assert "init.plan" in entry.why_unsupported(tiny_bundle)
+    assert "--to tensorrt" in entry.remedy_for(tiny_bundle)
+
+
+def test_there_is_no_tensorrt_on_a_cpu(plans: Bundle) -> None:
+    with pytest.raises(RuntimeUnavailableError, match="no device 'cpu'"):
+        TensorRTRuntime(plans, device="cpu")
+
+
+def test_cuda_graphs_without_a_driver() -> None:
+    with pytest.raises(RuntimeError, match="driver cannot be opened"):
+        CudaGraphs("libcuda.that.is.nowhere.so")
+
+
+def test_the_names_that_are_used_are_those_of_nvidias_bindings() -> None:
+    """Methods of TensorRT that the runtime calls are bound by the compiled half of the bindings."""
+    found = importlib.util.find_spec("tensorrt_bindings")
+    if found is None or not found.submodule_search_locations:
+        pytest.skip("tensorrt-cu13-bindings is not installed")
+    binary = next(Path(next(iter(found.submodule_search_locations))).glob("tensorrt*.so")).read_bytes()
+    for protocol in (tensorrt_surface.Context, tensorrt_surface.Engine, tensorrt_surface.PlanReader):
+        names = [name for name in vars(protocol) if not name.startswith("_")]
+        assert names
+        for name in [*names, *protocol.__annotations__]:
+            assert f"\0{name}\0".encode() in binary, name
