@@ -33,7 +33,7 @@ def export(
             help="A model that comes with Framestate, or the folder of a bundle with weights.",
         ),
     ],
-    to: Annotated[str, typer.Option("--to", metavar="RUNTIME", help="onnx.")],
+    to: Annotated[str, typer.Option("--to", metavar="RUNTIME", help="onnx or tensorrt.")],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The new bundle's folder.")],
     ops: Annotated[
         str,
@@ -59,6 +59,10 @@ def export(
             show_default="rendered clips",
         ),
     ] = None,
+    max_batch: Annotated[
+        int,
+        typer.Option("--max-batch", metavar="N", help="The most rows of a batch, for tensorrt.", min=1),
+    ] = 64,
     frames: options.ProofFrames = 300,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
@@ -72,7 +76,10 @@ def export(
         with quiet_stdout():
             _check(to, out)
             began = time.perf_counter()
-            bundle, parity = re_export(model, out, frames, ops, precision, calibrate)
+            if to == "tensorrt":
+                bundle, parity = build_plans(model, out, frames, ops, precision, max_batch)
+            else:
+                bundle, parity = re_export(model, out, frames, ops, precision, calibrate)
             seconds = time.perf_counter() - began
         if as_json:
             print_json(report(bundle, parity, out, to, seconds))
@@ -120,6 +127,28 @@ def re_export(
         )
 
 
+def build_plans(
+    model: str, out: Path, frames: int, ops: str, precision: str, max_batch: int
+) -> tuple[Bundle, Parity | FrameParity | None]:
+    """A bundle at ``out`` with the weights of ``model`` and TensorRT plans for this machine's GPU.
+
+    Raises:
+        BundleError: there is no such model, or it has no weights.
+        OptionError: the options do not go together, or the model is none that plans are built for.
+        RuntimeUnavailableError: TensorRT, a GPU or a plugin is missing.
+        ExportError, ParityError: it cannot be built, or does not agree; nothing is written.
+    """
+    from ..bundles import load_bundle
+    from ..export.tensorrt import PlanOptions, export_tensorrt
+
+    if ops not in ("ort", "plugin"):
+        raise OptionError(f"--ops {ops} has no use with --to tensorrt", "Leave it out: plans use plugins.")
+    chosen = PlanOptions(precision, usual=min(8, max_batch), largest=max_batch)  # type: ignore[arg-type]
+    source = load_bundle(model)
+    with stages(frames) as (say, tick):
+        return export_tensorrt(source, out, chosen, frames=frames, replace=out.exists(), say=say, tick=tick)
+
+
 def graph_options(ops: str, precision: str, calibrate: Path | None) -> GraphOptions:
     """The options of the command line. Raises OptionError, or DataError for what cannot be calibrated on."""
     from ..export.bundle import GraphOptions
@@ -156,23 +185,28 @@ def report(
     bundle: Bundle, parity: Parity | FrameParity | None, out: Path, runtime: str, seconds: float
 ) -> dict[str, Any]:
     """What ``--json`` prints."""
-    about = graphs_of(bundle)
+    about = graphs_of(bundle, runtime)
     return {
         "bundle": out,
         "runtime": runtime,
         "ops": about["dialect"],
         "precision": about["precision"],
         "calibration": about.get("calibration"),
+        **({"key": about["key"], "layers": about["layers"]} if runtime == "tensorrt" else {}),
         "files": {str(out / name): member.bytes for name, member in bundle.files.items()},
         "parity": parity_report(parity) if parity else no_parity(about["why"]),
         "seconds": seconds,
     }
 
 
-def graphs_of(bundle: Bundle) -> Mapping[str, Any]:
-    """What a manifest says of its graphs."""
-    said = bundle.parity["onnx"]
+def graphs_of(bundle: Bundle, runtime: str = "onnx") -> Mapping[str, Any]:
+    """What a manifest says of its graphs or plans."""
+    said = bundle.parity[runtime]
     assert isinstance(said, Mapping), "whoever wrote the bundle says so"
+    if runtime == "tensorrt":
+        key = said["key"]
+        assert isinstance(key, Mapping), "whoever wrote the bundle says so"
+        return {**said, "dialect": "plugin", "precision": key["precision"]}
     return said
 
 
@@ -212,10 +246,8 @@ def no_parity(why: str) -> dict[str, Any]:
 
 def _check(to: str, out: Path) -> None:
     """What needs no model is checked first."""
-    if to == "tensorrt":
-        raise OptionError("--to tensorrt is not available yet", "Use --to onnx.")
-    if to != "onnx":
-        raise OptionError(f"--to {to} is unknown", "Use --to onnx.")
+    if to not in ("onnx", "tensorrt"):
+        raise OptionError(f"--to {to} is unknown", "Use --to onnx or --to tensorrt.")
     options.check_new_folder("--out", out)
     options.need("export", "torch", "onnx", "onnxscript")
 
@@ -226,9 +258,18 @@ def _show(
     if parity is None:
         show(f"NOT RUN, NOT COMPARED: {graphs_of(bundle)['why']}")
     else:
-        _show_parity(parity, graphs_of(bundle), runtime, seconds)
+        _show_parity(parity, graphs_of(bundle, runtime), runtime, seconds)
+    if runtime == "tensorrt":
+        _show_layers(graphs_of(bundle, runtime)["layers"])
     sizes = ", ".join(f"{name} ({member.bytes / 1e6:.2f} MB)" for name, member in bundle.files.items())
     show(f"wrote {out}: {sizes}", *next_commands(out, runtime if parity else "eager", bundle.spec.task))
+
+
+def _show_layers(layers: Mapping[str, Mapping[str, int]]) -> None:
+    """How many layers of each kind the plans have; a plan from the cache does not say."""
+    for function, kinds in layers.items():
+        listed = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+        show(f"layers of {function}: {listed or 'not told (from the cache)'}")
 
 
 def _show_parity(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -55,10 +56,23 @@ def test_beyond_the_tolerance_nothing_is_left(
     assert list(work.iterdir()) == []
 
 
-def test_what_is_not_there_yet(refused: Refused) -> None:
-    line = refused("export", "tracker-nano", "--to", "tensorrt", "--out", "new")
-    assert "--to tensorrt is not available yet" in line
+def test_what_there_is_not(refused: Refused) -> None:
     assert "--to coreml is unknown" in refused("export", "tracker-nano", "--to", "coreml", "--out", "new")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("tensorrt") is not None, reason="TensorRT is installed")
+def test_plans_without_tensorrt(refused: Refused, work: Path) -> None:
+    """The refusal names what is missing and what to do, and leaves nothing behind."""
+    pytest.importorskip("torch")
+    to = ("export", "tracker-nano", "--to", "tensorrt", "--out", "new")
+    line = refused(*to)
+    assert "TensorRT or pycuda does not import" in line
+    assert "framestate[tensorrt]" in line
+    assert "--ops portable has no use" in refused(*to, "--ops", "portable")
+    assert "plans are not built in 'int8'" in refused(*to, "--precision", "int8")
+    assert "'nope'" in refused("export", "nope", "--to", "tensorrt", "--out", "new")
+    assert "is no tracker" in refused("export", "interp-nano", "--to", "tensorrt", "--out", "new")
+    assert list(work.iterdir()) == []
 
 
 def test_bad_input(refused: Refused, work: Path) -> None:

@@ -1,0 +1,139 @@
+"""One graph into one TensorRT plan: network, profile, timing cache, progress, and a report of its layers.
+
+NOT RUN on TensorRT: written to its documented interface.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..bundles import FunctionSpec, ModelSpec, TensorSpec, past_name
+from ..errors import ExportError
+from ..runtimes.tensorrt_plan import PlanKey
+
+WORKSPACE = 1 << 30
+"""Bytes of scratch memory that a layer may use; Orin Nano has 8 GB for everything."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A built plan, and its layers counted by kind."""
+
+    content: bytes
+    layers: Mapping[str, int]
+
+
+def profile_of(
+    spec: ModelSpec, function: FunctionSpec, key: PlanKey
+) -> dict[str, tuple[tuple[int, ...], ...]]:
+    """The least, usual and largest shape of every input and past state of a function."""
+    states = {tensor.name: tensor for tensor in spec.state}
+    tensors: dict[str, TensorSpec] = {tensor.name: tensor for tensor in function.inputs}
+    tensors |= {past_name(name): states[name] for name in function.reads_state}
+    rows = (key.smallest, key.usual, key.largest)
+    return {name: tuple(tensor.concrete(count) for count in rows) for name, tensor in tensors.items()}
+
+
+def build_plan(
+    trt: Any, graph: Path, spec: ModelSpec, function: str, key: PlanKey, timing: Path, say: Say
+) -> Plan:
+    """Builds a graph into a plan.
+
+    Types are those of the graph (a strongly typed network), so states stay float32 in every precision. TF32
+    is off: it would cost three digits.
+
+    Args:
+        trt: the module ``tensorrt``, with the plugins registered.
+        graph: as ``tensorrt_graph.prepare_graph`` leaves it.
+        timing: the timing cache: read where it is, and written.
+        say: told of the builder's phases.
+
+    Raises ExportError with TensorRT's reason.
+    """
+    logger = trt.Logger(trt.Logger.WARNING)
+    builder = trt.Builder(logger)
+    network = builder.create_network(network_flags(trt))
+    parser = trt.OnnxParser(network, logger)
+    if not parser.parse_from_file(str(graph)):
+        reasons = "; ".join(str(parser.get_error(place)) for place in range(parser.num_errors))
+        raise ExportError(f"TensorRT cannot read {graph.name} ({reasons})", "update TensorRT, or --to onnx")
+    config = builder.create_builder_config()
+    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, WORKSPACE)
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+    config.progress_monitor = monitor(trt, function, say)
+    if hasattr(trt.BuilderFlag, "TF32"):
+        config.clear_flag(trt.BuilderFlag.TF32)
+    cache = config.create_timing_cache(timing.read_bytes() if timing.is_file() else b"")
+    config.set_timing_cache(cache, ignore_mismatch=False)
+    profile = builder.create_optimization_profile()
+    for name, shapes in profile_of(spec, spec.function(function), key).items():
+        profile.set_shape(name, *shapes)
+    config.add_optimization_profile(profile)
+    content = builder.build_serialized_network(network, config)
+    if content is None:
+        raise ExportError(f"TensorRT cannot build {function}; the lines above say why", "see docs/gpu.md")
+    timing.parent.mkdir(parents=True, exist_ok=True)
+    fresh = timing.with_suffix(".new")
+    fresh.write_bytes(bytes(config.get_timing_cache().serialize()))
+    fresh.replace(timing)
+    plan = bytes(content)
+    engine = trt.Runtime(logger).deserialize_cuda_engine(plan)
+    if engine is None:
+        raise ExportError(f"TensorRT cannot read the plan of {function} back", "report this")
+    told = engine.create_engine_inspector().get_engine_information(trt.LayerInformationFormat.JSON)
+    return Plan(plan, count_layers(told))
+
+
+def network_flags(trt: Any) -> int:
+    """Strongly typed; and kernels of plugins in the engine, where this TensorRT can."""
+    flags = trt.NetworkDefinitionCreationFlag
+    chosen = 1 << int(flags.STRONGLY_TYPED)
+    if hasattr(flags, "PREFER_AOT_PYTHON_PLUGINS"):
+        chosen |= 1 << int(flags.PREFER_AOT_PYTHON_PLUGINS)
+    return chosen
+
+
+def monitor(trt: Any, function: str, say: Say) -> Any:
+    """TensorRT's progress, said in words: a phase, and each tenth of its steps."""
+
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]  # TensorRT has no types
+        """Told by TensorRT; any of its threads may call."""
+
+        def __init__(self) -> None:
+            trt.IProgressMonitor.__init__(self)
+            self.steps: dict[str, int] = {}
+
+        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+            self.steps[phase_name] = num_steps
+            if parent_phase is None:
+                say(f"building {function}: {phase_name}")
+
+        def step_complete(self, phase_name: str, step: int) -> bool:
+            total = self.steps.get(phase_name, 0)
+            if total >= 10 and step and step % (total // 10) == 0:
+                say(f"building {function}: {phase_name} {100 * step // total} %")
+            return True
+
+        def phase_finish(self, phase_name: str) -> None:
+            self.steps.pop(phase_name, None)
+
+    return Monitor()
+
+
+def count_layers(told: str) -> dict[str, int]:
+    """Layers by kind, from what the engine inspector says; empty where it says nothing of use."""
+    try:
+        layers = json.loads(told)["Layers"]
+    except (ValueError, KeyError, TypeError):
+        return {}
+    if not isinstance(layers, list):
+        return {}
+    kinds = [layer.get("LayerType", "unknown") if isinstance(layer, dict) else "unknown" for layer in layers]
+    return dict(sorted(Counter(str(kind) for kind in kinds).items()))

@@ -1,0 +1,132 @@
+"""What of building TensorRT plans goes without TensorRT: graphs, profiles, the cache, refusals."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from framestate.bundles import Bundle
+from framestate.errors import ExportError, OptionError, RuntimeUnavailableError
+from framestate.export.bundle import write_graphs
+from framestate.export.precision import shrink
+from framestate.export.tensorrt import PlanOptions, cache_folder, export_tensorrt, store
+from framestate.export.tensorrt_build import count_layers, profile_of
+from framestate.export.tensorrt_graph import prepare_graph
+from framestate.plugins.tensorrt_registry import plugin_modules
+from framestate.runtimes.tensorrt_plan import SOUND, PlanKey
+
+CopyGraphs = Callable[[Path], dict[str, Path]]
+KEY = PlanKey("b", "p", "fp32", 1, 8, 64, "11.4.0", "Orin")
+
+
+@pytest.fixture(scope="module")
+def plugin_graphs(tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The small tracker in the dialect plugin, fp16 where it has weights, as it goes to TensorRT."""
+    folder = tmp_path_factory.mktemp("plugin")
+    graphs = write_graphs(tiny_bundle.spec, tiny_bundle.weights(), folder, lambda text: None, "plugin")
+    for path in graphs.values():
+        shrink(path, "fp16", [])
+    return graphs
+
+
+def test_a_graph_of_plugins_is_what_the_parser_wants(
+    plugin_graphs: dict[str, Path], tiny_bundle: Bundle
+) -> None:
+    """Names, namespaces, attributes; and all that a plugin touches is float32, the state above all."""
+    rules = {plugin.RULES.name: plugin.RULES for plugin in plugin_modules()}
+    for file, path in plugin_graphs.items():
+        function = tiny_bundle.spec.function(Path(file).stem)
+        counts = prepare_graph(path, function)
+        graph = onnx.load(path).graph
+        nodes = [node for node in graph.node if node.domain == "framestate"]
+        assert len(nodes) == sum(counts.values()) > 0
+        assert set(counts) == {"SsdScan", "CausalConv1d"}
+        halves = {name for node in graph.node if node.op_type == "Cast" and node.attribute[0].i == 10
+                  for name in node.output}  # fmt: skip
+        assert halves  # what has weights does run in float16
+        for node in nodes:
+            rule = rules[node.op_type]
+            assert (len(node.input), len(node.output)) == (len(rule.inputs), len(rule.outputs))
+            attributes = {one.name: onnx.helper.get_attribute_value(one) for one in node.attribute}
+            assert attributes.pop("plugin_namespace") == b"framestate"
+            assert attributes.pop("plugin_version") == b"1"
+            assert set(attributes) == set(rule.attributes)
+            assert all(len(value) == 1 for value in attributes.values())
+            assert not halves.intersection(node.input)
+            assert not any(name.endswith("/fp16") for name in [*node.input, *node.output])
+        assert graph.output[-1].name == SOUND
+
+
+def test_the_check_of_the_state_finds_what_is_broken(
+    copy_graphs: CopyGraphs, tiny_bundle: Bundle, tmp_path: Path
+) -> None:
+    """Run by ONNX Runtime: one number a row, NaN for the row with a broken state and no other."""
+    path = copy_graphs(tmp_path)["init.onnx"]
+    prepare_graph(path, tiny_bundle.spec.function("init"))
+    onnx.checker.check_model(onnx.load(path))
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    template = np.random.default_rng(0).normal(size=(3, 3, 32, 32)).astype(np.float32)
+    (sound,) = session.run([SOUND], {"template": template})
+    assert sound.shape == (3,)
+    assert np.isfinite(sound).all()
+    template[1, 2, 3, 4] = np.nan
+    (broken,) = session.run([SOUND], {"template": template})
+    assert list(np.isfinite(broken)) == [True, False, True]
+    np.testing.assert_allclose(broken[[0, 2]], sound[[0, 2]])
+
+
+def test_an_operator_without_a_plugin_is_refused(
+    copy_graphs: CopyGraphs, tiny_bundle: Bundle, tmp_path: Path
+) -> None:
+    path = copy_graphs(tmp_path)["init.onnx"]
+    model = onnx.load(path)
+    model.graph.node[0].domain, model.graph.node[0].op_type = "framestate", "MlstmScan"
+    onnx.save(model, path)
+    with pytest.raises(ExportError, match=r"init.onnx uses MlstmScan, which has no TensorRT plugin"):
+        prepare_graph(path, tiny_bundle.spec.function("init"))
+
+
+def test_the_profile_covers_every_input_and_state(tiny_bundle: Bundle) -> None:
+    spec = tiny_bundle.spec
+    function = spec.function("step")
+    profile = profile_of(spec, function, KEY)
+    assert set(profile) == {t.name for t in function.inputs} | {
+        f"past_state.{n}" for n in function.reads_state
+    }
+    for shapes in profile.values():
+        assert [shape[0] for shape in shapes] == [1, 8, 64]
+        assert len({shape[1:] for shape in shapes}) == 1
+
+
+def test_layers_are_counted_by_kind() -> None:
+    told = '{"Layers": [{"LayerType": "PluginV3"}, {"LayerType": "conv"}, {"LayerType": "conv"}, "x"]}'
+    assert count_layers(told) == {"PluginV3": 1, "conv": 2, "unknown": 1}
+    for useless in ("", "[]", '{"Layers": 3}', "{}"):
+        assert count_layers(useless) == {}
+
+
+def test_the_cache(tmp_path: Path) -> None:
+    assert cache_folder({"XDG_CACHE_HOME": "/c"}) == Path("/c/framestate/tensorrt")
+    assert cache_folder({"XDG_CACHE_HOME": "relative"}) == cache_folder({})
+    kept = tmp_path / KEY.digest / "init.plan"
+    store(kept, b"one")
+    store(kept, b"two")
+    assert kept.read_bytes() == b"two"
+    assert [path.name for path in kept.parent.iterdir()] == ["init.plan"]
+    with pytest.raises(ExportError, match=r"cannot be written .*XDG_CACHE_HOME"):
+        store(kept / "below" / "a.plan", b"")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("tensorrt") is not None, reason="TensorRT is installed")
+def test_without_tensorrt_nothing_is_written(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(RuntimeUnavailableError, match=r"does not import.*framestate\[tensorrt\]"):
+        export_tensorrt(tiny_bundle, out, PlanOptions())
+    assert not out.exists()
+    with pytest.raises(OptionError, match="plans are not built in 'int8'"):
+        PlanOptions("int8")
