@@ -6,7 +6,9 @@ import platform
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib import metadata
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from ..errors import RunError
 from . import options
@@ -17,15 +19,23 @@ if TYPE_CHECKING:
 
 PACKAGES = (
     "numpy", "av", "filterpy", "onnxruntime", "opencv-python-headless", "opencv-contrib-python-headless",
-    "safetensors", "torch", "onnx", "onnxscript", "matplotlib",
+    "safetensors", "torch", "onnx", "onnxscript", "matplotlib", "tensorrt", "pycuda",
 )  # fmt: skip
 
 
-def doctor(as_json: options.AsJson = False, debug: options.Debug = False) -> None:
+def doctor(
+    jetson: Annotated[
+        bool, typer.Option("--jetson", help="Also look at a Jetson's power mode, clocks and camera.")
+    ] = False,
+    as_json: options.AsJson = False,
+    debug: options.Debug = False,
+) -> None:
     """Show what this machine can run, and why not the rest."""
     with guarded(debug):
         with quiet_stdout():
             report = examine()
+            if jetson:
+                report["jetson"] = examine_jetson()
         if as_json:
             print_json(report)
         else:
@@ -55,6 +65,13 @@ def examine() -> dict[str, Any]:
     }
 
 
+def examine_jetson() -> dict[str, Any]:
+    """What ``--jetson`` adds."""
+    from .jetson import inspect_jetson
+
+    return {name: asdict(finding) for name, finding in inspect_jetson().items()}
+
+
 def _package(name: str) -> tuple[str, str] | None:
     try:
         return name, metadata.version(name)
@@ -71,6 +88,7 @@ def _show(report: Mapping[str, Any]) -> None:
         _table("Runtimes", report["runtimes"]),
         _table("Kernels (optional)", report["kernels"]),
         _table("Trackers to compare with (optional)", report["peers"]),
+        *([_table("Jetson", report["jetson"])] if "jetson" in report else []),
     )
 
 

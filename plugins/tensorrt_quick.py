@@ -1,4 +1,4 @@
-"""Plugins through ``tensorrt.plugin`` (TensorRT 10.8 and newer): the kernel's PTX is stored in the engine.
+"""Plugins through ``tensorrt.plugin``, of newer TensorRT: the kernel's PTX is stored in the engine.
 
 An engine that was built with them needs neither Python nor Triton when it runs. Written to the documented
 interface, and tested against the Python half of NVIDIA's bindings; on TensorRT itself it was NOT RUN.

@@ -13,12 +13,13 @@ import pytest
 from framestate.bundles import Bundle
 from framestate.errors import ExportError, OptionError, RuntimeUnavailableError
 from framestate.export.bundle import write_graphs
-from framestate.export.precision import shrink
+from framestate.export.precision import Precision, shrink
 from framestate.export.tensorrt import PlanOptions, cache_folder, export_tensorrt, store
 from framestate.export.tensorrt_build import count_layers, profile_of
 from framestate.export.tensorrt_graph import prepare_graph
 from framestate.plugins.tensorrt_registry import plugin_modules
-from framestate.runtimes.tensorrt_plan import SOUND, PlanKey
+from framestate.runtimes import open_runtime
+from framestate.runtimes.tensorrt_plan import SOUND, PlanKey, plan_key
 
 CopyGraphs = Callable[[Path], dict[str, Path]]
 KEY = PlanKey("b", "p", "fp32", 1, 8, 64, "11.4.0", "Orin")
@@ -130,3 +131,21 @@ def test_without_tensorrt_nothing_is_written(tiny_bundle: Bundle, tmp_path: Path
     assert not out.exists()
     with pytest.raises(OptionError, match="plans are not built in 'int8'"):
         PlanOptions("int8")
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_a_plan_is_built_proven_and_opened_on_a_gpu(
+    tiny_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: Precision
+) -> None:
+    pytest.importorskip("tensorrt")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    options = PlanOptions(precision, usual=2, largest=4)
+    bundle, parity = export_tensorrt(tiny_bundle, tmp_path / "plans", options, frames=30)
+    assert parity.passed
+    assert plan_key(bundle).precision == precision
+    runtime = open_runtime(bundle, "tensorrt")
+    outputs, state = runtime.call("init", {"template": np.zeros((3, 3, 32, 32), np.float32)}, None)
+    assert outputs == {}
+    assert set(state or {}) == set(tiny_bundle.spec.function("init").writes_state)
+    runtime.close()
