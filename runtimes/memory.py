@@ -20,8 +20,8 @@ def free_memory(device: str, *, meminfo: Path = MEMINFO, cgroup: Path = CGROUP) 
     """
     if device != "cpu":
         try:
-            free, _ = importlib.import_module("torch").cuda.mem_get_info()
-        except (ImportError, RuntimeError, AssertionError) as error:
+            free = device_memory()
+        except Exception as error:  # PyTorch and pycuda raise classes of their own
             raise RuntimeUnavailableError(
                 f"nobody here can tell the free memory of {device} ({error})", "give a capacity"
             ) from error
@@ -30,6 +30,22 @@ def free_memory(device: str, *, meminfo: Path = MEMINFO, cgroup: Path = CGROUP) 
     if not bounds:
         raise RuntimeUnavailableError("this platform does not tell its free memory", "give a capacity")
     return min(bounds)
+
+
+def device_memory() -> int:
+    """What the driver says is free on the GPU, asked through PyTorch, or pycuda where there is no PyTorch."""
+    try:
+        torch = importlib.import_module("torch")
+    except ImportError:
+        cuda = importlib.import_module("pycuda.driver")
+        cuda.init()
+        context = cuda.Device(0).retain_primary_context()
+        context.push()
+        try:
+            return int(cuda.mem_get_info()[0])
+        finally:
+            context.pop()
+    return int(torch.cuda.mem_get_info()[0])
 
 
 def machine_memory(meminfo: Path) -> int | None:

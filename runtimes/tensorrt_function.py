@@ -74,7 +74,34 @@ class PlanFunction:
         self._contexts: list[Any] = []
 
     def run(self, inputs: Arrays, state: State, batch: int) -> tuple[Arrays, State]:
-        """A call over checked inputs. Raises StepError; nothing that was given has changed."""
+        """A call over checked inputs; more rows than the plan takes go in pieces.
+
+        Raises StepError; nothing that was given has changed.
+        """
+        most = self._sizes[-1]
+        parts = []
+        for first in range(0, batch, most):
+            count = min(most, batch - first)
+            rows = {key: array[first : first + count] for key, array in inputs.items()}
+            past = {key: state[key].rows(first, count) for key in self.spec.reads_state}
+            parts.append(self._run(rows, past, count))
+        return parts[0] if len(parts) == 1 else self._joined(parts, batch)
+
+    def _joined(self, parts: list[tuple[Arrays, State]], batch: int) -> tuple[Arrays, State]:
+        """The pieces of a batch, one after another."""
+        outputs = {key: np.concatenate([part[key] for part, _ in parts]) for key in parts[0][0]}
+        written = {}
+        with self._memory.current():
+            for key, one in parts[0][1].items():
+                written[key] = self._memory.empty(key, (batch, *one.shape[1:]), one.dtype)
+                first = 0
+                for _, part in parts:
+                    self._memory.copy(part[key], written[key].rows(first, len(part[key])))
+                    first += len(part[key])
+        return outputs, written
+
+    def _run(self, inputs: Arrays, state: State, batch: int) -> tuple[Arrays, State]:
+        """As ``run``, for a batch that the plan takes."""
         memory, size = self._memory, padded_size(batch, self._sizes)
         with memory.current():
             for key, array in inputs.items():

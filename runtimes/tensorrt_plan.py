@@ -102,11 +102,6 @@ def graph_sizes(smallest: int, largest: int) -> tuple[int, ...]:
 
 
 def padded_size(rows: int, sizes: tuple[int, ...]) -> int:
-    """The size of the graph that takes so many rows. Raises OptionError for more than the largest takes."""
-    for size in sizes:
-        if rows <= size:
-            return size
-    raise OptionError(
-        f"a batch of {rows} rows is more than the {sizes[-1]} that the plan was built for",
-        "build it with --max-batch, or serve fewer sessions at once",
-    )
+    """The size of the smallest graph that takes so many rows, of which the largest takes all."""
+    assert rows <= sizes[-1], f"{rows} rows for graphs of {sizes}"
+    return next(size for size in sizes if rows <= size)

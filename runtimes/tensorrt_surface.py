@@ -34,9 +34,6 @@ class Engine(Protocol):
     def get_tensor_shape(self, name: str) -> Sequence[int]:
         """Its shape, -1 for what is open."""
 
-    def get_tensor_dtype(self, name: str) -> Any:
-        """Its ``tensorrt.DataType``."""
-
     def create_execution_context(self) -> Context | None:
         """A way to run it, with its own memory for what lies between; None where that is short."""
 

@@ -16,7 +16,14 @@ import numpy as np
 import pytest
 from framestate.bundles import Bundle, write_bundle
 from framestate.errors import BundleError, OptionError, RuntimeUnavailableError, StepError
-from framestate.runtimes import Arrays, inspect_runtimes, open_runtime, runtime_table, tensorrt_surface
+from framestate.runtimes import (
+    Arrays,
+    inspect_runtimes,
+    memory,
+    open_runtime,
+    runtime_table,
+    tensorrt_surface,
+)
 from framestate.runtimes import tensorrt as on_tensorrt
 from framestate.runtimes.cuda_graphs import CudaGraphs
 from framestate.runtimes.tensorrt import TensorRTRuntime
@@ -24,7 +31,7 @@ from framestate.runtimes.tensorrt_plan import PlanKey, graph_sizes, padded_size,
 from hypothesis import given
 from hypothesis import strategies as st
 
-from .host_gpu import plan_bundle
+from .host_gpu import HostCuda, plan_bundle
 
 KEY = PlanKey("b", "p", "fp32", 1, 8, 64, "11.4.0", "Orin")
 HERE = importlib.util.find_spec("tensorrt") is not None
@@ -62,9 +69,45 @@ def test_a_state_that_breaks_is_found_on_the_device(host_tensorrt: TensorRTRunti
     host_tensorrt.call("init", {"template": crops["template"]}, None)
 
 
-def test_more_rows_than_the_plan_takes(host_tensorrt: TensorRTRuntime, crops: Arrays) -> None:
-    with pytest.raises(OptionError, match=r"batch of 5 rows is more than the 4 .*--max-batch"):
-        host_tensorrt.call("init", {"template": np.repeat(crops["template"][:1], 5, axis=0)}, None)
+def test_more_rows_than_the_plan_takes_go_in_pieces(
+    host_tensorrt: TensorRTRuntime, host_vendor: SimpleNamespace, crops: Arrays
+) -> None:
+    """Eleven rows, four a piece, are what they are one at a time: maps and states."""
+    order = [0, 1, 2, 2, 1, 0, 0, 1, 2, 1, 0]
+    many = {name: np.ascontiguousarray(array[order]) for name, array in crops.items()}
+    _, state = host_tensorrt.call("init", {"template": many["template"]}, None)
+    found, written = host_tensorrt.call("step", {name: many[name] for name in ("search", "carry")}, state)
+    step = host_vendor.engines[list(host_tensorrt.spec.functions).index("step")]
+    assert set(step.ran) == {4}
+    for row in (0, 1, 2):
+        one = {name: array[row : row + 1] for name, array in crops.items()}
+        _, alone = host_tensorrt.call("init", {"template": one["template"]}, None)
+        maps, after = host_tensorrt.call("step", {name: one[name] for name in ("search", "carry")}, alone)
+        places = [place for place, which in enumerate(order) if which == row]
+        for name, array in maps.items():
+            np.testing.assert_allclose(found[name][places], array.repeat(len(places), 0), atol=1e-5)
+        for name, value in (after or {}).items():
+            whole = np.asarray((written or {})[name])[places]
+            np.testing.assert_allclose(whole, np.asarray(value).repeat(len(places), 0), atol=1e-5)
+
+
+def test_free_memory_without_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """pycuda is asked, within the GPU's context; without it, the answer says that nobody can tell."""
+    cuda = HostCuda()
+    asked = SimpleNamespace(init=cuda.init, Device=cuda.Device, mem_get_info=lambda: (cuda.depth * 5, 9))
+    modules: dict[str, Any] = {"pycuda.driver": asked}
+
+    def load(name: str) -> Any:
+        if name not in modules:
+            raise ImportError(f"No module named {name!r}")
+        return modules[name]
+
+    monkeypatch.setattr(memory, "importlib", SimpleNamespace(import_module=load))
+    assert memory.free_memory("cuda") == 5
+    assert cuda.depth == 0
+    modules.clear()
+    with pytest.raises(RuntimeUnavailableError, match="nobody here can tell the free memory of cuda"):
+        memory.free_memory("cuda")
 
 
 def test_a_failing_engine_is_a_failed_step(
