@@ -18,6 +18,7 @@ from framestate.export.tensorrt import PlanOptions, cache_folder, export_tensorr
 from framestate.export.tensorrt_build import count_layers, profile_of
 from framestate.export.tensorrt_graph import prepare_graph
 from framestate.plugins.tensorrt_registry import plugin_modules
+from framestate.plugins.tensorrt_rules import OPEN
 from framestate.runtimes import open_runtime
 from framestate.runtimes.tensorrt_plan import SOUND, PlanKey, plan_key
 
@@ -60,7 +61,24 @@ def test_a_graph_of_plugins_is_what_the_parser_wants(
             assert all(len(value) == 1 for value in attributes.values())
             assert not halves.intersection(node.input)
             assert not any(name.endswith("/fp16") for name in [*node.input, *node.output])
+            shapes = [shape_of(graph, name) for name in node.input]
+            sizes = rule.fixed(shapes)  # what a kernel is compiled for
+            assert sizes["B"] == OPEN
+            assert [len(shape_of(graph, name)) for name in node.output] == [
+                len(one.dims) for one in rule.outputs
+            ]
         assert graph.output[-1].name == SOUND
+
+
+def shape_of(graph: onnx.GraphProto, name: str) -> list[int]:
+    """A value's shape as TensorRT would tell it, ``OPEN`` where the batch stands."""
+    for tensor in graph.initializer:
+        if tensor.name == name:
+            return list(tensor.dims)
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        if value.name == name:
+            return [dim.dim_value or OPEN for dim in value.type.tensor_type.shape.dim]
+    raise AssertionError(f"{name} has no shape")
 
 
 def test_the_check_of_the_state_finds_what_is_broken(
