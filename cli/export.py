@@ -77,6 +77,8 @@ def export(
             _check(to, out)
             began = time.perf_counter()
             if to == "tensorrt":
+                from .export_plans import build_plans
+
                 bundle, parity = build_plans(model, out, frames, ops, precision, max_batch)
             else:
                 bundle, parity = re_export(model, out, frames, ops, precision, calibrate)
@@ -125,28 +127,6 @@ def re_export(
             say=say,
             tick=tick,
         )
-
-
-def build_plans(
-    model: str, out: Path, frames: int, ops: str, precision: str, max_batch: int
-) -> tuple[Bundle, Parity | FrameParity | None]:
-    """A bundle at ``out`` with the weights of ``model`` and TensorRT plans for this machine's GPU.
-
-    Raises:
-        BundleError: there is no such model, or it has no weights.
-        OptionError: the options do not go together, or the model is none that plans are built for.
-        RuntimeUnavailableError: TensorRT, a GPU or a plugin is missing.
-        ExportError, ParityError: it cannot be built, or does not agree; nothing is written.
-    """
-    from ..bundles import load_bundle
-    from ..export.tensorrt import PlanOptions, export_tensorrt
-
-    if ops not in ("ort", "plugin"):
-        raise OptionError(f"--ops {ops} has no use with --to tensorrt", "Leave it out: plans use plugins.")
-    chosen = PlanOptions(precision, usual=min(8, max_batch), largest=max_batch)  # type: ignore[arg-type]
-    source = load_bundle(model)
-    with stages(frames) as (say, tick):
-        return export_tensorrt(source, out, chosen, frames=frames, replace=out.exists(), say=say, tick=tick)
 
 
 def graph_options(ops: str, precision: str, calibrate: Path | None) -> GraphOptions:
@@ -260,16 +240,11 @@ def _show(
     else:
         _show_parity(parity, graphs_of(bundle, runtime), runtime, seconds)
     if runtime == "tensorrt":
-        _show_layers(graphs_of(bundle, runtime)["layers"])
+        from .export_plans import show_layers
+
+        show_layers(graphs_of(bundle, runtime)["layers"])
     sizes = ", ".join(f"{name} ({member.bytes / 1e6:.2f} MB)" for name, member in bundle.files.items())
     show(f"wrote {out}: {sizes}", *next_commands(out, runtime if parity else "eager", bundle.spec.task))
-
-
-def _show_layers(layers: Mapping[str, Mapping[str, int]]) -> None:
-    """How many layers of each kind the plans have; a plan from the cache does not say."""
-    for function, kinds in layers.items():
-        listed = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
-        show(f"layers of {function}: {listed or 'not told (from the cache)'}")
 
 
 def _show_parity(

@@ -1,0 +1,45 @@
+"""``framestate export --to tensorrt``: plans for the GPU of this machine, with proof."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import OptionError
+from .output import show
+
+if TYPE_CHECKING:
+    from ..bundles import Bundle
+    from ..export.frame_parity import FrameParity
+    from ..export.parity import Parity
+
+
+def build_plans(
+    model: str, out: Path, frames: int, ops: str, precision: str, max_batch: int
+) -> tuple[Bundle, Parity | FrameParity | None]:
+    """A bundle at ``out`` with the weights of ``model`` and TensorRT plans for this machine's GPU.
+
+    Raises:
+        BundleError: there is no such model, or it has no weights.
+        OptionError: the options do not go together, or the model is none that plans are built for.
+        RuntimeUnavailableError: TensorRT, a GPU or a plugin is missing.
+        ExportError, ParityError: it cannot be built, or does not agree; nothing is written.
+    """
+    from ..bundles import load_bundle
+    from ..export.tensorrt import PlanOptions, export_tensorrt
+    from .export import stages
+
+    if ops not in ("ort", "plugin"):
+        raise OptionError(f"--ops {ops} has no use with --to tensorrt", "Leave it out: plans use plugins.")
+    chosen = PlanOptions(precision, usual=min(8, max_batch), largest=max_batch)  # type: ignore[arg-type]
+    source = load_bundle(model)
+    with stages(frames) as (say, tick):
+        return export_tensorrt(source, out, chosen, frames=frames, replace=out.exists(), say=say, tick=tick)
+
+
+def show_layers(layers: Mapping[str, Mapping[str, int]]) -> None:
+    """How many layers of each kind the plans have; a plan from the cache does not say."""
+    for function, kinds in layers.items():
+        listed = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+        show(f"layers of {function}: {listed or 'not told (from the cache)'}")
