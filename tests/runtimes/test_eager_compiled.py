@@ -69,4 +69,4 @@ def test_a_compiled_function_gives_the_same(tmp_path: Path) -> None:
             assert state is not None
             store.write([0], state)
             answers.append(outputs["y"])
-        assert np.allclose(*answers, rtol=1e-5, atol=1e-6)
+        assert np.allclose(answers[0], answers[1], rtol=1e-5, atol=1e-6)
