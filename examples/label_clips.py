@@ -27,6 +27,8 @@ MOVING, IN_ALL, TRIES = 4, 8, 40
 AGREE = 0.5
 """Overlap of the two ways at which a frame keeps its box."""
 LEAST_FRAMES = 12
+SURE = 0.2
+"""Score below which a frame keeps no box."""
 
 
 def candidates(frames: list[Image], rng: np.random.Generator) -> list[Box]:
@@ -87,7 +89,7 @@ def there_and_back(engine: Engine, frames: list[Image], box: Box) -> npt.NDArray
         if overlaps[0] > 0.55 and np.median(overlaps) > 0.6:
             boxes = np.full((len(frames), 4), np.nan)
             for index in range(count):
-                if overlaps[index] > AGREE and forward[index][1] > 0.5:
+                if overlaps[index] > AGREE and forward[index][1] > SURE:
                     boxes[index] = np.mean([forward[index][0].xywh, back[index][0].xywh], axis=0)
             return boxes if np.isfinite(boxes[:, 0]).sum() >= LEAST_FRAMES else None
     return None
