@@ -39,7 +39,7 @@ def test_labelled_clips_are_sequences_to_train_on(label_clips: ModuleType, tmp_p
 
 
 def test_a_target_that_is_found_again_keeps_its_boxes(label_clips: ModuleType) -> None:
-    clip = list(demo_clip(1, 16, (320, 240)))
+    clip = list(demo_clip(1, 80, (320, 240)))[:16]
     frames, truth = [image for image, _, _ in clip], [box for _, box, _ in clip]
     with Engine.load("tracker-nano", threads=1) as engine:
         boxes = label_clips.there_and_back(engine, frames, truth[0])
