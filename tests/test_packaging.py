@@ -122,7 +122,14 @@ def check_wheel(wheel: Path, checkout: Path) -> None:
     }
     expected = {f"framestate/{path.relative_to(checkout).as_posix()}" for path in code | bundles}
     assert expected <= shipped
-    assert {Path(name).suffix for name in shipped - expected} <= {".typed", ".toml", ".html", ".css", ".js", ".svg"}
+    assert {Path(name).suffix for name in shipped - expected} <= {
+        ".typed",
+        ".toml",
+        ".html",
+        ".css",
+        ".js",
+        ".svg",
+    }
     licences = [name for name in zipfile.ZipFile(wheel).namelist() if name.endswith("licenses/LICENSE")]
     assert licences
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from framestate.bundles import load_bundle
 from framestate.client import wire
 from framestate.vision import Box
 
@@ -55,7 +56,8 @@ def test_a_server_that_is_told_to_stop_loses_nothing(
     clip, box = film
     arguments = ("--state-dir", str(tmp_path), "--max-sessions", "2")
     first = process(*arguments, snapshot_s="3600")
-    printed = "2 slots of 177.0 KiB state and at most 64.0 KiB besides, 482.0 KiB in all"
+    kib = load_bundle("tracker-nano").spec.state_bytes / 1024
+    printed = f"2 slots of {kib:.1f} KiB state and at most 64.0 KiB besides, {2 * (kib + 64):.1f} KiB in all"
     assert any(printed in line for line in first.lines)
     with first.stream("live") as talk:
         talk.begin(clip, box)

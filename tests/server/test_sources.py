@@ -123,7 +123,7 @@ def test_a_source_is_looked_at_followed_and_watched(serve: Any, clip_file: Path,
         assert first.rest()[-1] == wire.Bye("done")
     assert running.call("POST", "/v1/sources/cam/target?box=900,50,40,30").json["code"] == "BoxError"
     assert (
-        running.call("POST", "/v1/sources/cam/target?box=1,1,40,30&index=0").json["code"]
+        running.call("POST", "/v1/sources/cam/target?box=1,1,40,30&index=999999").json["code"]
         == "UnknownItemError"
     )
     until(lambda: state(running)["reconnects"] >= 1)  # the file began again

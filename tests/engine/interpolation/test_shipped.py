@@ -55,8 +55,9 @@ def test_tiles_show_no_seam(shipped: Engine, pond: Scene, scale: float) -> None:
     assert distance(whole, tiled) > 40
     truth = pond.render(21)
     assert distance(tiled, truth) > distance(whole, truth) - 0.3
-    # A seam is a step from one column (or row) to the next that the whole picture does not have.
+    # A seam is a step from one column (or row) to the next that the whole picture does not have. The
+    # outermost ones are left out: no seam is there, but the padding of the whole picture is.
     for axis in (0, 1):
         steps = [np.diff(image.astype(float), axis=axis) for image in (tiled, whole)]
         lines = np.abs(steps[0] - steps[1]).mean(axis=(1 - axis, 2))
-        assert lines.max() < 1.5
+        assert lines[16:-16].max() < 1.5
