@@ -28,7 +28,7 @@ ARGUMENTS = [
 SIZE = (320, 180)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """One browser for all tests, each with a fresh profile in it."""
     if CHROMIUM is None:
@@ -69,7 +69,7 @@ class Site:
         assert not self._thread.is_alive()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def host(tiny_interpolator: Bundle) -> Iterator[Callable[..., Site]]:
     """Starts servers over the same two models."""
     with ExitStack() as stack:
@@ -88,13 +88,13 @@ def host(tiny_interpolator: Bundle) -> Iterator[Callable[..., Site]]:
         yield start
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def site(host: Callable[..., Site]) -> Site:
     """The server that most tests use."""
     return host()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Box]:
     """A clip of 24 frames as a file, and the target's box in the first."""
     path = tmp_path_factory.mktemp("film") / "koi.mp4"
