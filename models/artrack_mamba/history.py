@@ -74,7 +74,7 @@ class TemplateHistory(ArtrackMamba):
         """features (B, T, C, G_z, G_z) of templates, search (B, 3, S_x, S_x) -> maps, without any state."""
         keys, parts = self.template_parts(features)
         found = self.stem(search)
-        batch, channels, grid, _ = found.shape
+        batch, _, grid, _ = found.shape
         parts.append(self.tokens(found, keys, self.search_position))
         lengths = [part.shape[1] for part in parts]
         tokens = torch.cat(parts, dim=1)  # (B, T · L_z + L_x, C)
@@ -85,7 +85,7 @@ class TemplateHistory(ArtrackMamba):
                 assert isinstance(mixer, Mamba2Mixer)
                 tokens = tokens + mixed(mixer, normed, lengths)
         seen = tokens[:, -lengths[-1] :]
-        maps: dict[str, Tensor] = self.head(seen.transpose(1, 2).reshape(batch, channels, grid, grid))
+        maps: dict[str, Tensor] = self.head(seen.transpose(1, 2).reshape(batch, -1, grid, grid))
         return maps
 
     def functions(self) -> dict[str, Any]:
@@ -106,7 +106,7 @@ class TemplateHistory(ArtrackMamba):
         plain, c = super().spec(name), self.config
         step = plain.function("step")
         search = step.inputs[0]
-        crop, grid = (3, c.template_size, c.template_size), (c.dim, c.template_grid, c.template_grid)
+        crop, grid = (3, c.template_size, c.template_size), (c.stem_dim, c.template_grid, c.template_grid)
         templates = TensorSpec("templates", "float32", ("batch", self.history, *crop))
         features = TensorSpec("features", "float32", ("batch", self.history, *grid))
         written = plain.function("init").writes_state
