@@ -7,8 +7,8 @@ from pathlib import Path
 
 from rich.table import Table
 
-from ..errors import RuntimeUnavailableError
 from .evaluate_interpolation import FidelityNumbers, InterpolationResults, MethodResult
+from .figures import new_figure
 
 
 def interpolation_table(results: InterpolationResults) -> Table:
@@ -55,16 +55,9 @@ def quality_plot(results: InterpolationResults, path: str | Path) -> Path:
         RuntimeUnavailableError: matplotlib is not installed.
     """
     target = Path(path)
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise RuntimeUnavailableError(
-            f"{target.name} cannot be drawn, because matplotlib is not installed",
-            "Install it: pip install 'framestate[bench]'.",
-        ) from error
     ranked = _ranked(results)
     groups = list(ranked[0][1]["groups"]) or [""]
-    figure = Figure(figsize=(5 * len(groups), 4), layout="constrained")
+    figure = new_figure(target, (5 * len(groups), 4))
     for number, group in enumerate(groups, start=1):
         axes = figure.add_subplot(1, len(groups), number)
         for name, result in ranked:

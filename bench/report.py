@@ -6,8 +6,8 @@ from pathlib import Path
 
 from rich.table import Table
 
-from ..errors import RuntimeUnavailableError
 from .evaluate_tracking import TrackerResult, TrackingResults
+from .figures import new_figure
 from .ope import THRESHOLDS
 
 
@@ -50,14 +50,7 @@ def success_plot(results: TrackingResults, path: str | Path) -> Path:
         RuntimeUnavailableError: matplotlib is not installed.
     """
     target = Path(path)
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise RuntimeUnavailableError(
-            f"{target.name} cannot be drawn, because matplotlib is not installed",
-            "Install it: pip install 'framestate[bench]'.",
-        ) from error
-    figure = Figure(figsize=(6, 4.5), layout="constrained")
+    figure = new_figure(target, (6, 4.5))
     axes = figure.add_subplot()
     for name, result in _ranked(results):
         axes.plot(THRESHOLDS, result["success"], label=f"{name} [{result['auc']:.3f}]")

@@ -12,8 +12,9 @@ from typing import Any
 
 from rich.table import Table
 
-from ..errors import OptionError, RuntimeUnavailableError
+from ..errors import OptionError
 from ..vision import encode_image
+from .figures import new_figure
 from .serve_process import Round, Work, Worker, run_engine, run_load, server_process
 from .timing import EndlessClip, percentiles_ms
 
@@ -154,14 +155,7 @@ def serving_table(points: Sequence[ServePoint]) -> Table:
 
 def serving_plot(points: Sequence[ServePoint], path: Path) -> None:
     """Frames a second by sessions, served and bare. Raises RuntimeUnavailableError without matplotlib."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise RuntimeUnavailableError(
-            f"{path.name} cannot be drawn, because matplotlib is not installed",
-            "Install it: pip install 'framestate[bench]'.",
-        ) from error
-    figure = Figure(figsize=(6, 4), layout="constrained")
+    figure = new_figure(path)
     axes = figure.add_subplot()
     counts = [one.sessions for one in points]
     series: dict[str, list[Any]] = {

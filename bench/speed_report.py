@@ -8,8 +8,8 @@ from typing import Any
 
 from rich.table import Table
 
-from ..errors import RuntimeUnavailableError
 from .capacity import CapacityTrial
+from .figures import new_figure
 from .history import Flatness, HistoryPoint
 from .latency import LatencyResult
 from .stages import STAGES
@@ -148,12 +148,5 @@ def _table(title: str, *headings: str) -> Table:
 
 def _canvas(path: Path) -> tuple[Any, Any]:
     """A figure and its axes, for a file whose suffix says which kind."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise RuntimeUnavailableError(
-            f"{path.name} cannot be drawn, because matplotlib is not installed",
-            "Install it: pip install 'framestate[bench]'.",
-        ) from error
-    figure = Figure(figsize=(6, 4), layout="constrained")
+    figure = new_figure(path)
     return figure, figure.add_subplot()

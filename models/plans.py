@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
-from ..errors import DataError, OptionError
+from ..errors import OptionError
 from .interpolation.recipe import InterpolationRecipe
 from .interpolation.recipe import read_recipe as read_interpolation
 from .tracking.recipe import TrackerRecipe
 from .tracking.recipe import read_recipe as read_tracking
+from .training.tables import read_toml
 
 Plan = TrackerRecipe | InterpolationRecipe
 
@@ -19,12 +19,7 @@ def read_plan(path: Path) -> Plan:
 
     Raises DataError where it is no TOML, OptionError for a task or an option that there is not.
     """
-    try:
-        task = tomllib.loads(path.read_text()).get("task", "tracking")
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise DataError(
-            f"recipe {path} cannot be read ({error})", "give a TOML file, as in models/recipes"
-        ) from error
+    task = read_toml(path)[1].get("task", "tracking")
     if task == "interpolation":
         return read_interpolation(path)
     if task == "tracking":

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from ...errors import OptionError
+from ..training.tables import build
 
 
 @dataclass(frozen=True)
@@ -90,13 +91,7 @@ class ArtrackMambaConfig:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ArtrackMambaConfig:
         """Raises OptionError on an unknown option: none is ever dropped in silence."""
-        known = {field.name for field in fields(cls)}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise OptionError(
-                f"unknown model option {', '.join(unknown)}", f"known options: {', '.join(sorted(known))}"
-            )
-        return cls(**values)
+        return build(cls, values, "model")
 
 
 def nano() -> ArtrackMambaConfig:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ...errors import DataError, OptionError
-from ..tracking.recipe import build
+from ...errors import OptionError
 from ..training.loop import LoopConfig
+from ..training.tables import build, check_counts, read_toml, take_tables
 from .config import InterpolatorConfig, base, nano
 from .samples import TripletConfig
 from .task import LossConfig
@@ -42,11 +41,7 @@ class InterpolationRecipe:
     text: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
-        if self.batch < 1 or self.threads < 1 or self.workers < 0:
-            raise OptionError(
-                f"batch is {self.batch}, threads {self.threads} and workers {self.workers}",
-                "batch and threads are at least 1, workers at least 0",
-            )
+        check_counts(self.batch, self.threads, self.workers)
         if self.task != "interpolation":
             raise OptionError(f"task is {self.task!r}", "it is interpolation")
 
@@ -56,17 +51,8 @@ def read_recipe(path: Path) -> InterpolationRecipe:
 
     The table ``model`` changes options of ``size``, which is "nano" or "base".
     """
-    try:
-        text = path.read_text()
-        values: dict[str, Any] = tomllib.loads(text)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise DataError(
-            f"recipe {path} cannot be read ({error})", "give a TOML file, as in models/recipes"
-        ) from error
-    tables = {name: values.pop(name, {}) for name in ("model", "samples", "losses", "loop")}
-    for name, table in tables.items():
-        if not isinstance(table, dict):
-            raise OptionError(f"{name} is {table!r} in {path}", f"make it a table, [{name}]")
+    text, values = read_toml(path)
+    tables = take_tables(values, ("model", "samples", "losses", "loop"), path)
     size = tables["model"].pop("size", "nano")
     if size not in SIZES:
         raise OptionError(f"size is {size!r}", f"choose one of {', '.join(SIZES)}")

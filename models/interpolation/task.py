@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from ...errors import TrainingError
+from ..training.loaders import batches_of
 from .cache import GAPS, CachedClip
 from .flow import FLOW
 from .layers import enlarge, shrink
@@ -70,11 +71,6 @@ class SampleDataset(Dataset[dict[str, Any]]):
         return self.source.sample(number, self.curriculum.crop_at(number // self.batch))
 
 
-def one_thread(_: int) -> None:
-    """Loader processes stay on one thread each."""
-    torch.set_num_threads(1)
-
-
 @dataclass
 class InterpolationTask:
     """The training task of a ``HybridInterpolator``."""
@@ -95,14 +91,7 @@ class InterpolationTask:
         data = SampleDataset(
             self.source, start * self.batch, (self.steps - start) * self.batch, self.batch, self.curriculum
         )
-        loader = DataLoader(
-            data,
-            self.batch,
-            num_workers=self.workers,
-            worker_init_fn=one_thread,
-            prefetch_factor=6 if self.workers else None,
-        )
-        for index, batch in enumerate(loader):
+        for index, batch in enumerate(batches_of(data, self.batch, self.workers)):
             yield {**batch, "step": torch.tensor(start + index)}
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:

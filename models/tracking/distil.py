@@ -10,15 +10,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from ...vision.crop import SquareCrop, cut, normalise
+from ..training.loaders import batches_of
 from .archives import Still
 from .clips import Clip
 from .losses import feature_distance
@@ -79,12 +79,6 @@ class ViewDataset(Dataset[dict[str, Any]]):
         return {"image": normalise(view), "teacher": self.teacher(view[None])[0]}
 
 
-def limit_threads(_: int) -> None:
-    """Loader processes stay on one thread each."""
-    torch.set_num_threads(1)
-    cv2.setNumThreads(0)
-
-
 @dataclass
 class DistilTask:
     """Learns ``teacher(image)`` by ``model(image)``; the model gives as many channels as the teacher."""
@@ -100,13 +94,7 @@ class DistilTask:
         """The batches from step ``start`` on; see ``ViewDataset``. The first views are held out."""
         first = NUM_HELD_OUT + start * self.batch
         data = ViewDataset(self.source, first, (self.steps - start) * self.batch, self.teacher)
-        yield from DataLoader(
-            data,
-            self.batch,
-            num_workers=self.workers,
-            worker_init_fn=limit_threads,
-            prefetch_factor=4 if self.workers else None,
-        )
+        yield from batches_of(data, self.batch, self.workers)
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
         """Smooth L1 between the features, and the cosine of their cells for the log."""
@@ -118,7 +106,7 @@ class DistilTask:
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Mean cosine of the features' cells over views that were not trained on."""
         cosines = []
-        for batch in DataLoader(ViewDataset(self.source, 0, NUM_HELD_OUT, self.teacher), 16):
+        for batch in batches_of(ViewDataset(self.source, 0, NUM_HELD_OUT, self.teacher), 16, 0):
             cosines.append(
                 functional.cosine_similarity(model(batch["image"]), batch["teacher"], dim=1).mean()
             )

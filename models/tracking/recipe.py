@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import tomllib
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from ...errors import DataError, OptionError
 from ..artrack_mamba import ArtrackMambaConfig
 from ..training.loop import LoopConfig
+from ..training.tables import build, check_counts, read_toml, take_tables
 from .archives import read_archive
 from .clips import read_clips
 from .poses import SampleConfig
 from .samples import SampleSource
-
-Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True)
@@ -43,11 +41,7 @@ class TrackerRecipe:
     text: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
-        if self.batch < 1 or self.threads < 1 or self.workers < 0:
-            raise OptionError(
-                f"batch is {self.batch}, threads {self.threads} and workers {self.workers}",
-                "batch and threads are at least 1, workers at least 0",
-            )
+        check_counts(self.batch, self.threads, self.workers)
         for name in ("template_size", "template_factor", "search_size", "search_factor"):
             ours, theirs = getattr(self.model, name), getattr(self.samples, name)
             if ours != theirs:
@@ -58,65 +52,17 @@ class TrackerRecipe:
 
 def read_recipe(path: Path) -> TrackerRecipe:
     """Raises OptionError for anything in the file that no option is called by."""
-    try:
-        text = path.read_text()
-        values: dict[str, Any] = tomllib.loads(text)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise DataError(
-            f"recipe {path} cannot be read ({error})", "give a TOML file, as in models/recipes"
-        ) from error
-    tables = {
-        name: values.pop(name, {})
-        for name in ("model", "samples", "loop", "distil")
-        if name in values or name != "distil"
-    }
-    for name, table in tables.items():
-        if not isinstance(table, dict):
-            raise OptionError(f"{name} is {table!r} in {path}", f"make it a table, [{name}]")
+    text, values = read_toml(path)
+    staged = "distil" in values
+    tables = take_tables(values, ("model", "samples", "loop", "distil"), path)
     parts = {
         "model": build(ArtrackMambaConfig, tables["model"], "model"),
         "samples": build(SampleConfig, tables["samples"], "samples"),
         "loop": build(LoopConfig, tables["loop"], "loop"),
     }
-    if "distil" in tables:
+    if staged:
         parts["distil"] = build(LoopConfig, tables["distil"], "distil")
     return build(TrackerRecipe, {**values, **parts, "text": text}, "recipe")
-
-
-def build(kind: type[Kind], values: dict[str, Any], table: str) -> Kind:
-    """Options from a table of the file. Raises OptionError for what does not belong there."""
-    known = {entry.name for entry in fields(kind)}  # type: ignore[arg-type]
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise OptionError(
-            f"unknown {table} option {', '.join(unknown)}", f"known options: {', '.join(sorted(known))}"
-        )
-    for entry in fields(kind):  # type: ignore[arg-type]
-        if entry.name in values:
-            values[entry.name] = as_kind(values[entry.name], entry.default, f"{table} option {entry.name}")
-    try:
-        return kind(**values)
-    except TypeError as error:
-        raise OptionError(
-            f"the {table} table is incomplete ({error})", "give every option without a default"
-        ) from error
-
-
-def as_kind(value: Any, default: Any, what: str) -> Any:
-    """The value as the kind of thing that the default is (where there is one); lists become tuples.
-
-    Raises OptionError: a string where a number belongs would only fail hours later, or never.
-    """
-    if isinstance(value, list):
-        value = tuple(value)
-    if isinstance(default, float) and type(value) is int:
-        return float(value)
-    if isinstance(default, bool | int | float | str | tuple) and type(value) is not type(default):
-        raise OptionError(
-            f"{what} is {value!r}, a {type(value).__name__}",
-            f"give a {type(default).__name__}, as {default!r} is",
-        )
-    return value
 
 
 def open_sources(

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from ...errors import DataError
 from ...vision.crop import normalise
 from ..artrack_mamba import ArtrackMamba
+from ..training.loaders import batches_of
 from .losses import (
     Maps,
     answer_distance,
@@ -73,11 +74,6 @@ class SampleDataset(Dataset[dict[str, Any]]):
         return result
 
 
-def one_thread(_: int) -> None:
-    """Loader processes stay on one thread each: two multi-threaded programs slow each other down badly."""
-    torch.set_num_threads(1)
-
-
 @dataclass
 class TrackerTask:
     """The training task of an ARTrackMamba tracker."""
@@ -116,14 +112,7 @@ class TrackerTask:
             self._teacher,
             self._answers,
         )
-        loader = DataLoader(
-            data,
-            self.batch,
-            num_workers=self.workers,
-            worker_init_fn=one_thread,
-            prefetch_factor=4 if self.workers else None,
-        )
-        yield from loader
+        yield from batches_of(data, self.batch, self.workers)
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
         """Runs the template once and the searches in order, sometimes carrying the state between them.
@@ -158,7 +147,7 @@ class TrackerTask:
         if self.held_out is None:
             return {}
         overlaps: dict[str, list[Tensor]] = {"iou_restart": [], "iou_carry": []}
-        loader = DataLoader(SampleDataset(self.held_out, 0, 256, None), 32)
+        loader = batches_of(SampleDataset(self.held_out, 0, 256, None), 32, 0)
         for batch in loader:
             seen = batch["visible"][:, -1]
             for name, carry in (("iou_restart", 0.0), ("iou_carry", 1.0)):
