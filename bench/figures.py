@@ -1,4 +1,4 @@
-"""A figure to draw on, for the plots of all benchmarks: matplotlib is an extra, imported when it is needed."""
+"""A figure to draw on, for all plots of benchmarks: matplotlib is an extra, imported when it is needed."""
 
 from __future__ import annotations
 
