@@ -19,6 +19,7 @@ from ...errors import OptionError, TrainingError
 from .checkpoint import load_checkpoint, save_checkpoint
 
 Batch = dict[str, Tensor]
+WARMUPS = ("linear", "exponential")
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,11 @@ class LoopConfig:
     learning_rate: float = 1e-3
     weight_decay: float = 0.02
     warmup_steps: int = 300
+    warmup: str = "linear"  # or "exponential": steep at first, then flatter
     final_share: float = 0.02  # of the learning rate, at the end of the cosine
-    clip: float = 1.0
+    clip: float = 1.0  # norm of the whole gradient; 0 leaves it as it is
     ema: float = 0.999
+    ema_ramp: bool = False  # after n steps the average's decay is at most (1 + n) / (10 + n)
     freeze_norms: float = 1.0  # share of the run after which batch norms keep their statistics, as in use
     amp: bool = False  # bfloat16 autocast
     minutes: float = 0.0
@@ -43,6 +46,8 @@ class LoopConfig:
         for name in ("steps", "save_every", "log_every"):
             if getattr(self, name) < 1:
                 raise OptionError(f"{name} is {getattr(self, name)}", "give at least 1 step")
+        if self.warmup not in WARMUPS:
+            raise OptionError(f"warmup is {self.warmup!r}", f"choose one of {', '.join(WARMUPS)}")
 
 
 class Task(Protocol):
@@ -76,7 +81,10 @@ class Result:
 def schedule(config: LoopConfig, step: int, done: float) -> float:
     """The learning rate at a step; ``done`` is the share of the run behind us, 0 to 1."""
     if step < config.warmup_steps:
-        return config.learning_rate * (step + 1) / config.warmup_steps
+        part = (step + 1) / config.warmup_steps
+        if config.warmup == "exponential":
+            part = (1 - math.exp(-5 * part)) / (1 - math.exp(-5))
+        return config.learning_rate * part
     low = config.final_share
     return config.learning_rate * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
 
@@ -91,18 +99,42 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, ob
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
 
 
+def averaging(config: LoopConfig) -> Callable[..., None]:
+    """How the weights' moving average takes in new ones: at a fixed decay, or one that ramps up to it.
+
+    A decay of 0.9999 remembers 10,000 steps; without the ramp a shorter run would be its own first weights.
+    """
+    fixed = get_ema_multi_avg_fn(config.ema)
+    if not config.ema_ramp:
+        return fixed
+
+    def update(averages: list[Tensor], weights: list[Tensor], count: Tensor | int) -> None:
+        n = int(count)
+        get_ema_multi_avg_fn(min(config.ema, (1 + n) / (10 + n)))(averages, weights, count)
+
+    return update
+
+
 def train(
-    task: Task, config: LoopConfig, out: Path, progress: Callable[[int, dict[str, float]], None] | None = None
+    task: Task,
+    config: LoopConfig,
+    out: Path,
+    progress: Callable[[int, dict[str, float]], None] | None = None,
+    groups: list[dict[str, object]] | None = None,
 ) -> Result:
     """Trains, resuming from ``out/checkpoint.safetensors`` when it is there; appends to ``out/log.jsonl``.
+
+    ``groups`` are AdamW's parameter groups, by default ``parameter_groups``; one with a ``scale`` learns at
+    that share of the rate.
 
     Raises TrainingError when a loss is not finite (the last checkpoint stays) or a checkpoint does not fit.
     """
     out.mkdir(parents=True, exist_ok=True)
     checkpoint, log_path = out / "checkpoint.safetensors", out / "log.jsonl"
     model = task.model
-    average = AveragedModel(copy.deepcopy(model), multi_avg_fn=get_ema_multi_avg_fn(config.ema))
-    optimizer = torch.optim.AdamW(parameter_groups(model, config.weight_decay), lr=config.learning_rate)
+    average = AveragedModel(copy.deepcopy(model), multi_avg_fn=averaging(config))
+    groups = parameter_groups(model, config.weight_decay) if groups is None else groups
+    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate)
     step, spent = 0, 0.0
     if checkpoint.exists():
         step = load_checkpoint(checkpoint, model, average, optimizer)
@@ -120,13 +152,13 @@ def train(
             freeze_norms(model)
         rate = schedule(config, step, done)
         for group in optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("scale", 1.0)
         device = next(model.parameters()).device.type
         with torch.autocast(device, torch.bfloat16, enabled=config.amp):
             loss, parts = task.loss(batch)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(model.parameters(), config.clip)
+        norm = nn.utils.clip_grad_norm_(model.parameters(), config.clip or math.inf)
         if not torch.isfinite(norm):
             raise TrainingError(
                 f"the gradient at step {step} is {norm.item()}",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -32,6 +34,17 @@ def test_the_schedule_warms_up_and_falls() -> None:
     assert all(a >= b for a, b in pairwise(rates[10:]))
     assert rates[100] == pytest.approx(0.1)
     assert schedule(config, 50, 3.0) == pytest.approx(0.1)
+
+
+def test_an_exponential_warm_up_is_steep_first() -> None:
+    config = LoopConfig(steps=100, learning_rate=1.0, warmup_steps=20, warmup="exponential")
+    rates = [schedule(config, step, 0.0) for step in range(20)]
+    assert rates[9] == pytest.approx((1 - math.exp(-2.5)) / (1 - math.exp(-5)))
+    assert rates[19] == pytest.approx(1.0)
+    rises = [b - a for a, b in pairwise(rates)]
+    assert all(a > b > 0 for a, b in pairwise(rises))
+    with pytest.raises(OptionError, match="warmup is 'slow'"):
+        LoopConfig(steps=1, warmup="slow")
 
 
 class Line:
@@ -84,6 +97,36 @@ def test_the_average_is_what_is_validated_and_returned(tmp_path: Path) -> None:
     assert result.metrics == {"slope": result.model.get_parameter("weight").item()}
     assert [step for step, _ in seen] == [2, 4, 6]
     assert ["slope" in line for _, line in seen] == [False, True, False]
+
+
+def test_an_average_that_ramps_up_forgets_the_first_weights(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"steps": 60, "ema": 0.9999, "learning_rate": 0.1, "warmup_steps": 0}
+    slow = train(Line(), LoopConfig(**options), tmp_path / "slow")
+    ramped = train(Line(), LoopConfig(**options, ema_ramp=True), tmp_path / "ramped")
+    start = float(Line().model.get_parameter("weight").detach())
+    assert abs(slow.metrics["slope"] - start) < 0.1 * abs(2 - start)
+    assert abs(ramped.metrics["slope"] - 2) < 0.2 * abs(2 - start)
+
+
+def test_without_an_average_the_weights_are_the_result(tmp_path: Path) -> None:
+    learner = Line()
+    result = train(learner, LoopConfig(steps=5, ema=0.0), tmp_path)
+    assert same(everything(result.model), everything(learner.model))
+
+
+@pytest.mark.parametrize("scale", [0.0, 0.5])
+def test_groups_learn_at_their_share_and_clipping_can_be_left_out(tmp_path: Path, scale: float) -> None:
+    learner, kept = Line(), Line()
+    before = everything(learner.model)
+    weight, bias = learner.model.parameters()
+    groups: list[dict[str, object]] = [{"params": [weight]}, {"params": [bias], "scale": scale}]
+    options: dict[str, Any] = {"learning_rate": 0.1, "warmup_steps": 0, "weight_decay": 0.0}
+    config = LoopConfig(steps=1, clip=0.0, final_share=1.0, **options)
+    train(learner, config, tmp_path / "groups", groups=groups)
+    train(kept, config, tmp_path / "plain")
+    moved, plain = (everything(task.model)["bias"] - before["bias"] for task in (learner, kept))
+    assert plain.abs() > 0.05
+    torch.testing.assert_close(moved, scale * plain)
 
 
 def test_a_finished_run_stays_finished(tmp_path: Path) -> None:
