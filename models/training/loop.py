@@ -134,7 +134,7 @@ def train(
     model = task.model
     average = AveragedModel(copy.deepcopy(model), multi_avg_fn=averaging(config))
     groups = parameter_groups(model, config.weight_decay) if groups is None else groups
-    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate)
+    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, weight_decay=config.weight_decay)
     step, spent = 0, 0.0
     if checkpoint.exists():
         step = load_checkpoint(checkpoint, model, average, optimizer)
