@@ -75,7 +75,7 @@ def _watched(engine: Engine, watch: Stopwatch) -> Iterator[None]:
         (cropping, "normalise", "normalise"),
         (engine.runtime, "call", "model"),
         (task, "_decode", "decode"),
-        *((BoxFilter, name, "filter") for name in ("predict", "gate", "update", "coast", "state_dict")),
+        *((BoxFilter, name, "filter") for name in ("predict", "gate", "update", "coast", "save")),
         (TargetMemory, "observe", "filter"),
         *((engine.store, name, "state rows") for name in ("read", "write")),
         (Templates, "fresh", "template refresh"),

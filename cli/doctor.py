@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 PACKAGES = (
-    "numpy", "av", "filterpy", "onnxruntime", "opencv-python-headless", "opencv-contrib-python-headless",
+    "numpy", "av", "onnxruntime", "opencv-python-headless", "opencv-contrib-python-headless",
     "safetensors", "torch", "onnx", "onnxscript", "matplotlib", "tensorrt", "pycuda",
 )  # fmt: skip
 

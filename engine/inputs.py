@@ -30,7 +30,7 @@ class Clock:
     @property
     def seconds(self) -> float:
         """Presentation time in seconds."""
-        return float(self.pts * self.time_base)
+        return self.pts * self.time_base.numerator / self.time_base.denominator  # as float(), sooner
 
     def check(self, frame: Frame) -> None:
         """Raises FrameError unless ``frame`` is later, and of the same size."""

@@ -132,10 +132,11 @@ def check_state(
     check_present(name, function, given)
     tensors = {tensor.name: tensor for tensor in spec.state}
     for key in function.reads_state:
-        shape, dtype = tuple(given[key].shape), str(given[key].dtype).removeprefix("torch.")
-        if shape != tensors[key].concrete(batch, size) or dtype != tensors[key].dtype:
+        shape, dtype = tuple(given[key].shape), given[key].dtype
+        known = dtype if isinstance(dtype, np.dtype) else str(dtype).removeprefix("torch.")
+        if shape != tensors[key].concrete(batch, size) or known != tensors[key].dtype:
             raise StateError(
-                f"state {key!r} of {name} is {dtype} {shape}",
+                f"state {key!r} of {name} is {known} {shape}",
                 f"it must be {tensors[key].dtype} {tensors[key].concrete(batch, size)}",
             )
 

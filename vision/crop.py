@@ -201,8 +201,6 @@ def normalise(crops: Image) -> npt.NDArray[np.float32]:
     result = np.empty((*lead, 3, height, width), np.float32)
     planes = result.reshape(-1, 3, height, width)
     for crop, out in zip(crops.reshape(-1, height, width, 3), planes, strict=True):
-        for channel, (mean, std) in enumerate(zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)):
-            plane = cv2.extractChannel(crop, channel)
-            np.multiply(plane, np.float32(1 / (255 * std)), out=out[channel])
-            out[channel] -= np.float32(mean / std)
+        for channel, plane, mean, std in zip(out, cv2.split(crop), IMAGENET_MEAN, IMAGENET_STD, strict=True):
+            cv2.addWeighted(plane, 1 / (255 * std), plane, 0.0, -mean / std, dst=channel, dtype=cv2.CV_32F)
     return result

@@ -45,7 +45,7 @@ class Frame:
     @property
     def seconds(self) -> float:
         """Presentation time in seconds."""
-        return float(self.pts * self.time_base)
+        return self.pts * self.time_base.numerator / self.time_base.denominator  # as float(), sooner
 
     @property
     def width(self) -> int:

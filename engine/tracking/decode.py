@@ -48,19 +48,16 @@ def change_penalty(width: Array, height: Array, before: tuple[float, float], str
     ``width``, ``height`` and ``before`` are in the same unit; strength 0 gives ones.
     """
 
-    def spread(ratio: Array) -> Array:
-        return np.maximum(ratio, 1 / ratio)
-
-    def extent(w: Array, h: Array) -> Array:  # with the context that a Siamese crop leaves around a box
-        pad = (w + h) / 2
-        return np.sqrt((w + pad) * (h + pad))
-
     low = np.float32(1e-3)
-    width, height = np.maximum(width, low), np.maximum(height, low)
-    before_w, before_h = np.maximum(np.float32(before[0]), low), np.maximum(np.float32(before[1]), low)
-    scale = spread(extent(width, height) / extent(before_w, before_h))
-    shape = spread((width / height) / (before_w / before_h))
-    penalty: Array = np.exp(-np.float32(strength) * (scale * shape - 1))
+    sides = np.maximum(np.stack([width, height]), low)
+    before_w, before_h = np.maximum(np.asarray(before, np.float32), low)
+    squares = np.empty_like(sides)  # of the ratios of extent and of shape, now to before
+    padded = sides + sides.mean(0)  # with the context that a Siamese crop leaves around a box
+    pad = (before_w + before_h) / 2
+    np.multiply(padded[0], padded[1] / ((before_w + pad) * (before_h + pad)), out=squares[0])
+    np.square(sides[0] / sides[1] * (before_h / before_w), out=squares[1])
+    apart = np.maximum(squares, 1 / squares)
+    penalty: Array = np.exp(-np.float32(strength) * (np.sqrt(apart[0] * apart[1]) - 1))
     return penalty
 
 
@@ -73,7 +70,7 @@ class CentreDecoder:
 
     def __init__(self, spec: ModelSpec, options: TrackingOptions) -> None:
         self.options = options
-        self._hann = hann_window(map_side(spec, "score"))
+        self._window = hann_window(map_side(spec, "score")) * np.float32(options.window)
 
     def __call__(self, maps: Maps, crop: SquareCrop, previous: Box) -> Measurement:
         """See ``Decoder``."""
@@ -82,12 +79,12 @@ class CentreDecoder:
         grid = score.shape[0]
         before = (previous.w / crop.side, previous.h / crop.side)
         preference = score * change_penalty(maps["size"][0], maps["size"][1], before, o.change)
-        preference = preference * (1 - o.window) + self._hann * o.window
+        preference = preference * (1 - o.window) + self._window
         row, column = divmod(int(preference.argmax()), grid)
         cell = crop.size / grid
-        width, height = (max(float(share) * crop.size, 1e-3) for share in maps["size"][:, row, column])
-        cx = (column + 0.5 + float(maps["offset"][0, row, column])) * cell
-        cy = (row + 0.5 + float(maps["offset"][1, row, column])) * cell
+        width, height = (max(share * crop.size, 1e-3) for share in maps["size"][:, row, column].tolist())
+        right, down = maps["offset"][:, row, column].tolist()
+        cx, cy = (column + 0.5 + right) * cell, (row + 0.5 + down) * cell
         box = crop.to_image(Box.from_centre(cx, cy, width, height))
         relative = np.exp(0.5 * maps["log_variance"][:, row, column].astype(np.float64))
         return Measurement(box, float(score[row, column]), relative * np.array([box.w, box.h, box.w, box.h]))
@@ -103,7 +100,7 @@ class PointDecoder:
     def __init__(self, spec: ModelSpec, options: TrackingOptions) -> None:
         self.options = options
         grid = map_side(spec, "classes")
-        self._hann = hann_window(grid)
+        self._window = hann_window(grid) * np.float32(options.window)
         stride = number(spec, "stride")
         self._line = ((np.arange(grid) - grid // 2) * stride).astype(np.float32)
         self._relative_std = number(spec, "relative_std")
@@ -117,7 +114,7 @@ class PointDecoder:
         width, height = left + right, top + bottom
         before = (previous.w * crop.scale, previous.h * crop.scale)
         preference = score * change_penalty(width, height, before, o.change)
-        preference = preference * (1 - o.window) + self._hann * o.window
+        preference = preference * (1 - o.window) + self._window
         row, column = divmod(int(preference.argmax()), score.shape[0])
         cx = crop.size / 2 + self._line[column] + (right - left)[row, column] / 2
         cy = crop.size / 2 + self._line[row] + (bottom - top)[row, column] / 2

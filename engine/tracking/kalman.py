@@ -2,7 +2,9 @@
 
 Glossary:
     mean        x, (8,): centre ``cx, cy`` and size ``w, h`` in pixels, then their velocities a nominal frame.
-    covariance  P, (8, 8), of these numbers. Axes do not mix: it is four 2 x 2 blocks (value, velocity).
+    covariance  P, (8, 8), of these numbers. Axes do not mix: it is four 2 x 2 blocks (value, velocity), kept
+                and computed as three vectors (4,): ``vv`` of the values, ``dd`` of the velocities (their
+                drift), ``vd`` between the two.
     dt          time passed, in nominal frames: 1.0 at the nominal rate, 3.0 after two dropped frames.
     unit        the length that noise is a share of, one each for cx, cy, w, h: ``sqrt(w h)`` for the centre
                 (a thin target moves along its thin side too), the side itself for the size.
@@ -21,10 +23,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from filterpy.kalman import KalmanFilter
 
 from ...errors import BoxError, FrameError, StateError, StepError
 from ...vision.box import Box
@@ -69,40 +71,33 @@ class BoxFilter:
         self.options = options or FilterOptions()
         self.missed = 0
         """Measurements missed in a row."""
-        self._kalman = KalmanFilter(dim_x=8, dim_z=4)
-        self._kalman.H = np.eye(4, 8)
-        self._transition = np.eye(8)
-        self._transition_dt = np.einsum("ii->i", self._transition[:4, 4:])  # writable views of diagonals
-        self._noise = np.zeros((8, 8))
-        self._noise_value = np.einsum("ii->i", self._noise[:4, :4])
-        self._noise_velocity = np.einsum("ii->i", self._noise[4:, 4:])
-        self._noise_cross = np.einsum("ii->i", self._noise[:4, 4:]), np.einsum("ii->i", self._noise[4:, :4])
-        self._trust = np.zeros((4, 4))
-        self._trust_variance = np.einsum("ii->i", self._trust)
+        self._value = _measurement(box)
+        self._velocity = np.zeros(4)
         o = self.options
         widest = [[o.widest_position] * 2 + [o.widest_size] * 2, [o.widest_velocity] * 4]
         self._widest2 = np.square(widest)  # (2, 4): values, velocities
-        self._kalman.x = np.concatenate([_measurement(box), np.zeros(4)])
-        first = [o.initial_position * o.position_std], [o.initial_velocity * o.velocity_std]
-        self._kalman.P = np.diag((np.square(first) * self._unit2()).ravel())
+        unit2 = self._unit2()
+        self._vv = (o.initial_position * o.position_std) ** 2 * unit2
+        self._dd = (o.initial_velocity * o.velocity_std) ** 2 * unit2
+        self._vd = np.zeros(4)
         self._anchor = self._new_anchor()
 
     @property
     def box(self) -> Box:
         """The box as it is now believed to be, in pixels."""
-        cx, cy, w, h = self._kalman.x[:4].tolist()
+        cx, cy, w, h = self._value.tolist()
         return Box.from_centre(cx, cy, w, h)
 
     @property
     def velocity(self) -> tuple[float, float, float, float]:
         """Velocity of ``cx, cy, w, h`` in pixels a nominal frame."""
-        vx, vy, vw, vh = self._kalman.x[4:].tolist()
+        vx, vy, vw, vh = self._velocity.tolist()
         return vx, vy, vw, vh
 
     @property
     def std(self) -> tuple[float, float, float, float]:
         """Standard deviation of ``cx, cy, w, h`` in pixels."""
-        cx, cy, w, h = np.sqrt(self._kalman.P.diagonal()[:4]).tolist()
+        cx, cy, w, h = np.sqrt(self._vv).tolist()
         return cx, cy, w, h
 
     def predict(self, dt: float = 1.0) -> Box:
@@ -119,12 +114,10 @@ class BoxFilter:
         dt = min(float(dt), _LONGEST_GAP)
         unit2 = self._unit2()
         walk, drift = self.options.position_std**2, self.options.velocity_std**2
-        self._transition_dt[:] = dt
-        self._noise_value[:] = unit2 * (dt * walk + dt**3 / 3 * drift)
-        self._noise_velocity[:] = unit2 * (dt * drift)
-        for view in self._noise_cross:
-            view[:] = unit2 * (dt**2 / 2 * drift)
-        self._kalman.predict(F=self._transition, Q=self._noise)
+        self._value = self._value + dt * self._velocity
+        self._vv = self._vv + dt * (2 * self._vd + dt * self._dd) + (dt * walk + dt**3 / 3 * drift) * unit2
+        self._vd = self._vd + dt * self._dd + (dt**2 / 2 * drift) * unit2
+        self._dd = self._dd + (dt * drift) * unit2
         self._hold()
         return self.box
 
@@ -140,17 +133,24 @@ class BoxFilter:
             BoxError: the box is not finite, not positive, or beyond a million pixels.
             StepError: ``std`` is not four numbers of 0 or more.
         """
-        residual = _measurement(box) - self._kalman.x[:4]
-        spread = self._kalman.P.diagonal()[:4] + self._measurement_variance(std)  # all of S: axes do not mix
+        residual = _measurement(box) - self._value
+        spread = self._vv + self._measurement_variance(std)
         return float((residual * residual / spread).sum())
 
     def update(self, box: Box, std: npt.ArrayLike) -> Box:
         """Take a measurement in, whatever `gate` says; return the corrected box. Arguments as in `gate`."""
-        self._trust_variance[:] = self._measurement_variance(std)
-        self._kalman.update(_measurement(box), R=self._trust)  # filterpy keeps P in Joseph form
-        x = self._kalman.x
-        x[2], x[3] = max(x[2], MIN_SIDE), max(x[3], MIN_SIDE)
-        self._kalman.P = (self._kalman.P + self._kalman.P.T) * 0.5
+        trust = self._measurement_variance(std)
+        spread = self._vv + trust
+        gain, gain_d = self._vv / spread, self._vd / spread
+        residual = _measurement(box) - self._value
+        value = self._value + gain * residual
+        value[2:] = np.maximum(value[2:], MIN_SIDE)
+        self._value, self._velocity = value, self._velocity + gain_d * residual
+        left = 1 - gain  # Joseph's form, which rounding cannot make negative
+        vv, vd, dd = self._vv, self._vd, self._dd
+        self._vv = left * left * vv + gain * gain * trust
+        self._vd = left * (vd - gain_d * vv) + gain * gain_d * trust
+        self._dd = dd - gain_d * (2 * vd - gain_d * vv) + gain_d * gain_d * trust
         self._anchor = self._new_anchor()
         self.missed = 0
         return self.box
@@ -159,10 +159,9 @@ class BoxFilter:
         """Go on without a measurement: inflate P, and after a while let velocity decay. Returns the box."""
         self.missed += 1
         if self.missed > self.options.coast_frames:
-            self._kalman.x[4:] *= self.options.coast_decay
-        growth = np.ones(8)
-        growth[:4] = math.sqrt(self.options.inflation)  # not the velocities: a jump says little about them
-        self._kalman.P = self._kalman.P * np.outer(growth, growth)
+            self._velocity = self._velocity * self.options.coast_decay
+        self._vv = self._vv * self.options.inflation  # not the velocities: a jump says little about them
+        self._vd = self._vd * math.sqrt(self.options.inflation)
         self._hold()
         return self.box
 
@@ -175,11 +174,22 @@ class BoxFilter:
             self.coast()
         return accepted
 
+    def save(self) -> tuple[object, ...]:
+        """All that a frame changes, for `restore`. Nothing is copied: arrays are replaced, never written to."""
+        return self._value, self._velocity, self._vv, self._vd, self._dd, self._anchor, self.missed
+
+    def restore(self, saved: tuple[Any, ...]) -> None:
+        """Undoes everything since `save`."""
+        self._value, self._velocity, self._vv, self._vd, self._dd, self._anchor, self.missed = saved
+
     def state_dict(self) -> dict[str, Array]:
         """The state, float64: ``mean`` (8,), ``covariance`` (8, 8), ``anchor`` (5,), ``missed`` (1,)."""
+        covariance = np.zeros((8, 8))
+        for block, part in zip(_blocks(covariance), (self._vv, self._dd, self._vd, self._vd), strict=True):
+            block[:] = part
         return {
-            "mean": self._kalman.x.copy(),
-            "covariance": self._kalman.P.copy(),
+            "mean": np.concatenate([self._value, self._velocity]),
+            "covariance": covariance,
             "anchor": self._anchor.copy(),
             "missed": np.array([self.missed], dtype=np.float64),
         }
@@ -192,18 +202,18 @@ class BoxFilter:
                 the filter is then left as it was.
         """
         _check_state(state)
-        self._kalman.x = state["mean"].copy()
-        self._kalman.P = state["covariance"].copy()
+        self._value, self._velocity = state["mean"][:4].copy(), state["mean"][4:].copy()
+        self._vv, self._dd, self._vd, _ = (block.copy() for block in _blocks(state["covariance"]))
         self._anchor = state["anchor"].copy()
         self.missed = int(state["missed"][0])
 
     def _unit2(self) -> Array:
         """The units squared, (4,), in pixels squared."""
-        w, h = self._kalman.x[2:4].tolist()
+        w, h = self._value[2:].tolist()
         return np.array([w * h, w * h, w * w, h * h])
 
     def _new_anchor(self) -> Array:
-        cx, cy, w, h, vx, vy, _, _ = self._kalman.x.tolist()
+        (cx, cy, w, h), (vx, vy) = self._value.tolist(), self._velocity[:2].tolist()
         limit = self.options.coast_distance * math.sqrt(w * h)
         return np.array([cx, cy, w, h, min(math.hypot(vx, vy), limit) + limit])
 
@@ -222,22 +232,29 @@ class BoxFilter:
 
     def _hold(self) -> None:
         """Keep the prediction near the anchor, P below its ceilings and exactly symmetric."""
-        x = self._kalman.x
-        cx, cy, w, h = x[:4].tolist()
+        cx, cy, w, h = self._value.tolist()
         ax, ay, aw, ah, reach = self._anchor.tolist()
         strayed = math.hypot(cx - ax, cy - ay)
         if strayed > reach:
-            x[0] = ax + (cx - ax) * (reach / strayed)
-            x[1] = ay + (cy - ay) * (reach / strayed)
+            cx, cy = ax + (cx - ax) * (reach / strayed), ay + (cy - ay) * (reach / strayed)
         scale = self.options.coast_scale
-        x[2] = min(max(w, aw / scale, MIN_SIDE), max(aw * scale, MIN_SIDE))
-        x[3] = min(max(h, ah / scale, MIN_SIDE), max(ah * scale, MIN_SIDE))
-        covariance = (self._kalman.P + self._kalman.P.T) * 0.5
-        excess = covariance.diagonal() / (self._widest2 * self._unit2()).ravel()
-        if excess.max() > 1:
-            shrink = 1 / np.sqrt(np.maximum(excess, 1))
-            covariance *= np.outer(shrink, shrink)  # keeps correlations, so P stays positive definite
-        self._kalman.P = covariance
+        w = min(max(w, aw / scale, MIN_SIDE), max(aw * scale, MIN_SIDE))
+        h = min(max(h, ah / scale, MIN_SIDE), max(ah * scale, MIN_SIDE))
+        self._value = np.array([cx, cy, w, h])
+        most = self._widest2 * self._unit2()
+        if (self._vv > most[0]).any() or (self._dd > most[1]).any():  # shrunk so that correlations stay
+            value = 1 / np.maximum(self._vv / most[0], 1)
+            velocity = 1 / np.maximum(self._dd / most[1], 1)
+            self._vv, self._dd = self._vv * value, self._dd * velocity
+            self._vd = self._vd * np.sqrt(value * velocity)
+
+
+def _blocks(covariance: Array) -> tuple[Array, Array, Array, Array]:
+    """Views (4,) of a covariance (8, 8): of values, of velocities, and twice what lies between them."""
+    value, velocity = slice(None, 4), slice(4, None)
+    parts = (value, value), (velocity, velocity), (value, velocity), (velocity, value)
+    vv, dd, vd, dv = (np.einsum("ii->i", covariance[part]) for part in parts)
+    return vv, dd, vd, dv
 
 
 def _measurement(box: Box) -> Array:
@@ -274,6 +291,8 @@ def _check_state(state: Mapping[str, Array]) -> None:
         raise StateError("The covariance is not positive definite", remedy) from None
     if not np.array_equal(covariance, covariance.T):
         raise StateError("The covariance is not symmetric", remedy)
+    if np.count_nonzero(covariance) > sum(np.count_nonzero(block) for block in _blocks(covariance)):
+        raise StateError("The covariance mixes the axes of the box", remedy)
     if min(*state["mean"][2:4], *state["anchor"][2:4]) < MIN_SIDE or state["anchor"][4] < 0:
         raise StateError(f"A size in the filter state is below {MIN_SIDE} pixel", remedy)
     if state["missed"][0] < 0 or state["missed"][0] % 1:

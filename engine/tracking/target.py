@@ -14,7 +14,7 @@ from .kalman import BoxFilter, nominal_steps
 from .options import TrackingOptions
 
 Values = tuple[Box, Clock, int, int, Status, float, int, Arrays | None, tuple[float, float]]
-MemorySnapshot = tuple[Values, dict[str, npt.NDArray[np.float64]]]
+MemorySnapshot = tuple[Values, tuple[object, ...]]
 
 
 class TargetMemory:
@@ -56,14 +56,14 @@ class TargetMemory:
             self.first_row,
             self.usual_size,
         )
-        return values, self.filter.state_dict()
+        return values, self.filter.save()
 
     def restore(self, saved: MemorySnapshot) -> None:
         """Undoes everything since ``save``."""
         values, filter_state = saved
         self.box, self.clock, self.frames, self.unseen, self.status, self.score = values[:6]
         self.since_refresh, self.first_row, self.usual_size = values[6:]
-        self.filter.load_state_dict(filter_state)
+        self.filter.restore(filter_state)
 
     @property
     def carry(self) -> float:
