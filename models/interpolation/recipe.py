@@ -34,7 +34,7 @@ class InterpolationRecipe:
     held_out: tuple[str, ...] = ()  # clips kept for choosing among models; never trained on
     sets: tuple[str, ...] = ()  # public data sets as "kind:folder", in place of videos; see ``moments``
     ratio: tuple[int, ...] = (1,)  # how many batches of each set come in a row
-    start: str = ""  # weights (safetensors) of the same shape to start from
+    start: str = ""  # weights (safetensors) to start from; residual layers that they lack start at zero
     freeze_backbone: int = 0  # steps for which encoder and LGS blocks stay as they are
     mamba_from_attention: bool = False  # copy trained attention into the Mamba-2 branches, where it fits
     notes: str = ""

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from ...errors import DataError
@@ -41,7 +43,7 @@ def train_interpolator(
     source, held_out, report = open_sources(recipe, data, cache or out / "frames", say)
     model = HybridInterpolator(recipe.model, eager_operators()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if recipe.start:
-        load_weights(model, load_file(recipe.start))
+        load_weights(model, grown(load_file(recipe.start), model))
     if recipe.mamba_from_attention:
         start_mamba_from_attention(model)
     task = InterpolationTask(
@@ -56,6 +58,19 @@ def train_interpolator(
         freeze_backbone=recipe.freeze_backbone,
     )
     return train(task, recipe.loop, out, progress), report
+
+
+def grown(weights: dict[str, NDArray[Any]], model: HybridInterpolator) -> dict[str, NDArray[Any]]:
+    """Weights of a model with fewer residual layers, with the layers that it lacks starting at zero.
+
+    Anything else that is missing stays so, for ``load_weights`` to refuse.
+    """
+    zeros = {
+        name: np.zeros(tuple(tensor.shape), np.float32)
+        for name, tensor in model.state_dict().items()
+        if name not in weights and ".body." in name
+    }
+    return {**weights, **zeros}
 
 
 def open_sources(
