@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from framestate.plugins.selective_scan import (
+    chunked,
     selective_scan_chunked,
     selective_scan_portable,
     selective_scan_reference,
@@ -108,6 +109,26 @@ def test_no_steps_change_no_state(form: Scan) -> None:
 def test_gradients(form: Scan) -> None:
     arguments = [tensor.requires_grad_() for tensor in inputs(5, batch=1, channels=2, states=2)]
     assert torch.autograd.gradcheck(form, arguments)
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 5])
+@pytest.mark.parametrize("cached", [1, 10**6])
+def test_gradients_across_chunks_and_pieces(monkeypatch: pytest.MonkeyPatch, chunk: int, cached: int) -> None:
+    """States within a chunk are computed again on the way back; cuts and pieces change no gradient."""
+    monkeypatch.setattr(chunked, "CACHED", cached)
+    arguments = [tensor.requires_grad_() for tensor in inputs(5, batch=3, channels=2, states=2)]
+    assert torch.autograd.gradcheck(lambda *given: CHUNKED(*given, chunk=chunk), arguments)
+
+
+def test_mixed_precision_is_computed_in_the_widest() -> None:
+    x, dt, a, b, c, state = (tensor.float() for tensor in inputs(20))
+    halves = [tensor.bfloat16() for tensor in (x, b, c)]
+    x, b, c = (half.float() for half in halves)
+    wanted, wanted_final = CHUNKED(x, dt, a, b, c, state)
+    with torch.autocast("cpu", torch.bfloat16):
+        y, final = CHUNKED(halves[0], dt, a, halves[1], halves[2], state)
+    assert torch.equal(y, wanted)
+    assert torch.equal(final, wanted_final)
 
 
 @pytest.mark.parametrize("form", FORMS)
