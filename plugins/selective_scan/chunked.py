@@ -40,7 +40,7 @@ def selective_scan_chunked(
         return x.new_zeros(x.shape), state
     tensors = (x, dt, a, b, c, state)
     widest = reduce(torch.promote_types, (tensor.dtype for tensor in tensors))
-    y, final = Scan.apply(chunk, *(tensor.to(widest) for tensor in tensors))
+    y, final = Scan.apply(chunk, *(tensor.to(widest) for tensor in tensors))  # type: ignore[no-untyped-call]
     return y, final
 
 
@@ -68,7 +68,7 @@ class Scan(Function):
         return y, final
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Of x, dt, a, b, c and the first state, from those of y and the final state.
 
