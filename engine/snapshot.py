@@ -65,7 +65,7 @@ def pack(engine: Engine, slot: int, memory: TargetMemory, queue: Mapping[str, An
 def unpack(engine: Engine, blob: bytes) -> tuple[Arrays, TargetMemory, Mapping[str, Any]]:
     """The row, the memory and the session's options of a blob. Raises StateError; changes nothing."""
     content = decode(blob, engine.runtime.spec, engine.bundle_hash)
-    memory = unpack_memory(content.memory, content.arrays, engine.task.options)
+    memory = unpack_memory(content.memory, content.arrays, engine.task.options, engine.task.history)
     if memory.first_view is not None:
         engine.task.first_template(memory.first_view)  # refuses what is none
     return content.state, memory, content.queue

@@ -14,6 +14,8 @@ from ..bundles import ModelSpec
 from ..errors import BundleError
 from ..plugins import Operators
 from .artrack_mamba import ArtrackMamba, ArtrackMambaConfig
+from .artrack_mamba_v2 import ARCHITECTURE as ARTRACK_MAMBA_V2
+from .artrack_mamba_v2 import ArtrackMambaV2, ArtrackMambaV2Config
 from .interpolation import HybridInterpolator, InterpolatorConfig
 
 Build = Callable[[ModelSpec, Operators], nn.Module]
@@ -23,7 +25,7 @@ a user hands over for an architecture of their own."""
 
 def architectures() -> tuple[str, ...]:
     """The names under which ``build_model`` knows its models."""
-    return ("artrack_mamba", "hybrid_interpolator")
+    return ("artrack_mamba", ARTRACK_MAMBA_V2, "hybrid_interpolator")
 
 
 def build_model(spec: ModelSpec, operators: Operators) -> nn.Module:
@@ -34,6 +36,8 @@ def build_model(spec: ModelSpec, operators: Operators) -> nn.Module:
     config: dict[str, Any] = dict(spec.config)
     if spec.architecture == "artrack_mamba":
         return ArtrackMamba(ArtrackMambaConfig.from_dict(config), operators).eval()
+    if spec.architecture == ARTRACK_MAMBA_V2:
+        return ArtrackMambaV2(ArtrackMambaV2Config.from_dict(config), operators).eval()
     if spec.architecture == "hybrid_interpolator":
         return HybridInterpolator(InterpolatorConfig.from_dict(config), operators).eval()
     raise BundleError(

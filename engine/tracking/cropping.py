@@ -10,7 +10,7 @@ import numpy.typing as npt
 from ...bundles import ModelSpec
 from ...errors import BundleError
 from ...vision import Box, Image, SquareCrop, around, cut, normalise
-from .decode import number
+from .measurement import number
 
 Planes = npt.NDArray[np.float32]
 

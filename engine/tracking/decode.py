@@ -5,28 +5,16 @@ Glossary: G is the grid's side in cells; maps are one session's, without the bat
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from ...bundles import ModelSpec
 from ...errors import BundleError
 from ...vision import Box, SquareCrop
+from .measurement import Array, Maps, Measurement, number
 from .options import TrackingOptions
-
-Array = npt.NDArray[np.float32]
-Maps = dict[str, Array]
-
-
-@dataclass(frozen=True, slots=True)
-class Measurement:
-    """A box in image pixels, its raw score in [0, 1], and the deviations (4,) of cx, cy, w, h in pixels."""
-
-    box: Box
-    score: float
-    std: npt.NDArray[np.float64]
+from .trajectory import TrajectoryDecoder
 
 
 class Decoder(Protocol):
@@ -131,7 +119,11 @@ def open_decoder(spec: ModelSpec, options: TrackingOptions) -> Decoder:
         return CentreDecoder(spec, options)
     if name == "points":
         return PointDecoder(spec, options)
-    raise BundleError(f"model {spec.name!r} asks for decoder {name!r}", "known decoders: centre, points")
+    if name == "trajectory":
+        return TrajectoryDecoder(spec)
+    raise BundleError(
+        f"model {spec.name!r} asks for decoder {name!r}", "known decoders: centre, points, trajectory"
+    )
 
 
 def map_side(spec: ModelSpec, output: str) -> int:
@@ -143,11 +135,3 @@ def map_side(spec: ModelSpec, output: str) -> int:
     raise BundleError(
         f"'step' of model {spec.name!r} has no map {output!r}", "name the outputs as its decoder expects"
     )
-
-
-def number(spec: ModelSpec, key: str) -> float:
-    """A number that the manifest's ``preprocess`` must hold. Raises BundleError."""
-    value = spec.preprocess.get(key)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise BundleError(f"preprocess.{key} of model {spec.name!r} is {value!r}", "it must be a number")
-    return float(value)

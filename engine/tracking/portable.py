@@ -39,6 +39,8 @@ def pack_memory(memory: TargetMemory) -> tuple[dict[str, Any], Arrays]:
         "since_refresh": memory.since_refresh,
         "usual_size": [float(side) for side in memory.usual_size],
     }
+    if memory.recent:
+        values["recent"] = [float(value) for box in memory.recent for value in box.xywh]
     arrays: Arrays = {FILTER + name: array for name, array in memory.filter.state_dict().items()}
     if memory.fill is not None:
         arrays[FILL] = memory.fill
@@ -47,8 +49,12 @@ def pack_memory(memory: TargetMemory) -> tuple[dict[str, Any], Arrays]:
     return values, arrays
 
 
-def unpack_memory(values: Mapping[str, Any], arrays: Arrays, options: TrackingOptions) -> TargetMemory:
+def unpack_memory(
+    values: Mapping[str, Any], arrays: Arrays, options: TrackingOptions, history: int = 0
+) -> TargetMemory:
     """The memory that ``pack_memory`` took apart, under these options. The caller checks ``first_view``.
+
+    ``history`` is how many recent boxes the model is told.
 
     Raises:
         StateError: a value is missing, unknown, of the wrong type or out of range.
@@ -63,7 +69,7 @@ def unpack_memory(values: Mapping[str, Any], arrays: Arrays, options: TrackingOp
         "score",
         "since_refresh",
         "usual_size",
-    }
+    } | ({"recent"} if history else set())
     if set(values) != known:
         raise StateError(f"a target's memory holds {sorted(values)}, not {sorted(known)}", _REMEDY)
     width, height = whole(values["frame_size"], "frame_size", 2, least=1, most=2**24)
@@ -73,7 +79,7 @@ def unpack_memory(values: Mapping[str, Any], arrays: Arrays, options: TrackingOp
     try:
         x, y, w, h = reals(values["box"], "box", 4)
         clock = Clock(pts, Fraction(numerator, denominator), index, width, height)
-        memory = TargetMemory(clock, Box(x, y, w, h), options, _fill(arrays))
+        memory = TargetMemory(clock, Box(x, y, w, h), options, _fill(arrays), history)
     except BoxError as error:
         raise StateError(error.problem, _REMEDY) from error
     memory.filter.load_state_dict(
@@ -90,6 +96,9 @@ def unpack_memory(values: Mapping[str, Any], arrays: Arrays, options: TrackingOp
     if usual_w <= 0 or usual_h <= 0:
         raise StateError(f"usual_size is {usual_w:g}, {usual_h:g}, and both must be above 0", _REMEDY)
     memory.usual_size = (usual_w, usual_h)
+    if history:
+        recent = reals(values["recent"], "recent", 4 * history)
+        memory.recent = tuple(Box(*recent[place : place + 4]) for place in range(0, 4 * history, 4))
     memory.first_view, memory.taken_up = arrays.get(FIRST), True
     odd = [name for name in arrays if name not in (FILL, FIRST) and not name.startswith(FILTER)]
     if odd:

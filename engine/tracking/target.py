@@ -9,11 +9,12 @@ from ...runtimes import Arrays
 from ...vision import Box, Frame
 from ..inputs import Clock
 from ..track import Status
-from .decode import Measurement
 from .kalman import BoxFilter, nominal_steps
+from .measurement import Measurement
 from .options import TrackingOptions
 
-Values = tuple[Box, Clock, int, int, Status, float, int, Arrays | None, tuple[float, float]]
+Boxes = tuple[Box, ...]
+Values = tuple[Box, Clock, int, int, Status, float, int, Arrays | None, tuple[float, float], Boxes]
 MemorySnapshot = tuple[Values, tuple[object, ...]]
 
 
@@ -26,6 +27,7 @@ class TargetMemory:
         box: Box,
         options: TrackingOptions,
         fill: npt.NDArray[np.uint8] | None = None,
+        history: int = 0,
     ) -> None:
         self.options = options
         self.fill = fill  # colour (3,) of what lies outside the frame
@@ -39,6 +41,7 @@ class TargetMemory:
         self.score = 1.0
         self.since_refresh = 0
         self.usual_size = (box.w, box.h)  # slow mean: an occluder shrinks the box long before this
+        self.recent: Boxes = (box,) * history  # the last boxes, oldest first, where the model is told them
         self.first_view: npt.NDArray[np.uint8] | None = None  # the first template, where it gets refreshed
         self.taken_up = False  # from a snapshot, so that the row may hold a refreshed template
         self.first_row: Arrays | None = None  # what the model makes of it, once it is needed
@@ -55,6 +58,7 @@ class TargetMemory:
             self.since_refresh,
             self.first_row,
             self.usual_size,
+            self.recent,
         )
         return values, self.filter.save()
 
@@ -62,7 +66,7 @@ class TargetMemory:
         """Undoes everything since ``save``."""
         values, filter_state = saved
         self.box, self.clock, self.frames, self.unseen, self.status, self.score = values[:6]
-        self.since_refresh, self.first_row, self.usual_size = values[6:]
+        self.since_refresh, self.first_row, self.usual_size, self.recent = values[6:]
         self.filter.restore(filter_state)
 
     @property
@@ -87,6 +91,11 @@ class TargetMemory:
 
     def observe(self, measured: Measurement) -> None:
         """Takes a measurement in, or coasts; settles box, score and status."""
+        self._settle(measured)
+        if self.recent:
+            self.recent = (*self.recent[1:], self.box)
+
+    def _settle(self, measured: Measurement) -> None:
         o = self.options
         self.frames += 1
         self.since_refresh += 1

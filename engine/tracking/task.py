@@ -17,6 +17,7 @@ from .decode import open_decoder
 from .first_view import Bytes, compact, expand
 from .options import TrackingOptions
 from .target import TargetMemory
+from .trajectory import Vocabulary
 
 
 @dataclass
@@ -48,22 +49,35 @@ class TrackingTask:
         self.options = options or TrackingOptions.from_spec(spec)
         self._cropping = Cropping(spec)
         self._decode = open_decoder(spec, self.options)
-        self._carries = any(tensor.name == "carry" for tensor in spec.function("step").inputs)
+        inputs = {tensor.name: tensor for tensor in spec.function("step").inputs}
+        self._carries = "carry" in inputs
+        self.history, self._copies = 0, 1
+        if "history" in inputs:
+            self._words = Vocabulary(spec)
+            self.history = int(inputs["history"].shape[1]) // 4
+        template = next((one for one in spec.function("init").inputs if one.name == "template"), None)
+        if template is not None and len(template.shape) == 5:  # several templates; at first all are the same
+            self._copies = int(template.shape[1])
 
     def open(self, frame: Frame, box: Box) -> TargetMemory:
         """What is remembered of a new target, box in pixels of the frame."""
-        memory = TargetMemory(frame, box, self.options, self._cropping.fill(frame.image))
+        fill = self._cropping.fill(frame.image)
+        memory = TargetMemory(frame, box, self.options, fill, self.history)
         if self.options.refresh_every:
             memory.first_view = compact(self._template(memory, frame, box))
         return memory
 
     def template(self, memory: TargetMemory, frame: Frame, box: Box) -> Arrays:
-        """The inputs of ``init``: the target's crop, (1, 3, S, S)."""
-        return {"template": self._cropping.planes([self._template(memory, frame, box)])}
+        """The inputs of ``init``: the target's crop, (1, 3, S, S), or (1, T, 3, S, S) of T templates."""
+        return self._templates(self._template(memory, frame, box))
 
     def first_template(self, view: Bytes) -> Arrays:
         """The inputs of ``init`` for a ``TargetMemory.first_view``. Raises StateError when it is none."""
-        return {"template": self._cropping.planes([expand(view, self._cropping.template_size)])}
+        return self._templates(expand(view, self._cropping.template_size))
+
+    def _templates(self, view: Image) -> Arrays:
+        planes = self._cropping.planes([view])
+        return {"template": planes if self._copies == 1 else np.repeat(planes[:, None], self._copies, 1)}
 
     def _template(self, memory: TargetMemory, frame: Frame, box: Box) -> Image:
         return self._cropping.view(frame.image, self._cropping.template(box), memory.fill)
@@ -78,6 +92,10 @@ class TrackingTask:
         inputs: Arrays = {"search": self._cropping.planes(views)}
         if self._carries:
             inputs["carry"] = np.array([work.memory.carry for work in batch], np.float32)
+        if self.history:
+            crops = [work.crop for work in batch if work.crop is not None]
+            told = zip(batch, crops, strict=True)
+            inputs["history"] = np.stack([self._words.words(work.memory.recent, crop) for work, crop in told])
         return inputs
 
     def finish(self, batch: Sequence[TrackingWork], outputs: Arrays) -> list[Track]:

@@ -15,9 +15,9 @@ from framestate.engine.tracking.decode import (
     change_penalty,
     hann_window,
     map_side,
-    number,
     open_decoder,
 )
+from framestate.engine.tracking.measurement import number
 from framestate.errors import BundleError
 from framestate.vision import Box, SquareCrop
 

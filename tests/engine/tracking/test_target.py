@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from framestate.bundles import JSON, Bundle
 from framestate.engine.tracking import FilterOptions, TargetMemory, TrackingOptions
-from framestate.engine.tracking.decode import Measurement
+from framestate.engine.tracking.measurement import Measurement
 from framestate.errors import FrameError, OptionError
 from framestate.vision import Box, Frame
 

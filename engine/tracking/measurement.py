@@ -1,0 +1,32 @@
+"""What a decoder reads and gives, and the numbers that it asks of a manifest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ...bundles import ModelSpec
+from ...errors import BundleError
+from ...vision import Box
+
+Array = npt.NDArray[np.float32]
+Maps = dict[str, Array]
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A box in image pixels, its raw score in [0, 1], and the deviations (4,) of cx, cy, w, h in pixels."""
+
+    box: Box
+    score: float
+    std: npt.NDArray[np.float64]
+
+
+def number(spec: ModelSpec, key: str) -> float:
+    """A number that the manifest's ``preprocess`` must hold. Raises BundleError."""
+    value = spec.preprocess.get(key)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise BundleError(f"preprocess.{key} of model {spec.name!r} is {value!r}", "it must be a number")
+    return float(value)
