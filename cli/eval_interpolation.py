@@ -30,6 +30,7 @@ def evaluate(
     runtime: options.RuntimeName = "auto",
     device: options.Device = "auto",
     threads: options.Threads = None,
+    lanes: options.Lanes = None,
     scale: Annotated[
         str, typer.Option("--scale", metavar="S", help="Size at which motion is found: auto, 1, 0.5, 0.25.")
     ] = "auto",
@@ -60,13 +61,14 @@ def evaluate(
             found = load_clips(folder, names_in(clips) or None)
             wanted = InterpolationOptions.of(2, scale=scale)
             peers = {name: open_interpolation_peer(name) for name in names_in(against)}
-            with Engine.load(model, runtime=runtime, device=device, threads=threads, capacity=1) as engine:
+            side_by_side, within = options.spread(lanes, threads, 0, wanted.tile_pixels)
+            with Engine.load(model, runtime=runtime, device=device, threads=within, capacity=1) as engine:
                 name = engine.runtime.spec.name
                 if name in peers:
                     raise OptionError(
                         f"The model and a method of --against are both called {name}", "Rename it."
                     )
-                results = run({name: EngineMiddles(engine, wanted), **peers}, found)
+                results = run({name: EngineMiddles(engine, wanted, side_by_side), **peers}, found)
                 where = {"model": model, "runtime": engine.runtime.name, "device": engine.runtime.device}
             if plot is not None:
                 _draw(results, plot)

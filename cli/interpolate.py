@@ -49,6 +49,7 @@ def interpolate(
     runtime: options.RuntimeName = "auto",
     device: options.Device = "auto",
     threads: options.Threads = None,
+    lanes: options.Lanes = None,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
@@ -69,7 +70,7 @@ def interpolate(
             kinds = [part.strip() for part in without.split(",") if part.strip()]
             output = OutputOptions(codec, crf, kinds)
             began = time.perf_counter()
-            run, where = _run(source, target, wanted, output, model, runtime, device, threads)
+            run, where = _run(source, target, wanted, output, model, runtime, device, threads, lanes)
             seconds = time.perf_counter() - began
             for words in run.notes:
                 note(f"note: {words}")
@@ -92,20 +93,26 @@ def _run(
     runtime: str,
     device: str,
     threads: int | None,
+    lanes: int | None,
 ) -> tuple[VideoRun, dict[str, str]]:
     """Interpolate behind a progress bar; returns what came of it, and what ran it."""
     from ..engine import Engine, expected_frames, interpolate_video
     from ..vision import VideoReader
     from .progress import frames_bar
 
-    with (
-        VideoReader(source, threads=threads, exact_colour=True) as reader,
-        Engine.load(model, runtime=runtime, device=device, threads=threads, capacity=1) as engine,
-        engine.interpolate(options=wanted) as session,
-        frames_bar(f"interpolating {source.name}", expected_frames(reader, wanted)) as bar,
-    ):
-        where = {"model": model, "runtime": engine.runtime.name, "device": engine.runtime.device}
-        return interpolate_video(session, reader, target, output, bar.advance), where
+    with VideoReader(source, threads=threads, exact_colour=True) as reader:
+        side_by_side, within = options.spread(
+            lanes, threads, reader.width * reader.height, wanted.tile_pixels
+        )
+        with (
+            Engine.load(model, runtime=runtime, device=device, threads=within, capacity=1) as engine,
+            engine.interpolate(options=wanted) as session,
+            frames_bar(f"interpolating {source.name}", expected_frames(reader, wanted)) as bar,
+        ):
+            where = {"model": model, "runtime": engine.runtime.name, "device": engine.runtime.device}
+            if engine.runtime.device != "cpu":
+                side_by_side = 1
+            return interpolate_video(session, reader, target, output, bar.advance, side_by_side), where
 
 
 def peak_rss_mb() -> float | None:

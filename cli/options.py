@@ -46,6 +46,15 @@ Threads = Annotated[
         help="Threads of one model call, and of decoding.",
     ),
 ]
+Lanes = Annotated[
+    int | None,
+    typer.Option(
+        "--lanes",
+        min=1,
+        show_default="one a core; 1 for frames that go through in tiles",
+        help="Frames made side by side.",
+    ),
+]
 ProofFrames = Annotated[
     int,
     typer.Option("--frames", min=1, help="Closed-loop frames over which the graphs must agree with PyTorch."),
@@ -104,3 +113,15 @@ def need(purpose: str, *modules: str) -> None:
             f"{purpose} needs {', '.join(missing)}, which is not installed",
             "Install it: pip install 'framestate[torch]'.",
         )
+
+
+def spread(lanes: int | None, threads: int | None, pixels: int, whole: int) -> tuple[int, int]:
+    """Lanes and threads of a call where they were not chosen: one thread in each of as many lanes as cores.
+
+    Frames of more ``pixels`` than go through ``whole`` are made one after the other, on all cores.
+    """
+    from ..engine.lanes import num_cores
+
+    if lanes is None:
+        lanes = max(1, num_cores() // (threads or 1)) if pixels <= whole else 1
+    return lanes, threads or max(1, num_cores() // lanes)

@@ -1,10 +1,11 @@
-"""`InterpolationSession`: one video being interpolated, frame by frame, on the caller's thread."""
+"""`InterpolationSession`: one video being interpolated, frame by frame."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -14,6 +15,7 @@ from .cuts import Sketch, is_cut
 from .duplicates import Sameness, compare
 from .model import InterpolationModel
 from .options import InterpolationOptions
+from .side_by_side import Later, in_order
 from .sized_model import EncodedFrame, PairMotion, SizedModel
 from .timeline import Moment, Source, Timeline
 
@@ -44,19 +46,18 @@ class _Last:
     frame: Frame
     source: Source
     sketch: Sketch | None
-    encoded: EncodedFrame | None = None
-    motion: PairMotion | None = None
+    encoded: Later[EncodedFrame]
+    motion: Later[PairMotion] | None = None
     before: Source | None = None
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Pair:
-    """A pair while its frames are made: features and motion are computed when the first one is asked for."""
+    """Two frames between which others are made: features and motion are computed when first asked for."""
 
-    first: EncodedFrame | None
-    second: EncodedFrame | None = None
-    motion: PairMotion | None = None
-    carried: PairMotion | None = None
+    first: Later[EncodedFrame]
+    second: Later[EncodedFrame]
+    motion: Later[PairMotion]
     is_still: bool = False
 
 
@@ -129,6 +130,27 @@ class InterpolationSession:
 
         The pushed frame counts as taken when the last one has been handed over.
         """
+        for task in self._tasks(frame):
+            yield task()
+
+    def ahead(self, frames: Iterable[Frame], lanes: int) -> Iterator[Frame]:
+        """All that ``push`` of each frame and then ``flush`` give, up to ``lanes`` made side by side.
+
+        For videos that are there already: up to twice ``lanes`` frames are made before they are asked for.
+        With more than one lane a failure ends the session: which frames it took before is then open.
+        Frames too large to go through the model whole are made one after the other, for the memory's sake.
+        """
+        coming = iter(frames)
+        for frame in coming:
+            yield from self.stream(frame)
+            if self._sized is not None and len(self._sized.tiles) > 1:
+                lanes = 1
+            break
+        yield from in_order((task for frame in coming for task in self._tasks(frame)), lanes)
+        yield from self.flush()
+
+    def _tasks(self, frame: Frame) -> Iterator[Callable[[], Frame]]:
+        """What gives each of the frames to show. The session moves on when the last one has been taken."""
         self._check_open()
         if self._last is None:
             yield from self._begin(frame)
@@ -139,14 +161,17 @@ class InterpolationSession:
         source = Source(last.source.number + 1, frame.pts)
         counts = replace(self.counts, frames_in=self.counts.frames_in + 1)
         sketch = Sketch.of(frame.image) if self.options.cuts else None
-        pair = self._compare(last, frame, sketch, counts)
+        encoded = self._encoded(frame)
+        pair = self._compare(last, frame, sketch, encoded, counts)
+        made = counts.made
         for moment in timeline.between(last.source, source, counts.frames_out):
-            image = self._at(last, frame, pair, moment, counts)
-            yield Frame(image, moment.pts, timeline.time_base, moment.number)
+            picture = self._picture(last, frame, pair, moment, counts)
+            yield partial(_frame_at, picture, moment, timeline)
             counts.frames_out += 1
         self._check_open()
-        encoded = None if pair is None else pair.second
-        motion = pair.motion if pair is not None and self._model.carries else None
+        if pair is not None:
+            encoded = pair.second
+        motion = pair.motion if pair is not None and self._model.carries and counts.made > made else None
         self._last = _Last(frame, source, sketch, encoded, motion, last.source)
         self.counts = counts
 
@@ -173,51 +198,66 @@ class InterpolationSession:
         if on_close is not None:
             on_close()
 
-    def _begin(self, frame: Frame) -> Iterator[Frame]:
+    def _begin(self, frame: Frame) -> Iterator[Callable[[], Frame]]:
         timeline = Timeline(self.options, frame.pts, frame.time_base)
         sized = SizedModel(self._model, frame.height, frame.width, self.options)
         sketch = Sketch.of(frame.image) if self.options.cuts else None
-        moment = timeline.first()
-        yield Frame(frame.image, moment.pts, timeline.time_base, moment.number)
+        yield partial(_frame_at, lambda: frame.image, timeline.first(), timeline)
         self._check_open()
         self._timeline, self._sized = timeline, sized
         self._start = frame.pts * frame.time_base
-        self._last = _Last(frame, Source(0, frame.pts), sketch)
+        self._last = _Last(frame, Source(0, frame.pts), sketch, self._encoded(frame))
         self.counts = Counts(frames_in=1, frames_out=1)
 
-    def _compare(self, last: _Last, frame: Frame, sketch: Sketch | None, counts: Counts) -> _Pair | None:
+    def _encoded(self, frame: Frame) -> Later[EncodedFrame]:
+        sized = self._sized
+        assert sized is not None, "it was made with the first frame"
+        return Later(lambda: sized.encode(frame.image))
+
+    def _compare(
+        self, last: _Last, frame: Frame, sketch: Sketch | None, encoded: Later[EncodedFrame], counts: Counts
+    ) -> _Pair | None:
         """What lies between two frames: a pair to interpolate, a still one, or None where they are apart."""
         gap = (frame.pts - last.frame.pts) * frame.time_base
         if gap > self.options.longest_gap:
             counts.pauses += 1
             return None
+        motion = self._motion(last.encoded, encoded, last.motion)
         if self.options.duplicates:
             sameness = compare(last.frame.image, frame.image)
             if sameness is not Sameness.DIFFERENT:
                 counts.duplicates += 1
                 same = sameness is Sameness.IDENTICAL
-                return _Pair(last.encoded, last.encoded if same else None, is_still=True)
+                return _Pair(last.encoded, last.encoded if same else encoded, motion, is_still=True)
         if last.sketch is not None and sketch is not None and is_cut(last.sketch, sketch):
             counts.scene_cuts += 1
             return None
-        return _Pair(last.encoded, carried=last.motion)
+        return _Pair(last.encoded, encoded, motion)
 
-    def _at(self, last: _Last, frame: Frame, pair: _Pair | None, moment: Moment, counts: Counts) -> Image:
-        """The picture of a moment: one of the two frames, or one that is made."""
-        if moment.part == 1:
-            return frame.image
-        if pair is None:
-            return last.frame.image if moment.part <= Fraction(1, 2) else frame.image
-        if pair.is_still:
-            return last.frame.image
+    def _motion(
+        self, first: Later[EncodedFrame], second: Later[EncodedFrame], before: Later[PairMotion] | None
+    ) -> Later[PairMotion]:
         sized = self._sized
         assert sized is not None, "it was made with the first frame"
-        pair.first = pair.first or sized.encode(last.frame.image)
-        pair.second = pair.second or sized.encode(frame.image)
-        pair.motion = pair.motion or sized.motion(pair.first, pair.second, pair.carried)
-        image = sized.between(pair.first, pair.second, pair.motion, float(moment.part))
+        return Later(lambda: sized.motion(first.get(), second.get(), before.get() if before else None))
+
+    def _picture(
+        self, last: _Last, frame: Frame, pair: _Pair | None, moment: Moment, counts: Counts
+    ) -> Callable[[], Image]:
+        """What gives the picture of a moment: one of the two frames, or one that is made."""
+        if moment.part == 1:
+            return lambda: frame.image
+        if pair is None:
+            nearer = last.frame if moment.part <= Fraction(1, 2) else frame
+            return lambda: nearer.image
+        if pair.is_still:
+            return lambda: last.frame.image
+        sized = self._sized
+        assert sized is not None, "it was made with the first frame"
         counts.made += 1
-        return image
+        return lambda: sized.between(
+            pair.first.get(), pair.second.get(), pair.motion.get(), float(moment.part)
+        )
 
     def _check_open(self) -> None:
         if self._on_close is None or self._flushed:
@@ -233,6 +273,10 @@ class InterpolationSession:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _frame_at(picture: Callable[[], Image], moment: Moment, timeline: Timeline) -> Frame:
+    return Frame(picture(), moment.pts, timeline.time_base, moment.number)
 
 
 def check_next(frame: Frame, last: Frame) -> None:

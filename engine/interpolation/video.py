@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 from ...errors import VideoError
@@ -67,6 +68,7 @@ def interpolate_video(
     target: Path,
     output: OutputOptions,
     on_frame: Callable[[], None] = lambda: None,
+    lanes: int = 1,
 ) -> VideoRun:
     """Interpolates all of a video into the file ``target``, which appears whole or not at all.
 
@@ -76,6 +78,7 @@ def interpolate_video(
         target: the suffix chooses the container.
         output: codec, quality, and what not to copy.
         on_frame: called after each frame that was written.
+        lanes: frames that are made side by side, for cores that a model call leaves idle.
 
     Raises:
         VideoError: the video has a high dynamic range, which 8 bits cannot hold.
@@ -93,7 +96,7 @@ def interpolate_video(
     with Passengers(
         reader.path, without=output.without, slow=options.slow_motion, start=start, shift=reader.shift
     ) as passengers:
-        shown = _shown(session, first, frames)
+        shown = session.ahead(chain([first], frames), lanes)
         opening = next(shown)
         tick = max(opening.time_base, Fraction(1, _FINEST))
         with VideoWriter(
@@ -125,14 +128,6 @@ def check_range(look: Look, path: Path) -> None:
             f"{path} is HDR, {look.hdr} in {look.bits} bits, and frames are made in 8 bits, where it bands",
             "Map it to SDR first, such as with FFmpeg's filters zscale and tonemap, and interpolate that.",
         )
-
-
-def _shown(session: InterpolationSession, first: Frame, frames: Iterator[Frame]) -> Iterator[Frame]:
-    """All frames of the target, one by one."""
-    yield from session.stream(first)
-    for frame in frames:
-        yield from session.stream(frame)
-    yield from session.flush()
 
 
 def _write(
