@@ -175,7 +175,7 @@ class BoxFilter:
         return accepted
 
     def save(self) -> tuple[object, ...]:
-        """All that a frame changes, for `restore`. Nothing is copied: arrays are replaced, never written to."""
+        """All that a frame changes, for `restore`: no copies, as arrays are replaced, never written to."""
         return self._value, self._velocity, self._vv, self._vd, self._dd, self._anchor, self.missed
 
     def restore(self, saved: tuple[Any, ...]) -> None:
