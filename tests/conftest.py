@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
+from framestate.vision.datasets import MOMENT_LAYOUTS
+
+from .tiny_sets import write_moments, write_tracking_set
 
 if TYPE_CHECKING:
     from framestate.bundles import Bundle
@@ -59,6 +62,17 @@ def shared_data() -> Path:
 def checkout() -> Path:
     """The root of the repository."""
     return ROOT
+
+
+@pytest.fixture
+def tiny_set(tmp_path: Path) -> Callable[[str], Path]:
+    """Writes a made-up copy of a public data set, by the name of its layout, and returns its folder."""
+
+    def write(layout: str) -> Path:
+        root = tmp_path / layout
+        return write_moments(layout, root) if layout in MOMENT_LAYOUTS else write_tracking_set(layout, root)
+
+    return write
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import Literal
 
@@ -20,6 +21,11 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 _REMEDY = "Send a complete JPEG, PNG or WebP image."
 _JPEG_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # start-of-frame markers
 _JPEG_BARE = frozenset({0x01, *range(0xD0, 0xDA)})  # markers without a length
+
+
+def by_number(name: str) -> list[tuple[int, str]]:
+    """Sort key of file names under which frame2 comes before frame10."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def image_size(data: bytes) -> tuple[int, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import chain
@@ -13,7 +12,7 @@ from typing import Protocol, Self
 from ..errors import ImageError, OptionError, VideoError
 from .container import ContainerSource
 from .frame import Frame
-from .images import IMAGE_SUFFIXES, MAX_PIXELS, decode_image
+from .images import IMAGE_SUFFIXES, MAX_PIXELS, by_number, decode_image
 from .look import Look
 from .pixels import Image
 
@@ -176,7 +175,7 @@ class _FolderSource:
         self.look = Look()
         self._max_pixels = max_pixels
         found = (one for one in path.iterdir() if one.suffix.lower() in IMAGE_SUFFIXES)
-        self._files = sorted(found, key=lambda one: _by_number(one.name))
+        self._files = sorted(found, key=lambda one: by_number(one.name))
         self.count: int | None = len(self._files)
         if not self._files:
             raise VideoError(
@@ -214,8 +213,3 @@ class _Clock:
         else:
             self._last = max(pts + self._shift, self._last + 1)
         return self._last
-
-
-def _by_number(name: str) -> list[tuple[int, str]]:
-    """Sort key under which frame2 comes before frame10."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]

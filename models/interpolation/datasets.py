@@ -17,90 +17,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from ...errors import DataError
-from ...vision.images import decode_image
-from .samples import Picture
+from ...vision.datasets.moments import Moment, read_list, read_picture, vimeo, x4k_test
 
-XTRAIN_FRAMES = 65
-XTEST_FRAMES = 33
-XTEST_STEP = 4
-
-
-@dataclass(frozen=True)
-class Moment:
-    """Three images of a scene: both ends, the one to make, and its time between them, in (0, 1)."""
-
-    first: Path
-    target: Path
-    second: Path
-    t: float
-
-    def pictures(self) -> list[Picture]:
-        """first, target and second, RGB, uint8. Raises DataError where one is missing or of another size."""
-        found = [read_picture(path) for path in (self.first, self.target, self.second)]
-        if len({picture.shape for picture in found}) > 1:
-            raise DataError(
-                f"{self.first.parent} holds images of different sizes", "get an undamaged copy of it"
-            )
-        return found
-
-
-def read_picture(path: Path) -> Picture:
-    """An image file, RGB, uint8. Raises DataError where there is none, ImageError where it is damaged."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(
-            f"{path} cannot be read ({error.strerror})", "get a complete copy of the data"
-        ) from error
-    return decode_image(content)
-
-
-def read_list(path: Path) -> list[str]:
-    """The sequences that a list names, such as ``00001/0001``; blank lines are passed over.
-
-    Raises DataError where the list is missing, empty, or names a path outside the data set.
-    """
-    try:
-        names = [line.strip() for line in path.read_text().splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"{path} cannot be read ({error})", "point at the folder that holds the lists and 'sequences'"
-        ) from error
-    bad = [name for name in names if name.startswith("/") or ".." in Path(name).parts]
-    if bad or not names:
-        raise DataError(
-            f"{path} names {bad[0]!r}" if bad else f"{path} is empty", "get an undamaged copy of it"
-        )
-    return names
-
-
-def vimeo(
-    root: Path,
-    part: Literal["train", "test"],
-    form: Literal["triplet", "septuplet"] = "triplet",
-    *,
-    any_time: bool = False,
-) -> list[Moment]:
-    """The moments of Vimeo-90K. With ``any_time``, five a septuplet instead of its middle.
-
-    Raises DataError where a list is missing or damaged. Images are looked for when they are read.
-    """
-    prefix, last = ("tri", 3) if form == "triplet" else ("sep", 7)
-    middle = (1 + last) // 2
-    targets = range(2, last) if any_time else (middle,)
-    moments = []
-    for name in read_list(root / f"{prefix}_{part}list.txt"):
-        folder = root / "sequences" / name
-        for target in targets:
-            ends = (folder / "im1.png", folder / f"im{last}.png")
-            t = (target - 1) / (last - 1)
-            moments.append(Moment(ends[0], folder / f"im{target}.png", ends[1], t))
-    return moments
+__all__ = ["Moment", "Scene", "mixed", "read_list", "read_picture", "vimeo", "x4k_scenes", "x4k_test"]
 
 
 @dataclass(frozen=True)
@@ -132,25 +55,6 @@ def x4k_scenes(root: Path) -> list[Scene]:
     if short:
         raise DataError(f"scene {short[0]} of {root} has fewer than 3 frames", "get a complete copy of it")
     return scenes
-
-
-def x4k_test(root: Path) -> list[Moment]:
-    """X-TEST: seven moments a scene, between its frames 0 and 32. Raises DataError where frames lack."""
-    moments = []
-    for folder in sorted((root / "test").glob("*/*")):
-        if not folder.is_dir():
-            continue
-        frames = sorted(folder.glob("*.png"))
-        if len(frames) < XTEST_FRAMES:
-            raise DataError(
-                f"{folder} has {len(frames)} frames, not {XTEST_FRAMES}", "get a complete copy of X-TEST"
-            )
-        for place in range(XTEST_STEP, XTEST_FRAMES - 1, XTEST_STEP):
-            t = place / (XTEST_FRAMES - 1)
-            moments.append(Moment(frames[0], frames[place], frames[XTEST_FRAMES - 1], t))
-    if not moments:
-        raise DataError(f"{root} holds no test/<type>/<scene>", "point at the folder that holds 'test'")
-    return moments
 
 
 def mixed(ratio: Sequence[int]) -> Iterator[int]:

@@ -18,6 +18,7 @@ from torch.nn import functional
 from torch.utils.data import Dataset
 
 from ...vision.crop import SquareCrop, cut, normalise
+from ..datasets.footage import FootageMix
 from ..training.loaders import batches_of
 from .archives import Still
 from .clips import Clip
@@ -38,11 +39,14 @@ class ViewSource:
     clips: tuple[Clip, ...]
     size: int
     seed: int
+    mix: FootageMix | None = None  # data sets, in place of the clips
 
     def __getitem__(self, index: int) -> Pixels:
         """View ``index``, (size, size, 3) uint8 RGB; black where it reaches past the picture."""
         rng = np.random.default_rng((self.seed, index, 7))
-        if self.clips and (not self.stills or rng.random() < CLIP_SHARE):
+        if self.mix is not None and (not self.stills or rng.random() < CLIP_SHARE):
+            image = self.mix.frame(rng)
+        elif self.clips and (not self.stills or rng.random() < CLIP_SHARE):
             clip = self.clips[rng.integers(len(self.clips))]
             image = clip.pixels(int(rng.integers(len(clip.frames))))
         else:

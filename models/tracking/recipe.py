@@ -8,9 +8,10 @@ from typing import Any
 
 from ...errors import DataError, OptionError
 from ..artrack_mamba import ArtrackMambaConfig
+from ..datasets.opening import open_footage
 from ..training.loop import LoopConfig
 from ..training.tables import build, check_counts, read_toml, take_tables
-from .archives import read_archive
+from .archives import Archive, read_archive
 from .clips import read_clips
 from .poses import SampleConfig
 from .samples import SampleSource
@@ -18,7 +19,11 @@ from .samples import SampleSource
 
 @dataclass(frozen=True)
 class TrackerRecipe:
-    """``images`` is a folder of ZIP archives, ``clips`` one of sequences; paths are relative to ``data``."""
+    """``images`` is a folder of ZIP archives, ``clips`` one of sequences; paths are relative to ``data``.
+
+    ``sets`` are public data sets in place of ``clips``, as ``kind:folder`` or ``kind/part:folder`` (see
+    ``datasets.opening``), each drawn as often as its share of ``ratio`` says. Empty ``images`` means none.
+    """
 
     name: str
     model: ArtrackMambaConfig
@@ -35,6 +40,9 @@ class TrackerRecipe:
     teacher_head: str = ""  # ONNX file of the head that belongs to it: its answers are learned too
     distil: LoopConfig | None = None  # a first stage, in which the stem learns the teacher's features
     distil_batch: int = 16
+    sets: tuple[str, ...] = ()
+    ratio: tuple[float, ...] = ()
+    held_out_sets: tuple[str, ...] = ()  # data sets for choosing among models, such as got10k/val:GOT-10k
     more_clips: tuple[str, ...] = ()  # further folders of sequences, relative to the data folder
     options: dict[str, Any] = field(default_factory=dict)  # thresholds that the bundle asks the engine for
     notes: str = ""
@@ -69,13 +77,22 @@ def open_sources(
     recipe: TrackerRecipe, data: Path
 ) -> tuple[SampleSource, SampleSource | None, dict[str, Any]]:
     """Training samples, held-out samples (real clips only), and what was read, for the manifest."""
-    folder = data / recipe.images
-    paths = sorted(folder.glob("*.zip"))
-    if not paths:
-        raise DataError(
-            f"{folder} holds no ZIP archive of images", "point --data at the folder that holds it"
-        )
-    archives = [read_archive(path) for path in paths]
+    archives = open_archives(data / recipe.images) if recipe.images else []
+    only_real = replace(recipe.samples, share_pasted=0.0, share_in_place=0.0, share_regions=0.0, absent=0.0)
+    report: dict[str, Any] = {
+        "images": {
+            a.path.name: {"stills": len(a.stills), "objects": a.num_objects, "skipped": a.skipped}
+            for a in archives
+        },
+    }
+    if recipe.sets:
+        mix, found = open_footage(data, recipe.sets, recipe.ratio)
+        training = SampleSource(recipe.samples, archives, [], recipe.seed, mix)
+        if not recipe.held_out_sets:
+            return training, None, {**report, **found}
+        others, _ = open_footage(data, recipe.held_out_sets)
+        held_out = SampleSource(only_real, [], [], recipe.seed + 1, others)
+        return training, held_out, {**report, **found, "held_out": list(recipe.held_out_sets)}
     clips = read_clips(data / recipe.clips)
     for more in recipe.more_clips:
         clips += read_clips(data / more)
@@ -86,15 +103,20 @@ def open_sources(
         )
     kept = [clip for clip in clips if clip.name not in recipe.held_out]
     held = [clip for clip in clips if clip.name in recipe.held_out]
-    only_real = replace(recipe.samples, share_pasted=0.0, share_in_place=0.0, share_regions=0.0, absent=0.0)
-    report = {
-        "images": {
-            a.path.name: {"stills": len(a.stills), "objects": a.num_objects, "skipped": a.skipped}
-            for a in archives
-        },
+    report |= {
         "clips": len(kept),
         "frames": sum(len(clip.frames) for clip in kept),
         "held_out": [clip.name for clip in held],
     }
     training = SampleSource(recipe.samples, archives, kept, recipe.seed)
     return training, (SampleSource(only_real, [], held, recipe.seed + 1) if held else None), report
+
+
+def open_archives(folder: Path) -> list[Archive]:
+    """The archives of a folder. Raises DataError where there is none, or one holds no usable image."""
+    paths = sorted(folder.glob("*.zip"))
+    if not paths:
+        raise DataError(
+            f"{folder} holds no ZIP archive of images", "point --data at the folder that holds it"
+        )
+    return [read_archive(path) for path in paths]

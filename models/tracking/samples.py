@@ -14,9 +14,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ...errors import DataError
+from ...errors import DataError, ImageError
 from ...vision.box import Box
 from ...vision.crop import SquareCrop, around, cut
+from ..datasets.footage import TRIES, Footage, FootageMix
 from .archives import Archive, Still
 from .clips import Clip
 from .photometry import colour_curve, degrade, recolour
@@ -38,13 +39,14 @@ class SampleSource:
     archives: list[Archive]
     clips: list[Clip]
     seed: int = 0
+    mix: FootageMix | None = None  # data sets that real samples are drawn from, in place of the clips
     _objects: list[tuple[Still, int]] = field(init=False, repr=False)
     _cumulative: npt.NDArray[np.float64] = field(init=False, repr=False)
     _plain: list[Still] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if not self.archives and not self.clips:
-            raise DataError("there is nothing to make samples from", "give archives of images, or clips")
+        if not self.archives and not self.clips and self.mix is None:
+            raise DataError("there is nothing to make samples from", "give archives, clips or data sets")
         stills = [still for archive in self.archives for still in archive.stills]
         self._objects = [(still, value) for still in stills for value in still.objects]
         weights = [
@@ -55,6 +57,10 @@ class SampleSource:
         ]
         self._cumulative = np.cumsum(weights) / max(sum(weights), 1e-9)
         self._plain = stills
+
+    @property
+    def _is_real(self) -> bool:
+        return bool(self.clips) or self.mix is not None
 
     def _object(self, rng: np.random.Generator) -> tuple[Still, int]:
         """A picture and the label of one of its objects, archives weighted by the root of their size."""
@@ -74,7 +80,9 @@ class SampleSource:
             sample = self._pasted(rng)
         elif self._objects and draw < c.share_pasted + c.share_in_place:
             sample = self._in_place(rng, masked=True)
-        elif not self.clips or (self._plain and draw < c.share_pasted + c.share_in_place + c.share_regions):
+        elif not self._is_real or (
+            self._plain and draw < c.share_pasted + c.share_in_place + c.share_regions
+        ):
             sample = self._in_place(rng, masked=False)
         else:
             sample = self._real(rng)
@@ -206,9 +214,19 @@ class SampleSource:
         return paste(view, pixels, place(points, pose)[0])
 
     def _real(self, rng: np.random.Generator) -> Sample:
-        """Frames of a real clip: the template from one, searches from later (or earlier) ones, in order."""
+        """Frames of a real clip; where one of them does not decode, those of another."""
+        if self.mix is None:
+            return self._views(self.clips[rng.integers(len(self.clips))], rng)
+        for _ in range(TRIES):
+            try:
+                return self._views(self.mix.draw(rng), rng)
+            except ImageError:
+                self.mix.skip()
+        raise DataError(f"pictures of {TRIES} drawn sequences do not decode", "get undamaged copies of them")
+
+    def _views(self, clip: Footage, rng: np.random.Generator) -> Sample:
+        """The template from one frame, searches from later (or earlier) ones, in order."""
         c = self.config
-        clip = self.clips[rng.integers(len(self.clips))]
         first = int(rng.integers(len(clip.present)))
         step = 1 if rng.random() < 0.7 else -1
         chosen = [clip.present[first]]

@@ -49,6 +49,8 @@ def train_tracker(
         teacher_head=(data / recipe.teacher_head) if recipe.teacher_head else None,
     )
     result = train(task, recipe.loop, out, progress)
+    if source.mix is not None:
+        report["unreadable"] = source.mix.skipped
     if teacher is not None:
         report["teacher"] = teacher.name
         del result.model.teacher_head
@@ -76,7 +78,7 @@ def distil_stem(
                 f"the teacher has {FeatureTeacher.channels}",
             )
         stills = tuple(still for archive in source.archives for still in archive.stills)
-        views = ViewSource(stills, tuple(source.clips), recipe.model.search_size, recipe.seed)
+        views = ViewSource(stills, tuple(source.clips), recipe.model.search_size, recipe.seed, source.mix)
         task = DistilTask(
             model.stem,
             views,

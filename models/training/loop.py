@@ -104,7 +104,7 @@ def averaging(config: LoopConfig) -> Callable[..., None]:
 
     A decay of 0.9999 remembers 10,000 steps; without the ramp a shorter run would be its own first weights.
     """
-    fixed = get_ema_multi_avg_fn(config.ema)
+    fixed: Callable[..., None] = get_ema_multi_avg_fn(config.ema)
     if not config.ema_ramp:
         return fixed
 
