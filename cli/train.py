@@ -89,6 +89,12 @@ def run(plan: Plan, data: Path, out: Path) -> tuple[Result, dict[str, Any]]:
             from ..models.interpolation.train import train_interpolator
 
             return train_interpolator(plan, data, out, progress=reporter(plan, bar.at), say=note)
+        from ..models.vil_tracker.recipe import VilRecipe
+
+        if isinstance(plan, VilRecipe):
+            from ..models.vil_tracker.train import train_vil_tracker
+
+            return train_vil_tracker(plan, data, out, progress=reporter(plan, bar.at))
         from ..models.tracking.train import train_tracker
 
         return train_tracker(plan, data, out, progress=reporter(plan, bar.at))
@@ -126,6 +132,7 @@ def write(
     from ..engine import TrackingOptions
     from ..export.bundle import bundle_model
     from ..models.tracking.recipe import TrackerRecipe
+    from ..models.vil_tracker.recipe import VilRecipe
     from .machine import hardware
 
     data = {key: value for key, value in data_report.items() if key != "teacher"}
@@ -141,7 +148,7 @@ def write(
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
     }
     spec = result.model.spec(plan.name)  # type: ignore[operator]
-    if isinstance(plan, TrackerRecipe) and plan.options:
+    if isinstance(plan, TrackerRecipe | VilRecipe) and plan.options:
         spec = replace(spec, preprocess={**spec.preprocess, "options": plan.options})
         TrackingOptions.from_spec(spec)  # a threshold that there is none of is a mistake in the recipe
     return bundle_model(

@@ -1,4 +1,4 @@
-"""Recipes of any kind: which one a file is, told by its ``task``."""
+"""Recipes of any kind: which one a file is, told by its ``task`` and ``architecture``."""
 
 from __future__ import annotations
 
@@ -10,18 +10,25 @@ from .interpolation.recipe import read_recipe as read_interpolation
 from .tracking.recipe import TrackerRecipe
 from .tracking.recipe import read_recipe as read_tracking
 from .training.tables import read_toml
+from .vil_tracker import ARCHITECTURE as VIL_TRACKER
+from .vil_tracker.recipe import VilRecipe
+from .vil_tracker.recipe import read_recipe as read_vil
 
-Plan = TrackerRecipe | InterpolationRecipe
+Plan = TrackerRecipe | VilRecipe | InterpolationRecipe
 
 
 def read_plan(path: Path) -> Plan:
-    """The recipe in a TOML file: an interpolator's where ``task`` says so, else a tracker's.
+    """The recipe in a TOML file: an interpolator's where ``task`` says so, else the ``architecture``'s.
 
-    Raises DataError where it is no TOML, OptionError for a task or an option that there is not.
+    Raises DataError where it is no TOML, OptionError for a task, an architecture or an option that there is
+    not.
     """
-    task = read_toml(path)[1].get("task", "tracking")
+    values = read_toml(path)[1]
+    task, architecture = values.get("task", "tracking"), values.get("architecture", "artrack_mamba")
     if task == "interpolation":
         return read_interpolation(path)
-    if task == "tracking":
-        return read_tracking(path)
-    raise OptionError(f"task is {task!r} in {path}", "choose tracking or interpolation")
+    if task != "tracking":
+        raise OptionError(f"task is {task!r} in {path}", "choose tracking or interpolation")
+    if architecture == VIL_TRACKER:
+        return read_vil(path)
+    return read_tracking(path)

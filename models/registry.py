@@ -17,6 +17,8 @@ from .artrack_mamba import ArtrackMamba, ArtrackMambaConfig
 from .artrack_mamba_v2 import ARCHITECTURE as ARTRACK_MAMBA_V2
 from .artrack_mamba_v2 import ArtrackMambaV2, ArtrackMambaV2Config
 from .interpolation import HybridInterpolator, InterpolatorConfig
+from .vil_tracker import ARCHITECTURE as VIL_TRACKER
+from .vil_tracker import VilTracker, VilTrackerConfig
 
 Build = Callable[[ModelSpec, Operators], nn.Module]
 """Makes the model that a spec describes around given operators, without its weights: ``build_model``, or what
@@ -25,7 +27,7 @@ a user hands over for an architecture of their own."""
 
 def architectures() -> tuple[str, ...]:
     """The names under which ``build_model`` knows its models."""
-    return ("artrack_mamba", ARTRACK_MAMBA_V2, "hybrid_interpolator")
+    return ("artrack_mamba", ARTRACK_MAMBA_V2, VIL_TRACKER, "hybrid_interpolator")
 
 
 def build_model(spec: ModelSpec, operators: Operators) -> nn.Module:
@@ -38,6 +40,8 @@ def build_model(spec: ModelSpec, operators: Operators) -> nn.Module:
         return ArtrackMamba(ArtrackMambaConfig.from_dict(config), operators).eval()
     if spec.architecture == ARTRACK_MAMBA_V2:
         return ArtrackMambaV2(ArtrackMambaV2Config.from_dict(config), operators).eval()
+    if spec.architecture == VIL_TRACKER:
+        return VilTracker(VilTrackerConfig.from_dict(config), operators).eval()
     if spec.architecture == "hybrid_interpolator":
         return HybridInterpolator(InterpolatorConfig.from_dict(config), operators).eval()
     raise BundleError(

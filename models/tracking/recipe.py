@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ...errors import DataError, OptionError
 from ..artrack_mamba import ArtrackMambaConfig
@@ -73,9 +73,47 @@ def read_recipe(path: Path) -> TrackerRecipe:
     return build(TrackerRecipe, {**values, **parts, "text": text}, "recipe")
 
 
-def open_sources(
-    recipe: TrackerRecipe, data: Path
-) -> tuple[SampleSource, SampleSource | None, dict[str, Any]]:
+class Sources(Protocol):
+    """What a recipe of any tracker says of its data; see ``TrackerRecipe``."""
+
+    @property
+    def samples(self) -> SampleConfig:
+        """What samples look like."""
+
+    @property
+    def seed(self) -> int:
+        """Of the samples."""
+
+    @property
+    def images(self) -> str:
+        """Folder of ZIP archives; empty is none."""
+
+    @property
+    def clips(self) -> str:
+        """Folder of sequences, where there are no sets."""
+
+    @property
+    def more_clips(self) -> tuple[str, ...]:
+        """Further folders of sequences."""
+
+    @property
+    def held_out(self) -> tuple[str, ...]:
+        """Names of clips that are never trained on."""
+
+    @property
+    def sets(self) -> tuple[str, ...]:
+        """Public data sets, in place of clips."""
+
+    @property
+    def ratio(self) -> tuple[float, ...]:
+        """How often each set is drawn."""
+
+    @property
+    def held_out_sets(self) -> tuple[str, ...]:
+        """Data sets for choosing among models."""
+
+
+def open_sources(recipe: Sources, data: Path) -> tuple[SampleSource, SampleSource | None, dict[str, Any]]:
     """Training samples, held-out samples (real clips only), and what was read, for the manifest."""
     archives = open_archives(data / recipe.images) if recipe.images else []
     only_real = replace(recipe.samples, share_pasted=0.0, share_in_place=0.0, share_regions=0.0, absent=0.0)
