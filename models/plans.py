@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import OptionError
+from .classification.recipe import ClassifierRecipe
+from .classification.recipe import read_recipe as read_classification
 from .interpolation.recipe import InterpolationRecipe
 from .interpolation.recipe import read_recipe as read_interpolation
 from .tracking.recipe import TrackerRecipe
@@ -14,21 +16,23 @@ from .vil_tracker import ARCHITECTURE as VIL_TRACKER
 from .vil_tracker.recipe import VilRecipe
 from .vil_tracker.recipe import read_recipe as read_vil
 
-Plan = TrackerRecipe | VilRecipe | InterpolationRecipe
+Plan = TrackerRecipe | VilRecipe | InterpolationRecipe | ClassifierRecipe
 
 
 def read_plan(path: Path) -> Plan:
-    """The recipe in a TOML file: an interpolator's where ``task`` says so, else the ``architecture``'s.
+    """The recipe in a TOML file: an interpolator's or a classifier's by ``task``, else a tracker's.
 
-    Raises DataError where it is no TOML, OptionError for a task, an architecture or an option that there is
-    not.
+    Which tracker's, ``architecture`` says. Raises DataError where it is no TOML, OptionError for a task, an
+    architecture or an option that there is not.
     """
     values = read_toml(path)[1]
     task, architecture = values.get("task", "tracking"), values.get("architecture", "artrack_mamba")
     if task == "interpolation":
         return read_interpolation(path)
+    if task == "classification":
+        return read_classification(path)
     if task != "tracking":
-        raise OptionError(f"task is {task!r} in {path}", "choose tracking or interpolation")
+        raise OptionError(f"task is {task!r} in {path}", "choose tracking, interpolation or classification")
     if architecture == VIL_TRACKER:
         return read_vil(path)
     return read_tracking(path)

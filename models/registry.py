@@ -16,6 +16,8 @@ from ..plugins import Operators
 from .artrack_mamba import ArtrackMamba, ArtrackMambaConfig
 from .artrack_mamba_v2 import ARCHITECTURE as ARTRACK_MAMBA_V2
 from .artrack_mamba_v2 import ArtrackMambaV2, ArtrackMambaV2Config
+from .classification import ARCHITECTURE as MAMBA_CLASSIFIER
+from .classification import ClassifierConfig, MambaClassifier
 from .interpolation import HybridInterpolator, InterpolatorConfig
 from .vil_tracker import ARCHITECTURE as VIL_TRACKER
 from .vil_tracker import VilTracker, VilTrackerConfig
@@ -27,7 +29,7 @@ a user hands over for an architecture of their own."""
 
 def architectures() -> tuple[str, ...]:
     """The names under which ``build_model`` knows its models."""
-    return ("artrack_mamba", ARTRACK_MAMBA_V2, VIL_TRACKER, "hybrid_interpolator")
+    return ("artrack_mamba", ARTRACK_MAMBA_V2, VIL_TRACKER, "hybrid_interpolator", MAMBA_CLASSIFIER)
 
 
 def build_model(spec: ModelSpec, operators: Operators) -> nn.Module:
@@ -44,6 +46,8 @@ def build_model(spec: ModelSpec, operators: Operators) -> nn.Module:
         return VilTracker(VilTrackerConfig.from_dict(config), operators).eval()
     if spec.architecture == "hybrid_interpolator":
         return HybridInterpolator(InterpolatorConfig.from_dict(config), operators).eval()
+    if spec.architecture == MAMBA_CLASSIFIER:
+        return MambaClassifier(ClassifierConfig.from_dict(config), operators).eval()
     raise BundleError(
         f"model {spec.name!r} is of architecture {spec.architecture!r}, which has no PyTorch form here",
         f"known architectures: {', '.join(architectures())}; its ONNX files, if any, still run",

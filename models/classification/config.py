@@ -1,0 +1,85 @@
+"""The shape of a Mamba classifier: every option, checked when it is made."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ...errors import OptionError
+from ..training.tables import build
+
+
+@dataclass(frozen=True)
+class ClassifierConfig:
+    """Mamba-Small by default: 16.5 million parameters with ten labels.
+
+    Attributes:
+        size, patch: side of the picture and of a patch, in pixels; a patch is a token.
+        dim: channels of a token (d_model); the scan has ``expand`` times as many (d_inner).
+        layers: blocks, each a Mamba-1 mixer and an MLP.
+        states: size of the state of one channel (d_state).
+        conv_taps: of the causal convolution before the scan (d_conv).
+        dt_rank: of the projection to the step sizes; 0 is a full one, as in the plan.
+        mlp_ratio: hidden channels of the MLP, in units of ``dim``.
+        drop_path: share of samples that leave out the last block's branches in training; earlier blocks
+            leave out less, the first none.
+        mean, std: of red, green and blue in [0, 1]; pictures come less the mean, over the deviation.
+        labels: names of the classes, in the order of the outputs.
+    """
+
+    size: int = 32
+    patch: int = 4
+    dim: int = 192
+    layers: int = 24
+    expand: int = 2
+    states: int = 16
+    conv_taps: int = 4
+    dt_rank: int = 0
+    mlp_ratio: float = 4.0
+    drop_path: float = 0.1
+    mean: tuple[float, ...] = (0.4914, 0.4822, 0.4465)
+    std: tuple[float, ...] = (0.2470, 0.2435, 0.2616)
+    labels: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("mean", "std", "labels"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        leasts = {"conv_taps": 2, "dt_rank": 0}
+        for name in ("size", "patch", "dim", "layers", "expand", "states", *leasts):
+            least = leasts.get(name, 1)
+            if getattr(self, name) < least:
+                raise OptionError(f"{name} is {getattr(self, name)}", f"give at least {least}")
+        if self.size % self.patch:
+            raise OptionError(
+                f"size is {self.size}, which is no multiple of the patch {self.patch}",
+                "choose one that divides",
+            )
+        if not 0 <= self.drop_path < 1:
+            raise OptionError(f"drop_path is {self.drop_path}", "give a share of at least 0, below 1")
+        if self.mlp_ratio <= 0:
+            raise OptionError(f"mlp_ratio is {self.mlp_ratio}", "give a number above 0")
+        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+            raise OptionError(
+                f"mean is {self.mean} and std {self.std}", "give three numbers each, deviations above 0"
+            )
+        if len(set(self.labels)) != len(self.labels):
+            raise OptionError(f"labels stand twice among {', '.join(self.labels)}", "give each name once")
+
+    @property
+    def grid(self) -> int:
+        """Tokens on each side of a picture."""
+        return self.size // self.patch
+
+    @property
+    def inner(self) -> int:
+        """Channels of the scan."""
+        return self.dim * self.expand
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every option as JSON: what ``from_dict`` reads back."""
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ClassifierConfig:
+        """Raises OptionError on an unknown option: none is ever dropped in silence."""
+        return build(cls, values, "model")

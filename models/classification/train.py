@@ -1,0 +1,71 @@
+"""From a recipe and a data folder to a trained classifier: what ``framestate train`` runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import torch
+
+from ...errors import RuntimeUnavailableError
+from ...plugins import eager_operators
+from ..training.loop import Result, train
+from .cifar import read_cifar
+from .groups import parameter_groups
+from .model import MambaClassifier
+from .recipe import ClassifierRecipe
+from .task import ClassifierTask, evaluate
+
+
+def train_classifier(
+    recipe: ClassifierRecipe,
+    data: Path,
+    out: Path,
+    progress: Callable[[int, dict[str, float]], None] | None = None,
+) -> tuple[Result, dict[str, Any]]:
+    """Trains (or resumes); returns the result, measured on the whole test split, and what it was trained on.
+
+    Raises:
+        DataError: the folder holds no CIFAR.
+        RuntimeUnavailableError: the recipe asks for CUDA, and there is none.
+    """
+    torch.set_num_threads(recipe.threads)
+    cv2.setNumThreads(0)  # before the loaders fork: OpenCV's thread pool does not survive a fork
+    torch.manual_seed(recipe.seed)
+    device = choose_device(recipe.device)
+    pictures, test = read_cifar(data / recipe.folder)
+    pictures = pictures.first(recipe.images)
+    config = replace(recipe.model, labels=pictures.names)
+    model = MambaClassifier(config, eager_operators()).to(device)
+    task = ClassifierTask(
+        model,
+        pictures,
+        test.first(recipe.held_out),
+        batch=recipe.batch,
+        steps=recipe.loop.steps,
+        workers=recipe.workers,
+        seed=recipe.seed,
+        augmenting=recipe.augment,
+    )
+    groups = parameter_groups(model, recipe.loop.weight_decay, recipe.groups)
+    result = train(task, recipe.loop, out, progress, groups)
+    assert isinstance(result.model, MambaClassifier)
+    result.metrics = evaluate(result.model, test, views=recipe.tta)
+    result.model.cpu()
+    report = {
+        "images": {recipe.folder: {"stills": len(pictures)}},
+        "test": len(test),
+        "labels": len(test.names),
+    }
+    return result, report
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of a recipe. Raises RuntimeUnavailableError for a GPU that is not there."""
+    there = torch.cuda.is_available()
+    if name == "cuda" and not there:
+        raise RuntimeUnavailableError("the recipe asks for CUDA, and PyTorch sees none", "set device to auto")
+    return torch.device("cuda" if there and name != "cpu" else "cpu")
