@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -49,19 +51,29 @@ def train(
     """Train a model by a recipe, and write it as a bundle.
 
     A run that was interrupted goes on where its last checkpoint was made.
+    For several GPUs: torchrun --nproc-per-node N -m framestate.cli.main train RECIPE ...
     """
     with guarded(debug):
         with quiet_stdout():
             options.need("training", "torch", "onnx", "onnxscript")
 
             from ..models.plans import read_plan
+            from ..models.training.board import has_board
+            from ..models.training.distributed import joined
 
             plan = read_plan(recipe)
             target = bundle or out / plan.name
             options.check_new_folder("--bundle", target, replace=True)
-            if (out / CHECKPOINT).exists():
-                note(f"going on from {out / CHECKPOINT}")
-            result, data_report = run(plan, data, out)
+            with joined() as ranks, contextlib.ExitStack() as silence:
+                if not ranks.is_main:  # the first process speaks for all
+                    silence.enter_context(contextlib.redirect_stderr(io.StringIO()))
+                if (out / CHECKPOINT).exists():
+                    note(f"going on from {out / CHECKPOINT}")
+                if plan.loop.tensorboard and not has_board():
+                    note("no event files are written: pip install 'framestate[board]' brings tensorboard")
+                result, data_report = run(plan, data, out)
+            if not ranks.is_main:
+                return
             written, parity = write(plan, result, data_report, target, frames)
         report = {
             "recipe": plan.name,

@@ -15,6 +15,7 @@ from safetensors.numpy import load_file
 from ...errors import DataError
 from ...plugins import eager_operators
 from ..registry import load_weights
+from ..training.distributed import main_first
 from ..training.loop import Result, train
 from .cache import CachedClip, build_cache, clip_files, open_cache
 from .matvlm import start_mamba_from_attention
@@ -40,7 +41,8 @@ def train_interpolator(
     torch.set_num_threads(recipe.threads)
     cv2.setNumThreads(0)  # before the loaders fork: OpenCV's thread pool does not survive a fork
     torch.manual_seed(recipe.seed)
-    source, held_out, report = open_sources(recipe, data, cache or out / "frames", say)
+    with main_first():  # which decodes the videos
+        source, held_out, report = open_sources(recipe, data, cache or out / "frames", say)
     model = HybridInterpolator(recipe.model, eager_operators()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if recipe.start:
         load_weights(model, grown(load_file(recipe.start), model))

@@ -14,6 +14,7 @@ from torch import Tensor
 from ...errors import OptionError
 from ...plugins import eager_operators
 from ..artrack_mamba import ArtrackMamba
+from ..training.distributed import current
 from ..training.loop import LoopConfig, Result, train
 from .distil import DistilTask, ViewSource
 from .recipe import TrackerRecipe, open_sources
@@ -88,8 +89,11 @@ def distil_stem(
             workers=recipe.workers,
         )
         result = train(task, config, out / "stem", progress)
-        partial = done.with_suffix(".partial")
-        weights = result.model.state_dict()
-        save_file({name: value.contiguous() for name, value in weights.items()}, partial)
-        partial.replace(done)
+        ranks = current()
+        if ranks.is_main:
+            partial = done.with_suffix(".partial")
+            weights = result.model.state_dict()
+            save_file({name: value.contiguous() for name, value in weights.items()}, partial)
+            partial.replace(done)
+        ranks.wait()
     return load_file(done)

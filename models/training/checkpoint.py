@@ -1,4 +1,4 @@
-"""Training state on disk: weights, their moving average and the optimiser's moments in one safetensors file.
+"""Training state on disk, one safetensors file: weights, their average, the optimiser's moments, generators.
 
 Written to a temporary name and renamed, so an interrupted save leaves the previous checkpoint whole.
 """
@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -19,10 +19,20 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 def save_checkpoint(
-    path: Path, model: nn.Module, average: nn.Module, optimizer: torch.optim.AdamW, step: int
+    path: Path,
+    model: nn.Module,
+    average: nn.Module,
+    optimizer: torch.optim.AdamW,
+    step: int,
+    scaler: torch.amp.GradScaler | None = None,
 ) -> None:
-    """Writes all that ``load_checkpoint`` needs to go on after ``step`` steps as if nothing had happened."""
-    tensors: dict[str, Tensor] = {"step": torch.tensor(step)}
+    """Writes all that is needed to go on after ``step`` steps as if nothing had happened.
+
+    The generators are read now: nothing may be drawn from them between this and the next step.
+    """
+    tensors: dict[str, Tensor] = {"step": torch.tensor(step), **generators()}
+    if scaler is not None and scaler.is_enabled():
+        tensors |= {f"scaler.{key}": torch.tensor(value) for key, value in scaler.state_dict().items()}
     for prefix, module in (("model", model), ("average", average)):
         tensors.update({f"{prefix}.{name}": value for name, value in module.state_dict().items()})
     for name, parameter in model.named_parameters():
@@ -34,8 +44,32 @@ def save_checkpoint(
     os.replace(temporary, path)
 
 
-def load_checkpoint(path: Path, model: nn.Module, average: nn.Module, optimizer: torch.optim.AdamW) -> int:
-    """Restores everything in place and returns the number of steps done.
+def generators() -> dict[str, Tensor]:
+    """The states of PyTorch's generators by name: what dropout and its like draw from."""
+    found = {"generator.cpu": torch.get_rng_state()}
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        found["generator.cuda"] = torch.cuda.get_rng_state()
+    return found
+
+
+def restore_generators(path: Path) -> None:
+    """Sets PyTorch's generators as they were at a checkpoint that has been loaded; one of before has none."""
+    with safe_open(path, "pt") as file:
+        names = set(file.keys())
+        if "generator.cpu" in names:
+            torch.set_rng_state(file.get_tensor("generator.cpu"))
+        if "generator.cuda" in names and torch.cuda.is_available():
+            torch.cuda.set_rng_state(file.get_tensor("generator.cuda"))
+
+
+def load_checkpoint(
+    path: Path,
+    model: nn.Module,
+    average: nn.Module,
+    optimizer: torch.optim.AdamW,
+    scaler: torch.amp.GradScaler | None = None,
+) -> int:
+    """Restores everything but the generators in place and returns the number of steps done.
 
     Raises TrainingError when the file cannot be read or does not fit.
     """
@@ -57,6 +91,11 @@ def load_checkpoint(path: Path, model: nn.Module, average: nn.Module, optimizer:
                 for key, value in found.items()
                 if value is not None
             }
+        if scaler is not None and scaler.is_enabled() and "scaler.scale" in tensors:
+            kept = {
+                key.removeprefix("scaler."): tensors[key].item() for key in tensors if key[:7] == "scaler."
+            }
+            scaler.load_state_dict(kept)
     except (KeyError, RuntimeError) as error:
         raise TrainingError(
             f"checkpoint {path} does not fit the recipe's model ({error})",

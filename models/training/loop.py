@@ -1,4 +1,7 @@
-"""One training loop for every model: AMP, EMA, warm-up and cosine, clipping, log, checkpoints, resume."""
+"""One training loop for every model: AMP, EMA, warm-up and cosine, clipping, log, checkpoints, resume.
+
+Under ``torchrun`` it is shared out over several processes, see ``distributed``.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,19 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from ...errors import OptionError, TrainingError
-from .checkpoint import load_checkpoint, save_checkpoint
+from .board import open_board, write_line
+from .checkpoint import load_checkpoint, restore_generators, save_checkpoint
+from .distributed import Learner, Ranks, alone, joined, pick_device, shared_out
+from .schedules import WARMUPS, averaging, schedule
 
 Batch = dict[str, Tensor]
-WARMUPS = ("linear", "exponential")
+DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+DEVICES = ("auto", "cpu", "cuda")
+LEAST_SCALE = 1e-3
+"""A loss that overflows float16 even at this scale is beyond repair."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +45,10 @@ class LoopConfig:
     ema: float = 0.999
     ema_ramp: bool = False  # after n steps the average's decay is at most (1 + n) / (10 + n)
     freeze_norms: float = 1.0  # share of the run after which batch norms keep their statistics, as in use
-    amp: bool = False  # bfloat16 autocast
+    amp: bool = False  # autocast
+    amp_dtype: str = "bfloat16"  # or "float16", with a scaled loss
+    device: str = "auto"  # a GPU where there is one; "cpu" or "cuda"
+    tensorboard: bool = False  # event files beside the log, where tensorboard is installed
     minutes: float = 0.0
     save_every: int = 500
     log_every: int = 50
@@ -46,8 +58,9 @@ class LoopConfig:
         for name in ("steps", "save_every", "log_every"):
             if getattr(self, name) < 1:
                 raise OptionError(f"{name} is {getattr(self, name)}", "give at least 1 step")
-        if self.warmup not in WARMUPS:
-            raise OptionError(f"warmup is {self.warmup!r}", f"choose one of {', '.join(WARMUPS)}")
+        for name, known in (("warmup", WARMUPS), ("amp_dtype", tuple(DTYPES)), ("device", DEVICES)):
+            if getattr(self, name) not in known:
+                raise OptionError(f"{name} is {getattr(self, name)!r}", f"choose one of {', '.join(known)}")
 
 
 class Task(Protocol):
@@ -78,17 +91,6 @@ class Result:
     metrics: dict[str, float] = field(default_factory=dict)
 
 
-def schedule(config: LoopConfig, step: int, done: float) -> float:
-    """The learning rate at a step; ``done`` is the share of the run behind us, 0 to 1."""
-    if step < config.warmup_steps:
-        part = (step + 1) / config.warmup_steps
-        if config.warmup == "exponential":
-            part = (1 - math.exp(-5 * part)) / (1 - math.exp(-5))
-        return config.learning_rate * part
-    low = config.final_share
-    return config.learning_rate * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
-
-
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
     """Weight matrices decay; biases, norms, decay rates and other vectors do not.
 
@@ -97,22 +99,6 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, ob
     decayed = [p for p in model.parameters() if p.dim() >= 2]
     plain = [p for p in model.parameters() if p.dim() < 2]
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
-
-
-def averaging(config: LoopConfig) -> Callable[..., None]:
-    """How the weights' moving average takes in new ones: at a fixed decay, or one that ramps up to it.
-
-    A decay of 0.9999 remembers 10,000 steps; without the ramp a shorter run would be its own first weights.
-    """
-    fixed: Callable[..., None] = get_ema_multi_avg_fn(config.ema)
-    if not config.ema_ramp:
-        return fixed
-
-    def update(averages: list[Tensor], weights: list[Tensor], count: Tensor | int) -> None:
-        n = int(count)
-        get_ema_multi_avg_fn(min(config.ema, (1 + n) / (10 + n)))(averages, weights, count)
-
-    return update
 
 
 def train(
@@ -125,68 +111,145 @@ def train(
     """Trains, resuming from ``out/checkpoint.safetensors`` when it is there; appends to ``out/log.jsonl``.
 
     ``groups`` are AdamW's parameter groups, by default ``parameter_groups``; one with a ``scale`` learns at
-    that share of the rate.
+    that share of the rate. The model is moved to the device of the run, the resulting one back to the CPU.
 
     Raises TrainingError when a loss is not finite (the last checkpoint stays) or a checkpoint does not fit.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    checkpoint, log_path = out / "checkpoint.safetensors", out / "log.jsonl"
-    model = task.model
-    average = AveragedModel(copy.deepcopy(model), multi_avg_fn=averaging(config))
-    groups = parameter_groups(model, config.weight_decay) if groups is None else groups
-    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, weight_decay=config.weight_decay)
-    step, spent = 0, 0.0
-    if checkpoint.exists():
-        step = load_checkpoint(checkpoint, model, average, optimizer)
-        spent = seconds_logged(log_path, step)
-    began = time.monotonic() - spent
-    metrics: dict[str, float] = {}
-    sums: dict[str, float] = {}
-    model.train()
-    for batch in task.batches(step):
-        elapsed = time.monotonic() - began
-        done = max(step / config.steps, elapsed / (60 * config.minutes) if config.minutes else 0.0)
-        if done >= 1:
-            break
-        if done >= config.freeze_norms:
-            freeze_norms(model)
-        rate = schedule(config, step, done)
-        for group in optimizer.param_groups:
-            group["lr"] = rate * group.get("scale", 1.0)
-        device = next(model.parameters()).device.type
-        with torch.autocast(device, torch.bfloat16, enabled=config.amp):
-            loss, parts = task.loss(batch)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(model.parameters(), config.clip or math.inf)
-        if not torch.isfinite(norm):
-            raise TrainingError(
-                f"the gradient at step {step} is {norm.item()}",
-                f"lower the learning rate ({config.learning_rate}) or resume from {checkpoint}",
+    with joined() as ranks:
+        run = Run(task, config, out, ranks, groups)
+        for batch in task.batches(run.step):
+            if not run.take(batch):
+                break
+            if run.step % config.log_every == 0:
+                line = run.log()
+                if progress and ranks.is_main:
+                    progress(run.step, line)
+            if run.step % config.save_every == 0:
+                run.save()
+        run.save()
+        return run.result()
+
+
+class Run:
+    """What a run holds: the weights, their average, the optimiser, and how far it is."""
+
+    def __init__(
+        self, task: Task, config: LoopConfig, out: Path, ranks: Ranks, groups: list[dict[str, object]] | None
+    ) -> None:
+        self.task, self.config, self.ranks = task, config, ranks
+        out.mkdir(parents=True, exist_ok=True)
+        self.checkpoint, self.log_path = out / "checkpoint.safetensors", out / "log.jsonl"
+        self.device = pick_device(config.device)
+        self.model = task.model.to(self.device)
+        self.average = AveragedModel(copy.deepcopy(self.model), multi_avg_fn=averaging(config))
+        groups = parameter_groups(self.model, config.weight_decay) if groups is None else groups
+        self.optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, weight_decay=config.weight_decay)
+        scaled = config.amp and config.amp_dtype == "float16"
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=scaled)
+        self.resumed = self.checkpoint.exists()
+        self.step, spent = 0, 0.0
+        if self.resumed:
+            self.step = load_checkpoint(
+                self.checkpoint, self.model, self.average, self.optimizer, self.scaler
             )
-        optimizer.step()
-        average.update_parameters(model)
-        step += 1
-        for name, value in {**parts, "norm": float(norm)}.items():
-            sums[name] = sums.get(name, 0.0) + value
-        if step % config.log_every == 0:
-            means = {name: round(value / config.log_every, 5) for name, value in sums.items()}
-            sums = {}
-            line = {"step": step, "seconds": round(time.monotonic() - began, 1), "rate": rate, **means}
-            if config.validate_every and step % config.validate_every == 0:
-                metrics = validate(task, average)
-                line.update(metrics)
-            with log_path.open("a") as log:
-                log.write(json.dumps(line) + "\n")
-            if progress:
-                progress(step, line)
-        if step % config.save_every == 0:
-            save_checkpoint(checkpoint, model, average, optimizer, step)
-    save_checkpoint(checkpoint, model, average, optimizer, step)
-    metrics = validate(task, average)
-    best = average.module
-    best.eval()
-    return Result(step, time.monotonic() - began, checkpoint, best, metrics)
+            spent = seconds_logged(self.log_path, self.step)
+        self.learner = shared_out(
+            Learner(task), self.device, ranks
+        )  # waits until all have looked for a checkpoint
+        self.board = (
+            open_board(out / "tensorboard", self.step) if config.tensorboard and ranks.is_main else None
+        )
+        self.began = time.monotonic() - spent
+        self.rate, self.fresh = 0.0, True
+        self.metrics: dict[str, float] = {}
+        self.sums: dict[str, float] = {}
+        self.model.train()
+
+    def take(self, batch: Batch) -> bool:
+        """One step; False, and nothing done, where the run is over."""
+        config = self.config
+        if self.fresh:
+            self.set_generators()
+        elapsed = self.ranks.agreed(time.monotonic() - self.began) if config.minutes else 0.0
+        done = max(self.step / config.steps, elapsed / (60 * config.minutes) if config.minutes else 0.0)
+        if done >= 1:
+            return False
+        if done >= config.freeze_norms:
+            freeze_norms(self.model)
+        self.rate = schedule(config, self.step, done)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate * group.get("scale", 1.0)
+        batch = {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
+        with torch.autocast(self.device.type, DTYPES[config.amp_dtype], enabled=config.amp):
+            loss, parts = self.learner(batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()
+        self.scaler.unscale_(self.optimizer)
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), config.clip or math.inf)
+        self.check(loss, norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        if torch.isfinite(norm):
+            self.average.update_parameters(self.model)
+        self.step += 1
+        for name, value in {**parts, "norm": float(norm.nan_to_num(0.0, 0.0))}.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+        return True
+
+    def set_generators(self) -> None:
+        """As they were at the checkpoint, once the loaders have started, which draw from them too."""
+        self.fresh = False
+        if not self.ranks.is_main:
+            torch.manual_seed(
+                self.step * self.ranks.world + self.ranks.rank
+            )  # or all would drop out the same
+        elif self.resumed:
+            restore_generators(self.checkpoint)
+
+    def check(self, loss: Tensor, norm: Tensor) -> None:
+        """A gradient that is no number ends the run; a scaled loss that overflowed is scaled less instead."""
+        if torch.isfinite(norm):
+            return
+        if self.scaler.is_enabled() and torch.isfinite(loss) and self.scaler.get_scale() > LEAST_SCALE:
+            return
+        raise TrainingError(
+            f"the gradient at step {self.step} is {norm.item()}",
+            f"lower the learning rate ({self.config.learning_rate}) or resume from {self.checkpoint}",
+        )
+
+    def log(self) -> dict[str, float]:
+        """A line of means since the last one, with a validation where one is due."""
+        config = self.config
+        totals, self.sums = self.ranks.mean(self.sums), {}
+        means = {name: round(value / config.log_every, 5) for name, value in totals.items()}
+        seconds = round(time.monotonic() - self.began, 1)
+        line = {"step": self.step, "seconds": seconds, "rate": self.rate, **means}
+        if not self.ranks.is_main:
+            return line
+        if config.validate_every and self.step % config.validate_every == 0:
+            self.metrics = validate(self.task, self.average)
+            line.update(self.metrics)
+        with self.log_path.open("a") as log:
+            log.write(json.dumps(line) + "\n")
+        if self.board is not None:
+            write_line(self.board, line)
+        return line
+
+    def save(self) -> None:
+        """A checkpoint; what goes on after it is as if there had been none."""
+        if self.ranks.is_main:
+            save_checkpoint(self.checkpoint, self.model, self.average, self.optimizer, self.step, self.scaler)
+
+    def result(self) -> Result:
+        """The averaged weights, validated, on the CPU."""
+        if self.board is not None:
+            self.board.close()
+        if self.ranks.is_main:
+            self.metrics = validate(self.task, self.average)
+        self.ranks.wait()
+        best = self.average.module.to("cpu")
+        best.eval()
+        return Result(self.step, time.monotonic() - self.began, self.checkpoint, best, self.metrics)
 
 
 def freeze_norms(model: nn.Module) -> None:
@@ -202,7 +265,7 @@ def freeze_norms(model: nn.Module) -> None:
 def validate(task: Task, average: AveragedModel) -> dict[str, float]:
     """The quality of the averaged weights."""
     average.module.eval()
-    with torch.no_grad():
+    with torch.no_grad(), alone():
         return task.validate(average.module)
 
 
