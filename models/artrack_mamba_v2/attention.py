@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .config import ArtrackMambaV2Config
-from .rotary import rotate
+from .rotary import Pair, rotate
 
 
 class Attention(nn.Module):
@@ -23,12 +23,12 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(config.dim, 3 * config.dim)
         self.out_proj = nn.Linear(config.dim, config.dim)
 
-    def project(self, tokens: Tensor, angles: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    def project(self, tokens: Tensor, angles: Pair | None) -> tuple[Tensor, Tensor, Tensor]:
         """tokens (B, L, dim) -> query, key, value (B, L, dim), the first two turned by their angles."""
         query, key, value = self.qkv(tokens).chunk(3, dim=-1)
         if angles is not None:
             query, key = (
-                rotate(part.unflatten(-1, (self.heads, -1)), angles).flatten(-2) for part in (query, key)
+                rotate(part.unflatten(-1, (self.heads, -1)), angles[0]).flatten(-2) for part in (query, key)
             )
         return query, key, value
 
@@ -39,19 +39,19 @@ class Attention(nn.Module):
         mixed: Tensor = self.out_proj(found.transpose(1, 2).flatten(-2))
         return mixed
 
-    def templates(self, tokens: Tensor, angles: Tensor | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def templates(self, tokens: Tensor, angles: Pair | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Template tokens (B, L_z, dim) -> what they make of one another, and their keys and values."""
         query, key, value = self.project(tokens, angles)
         return self.attend(query, key, value, None), (key, value)
 
-    def frame(self, tokens: Tensor, kept: tuple[Tensor, Tensor], angles: Tensor | None) -> Tensor:
+    def frame(self, tokens: Tensor, kept: tuple[Tensor, Tensor], angles: Pair | None) -> Tensor:
         """A frame's tokens (B, L_x, dim) over the kept keys and values of the templates and their own."""
         query, key, value = self.project(tokens, angles)
         before = kept[0].shape[1]
         open_ = allowed(before, tokens.shape[1], self.causal, tokens.device)[before:] if self.causal else None
         return self.attend(query, torch.cat([kept[0], key], 1), torch.cat([kept[1], value], 1), open_)
 
-    def whole(self, tokens: Tensor, before: int, angles: Tensor | None) -> Tensor:
+    def whole(self, tokens: Tensor, before: int, angles: Pair | None) -> Tensor:
         """Templates (the first ``before`` tokens) and frame at once, by a mask: the stateless form."""
         query, key, value = self.project(tokens, angles)
         length = tokens.shape[1]

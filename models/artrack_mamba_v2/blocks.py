@@ -18,6 +18,7 @@ from .attention import Attention
 from .config import ArtrackMambaV2Config
 from .mixers import Mixer
 from .order import Part
+from .rotary import Pair
 
 State = dict[str, Tensor]
 
@@ -40,7 +41,7 @@ class Block(nn.Module):
         """The prefix of a direction's state."""
         return f"layers.{self.index}.{place}"
 
-    def templates(self, tokens: Tensor, parts: Sequence[Part], angles: Tensor | None) -> tuple[Tensor, State]:
+    def templates(self, tokens: Tensor, parts: Sequence[Part], angles: Pair | None) -> tuple[Tensor, State]:
         """Template tokens through the layer, and the state that they leave."""
         normed = self.norm(tokens)
         if isinstance(self.mixer, Attention):
@@ -55,7 +56,7 @@ class Block(nn.Module):
         return tokens + mixed, state
 
     def frame(
-        self, tokens: Tensor, carry: Tensor, state: State, parts: Sequence[Part], angles: Tensor | None
+        self, tokens: Tensor, carry: Tensor, state: State, parts: Sequence[Part], angles: Pair | None
     ) -> tuple[Tensor, State]:
         """A frame's tokens through the layer, going on from the templates' state; what it writes."""
         normed = self.norm(tokens)
@@ -81,7 +82,7 @@ class Block(nn.Module):
         share = share.reshape(share.shape[0], share.shape[1], *[1] * (start.dim() - 2))
         return start + share * (state[f"{self.name(place)}.ssm"] - start)
 
-    def whole(self, tokens: Tensor, before: int, parts: Sequence[Part], angles: Tensor | None) -> Tensor:
+    def whole(self, tokens: Tensor, before: int, parts: Sequence[Part], angles: Pair | None) -> Tensor:
         """Templates and frame as one sequence, no state; ``before`` of the tokens are templates'."""
         normed = self.norm(tokens)
         if isinstance(self.mixer, Attention):

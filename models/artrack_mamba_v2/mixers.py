@@ -10,7 +10,7 @@ Glossary
     start   (ssm, conv), a direction's state: conv (B, conv channels, taps - 1);
             ssm (B, inner, N) in Mamba-1, (B, heads, N, P) in Mamba-2
     gate    the branch that multiplies the scan's output, SiLU-activated
-    angles  (L, N / 2) rotary angles of the tokens, or None
+    angles  rotary angles (L, N / 2) of the tokens, or None; a pair, see ``rotary``
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ...plugins import Operators
 from ..artrack_mamba.mixer import RmsNorm
 from .config import ArtrackMambaV2Config
 from .order import Part, turn
-from .rotary import rotate
+from .rotary import Pair, rotate
 
 Start = tuple[Tensor, Tensor]
 
@@ -108,7 +108,7 @@ class Mixer(nn.Module):
             self.out_proj.weight /= math.sqrt(config.layers)  # a deep residual stream starts calm
 
     def forward(
-        self, tokens: Tensor, starts: Sequence[Start] | None, parts: Sequence[Part], angles: Tensor | None
+        self, tokens: Tensor, starts: Sequence[Start] | None, parts: Sequence[Part], angles: Pair | None
     ) -> tuple[Tensor, list[Start]]:
         """tokens (B, L, dim) of parts, a start a direction or None (zeros) -> mixed tokens, finals."""
         projected = self.in_proj(tokens)
@@ -117,8 +117,7 @@ class Mixer(nn.Module):
         for place, (way, reverse) in enumerate(zip(self.ways, self.reverses, strict=True)):
             start = None if starts is None else starts[place]
             seen = turn(projected, parts) if reverse else projected
-            turned = turn(angles.unsqueeze(0), parts)[0] if reverse and angles is not None else angles
-            y, final = self.scan(way, seen, start, turned)
+            y, final = self.scan(way, seen, start, None if angles is None else angles[reverse])
             y = turn(y, parts) if reverse else y
             total = y if total is None else total + y
             finals.append(final)

@@ -25,6 +25,7 @@ from .blocks import Block, State
 from .config import ArtrackMambaV2Config
 from .order import Part
 from .redraw import Redraw
+from .rotary import Pair
 from .tokens import Angles, Tokens
 
 ARCHITECTURE = "artrack_mamba_v2"
@@ -59,13 +60,10 @@ class ArtrackMambaV2(nn.Module):
         """Every template is a part of its own."""
         return [(self.config.template_grid**2, True)] * count
 
-    def angles(self, index: int, templates: int, frame: bool) -> Tensor | None:
+    def angles(self, index: int, templates: int, frame: bool) -> Pair | None:
         """Rotary angles of a layer's tokens: of so many templates, then of a frame; None without any."""
         table = self.attention_angles if index in self.config.attending else self.scan_angles
-        if table is None:
-            return None
-        parts = [table.templates(templates)] if templates else []
-        return torch.cat([*parts, table.frame]) if frame else torch.cat(parts)
+        return None if table is None else table.of(templates, frame)
 
     def features(self, templates: Tensor) -> Tensor:
         """Templates (B, 3, S_z, S_z) or (B, T, 3, S_z, S_z), oldest first -> tokens (B, T, L_z, dim)."""

@@ -12,6 +12,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+Pair = tuple[Tensor, Tensor]
+"""Angles (L, W / 2) of tokens in their order, and in that in which a reverse scan sees them."""
 BASE = 100.0  # crops are a few dozen patches wide: wavelengths from one patch to a hundred
 
 

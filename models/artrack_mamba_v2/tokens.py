@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from .config import COMMANDS, ArtrackMambaV2Config
 from .order import scan_order
-from .rotary import grid_angles
+from .rotary import Pair, grid_angles
 
 
 class Tokens(nn.Module):
@@ -84,7 +84,10 @@ class Tokens(nn.Module):
 
 
 class Angles(nn.Module):
-    """Rotary angles of templates and of a frame, in the order of their tokens, for vectors of one width."""
+    """Rotary angles of templates and of a frame, for vectors of one width.
+
+    Each comes as a pair: in the order of the tokens, and in that in which a reverse scan sees them.
+    """
 
     def __init__(self, config: ArtrackMambaV2Config, width: int) -> None:
         super().__init__()
@@ -93,14 +96,20 @@ class Angles(nn.Module):
             grids[name] = grid_angles(grid, width)[scan_order(grid, config.order)]
         words = torch.zeros(4 * config.history + COMMANDS, width // 2)
         frame = [grids["template"]] if config.dynamic else []
-        self.template: Tensor
-        self.frame: Tensor
-        self.register_buffer("template", grids["template"], persistent=False)
-        self.register_buffer("frame", torch.cat([*frame, grids["search"], words]), persistent=False)
+        parts = {"template": grids["template"], "frame": torch.cat([*frame, grids["search"], words])}
+        for name, angles in parts.items():
+            turns = name == "template" or not config.causal
+            self.register_buffer(name, angles, persistent=False)
+            self.register_buffer(f"{name}_turned", angles.flip(0) if turns else angles, persistent=False)
 
-    def templates(self, count: int) -> Tensor:
-        """(T · L_z, width / 2)."""
-        return self.template.repeat(count, 1)
+    def of(self, templates: int, frame: bool) -> Pair:
+        """(L, width / 2) twice, of so many templates and then perhaps of a frame."""
+        pair = []
+        for ending in ("", "_turned"):
+            parts = [self.get_buffer(f"template{ending}")] * templates
+            parts += [self.get_buffer(f"frame{ending}")] if frame else []
+            pair.append(torch.cat(parts) if len(parts) > 1 else parts[0])
+        return pair[0], pair[1]
 
 
 def small(*shape: int) -> nn.Parameter:
