@@ -14,6 +14,7 @@ None of the ONNX files comes with Framestate.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,9 @@ class Peer(Protocol):
     def update(self, image_rgb: Image) -> Box | None:
         """The target's box in the next image, in pixels; None where the tracker says it is lost."""
 
+    def score(self) -> float:
+        """How sure it was of the last image, in [0, 1]; NaN where it does not say."""
+
 
 @dataclass(frozen=True, slots=True)
 class PeerFiles:
@@ -64,6 +68,10 @@ class StaticPeer:
     def update(self, image_rgb: Image) -> Box | None:
         """The first box."""
         return self._box
+
+    def score(self) -> float:
+        """It does not say."""
+        return math.nan
 
 
 class OpenCVPeer:
@@ -112,6 +120,11 @@ class OpenCVPeer:
         except cv2.error as error:
             raise self._failure("update", error) from error
         return Box(*(float(value) for value in rectangle)) if found else None
+
+    def score(self) -> float:
+        """Of NanoTrack and ViTTrack; the others do not say."""
+        tell = getattr(self._tracker, "getTrackingScore", None)
+        return math.nan if tell is None else min(1.0, max(0.0, float(tell())))
 
     def _failure(self, action: str, error: cv2.error) -> StepError:
         return StepError(

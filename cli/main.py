@@ -18,6 +18,7 @@ from . import (
     bench_throughput,
     demo,
     doctor,
+    eval_confidence,
     eval_interpolation,
     eval_tracking,
     export,
@@ -38,6 +39,7 @@ app = typer.Typer(
 )
 evaluation = typer.Typer(help="Measure quality on a folder with ground truth.", no_args_is_help=True)
 evaluation.command("tracking")(eval_tracking.evaluate)
+evaluation.command("confidence")(eval_confidence.evaluate)
 evaluation.command("interpolation")(eval_interpolation.evaluate)
 
 benchmarks = typer.Typer(help="Measure speed, size and agreement.", no_args_is_help=True)

@@ -46,6 +46,15 @@ Threads = Annotated[
         help="Threads of one model call, and of decoding.",
     ),
 ]
+NanoBackbone = Annotated[
+    Path | None, typer.Option("--nano-backbone", metavar="FILE", help="ONNX file of the tracker nano.")
+]
+NanoHead = Annotated[
+    Path | None, typer.Option("--nano-head", metavar="FILE", help="ONNX file of the tracker nano.")
+]
+VitNet = Annotated[
+    Path | None, typer.Option("--vit-net", metavar="FILE", help="ONNX file of the tracker vit.")
+]
 Lanes = Annotated[
     int | None,
     typer.Option(

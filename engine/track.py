@@ -31,7 +31,7 @@ class Track:
 
     Attributes:
         box: pixels of the frame, top-left corner. While ``lost``, the last place it was believed at.
-        score: the model's confidence in [0, 1].
+        score: confidence in [0, 1]; of models that were calibrated, the chance of an overlap of 0.5 or more.
         status: ``tracking``, ``uncertain`` (weakly seen, or the filter doubts it), or ``lost``.
         frame_index: the frame's own index.
         dropped: frames of this session that were dropped since its last answer.

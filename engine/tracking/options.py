@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
@@ -13,7 +14,7 @@ from .filter_options import FilterOptions
 
 @dataclass(frozen=True)
 class TrackingOptions:
-    """Scores are in [0, 1]; frame counts are frames of the session; shares are of the target's size.
+    """Scores are the model's own, in [0, 1]; counts are frames; shares are of the target's size.
 
     The defaults were chosen on sequences held out of training, see ``docs/decisions``.
     """
@@ -35,6 +36,10 @@ class TrackingOptions:
     refresh_sure: float = 0.7  # least score for a refresh
     refresh_share: float = 0.3  # of the new template in the blend with the first one
     carry: float = 1.0  # how much of the temporal state a confident frame hands on; 0 restarts every frame
+    score_slope: float = (
+        1.0  # a track's own score: sigmoid(slope · logit(score) + offset), the chance
+    )
+    score_offset: float = 0.0  # of an overlap of 0.5; `framestate eval confidence` fits both
     reference_rate: float = 25.0  # frames a second for which the filter's noise is meant
     filter: FilterOptions = field(default_factory=FilterOptions)
 
@@ -57,10 +62,23 @@ class TrackingOptions:
             raise OptionError(f"seen ({self.seen}) is above sure ({self.sure})", "seen must be at most sure")
         if self.growth < 1 or self.widest < 1:
             raise OptionError(f"growth {self.growth} or widest {self.widest} is below 1", "give 1 or more")
+        if not 0 < self.score_slope < math.inf or not math.isfinite(self.score_offset):
+            raise OptionError(
+                f"score_slope is {self.score_slope} and score_offset {self.score_offset}",
+                "give finite numbers, the slope above 0, so that a higher score stays higher",
+            )
         if self.lost_after < 1 or self.refresh_every < 0 or self.reference_rate <= 0:
             raise OptionError(
                 "a frame count or rate is out of range", "lost_after >= 1, refresh_every >= 0, rate > 0"
             )
+
+    def chance(self, score: float) -> float:
+        """How likely a box of this score is right: what a ``Track`` has for a score, in [0, 1]."""
+        if self.score_slope == 1 and self.score_offset == 0:
+            return score
+        held = min(max(score, 1e-4), 1 - 1e-4)
+        logit = self.score_slope * math.log(held / (1 - held)) + self.score_offset
+        return 1 / (1 + math.exp(-max(logit, -700.0)))
 
     @classmethod
     def from_spec(cls, spec: ModelSpec) -> Self:

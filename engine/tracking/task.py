@@ -107,5 +107,6 @@ class TrackingTask:
             maps = {name: values[index] for name, values in outputs.items()}
             work.memory.observe(self._decode(maps, work.crop, work.expected))
             memory = work.memory
-            tracks.append(Track(memory.box, memory.score, memory.status, work.frame.index))
+            chance = self.options.chance(memory.score)
+            tracks.append(Track(memory.box, chance, memory.status, work.frame.index))
         return tracks

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -143,7 +145,7 @@ def test_a_step_is_taken_back_whole(memory: TargetMemory) -> None:
     assert memory.box == twin.box
     ours, theirs = memory.save(), twin.save()
     assert ours[0] == theirs[0]
-    assert all(np.array_equal(ours[1][name], theirs[1][name]) for name in theirs[1])
+    assert all(map(np.array_equal, ours[1], theirs[1]))
 
 
 def test_a_refresh_is_due_after_its_frames_when_sure() -> None:
@@ -190,3 +192,18 @@ def test_a_model_brings_its_own_thresholds(tiny_bundle: Bundle) -> None:
     for wrong, problem in faults:
         with pytest.raises(OptionError, match=problem):
             TrackingOptions.from_spec(replace(spec, preprocess={**spec.preprocess, "options": wrong}))
+
+
+def test_the_score_of_a_track_is_the_chance_that_the_recipe_fitted() -> None:
+    plain = TrackingOptions()
+    assert [plain.chance(score) for score in (0.0, 0.3, 1.0)] == [0.0, 0.3, 1.0]
+    bent = TrackingOptions(score_slope=2.0, score_offset=1.0)
+    assert bent.chance(0.5) == pytest.approx(1 / (1 + math.exp(-1)))
+    chances = [bent.chance(score) for score in np.linspace(0, 1, 101)]
+    assert all(0 <= one <= other <= 1 for one, other in pairwise(chances))
+
+
+@pytest.mark.parametrize("values", [{"score_slope": 0.0}, {"score_slope": -1.0}, {"score_offset": math.nan}])
+def test_a_fit_that_turns_scores_over_is_refused(values: dict[str, float]) -> None:
+    with pytest.raises(OptionError, match="score_slope"):
+        TrackingOptions(**values)
