@@ -183,7 +183,8 @@ def make_frame(model: HybridInterpolator, first: Any, second: Any, t: float = 0.
     """Two frames, uint8 (H, W, 3) of any size -> the one between them, padded for the model and cut back."""
     height, width = first.shape[:2]
     below, right = -height % model.config.multiple, -width % model.config.multiple
-    pair = [picture(torch.from_numpy(image).permute(2, 0, 1)[None]) for image in (first, second)]
+    device = next(model.parameters()).device
+    pair = [picture(torch.from_numpy(image).permute(2, 0, 1)[None].to(device)) for image in (first, second)]
     padded = [functional.pad(image, (0, right, 0, below), mode="replicate") for image in pair]
-    made = model(*padded, torch.full((1, 1), t))[0, :, :height, :width]
-    return (made * 255.0).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    made = model(*padded, torch.full((1, 1), t, device=device))[0, :, :height, :width]
+    return (made * 255.0).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()

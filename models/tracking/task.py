@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 from ...errors import DataError
 from ...vision.crop import normalise
 from ..artrack_mamba import ArtrackMamba
-from ..training.loaders import batches_of
+from ..training.loaders import batches_of, moved
 from .losses import (
     Maps,
     answer_distance,
@@ -125,7 +125,8 @@ class TrackerTask:
         features = self.model.stem(search.flatten(0, 1)).unflatten(0, (size, searches))
         sums: dict[str, Tensor] = {}
         for k in range(searches):
-            carry = torch.zeros(size) if k == 0 else (batch["chance"][:, k] < self.carry_share).float()
+            chance = batch["chance"][:, k]
+            carry = torch.zeros_like(chance) if k == 0 else (chance < self.carry_share).to(chance.dtype)
             trunk, written = self.model.step_trunk(features[:, k], carry, state)
             state = {**state, **written}
             maps = self.model.head.maps(trunk)
@@ -147,7 +148,8 @@ class TrackerTask:
         if self.held_out is None:
             return {}
         overlaps: dict[str, list[Tensor]] = {"iou_restart": [], "iou_carry": []}
-        loader = batches_of(SampleDataset(self.held_out, 0, 256, None), 32, 0)
+        device = next(model.parameters()).device
+        loader = moved(batches_of(SampleDataset(self.held_out, 0, 256, None), 32, 0), device)
         for batch in loader:
             seen = batch["visible"][:, -1]
             for name, carry in (("iou_restart", 0.0), ("iou_carry", 1.0)):
@@ -161,7 +163,7 @@ def follow(model: ArtrackMamba, template: Tensor, search: Tensor, carry: float) 
     state = model.init(template)
     maps: Maps = {}
     for k in range(search.shape[1]):
-        maps, written = model.step(search[:, k], torch.full((len(search),), carry if k else 0.0), state)
+        maps, written = model.step(search[:, k], search.new_full((len(search),), carry if k else 0.0), state)
         state = {**state, **written}
     return maps
 

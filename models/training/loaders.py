@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import cv2
@@ -32,6 +32,12 @@ def batches_of(data: Dataset[dict[str, Any]], batch: int, workers: int) -> Itera
         prefetch_factor=AHEAD if workers else None,
         pin_memory=torch.cuda.is_available(),
     )
+
+
+def moved(batches: Iterable[dict[str, Tensor]], device: torch.device) -> Iterator[dict[str, Tensor]]:
+    """The batches on a device: the loop does this for what is learned from, a validation for itself."""
+    for batch in batches:
+        yield {name: value.to(device, non_blocking=True) for name, value in batch.items()}
 
 
 class Shares(Sampler[list[int]]):

@@ -14,7 +14,7 @@ from ..tracking.losses import heat_map, tracking_losses
 from ..tracking.samples import SampleSource
 from ..tracking.task import SampleDataset, best_overlap
 from ..tracking.teacher import FeatureTeacher
-from ..training.loaders import batches_of
+from ..training.loaders import batches_of, moved
 from .curriculum import CurriculumConfig
 from .film import pooled
 from .losses import AdaptiveWeights, LossConfig, feature_imitation, memory_contrast, total_loss
@@ -116,12 +116,13 @@ class VilTask:
         if self.held_out is None:
             return {}
         overlaps: dict[str, list[Tensor]] = {"iou_restart": [], "iou_carry": []}
-        for batch in batches_of(SampleDataset(self.held_out, 0, HELD_OUT, None), 32, 0):
+        device = next(model.parameters()).device
+        for batch in moved(batches_of(SampleDataset(self.held_out, 0, HELD_OUT, None), 32, 0), device):
             for name, carry in (("iou_restart", 0.0), ("iou_carry", 1.0)):
                 state = model.init(batch["template"])
                 maps: dict[str, Tensor] = {}
                 for k in range(batch["search"].shape[1]):
-                    share = torch.full((len(batch["search"]),), carry if k else 0.0)
+                    share = batch["search"].new_full((len(batch["search"]),), carry if k else 0.0)
                     maps, written = model.step(batch["search"][:, k], share, state)
                     state = {**state, **written}
                 overlap = best_overlap(maps, batch["boxes"][:, -1])
