@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ..bundles import Bundle
-    from ..export.bundle import GraphOptions
-    from ..export.frame_parity import FrameParity
+    from ..export.bundle import AnyParity, GraphOptions
     from ..export.parity import Parity
 
 
@@ -76,6 +76,7 @@ def export(
         with quiet_stdout():
             _check(to, out)
             began = time.perf_counter()
+            parity: AnyParity | None
             if to == "tensorrt":
                 from .export_plans import build_plans
 
@@ -91,7 +92,7 @@ def export(
 
 def re_export(
     model: str, out: Path, frames: int, ops: str, precision: str, calibrate: Path | None
-) -> tuple[Bundle, Parity | FrameParity | None]:
+) -> tuple[Bundle, AnyParity | None]:
     """A bundle at ``out`` with the weights of ``model`` and fresh graphs; no proof for the dialect plugin.
 
     Raises:
@@ -162,7 +163,7 @@ def stages(frames: int) -> Iterator[tuple[Callable[[str], None], Callable[[int],
 
 
 def report(
-    bundle: Bundle, parity: Parity | FrameParity | None, out: Path, runtime: str, seconds: float
+    bundle: Bundle, parity: AnyParity | None, out: Path, runtime: str, seconds: float
 ) -> dict[str, Any]:
     """What ``--json`` prints."""
     about = graphs_of(bundle, runtime)
@@ -190,20 +191,13 @@ def graphs_of(bundle: Bundle, runtime: str = "onnx") -> Mapping[str, Any]:
     return said
 
 
-def parity_report(parity: Parity | FrameParity) -> dict[str, Any]:
-    """The proof in numbers: differences of tensors, and of the runtimes' boxes in pixels or frames in dB."""
+def parity_report(parity: AnyParity) -> dict[str, Any]:
+    """The proof in numbers: differences of tensors, and of what the runtimes made of them."""
     from ..export.frame_parity import FrameParity
+    from ..export.label_parity import LabelParity
 
-    if isinstance(parity, FrameParity):
-        return {
-            "frames": parity.frames,
-            "max_abs": parity.max_abs,
-            "max_rel": parity.max_rel,
-            "tolerance": parity.tolerance,
-            "psnr_db": parity.psnr_db,
-            "psnr_floor_db": parity.psnr_floor_db,
-            "passed": parity.passed,
-        }
+    if isinstance(parity, FrameParity | LabelParity):
+        return {**asdict(parity), "passed": parity.passed}
     return {
         "frames": parity.frames,
         "max_abs": parity.max_abs,
@@ -232,9 +226,7 @@ def _check(to: str, out: Path) -> None:
     options.need("export", "torch", "onnx", "onnxscript")
 
 
-def _show(
-    bundle: Bundle, parity: Parity | FrameParity | None, out: Path, runtime: str, seconds: float
-) -> None:
+def _show(bundle: Bundle, parity: AnyParity | None, out: Path, runtime: str, seconds: float) -> None:
     if parity is None:
         show(f"NOT RUN, NOT COMPARED: {graphs_of(bundle)['why']}")
     else:
@@ -247,12 +239,11 @@ def _show(
     show(f"wrote {out}: {sizes}", *next_commands(out, runtime if parity else "eager", bundle.spec.task))
 
 
-def _show_parity(
-    parity: Parity | FrameParity, about: Mapping[str, Any], runtime: str, seconds: float
-) -> None:
+def _show_parity(parity: AnyParity, about: Mapping[str, Any], runtime: str, seconds: float) -> None:
     from rich.table import Table
 
     from ..export.frame_parity import FrameParity
+    from ..export.label_parity import LabelParity
 
     what = f"{runtime} ({about['dialect']}, {about['precision']})"
     table = Table()
@@ -264,6 +255,9 @@ def _show_parity(
     if isinstance(parity, FrameParity):
         floor = f"at least {parity.psnr_floor_db:g}"
         table.add_row("PSNR of the frames in dB, worst frame", f"{parity.psnr_db:.1f}", floor)
+    elif isinstance(parity, LabelParity):
+        allowed = f"{parity.drift_tolerance:.0e}"
+        table.add_row("smoothed probabilities, worst frame", f"{parity.drift:.1e}", allowed)
     else:
         _box_rows(table, parity)
     show(f"Parity of {what} with eager fp32, {parity.frames} closed-loop frames, {seconds:.0f} s", table)
@@ -288,6 +282,8 @@ def next_commands(out: Path, runtime: str, task: str = "tracking") -> tuple[str,
             f"Predict:   framestate interpolate video.mp4 smooth.mp4 {chosen}",
             f"Validate:  framestate eval interpolation data/interpolation {chosen}",
         )
+    if task == "classification":
+        return (f"Predict:   framestate classify video.mp4 {chosen}",)
     return (
         f"Predict:   framestate track video.mp4 --box 100,100,80,60 {chosen}",
         f"Validate:  framestate eval tracking data/tracking {chosen}",

@@ -16,6 +16,7 @@ from . import (
     bench_precisions,
     bench_serve,
     bench_throughput,
+    classify,
     demo,
     doctor,
     eval_confidence,
@@ -53,6 +54,7 @@ benchmarks.command("serve")(bench_serve.serve)
 app.command("demo")(demo.demo)
 app.command("track")(track.track)
 app.command("interpolate")(interpolate.interpolate)
+app.command("classify")(classify.classify)
 app.add_typer(evaluation, name="eval")
 app.command("train")(train.train)
 app.command("export")(export.export)

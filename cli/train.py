@@ -19,8 +19,7 @@ from .output import guarded, note, print_json, quiet_stdout, show
 
 if TYPE_CHECKING:
     from ..bundles import Bundle
-    from ..export.frame_parity import FrameParity
-    from ..export.parity import Parity
+    from ..export.bundle import AnyParity
     from ..models.plans import Plan
     from ..models.training.loop import Result
 
@@ -101,6 +100,12 @@ def run(plan: Plan, data: Path, out: Path) -> tuple[Result, dict[str, Any]]:
             from ..models.interpolation.train import train_interpolator
 
             return train_interpolator(plan, data, out, progress=reporter(plan, bar.at), say=note)
+        from ..models.classification.recipe import ClassifierRecipe
+
+        if isinstance(plan, ClassifierRecipe):
+            from ..models.classification.train import train_classifier
+
+            return train_classifier(plan, data, out, progress=reporter(plan, bar.at))
         from ..models.vil_tracker.recipe import VilRecipe
 
         if isinstance(plan, VilRecipe):
@@ -133,7 +138,7 @@ def reporter(plan: Plan, show_at: Callable[..., None]) -> Callable[[int, dict[st
 
 def write(
     plan: Plan, result: Result, data_report: dict[str, Any], target: Path, frames: int
-) -> tuple[Bundle, Parity | FrameParity]:
+) -> tuple[Bundle, AnyParity]:
     """The trained model as a bundle, which says how it came to be.
 
     Raises:
@@ -195,8 +200,10 @@ def _show(report: dict[str, Any], bundle: Bundle) -> None:
         "parity of onnx", f"{report['parity']['max_rel']:.1e} over {report['parity']['frames']} frames"
     )
     target = report["bundle"]
+    classifies = bundle.spec.task == "classification"
+    way = "Predict: framestate classify VIDEO" if classifies else "Visualize: framestate demo"
     show(
         table,
         f"checkpoint {report['checkpoint']}, bundle {target} ({bundle.parameters:,} parameters)",
-        f"Visualize: framestate demo --model {model_argument(target)}",
+        f"{way} --model {model_argument(target)}",
     )

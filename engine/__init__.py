@@ -2,6 +2,7 @@
 
 from .autosave import Autosave
 from .capacity import Capacity
+from .classification import Classification, ClassificationOptions, ClassificationSession
 from .engine import Engine
 from .interpolation import (
     InterpolationOptions,
@@ -20,6 +21,9 @@ from .tracking import FilterOptions, TrackingOptions
 __all__ = [
     "Autosave",
     "Capacity",
+    "Classification",
+    "ClassificationOptions",
+    "ClassificationSession",
     "Engine",
     "FilterOptions",
     "InterpolationOptions",

@@ -17,6 +17,8 @@ from ..errors import SessionError
 from ..runtimes import Arrays, Runtime, open_runtime
 from ..vision import Frame, Image
 from .capacity import choose_capacity
+from .classification import TASK as CLASSIFICATION
+from .classification import ClassificationModel, ClassificationOptions, ClassificationSession
 from .computed import Answer, Computed
 from .inputs import BoxLike, as_box, as_frame
 from .interpolation import TASK as INTERPOLATION
@@ -65,6 +67,9 @@ class Engine:
         self.lanes = lanes or Lanes(batched=runtime.device != "cpu")
         if runtime.spec.task == INTERPOLATION:
             self._interpolator = InterpolationModel(runtime)
+        elif runtime.spec.task == CLASSIFICATION:
+            self._classifier = ClassificationModel(runtime)
+            self.store = runtime.allocate(self.capacity.sessions)
         else:
             self.task = TrackingTask(runtime.spec, options)
             self.store = runtime.allocate(self.capacity.sessions)
@@ -137,6 +142,15 @@ class Engine:
         chosen = options or InterpolationOptions.of(factor, fps, slow_motion, scale)
         slot = self.slots.take()
         return InterpolationSession(self._interpolator, chosen, lambda: self.slots.free(slot))
+
+    def classify(self, options: ClassificationOptions | None = None) -> ClassificationSession:
+        """Starts telling what frames show, smoothed over time as the options say.
+
+        Raises CapacityError when every slot is in use.
+        """
+        self.check_inline(CLASSIFICATION)
+        slot, chosen = self.slots.take(), options or ClassificationOptions()
+        return ClassificationSession(self._classifier, self.store, slot, chosen, lambda: self.release(slot))
 
     def begin(self, frame: Frame | Image, box: BoxLike) -> tuple[int, TargetMemory]:
         """A row and a memory for a new target, its template written. Raises as ``track`` does."""

@@ -21,11 +21,13 @@ from ..runtimes.eager import EagerRuntime
 from .calibration import Clip, Feeds, record_feeds, synthetic_clips
 from .frame_parity import FrameParity, frame_parity
 from .graphs import OPSET, export_function
+from .label_parity import LabelParity, label_parity
 from .parity import Parity, Tick, closed_loop_parity, tolerance_of
 from .precision import PRECISIONS, Precision, shrink
 from .shared_weights import share_weights
 
 Say = Callable[[str], None]
+AnyParity = Parity | FrameParity | LabelParity
 
 SHARED = "weights.data"
 UNPROVEN = "no runtime here has kernels for the dialect 'plugin'; nothing was run or compared"
@@ -75,7 +77,7 @@ def bundle_model(
     replace: bool = False,
     say: Say = lambda text: None,
     tick: Tick = lambda frame: None,
-) -> tuple[Bundle, Parity | FrameParity]:
+) -> tuple[Bundle, AnyParity]:
     """Writes a bundle with weights and ONNX graphs, after closed-loop parity with the model in float32.
 
     Args:
@@ -106,6 +108,11 @@ def bundle_model(
         raise OptionError(
             f"an interpolator is not exported in {options.precision}: flows of many pixels would lose the "
             "fractions that sharp frames need",
+            "export it in fp32",
+        )
+    if spec.task == "classification" and options.precision != "fp32":
+        raise OptionError(
+            f"a classifier is not exported in {options.precision}: nothing measures what it would lose",
             "export it in fp32",
         )
     with tempfile.TemporaryDirectory() as temporary:
@@ -220,19 +227,21 @@ def prove(
     precision: Precision = "fp32",
     build: Build = build_model,
     tick: Tick = lambda frame: None,
-) -> Parity | FrameParity:
+) -> AnyParity:
     """Runs eager and ONNX Runtime side by side. Raises ParityError beyond the tolerance."""
-    if bundle.spec.task not in ("tracking", "interpolation"):
+    if bundle.spec.task not in ("tracking", "interpolation", "classification"):
         raise ExportError(
             f"there is no closed-loop proof for {bundle.spec.task}, the task of {bundle.spec.name!r}",
-            "export a tracker or an interpolator",
+            "export a tracker, an interpolator or a classifier",
         )
     say(f"comparing onnx with eager over {frames} closed-loop frames")
     reference: Runtime = EagerRuntime(bundle, device="cpu", threads=1, build=build)
     candidate = open_runtime(bundle, "onnx", device="cpu", threads=1)
     try:
         if bundle.spec.task == "interpolation":
-            parity: Parity | FrameParity = frame_parity(reference, candidate, frames=frames, tick=tick)
+            parity: AnyParity = frame_parity(reference, candidate, frames=frames, tick=tick)
+        elif bundle.spec.task == "classification":
+            parity = label_parity(reference, candidate, frames=frames, tick=tick)
         else:
             parity = closed_loop_parity(
                 reference, candidate, frames=frames, tolerance=tolerance_of(precision), tick=tick

@@ -13,8 +13,6 @@ from .augment import AugmentConfig
 from .config import ClassifierConfig
 from .groups import GroupConfig
 
-DEVICES = ("auto", "cpu", "cuda")
-
 
 @dataclass(frozen=True)
 class ClassifierRecipe:
@@ -24,7 +22,6 @@ class ClassifierRecipe:
         images, held_out: how many pictures are trained on and validated with, of the first ones; 0 is all.
             The last measure is always over the whole test split.
         tta: measure with test-time augmentation too, at the end.
-        device: "auto" is a GPU where there is one.
     """
 
     name: str
@@ -41,7 +38,6 @@ class ClassifierRecipe:
     seed: int = 0
     workers: int = 1
     threads: int = 1
-    device: str = "auto"
     notes: str = ""
     text: str = field(default="", repr=False)
 
@@ -49,8 +45,6 @@ class ClassifierRecipe:
         check_counts(self.batch, self.threads, self.workers)
         if self.task != "classification":
             raise OptionError(f"task is {self.task!r}", "it is classification")
-        if self.device not in DEVICES:
-            raise OptionError(f"device is {self.device!r}", f"choose one of {', '.join(DEVICES)}")
         if self.images < 0 or self.held_out < 0:
             raise OptionError(
                 f"images is {self.images} and held_out {self.held_out}", "give at least 0, which is all"

@@ -108,15 +108,13 @@ class ClassifierTask:
 
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
         """Cross entropy with the targets. Raises TrainingError when it is not finite."""
-        device = self.model.pos_embed.device
-        moved = {name: value.to(device) for name, value in batch.items()}
-        logits = self.model(moved["image"], moved.get("kept")).float()
-        loss = functional.cross_entropy(logits, moved["target"])
+        logits = self.model(batch["image"], batch.get("kept")).float()
+        loss = functional.cross_entropy(logits, batch["target"])
         if not torch.isfinite(loss):
             raise TrainingError(
                 f"the loss at step {int(batch['step'])} is {loss.item()}", "lower the learning rate"
             )
-        right = (logits.argmax(1) == moved["label"]).float().mean()
+        right = (logits.argmax(1) == batch["label"]).float().mean()
         return loss, {"loss": loss.item(), "train_accuracy": right.item()}
 
     def validate(self, model: nn.Module) -> dict[str, float]:

@@ -10,8 +10,8 @@ from typing import Any
 import cv2
 import torch
 
-from ...errors import RuntimeUnavailableError
 from ...plugins import eager_operators
+from ..training.distributed import pick_device
 from ..training.loop import Result, train
 from .cifar import read_cifar
 from .groups import parameter_groups
@@ -30,16 +30,14 @@ def train_classifier(
 
     Raises:
         DataError: the folder holds no CIFAR.
-        RuntimeUnavailableError: the recipe asks for CUDA, and there is none.
     """
     torch.set_num_threads(recipe.threads)
     cv2.setNumThreads(0)  # before the loaders fork: OpenCV's thread pool does not survive a fork
     torch.manual_seed(recipe.seed)
-    device = choose_device(recipe.device)
     pictures, test = read_cifar(data / recipe.folder)
     pictures = pictures.first(recipe.images)
     config = replace(recipe.model, labels=pictures.names)
-    model = MambaClassifier(config, eager_operators()).to(device)
+    model = MambaClassifier(config, eager_operators())
     task = ClassifierTask(
         model,
         pictures,
@@ -53,7 +51,8 @@ def train_classifier(
     groups = parameter_groups(model, recipe.loop.weight_decay, recipe.groups)
     result = train(task, recipe.loop, out, progress, groups)
     assert isinstance(result.model, MambaClassifier)
-    result.metrics = evaluate(result.model, test, views=recipe.tta)
+    device = pick_device(recipe.loop.device)
+    result.metrics = evaluate(result.model.to(device), test, views=recipe.tta)
     result.model.cpu()
     report = {
         "images": {recipe.folder: {"stills": len(pictures)}},
@@ -61,11 +60,3 @@ def train_classifier(
         "labels": len(test.names),
     }
     return result, report
-
-
-def choose_device(name: str) -> torch.device:
-    """The device of a recipe. Raises RuntimeUnavailableError for a GPU that is not there."""
-    there = torch.cuda.is_available()
-    if name == "cuda" and not there:
-        raise RuntimeUnavailableError("the recipe asks for CUDA, and PyTorch sees none", "set device to auto")
-    return torch.device("cuda" if there and name != "cpu" else "cpu")
