@@ -17,6 +17,8 @@ from ..errors import OptionError
 from ..models import load_weights
 from ..models.artrack_mamba import ArtrackMambaConfig
 from ..models.artrack_mamba.history import TemplateHistory
+from ..models.artrack_mamba_v2 import ARCHITECTURE, ArtrackMambaV2Config
+from ..models.artrack_mamba_v2.history import TemplateHistoryV2
 from ..plugins import Operators, eager_operators
 from ..plugins.operators import Dialect, onnx_operators
 from ..runtimes import Arrays, Runtime, open_runtime
@@ -52,7 +54,7 @@ def history_cases(
     """The forms of a tracker for some numbers of templates, on one thread, fed with a rendered clip.
 
     Args:
-        bundle: a tracker of architecture ``artrack_mamba``, with weights.
+        bundle: a tracker of architecture ``artrack_mamba`` or ``artrack_mamba_v2``, with weights.
         histories: numbers of templates, each at least 1.
         folder: an empty one for what is made.
         runtime: "onnx", where both sides are graphs in the dialect ``ops``, or "eager".
@@ -63,10 +65,10 @@ def history_cases(
         OptionError: another architecture or runtime, or a number below 1.
         BundleError: the bundle has no weights. ExportError: a graph cannot be made.
     """
-    if bundle.spec.architecture != "artrack_mamba" or runtime not in ("onnx", "eager"):
+    if bundle.spec.architecture not in ("artrack_mamba", ARCHITECTURE) or runtime not in ("onnx", "eager"):
         raise OptionError(
             f"there is no stateless form of {bundle.spec.architecture!r} on runtime {runtime!r}",
-            "choose a bundle of artrack_mamba with weights, and onnx or eager",
+            f"choose a bundle of artrack_mamba or {ARCHITECTURE} with weights, and onnx or eager",
         )
     if not histories or min(histories) < 1:
         raise OptionError(f"the numbers of templates are {list(histories)}", "give 1 or more")
@@ -88,12 +90,10 @@ def _case(
     stateful: Runtime | None,
     stack: ExitStack,
 ) -> HistoryCase:
-    config = ArtrackMambaConfig.from_dict(dict(bundle.spec.config))
+    def build(spec: ModelSpec, operators: Operators) -> TemplateHistory | TemplateHistoryV2:
+        return _with_templates(bundle.spec, operators, history)
 
-    def build(spec: ModelSpec, operators: Operators) -> nn.Module:
-        return TemplateHistory(config, operators, history).eval()
-
-    spec = TemplateHistory(config, eager_operators(), history).spec(bundle.spec.name)
+    spec = build(bundle.spec, eager_operators()).spec(bundle.spec.name)
     folder.mkdir()
     weights = {WEIGHTS: save(bundle.weights())}
     whole = write_bundle(folder / "eager", spec, weights, provenance={}, metrics={}, parity={})
@@ -108,26 +108,44 @@ def _case(
         ],
         axis=1,
     )
-    inputs = {"stateless": {"templates": templates}, "cached": {"features": features}}
+    step_inputs = spec.function("step").inputs
+    told = {one.name: np.zeros(one.concrete(1), one.dtype) for one in step_inputs if one.name == "history"}
+    inputs = {"stateless": {"templates": templates, **told}, "cached": {"features": features, **told}}
     baseline = eager
     if stateful is not None:
         functions = {name: spec.function(name) for name in STATELESS}
         made = _exported(bundle, replace(spec, functions=functions), build, folder, ops, say)
         baseline = stack.enter_context(closing(open_runtime(made, "onnx", device="cpu", threads=1)))
+        if stateful.spec.state != spec.state:  # layers that attend keep every template, so a step has its own
+            (folder / "step").mkdir()
+            mine = replace(spec, functions={"step": spec.function("step")})
+            made = _exported(bundle, mine, build, folder / "step", ops, say)
+            stateful = stack.enter_context(closing(open_runtime(made, "onnx", device="cpu", threads=1)))
     stepping = stateful or eager
     store = stepping.allocate(1)
     store.load_row(0, {name: np.asarray(rows)[0].copy() for name, rows in state.items()})
-    carry = np.zeros(1, np.float32)  # the stateless tracker carries nothing from frame to frame
+    if any(one.name == "carry" for one in step_inputs):
+        told["carry"] = np.zeros(1, np.float32)  # the stateless tracker carries nothing from frame to frame
 
     def called(runtime: Runtime, function: str, given: Arrays) -> Callable[[], Arrays]:
         return lambda: runtime.call(function, given, None)[0]
 
     def step() -> Arrays:
-        return stepping.call("step", {"search": search, "carry": carry}, store.read([0]))[0]
+        return stepping.call("step", {"search": search, **told}, store.read([0]))[0]
 
     calls = {name: called(baseline, name, {**inputs[name], "search": search}) for name in STATELESS}
-    reference = eager.call("stateless", {"templates": templates, "search": search}, None)[0]
+    reference = eager.call("stateless", {**inputs["stateless"], "search": search}, None)[0]
     return HistoryCase(history, {**calls, "stateful": step}, reference)
+
+
+def _with_templates(
+    spec: ModelSpec, operators: Operators, history: int
+) -> TemplateHistory | TemplateHistoryV2:
+    """A tracker over so many templates, without its weights."""
+    values = dict(spec.config)
+    if spec.architecture == ARCHITECTURE:
+        return TemplateHistoryV2(ArtrackMambaV2Config.from_dict(values), operators, history).eval()
+    return TemplateHistory(ArtrackMambaConfig.from_dict(values), operators, history).eval()
 
 
 def _step(bundle: Bundle, folder: Path, ops: Dialect, say: Say) -> Runtime:
