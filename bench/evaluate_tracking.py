@@ -1,47 +1,36 @@
 """Run trackers over sequences and score them: what ``framestate eval tracking`` prints.
 
-Whatever can `start` on a frame and a box and `update` on each further frame can be evaluated; `PeerTracker`
-makes one of a peer of `bench.peers`. All trackers run over a sequence before the next one begins, so that a
-busy machine slows all of them alike. Only calls of ``update`` are timed: decoding, scoring and ``start`` are
-not.
+All trackers run over a sequence before the next one begins, so that a busy machine slows all of them alike.
+With a `RunStore`, runs that are finished are kept, and not made again. `side_by_side` makes the runs in
+several processes.
 """
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
-from typing import NotRequired, Protocol, TypedDict
+from typing import NotRequired, TypedDict
 
 import numpy as np
-import numpy.typing as npt
 
-from ..errors import DataError, FramestateError, OptionError
-from ..vision.box import Box
-from ..vision.frame import Frame
-from .ope import TrackingScore, mean_score, score_sequence
-from .peers import Peer
+from ..errors import DataError, OptionError
+from .ope import PROTOCOLS, Protocol, TrackingScore, mean_score, score_sequence
+from .run_store import RunStore
+from .runs import SequenceRun, SequenceTracker, run_sequence
 from .sequences import TrackingSequence
 
-
-class SequenceTracker(Protocol):
-    """A tracker of one target. `start` begins anew, so one object serves one sequence after another."""
-
-    def start(self, frame: Frame, box: Box) -> None:
-        """Learn the target in the first frame; ``box`` in pixels."""
-
-    def update(self, frame: Frame) -> Box:
-        """Where the target is in the next frame, in pixels; a best guess where it is lost."""
+Runs = dict[str, SequenceRun]
+"""By tracker, of one sequence."""
 
 
 class TrackingNumbers(TypedDict):
-    """The scores of `bench.ope`, each in [0, 1]."""
+    """The scores of `bench.ope`, each in [0, 1]; NaN where a server keeps the truth."""
 
     auc: float
     precision20: float
+    norm_precision: float
+    norm_precision20: float
     ao: float
     sr50: float
     sr75: float
@@ -52,6 +41,8 @@ class SequenceResult(TrackingNumbers):
 
     fps: float
     frames: int
+    unreadable: NotRequired[int]
+    """Frames that do not decode, where there are such; they are not scored."""
     error: NotRequired[str]
     """Why the tracker gave up; frames from then on count as missed."""
 
@@ -85,39 +76,6 @@ class Progress:
     total: int
 
 
-class PeerTracker:
-    """A `bench.peers.Peer` as a `SequenceTracker`: where the peer is lost, its last box is kept."""
-
-    def __init__(self, peer: Peer) -> None:
-        self._peer = peer
-        self._last = Box(math.nan, math.nan, math.nan, math.nan)
-
-    def start(self, frame: Frame, box: Box) -> None:
-        """Start the peer."""
-        self._peer.start(frame.image, box)
-        self._last = box
-
-    def update(self, frame: Frame) -> Box:
-        """The peer's box, or its last one."""
-        self._last = self._peer.update(frame.image) or self._last
-        return self._last
-
-
-@dataclass(slots=True)
-class _Run:
-    """What one tracker did on one sequence."""
-
-    boxes: npt.NDArray[np.float64]  # (frames, 4), NaN where there was no answer
-    size: tuple[int, int] = (0, 0)  # width, height
-    updates: int = 0
-    seconds: float = 0.0
-    error: str | None = None
-
-    @property
-    def fps(self) -> float:
-        return self.updates / self.seconds if self.seconds > 0 else 0.0
-
-
 @dataclass(slots=True)
 class _Tally:
     """What one tracker did on all sequences so far."""
@@ -133,40 +91,70 @@ def evaluate_tracking(
     sequences: Sequence[TrackingSequence],
     *,
     progress: Callable[[Progress], None] | None = None,
+    protocol: Protocol = PROTOCOLS["framestate"],
 ) -> TrackingResults:
-    """Run every tracker over every sequence and score it.
+    """Run every tracker over every sequence and score what it answers: `make_runs`, then `score_runs`."""
+    return score_runs(make_runs(trackers, sequences, progress=progress), sequences, protocol)
 
-    A tracker that raises is not called again in that sequence: the frames it did not answer count as missed,
-    and the result carries the error. What is wrong with the data is raised.
+
+def make_runs(
+    trackers: Mapping[str, SequenceTracker],
+    sequences: Sequence[TrackingSequence],
+    *,
+    progress: Callable[[Progress], None] | None = None,
+    store: RunStore | None = None,
+) -> dict[str, Runs]:
+    """Run every tracker over every sequence; by sequence, then by tracker.
+
+    A tracker that fails on a sequence is noted in its run, and the frames it did not answer count as missed;
+    the other runs go on.
 
     Args:
         trackers: by the name they are reported under.
-        sequences: see `load_sequences`.
-        progress: called after each frame, outside the timed part.
+        sequences: with names that differ, see `load_sequences`.
+        progress: called after every frame.
+        store: where finished runs are kept; those that are there are not made again.
 
     Raises:
-        OptionError: there is no tracker, or two sequences share a name.
-        DataError: there is no sequence, or frames and truth of a sequence do not match.
-        VideoError: a video cannot be read.
+        OptionError: there is no tracker, or two sequences have one name.
+        DataError: there is no sequence, or one cannot be read (see `TrackingSequence.frames`).
     """
+    check_names(list(trackers), sequences)
+    total, done = len(trackers) * sum(map(len, sequences)), 0
+    runs: dict[str, Runs] = {}
+    for sequence in sequences:
+        runs[sequence.name] = {}
+        for name, tracker in trackers.items():
+            notify = partial(_tell, progress, name, sequence, done, total)
+            runs[sequence.name][name] = kept_or_made(name, tracker, sequence, store, notify)
+            done += len(sequence)
+    return runs
+
+
+def check_names(trackers: Sequence[str], sequences: Sequence[TrackingSequence]) -> None:
+    """Raises OptionError, DataError: there is nothing to evaluate, or two sequences have one name."""
     if not trackers:
         raise OptionError("There is no tracker to evaluate", "Name at least one.")
     if not sequences:
         raise DataError("There is no sequence to evaluate on", "Give a folder with at least one.")
     if len({sequence.name for sequence in sequences}) < len(sequences):
-        raise OptionError("Two sequences have the same name", "Rename one of them.")
-    tallies = {name: _Tally() for name in trackers}
-    total = len(trackers) * sum(map(len, sequences))
-    done = 0
+        raise OptionError("Several sequences have the same name", "Rename them.")
+
+
+def score_runs(
+    runs: Mapping[str, Runs],
+    sequences: Sequence[TrackingSequence],
+    protocol: Protocol = PROTOCOLS["framestate"],
+) -> TrackingResults:
+    """The scores of runs that were made, by sequence and tracker."""
+    tallies: dict[str, _Tally] = {}
     for sequence in sequences:
-        for name, tracker in trackers.items():
-            notify = partial(_notify, progress, name, sequence, done, total)
-            _add(tallies[name], sequence, _run(tracker, sequence, notify))
-            done += len(sequence)
+        for name, run in runs[sequence.name].items():
+            _add(tallies.setdefault(name, _Tally()), sequence, run, protocol)
     return {"trackers": {name: _summary(tally) for name, tally in tallies.items()}}
 
 
-def _notify(
+def _tell(
     progress: Callable[[Progress], None] | None,
     tracker: str,
     sequence: TrackingSequence,
@@ -178,64 +166,63 @@ def _notify(
         progress(Progress(tracker, sequence.name, frame, len(sequence), done + frame, total))
 
 
-def _run(tracker: SequenceTracker, sequence: TrackingSequence, notify: Callable[[int], None]) -> _Run:
-    run = _Run(np.full((len(sequence), 4), np.nan))
-    with closing(sequence.frames()) as frames:
-        for index, frame in enumerate(frames):
-            if index == 0:
-                run.size = frame.width, frame.height
-            if run.error is None:
-                _one(tracker, sequence, run, index, frame)
-            notify(index + 1)
+def kept_or_made(
+    name: str,
+    tracker: SequenceTracker,
+    sequence: TrackingSequence,
+    store: RunStore | None,
+    notify: Callable[[int], None] = lambda frame: None,
+) -> SequenceRun:
+    """The run of a tracker over a sequence: out of the store, or made now and put there."""
+    run = None if store is None else store.load(name, sequence)
+    if run is not None:
+        notify(len(sequence))
+        return run
+    run = run_sequence(tracker, sequence, notify)
+    if store is not None:
+        store.save(name, sequence, run)
     return run
 
 
-def _one(tracker: SequenceTracker, sequence: TrackingSequence, run: _Run, index: int, frame: Frame) -> None:
-    """Hand one frame to the tracker; an error of its own is noted in the run."""
-    try:
-        if index == 0:
-            tracker.start(frame, sequence.first_box)
-            run.boxes[0] = sequence.truth[0]
-            return
-        begin = time.perf_counter()
-        box = tracker.update(frame)
-        run.seconds += time.perf_counter() - begin
-        run.updates += 1
-        run.boxes[index] = box.x, box.y, box.w, box.h
-    except FramestateError as error:
-        run.error = f"frame {index}: {error}"
-    except Exception as error:  # a tracker from outside may raise anything; the other runs are worth keeping
-        run.error = f"frame {index}: {type(error).__name__}: {error}"
-
-
-def _add(tally: _Tally, sequence: TrackingSequence, run: _Run) -> None:
-    width, height = run.size
-    score = score_sequence(run.boxes, sequence.truth, width=width, height=height)
+def _add(tally: _Tally, sequence: TrackingSequence, run: SequenceRun, protocol: Protocol) -> None:
+    score = None
+    if not sequence.withheld:
+        seen = np.ones(len(sequence), bool)
+        seen[run.unreadable] = False
+        width, height = run.size
+        score = score_sequence(
+            run.boxes[seen], sequence.truth[seen], width=width, height=height, protocol=protocol
+        )
+        tally.scores.append(score)
     result = SequenceResult(**_numbers(score), fps=run.fps, frames=len(sequence))  # type: ignore[typeddict-item]
+    if run.unreadable:
+        result["unreadable"] = len(run.unreadable)
     if run.error is not None:
         result["error"] = run.error
-    tally.scores.append(score)
     tally.sequences[sequence.name] = result
-    tally.updates += run.updates
-    tally.seconds += run.seconds
+    tally.updates += len(run.update_seconds)
+    tally.seconds += float(run.update_seconds.sum())
 
 
 def _summary(tally: _Tally) -> TrackerResult:
-    score = mean_score(tally.scores)
+    score = mean_score(tally.scores) if tally.scores else None
     return {
         **_numbers(score),
         "fps": tally.updates / tally.seconds if tally.seconds > 0 else 0.0,
         "failures": sum("error" in result for result in tally.sequences.values()),
-        "success": list(score.success),
+        "success": [] if score is None else list(score.success),
         "sequences": tally.sequences,
     }
 
 
-def _numbers(score: TrackingScore) -> TrackingNumbers:
+def _numbers(score: TrackingScore | None) -> TrackingNumbers:
+    nan = float("nan")
     return {
-        "auc": score.auc,
-        "precision20": score.precision20,
-        "ao": score.ao,
-        "sr50": score.success_rate(0.5),
-        "sr75": score.success_rate(0.75),
+        "auc": nan if score is None else score.auc,
+        "precision20": nan if score is None else score.precision20,
+        "norm_precision": nan if score is None else score.norm_precision,
+        "norm_precision20": nan if score is None else score.norm_precision20,
+        "ao": nan if score is None else score.ao,
+        "sr50": nan if score is None else score.success_rate(0.5),
+        "sr75": nan if score is None else score.success_rate(0.75),
     }

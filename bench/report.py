@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 from rich.table import Table
 
 from .evaluate_tracking import TrackerResult, TrackingResults
@@ -11,18 +12,25 @@ from .figures import new_figure
 from .ope import THRESHOLDS
 
 
-def tracking_table(results: TrackingResults) -> Table:
-    """One row a tracker, best AUC first; a last column names the sequences a tracker did not finish."""
+def tracking_table(results: TrackingResults, *, jobs: int = 1) -> Table:
+    """One row a tracker, best AUC first; a last column names the sequences a tracker did not finish.
+
+    ``jobs`` is how many processes ran side by side, which slows each of them.
+    """
     ranked = _ranked(results)
     has_failures = any(result["failures"] for _, result in ranked)
-    table = Table(title="Tracking, one-pass evaluation", caption="fps: updates only, decoding excluded")
+    caption = "fps: updates only, decoding excluded"
+    if jobs > 1:
+        caption += f"; {jobs} processes side by side, which slows each of them"
+    table = Table(title="Tracking, one-pass evaluation", caption=caption)
     table.add_column("tracker")
-    for heading in ("AUC", "precision 20 px", "AO", "SR 0.5", "SR 0.75", "fps"):
+    for heading in ("AUC", "precision 20 px", "norm. precision", "AO", "SR 0.5", "SR 0.75", "fps"):
         table.add_column(heading, justify="right")
     if has_failures:
         table.add_column("failed on", style="red")
     for name, result in ranked:
-        numbers = (result[key] for key in ("auc", "precision20", "ao", "sr50", "sr75"))
+        keys = ("auc", "precision20", "norm_precision", "ao", "sr50", "sr75")
+        numbers = (result[key] for key in keys)  # type: ignore[literal-required]
         failed = ", ".join(sequence for sequence, one in result["sequences"].items() if "error" in one)
         row = [name, *(f"{number:.3f}" for number in numbers), f"{result['fps']:,.0f}"]
         table.add_row(*row, *([failed] if has_failures else []))
@@ -63,4 +71,4 @@ def success_plot(results: TrackingResults, path: str | Path) -> Path:
 
 
 def _ranked(results: TrackingResults) -> list[tuple[str, TrackerResult]]:
-    return sorted(results["trackers"].items(), key=lambda item: -item[1]["auc"])
+    return sorted(results["trackers"].items(), key=lambda item: -np.nan_to_num(item[1]["auc"]))

@@ -4,6 +4,8 @@
 
     DIR/<sequence>/groundtruth.txt      a line a frame: x,y,w,h in pixels, nan,nan,nan,nan where absent
     DIR/<sequence>/video.mp4            or numbered images, here or in img/ (as in OTB and LaSOT)
+
+That is the layout ``framestate``; public benchmarks are read by their own, see `framestate.vision.datasets`.
 """
 
 from __future__ import annotations
@@ -12,20 +14,28 @@ import math
 import re
 from collections.abc import Collection, Generator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import DataError, OptionError
+from ..errors import DataError, ImageError, OptionError
 from ..vision.box import Box
+from ..vision.datasets import LAYOUTS, LabelledSequence, detect_layout, tracking_sequences
 from ..vision.frame import Frame
+from ..vision.images import decode_image
 from ..vision.reader import VideoReader
 from .ope import check_truth
 
 TRUTH = "groundtruth.txt"
 VIDEO = "video.mp4"
+OURS = "framestate"
+PARTS = {"got10k": "val", "lasot": "test", "trackingnet": "test"}
+"""The part of a benchmark that is evaluated unless another is asked for; all of the others."""
 
+Kind = TypeVar("Kind")
 _FORM = "Write x,y,w,h in pixels with a positive size, or nan,nan,nan,nan where the target is absent."
 
 
@@ -35,13 +45,15 @@ class TrackingSequence:
 
     Attributes:
         name: the folder's name.
-        source: the video file, or the folder of images.
+        source: the video file, the folder of images, or the image files of a benchmark, one a line of truth.
         truth: (frames, 4) ``x, y, w, h`` in pixels, read-only; NaN where the target is absent.
+        withheld: whether a server keeps the truth of all frames but the first, so that nothing can be scored.
     """
 
     name: str
-    source: Path
+    source: Path | tuple[Path, ...]
     truth: npt.NDArray[np.float64]
+    withheld: bool = False
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -54,11 +66,17 @@ class TrackingSequence:
     def frames(self) -> Generator[Frame, None, None]:
         """Decode the frames, one for each line of the truth; close the generator to stop early.
 
+        Of the image files of a benchmark, one that does not decode is passed over: no frame has its index.
+
         Raises:
             DataError: the video has more or fewer frames than the truth has lines, or a frame does not
-                decode; either way frames and lines cannot be matched.
+                decode; either way frames and lines cannot be matched. Of a benchmark, its first image does
+                not decode.
             VideoError: the video cannot be read at all.
         """
+        if isinstance(self.source, tuple):
+            yield from self._images(self.source)
+            return
         count = 0
         with VideoReader(self.source) as reader:
             for frame in reader:
@@ -81,18 +99,43 @@ class TrackingSequence:
             "Every frame needs its line: restore the video or correct the file.",
         )
 
+    def _images(self, files: tuple[Path, ...]) -> Generator[Frame, None, None]:
+        for index, file in enumerate(files):
+            try:
+                image = decode_image(file.read_bytes())
+            except (ImageError, OSError) as error:
+                if index == 0:
+                    raise DataError(
+                        f"{file}, the first frame of {self.name}, does not decode ({error})",
+                        "Get an undamaged copy of it: there the target is given.",
+                    ) from error
+                continue
+            yield Frame(image, index, Fraction(1, 25), index)
 
-def load_sequences(folder: str | Path, names: Collection[str] | None = None) -> list[TrackingSequence]:
+
+def load_sequences(
+    folder: str | Path, names: Collection[str] | None = None, *, layout: str = OURS, part: str | None = None
+) -> list[TrackingSequence]:
     """All sequences of an evaluation folder in the order of their names, or those in ``names``.
 
     A folder that itself holds ``groundtruth.txt`` is one sequence. Hidden folders are passed over; any other
     folder must be a sequence, so that none goes missing unnoticed. Videos are only opened when they are read.
 
+    Args:
+        folder: of sequences as above, or of a benchmark.
+        names: which ones; all where it is None.
+        layout: ``framestate``, or one of the public benchmarks' (`framestate.vision.datasets.LAYOUTS`).
+        part: of a benchmark: train, val, test or all; by default the one that it is evaluated on.
+
     Raises:
         DataError: the folder is missing or empty, or one of the sequences lacks a file or has a bad line.
-        OptionError: one of ``names`` is not there.
+        OptionError: one of ``names``, the layout or the part is not there.
     """
     root = Path(folder)
+    if layout != OURS:
+        listed = tracking_sequences(layout, root, part or PARTS.get(layout, "all"))
+        chosen = _chosen({one.name: one for one in listed}, names, root)
+        return [_of_benchmark(one) for one in chosen.values()]
     if not root.is_dir():
         raise DataError(f"{root} is not a folder", "Give a folder that holds one folder a sequence.")
     if (root / TRUTH).is_file():
@@ -105,10 +148,19 @@ def load_sequences(folder: str | Path, names: Collection[str] | None = None) -> 
         raise DataError(
             f"{root} holds no sequence", f"Put one folder a sequence into it, each with {TRUTH} and {VIDEO}."
         )
-    unknown = sorted(set(names or ()) - set(found))
-    if unknown:
-        raise OptionError(f"{root} has no sequence {', '.join(unknown)}", f"Choose from {', '.join(found)}.")
-    return [load_sequence(path, name) for name, path in found.items() if names is None or name in names]
+    return [load_sequence(path, name) for name, path in _chosen(found, names, root).items()]
+
+
+def find_layout(folder: str | Path, wish: str) -> str:
+    """The layout of a folder: what is wished for, or what is found where that is ``auto``.
+
+    Raises OptionError for a layout that there is not.
+    """
+    if wish == "auto":
+        return detect_layout(folder) or OURS
+    if wish != OURS and wish not in LAYOUTS:
+        raise OptionError(f"There is no layout {wish!r}", f"Choose from auto, {OURS}, {', '.join(LAYOUTS)}.")
+    return wish
 
 
 def load_sequence(folder: str | Path, name: str | None = None) -> TrackingSequence:
@@ -117,6 +169,25 @@ def load_sequence(folder: str | Path, name: str | None = None) -> TrackingSequen
     truth = read_truth(path / TRUTH)
     check_truth(truth, str(path / TRUTH))
     return TrackingSequence(name or path.resolve().name, _source(path), truth)
+
+
+def _of_benchmark(sequence: LabelledSequence) -> TrackingSequence:
+    files, boxes = sequence.labelled()
+    withheld = sequence.withheld and not np.isfinite(boxes[1:]).any()
+    if withheld and not np.isfinite(boxes[0]).all():
+        raise DataError(f"{sequence.truth} has no box of the first frame", "Get an undamaged copy of it.")
+    if not withheld:
+        check_truth(boxes, str(sequence.truth))
+    boxes.setflags(write=False)
+    return TrackingSequence(sequence.name, files, boxes, withheld)
+
+
+def _chosen(found: dict[str, Kind], names: Collection[str] | None, root: Path) -> dict[str, Kind]:
+    unknown = sorted(set(names or ()) - set(found))
+    if unknown:
+        few = ", ".join(list(found)[:30])
+        raise OptionError(f"{root} has no sequence {', '.join(unknown)}", f"Choose from {few}.")
+    return {name: one for name, one in found.items() if names is None or name in names}
 
 
 def read_truth(path: str | Path) -> npt.NDArray[np.float64]:

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ..errors import OptionError, RunError, RuntimeUnavailableError
+from ..errors import RunError, RuntimeUnavailableError
 from . import options
 from .output import guarded, print_json, quiet_stdout, replacing, show
 
 if TYPE_CHECKING:
-    from ..bench.evaluate_tracking import Progress, SequenceTracker, TrackingResults
-    from ..bench.peers import PeerFiles
+    from ..bench.evaluate_tracking import Progress, Runs, TrackingResults
+    from ..bench.lineup import Lineup, OpenLineup
     from ..bench.sequences import TrackingSequence
 
 PLOT_SUFFIXES = (".png", ".pdf", ".svg", ".jpg")
+SIDE_BY_SIDE = "side by side"
+SHEETS: dict[str, Literal["png", "jpeg", "webp"]] = {
+    ".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp",
+}  # fmt: skip
 
 
 def evaluate(
@@ -25,7 +30,8 @@ def evaluate(
         Path,
         typer.Argument(
             metavar="DIR",
-            help="One folder a sequence, each with video.mp4 (or numbered images) and groundtruth.txt.",
+            help="One folder a sequence, each with video.mp4 (or numbered images) and groundtruth.txt; "
+            "or a public benchmark as its authors ship it, see --layout.",
         ),
     ],
     model: options.Model = options.DEFAULT_TRACKER,
@@ -38,16 +44,48 @@ def evaluate(
             "--against", metavar="A,B", help="Others to run too: csrt, kcf, mil, nano, vit, static."
         ),
     ] = "",
-    nano_backbone: Annotated[
-        Path | None, typer.Option("--nano-backbone", metavar="FILE", help="ONNX file of the tracker nano.")
-    ] = None,
-    nano_head: Annotated[
-        Path | None, typer.Option("--nano-head", metavar="FILE", help="ONNX file of the tracker nano.")
-    ] = None,
-    vit_net: Annotated[
-        Path | None, typer.Option("--vit-net", metavar="FILE", help="ONNX file of the tracker vit.")
-    ] = None,
+    nano_backbone: options.NanoBackbone = None,
+    nano_head: options.NanoHead = None,
+    vit_net: options.VitNet = None,
     sequences: Annotated[str, typer.Option("--sequences", metavar="A,B", help="Only these sequences.")] = "",
+    layout: Annotated[
+        str,
+        typer.Option(
+            "--layout",
+            metavar="NAME",
+            help="framestate, got10k, lasot, trackingnet, otb, uav123, uav20l, dtb70 or visdrone; "
+            "auto looks what is there. Scores follow the benchmark's own protocol.",
+        ),
+    ] = "auto",
+    part: Annotated[
+        str | None,
+        typer.Option(
+            "--part",
+            metavar="NAME",
+            show_default="what the benchmark is evaluated on",
+            help="train, val, test or all.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="DIR", help="Keep finished sequences here; an evaluation that is there goes on."
+        ),
+    ] = None,
+    jobs: Annotated[
+        int,
+        typer.Option("--jobs", min=1, metavar="N", help="Processes, a sequence each. Times are then worse."),
+    ] = 1,
+    submission: Annotated[
+        Path | None,
+        typer.Option(
+            "--submission", metavar="DIR", help="Write boxes and times as the benchmark takes them."
+        ),
+    ] = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option("--sheet", metavar="FILE", help="Draw the worst sequences: true boxes, answered ones."),
+    ] = None,
     plot: Annotated[
         Path | None, typer.Option("--plot", metavar="FILE", help="Draw the success curves.")
     ] = None,
@@ -56,61 +94,100 @@ def evaluate(
 ) -> None:
     """Score a tracker on a folder of sequences, beside others.
 
-    One-pass evaluation: AUC, precision, AO, success rates and FPS.
+    One-pass evaluation: AUC, precision, normalised precision, AO, success rates and FPS.
     Each tracker starts from the true box of the first frame and is never corrected.
     """
     with guarded(debug):
         with quiet_stdout():
             options.check_device(device)
             check_plot(plot)
+            if sheet is not None:
+                options.check_output("--sheet", sheet, tuple(SHEETS))
 
-            from ..bench.ours import EngineTracker
+            from ..bench.evaluate_tracking import score_runs
+            from ..bench.lineup import Lineup
+            from ..bench.ope import PROTOCOLS
             from ..bench.peers import PeerFiles
-            from ..bench.sequences import load_sequences
-            from ..engine import Engine
+            from ..bench.sequences import find_layout, load_sequences
 
-            found = load_sequences(folder, names_in(sequences) or None)
-            peers = open_peers(names_in(against), PeerFiles(nano_backbone, nano_head, vit_net))
-            with Engine.load(model, runtime=runtime, device=device, threads=threads, capacity=1) as engine:
-                name = engine.runtime.spec.name
-                if name in peers:
-                    raise OptionError(
-                        f"The model and a tracker of --against are both called {name}", "Rename it."
-                    )
-                results = run({name: EngineTracker(engine), **peers}, found)
-                where = {"model": model, "runtime": engine.runtime.name, "device": engine.runtime.device}
-            if plot is not None:
-                _draw(results, plot)
+            layout = find_layout(folder, layout)
+            found = load_sequences(folder, names_in(sequences) or None, layout=layout, part=part)
+            files = PeerFiles(nano_backbone, nano_head, vit_net)
+            lineup = Lineup(model, runtime, device, threads, tuple(names_in(against)), files)
+            with lineup.open() as opened:
+                settings = {"layout": layout, **opened.settings}
+                runs = run(lineup, opened, found, out, jobs, settings)
+                name, (runtime, device) = opened.ours, opened.where
+            results = score_runs(runs, found, PROTOCOLS[layout])
+            outputs = write_outputs(name, results, runs, found, layout, plot, sheet, submission)
+        where = {"model": model, "runtime": runtime, "device": device, "layout": layout}
         if as_json:
-            print_json({**where, **results, "outputs": [] if plot is None else [plot]})
+            timing = {} if jobs == 1 else {"jobs": jobs, "timings": SIDE_BY_SIDE}
+            print_json({**where, **timing, **results, "outputs": outputs})
         else:
-            _show(results, plot)
+            _show(results, outputs, jobs)
         _check_ours(results, name)
 
 
-def open_peers(names: list[str], files: PeerFiles) -> dict[str, SequenceTracker]:
-    """The other trackers by name.
-
-    Raises:
-        OptionError, DataError, RuntimeUnavailableError: one of them cannot be had.
-    """
-    from ..bench.evaluate_tracking import PeerTracker
-    from ..bench.peers import open_peer
-
-    return {name: PeerTracker(open_peer(name, files)) for name in names}
-
-
-def run(trackers: dict[str, SequenceTracker], sequences: list[TrackingSequence]) -> TrackingResults:
-    """Evaluate behind a progress bar."""
-    from ..bench.evaluate_tracking import evaluate_tracking
+def run(
+    lineup: Lineup,
+    opened: OpenLineup,
+    sequences: list[TrackingSequence],
+    out: Path | None,
+    jobs: int,
+    settings: dict[str, object],
+) -> dict[str, Runs]:
+    """Run the trackers behind a progress bar; in this process, or in several that open them too."""
+    from ..bench.evaluate_tracking import make_runs
+    from ..bench.run_store import RunStore
+    from ..bench.side_by_side import make_runs_side_by_side
     from .progress import frames_bar
 
-    with frames_bar("evaluating", len(trackers) * sum(map(len, sequences))) as bar:
+    store = None if out is None else RunStore(out, settings)
+    shares = 1 if jobs > 1 else len(opened.trackers)
+    with frames_bar("evaluating", shares * sum(map(len, sequences))) as bar:
 
         def tell(progress: Progress) -> None:
-            bar.at(progress.done, f"{progress.tracker} on {progress.sequence}")
+            bar.at(progress.done, f"{progress.tracker or 'done:'} on {progress.sequence}")
 
-        return evaluate_tracking(trackers, sequences, progress=tell)
+        if jobs > 1:
+            lineup = lineup if lineup.threads else replace(lineup, threads=1)
+            return make_runs_side_by_side(
+                lineup, sequences, jobs, progress=tell, folder=out, settings=settings
+            )
+        return make_runs(opened.trackers, sequences, progress=tell, store=store)
+
+
+def write_outputs(
+    name: str,
+    results: TrackingResults,
+    runs: dict[str, Runs],
+    sequences: list[TrackingSequence],
+    layout: str,
+    plot: Path | None,
+    sheet: Path | None,
+    submission: Path | None,
+) -> list[Path]:
+    """Plot, sheet and submission, where they are asked for; returns what was written."""
+    from ..bench.report import success_plot
+    from ..bench.submission import write_submission
+
+    outputs: list[Path] = []
+    if plot is not None:
+        with replacing(plot) as temporary:
+            success_plot(results, temporary)
+        outputs.append(plot)
+    if sheet is not None:
+        from ..bench.failures import failure_sheet
+        from ..vision import encode_image
+
+        picture = failure_sheet(name, results, runs, sequences)
+        with replacing(sheet) as temporary:
+            temporary.write_bytes(encode_image(picture, SHEETS[sheet.suffix.lower()]))
+        outputs.append(sheet)
+    if submission is not None:
+        outputs += write_submission(submission, layout, runs)
+    return outputs
 
 
 def names_in(text: str) -> list[str]:
@@ -129,19 +206,12 @@ def check_plot(plot: Path | None) -> None:
         )
 
 
-def _draw(results: TrackingResults, plot: Path) -> None:
-    from ..bench.report import success_plot
-
-    with replacing(plot) as temporary:
-        success_plot(results, temporary)
-
-
-def _show(results: TrackingResults, plot: Path | None) -> None:
+def _show(results: TrackingResults, outputs: list[Path], jobs: int) -> None:
     from ..bench.report import sequence_table, tracking_table
 
-    show(tracking_table(results), sequence_table(results))
-    if plot is not None:
-        show(f"wrote {plot}")
+    show(tracking_table(results, jobs=jobs), sequence_table(results))
+    for path in outputs:
+        show(f"wrote {path}")
 
 
 def _check_ours(results: TrackingResults, name: str) -> None:

@@ -54,6 +54,7 @@ def write_tracking_set(layout: str, root: Path) -> Path:
                 write_text(folder / "groundtruth.txt", lines(1 if part == "test" else FRAMES))
                 if part != "test":
                     write_text(folder / "absence.label", "0\n0\n0\n1\n0\n0\n0\n0\n")
+                    write_text(folder / "cut_by_image.label", "0\n" * FRAMES)
                     write_text(folder / "cover.label", "8\n8\n0\n0\n8\n8\n7\n8\n")
                     write_text(folder / "meta_info.ini", f"[METAINFO]\nresolution: ({SIZE[0]}, {SIZE[1]})\n")
     elif layout == "lasot":
@@ -70,7 +71,7 @@ def write_tracking_set(layout: str, root: Path) -> Path:
             write_text(root / part / "anno" / f"{name}.txt", lines(1 if part == "TEST" else FRAMES))
     elif layout in ("otb", "dtb70"):
         pair = ("Basketball", "Car4") if layout == "otb" else ("Animal1", "BMX2")
-        for name, separator in zip(pair, ("\t", ","), strict=True):
+        for name, separator in zip(pair, ("\t" if layout == "otb" else ",", ","), strict=True):
             write_images(root / name / "img", "{:04d}.jpg", range(1, FRAMES + 1))
             write_text(root / name / "groundtruth_rect.txt", lines(FRAMES, separator))
         if layout == "otb":

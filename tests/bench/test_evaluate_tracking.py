@@ -9,10 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from framestate.bench.evaluate_tracking import PeerTracker, Progress, TrackingResults, evaluate_tracking
+from framestate.bench.evaluate_tracking import Progress, TrackingResults, evaluate_tracking
 from framestate.bench.ope import THRESHOLDS
 from framestate.bench.peers import open_peer
 from framestate.bench.report import sequence_table, success_plot, tracking_table
+from framestate.bench.runs import PeerTracker
 from framestate.bench.sequences import load_sequences
 from framestate.errors import DataError, OptionError, RuntimeUnavailableError, StepError
 from framestate.vision.box import Box
@@ -101,7 +102,7 @@ def test_only_updates_are_timed(make_sequence: MakeSequence, monkeypatch: pytest
             return super().update(frame)
 
     clock = Clock()
-    monkeypatch.setattr("framestate.bench.evaluate_tracking.time", clock)
+    monkeypatch.setattr("framestate.bench.runs.time", clock)
     root = make_sequence("one", 6).parent
     make_sequence("two", 3)
     slow = evaluate_tracking({"slow": Slow()}, load_sequences(root))["trackers"]["slow"]
@@ -172,6 +173,9 @@ def test_a_lost_peer_keeps_its_last_box(make_sequence: MakeSequence) -> None:
 
         def update(self, image_rgb: object) -> Box | None:
             return self.answers.pop(0)
+
+        def score(self) -> float:
+            return math.nan
 
     frames = list(load_sequences(make_sequence())[0].frames())
     tracker = PeerTracker(Loser())

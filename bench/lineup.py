@@ -1,0 +1,89 @@
+"""Which trackers an evaluation runs, as plain values: another process can open the same ones."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from ..engine import Engine
+from ..errors import OptionError
+from .ours import EngineTracker
+from .peers import PeerFiles, open_peer
+from .runs import PeerTracker, SequenceTracker
+
+
+@dataclass(frozen=True)
+class Lineup:
+    """Our tracker and the ones it is compared with.
+
+    Attributes:
+        model, runtime, device, threads: as `Engine.load` takes them.
+        against: names of peers, see `bench.peers`.
+        files: of the peers that need some.
+    """
+
+    model: str
+    runtime: str = "auto"
+    device: str = "auto"
+    threads: int | None = None
+    against: tuple[str, ...] = ()
+    files: PeerFiles = field(default_factory=PeerFiles)
+
+    @contextmanager
+    def open(self) -> Iterator[OpenLineup]:
+        """The trackers, ready to run; ours first.
+
+        Raises:
+            OptionError, DataError, RuntimeUnavailableError, BundleError: one of them cannot be had.
+        """
+        peers = {name: PeerTracker(open_peer(name, self.files)) for name in self.against}
+        with Engine.load(
+            self.model, runtime=self.runtime, device=self.device, threads=self.threads, capacity=1
+        ) as engine:
+            name = engine.runtime.spec.name
+            if name in peers:
+                raise OptionError(
+                    f"The model and a tracker of --against are both called {name}", "Rename it."
+                )
+            yield OpenLineup(name, {name: EngineTracker(engine), **peers}, self._settings(engine))
+
+    def _settings(self, engine: Engine) -> dict[str, Any]:
+        peers: dict[str, Any] = {name: {"opencv": cv2.__version__} for name in self.against}
+        for entry in fields(self.files):
+            path = getattr(self.files, entry.name)
+            name = entry.name.partition("_")[0]
+            if path is not None and name in peers:
+                peers[name][entry.name] = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        ours = {
+            "bundle": engine.bundle_hash,
+            "runtime": engine.runtime.name,
+            "device": engine.runtime.device,
+        }
+        return {"trackers": {engine.runtime.spec.name: ours, **peers}}
+
+
+@dataclass(frozen=True)
+class OpenLineup:
+    """Trackers that can run.
+
+    Attributes:
+        ours: the name of our tracker.
+        trackers: by name.
+        settings: what their boxes follow from, for `RunStore`.
+    """
+
+    ours: str
+    trackers: dict[str, SequenceTracker]
+    settings: dict[str, Any]
+
+    @property
+    def where(self) -> tuple[str, str]:
+        """Runtime and device of our tracker."""
+        ours = self.settings["trackers"][self.ours]
+        return ours["runtime"], ours["device"]
