@@ -1,6 +1,8 @@
 """Causal convolution as the stateful ``CausalConvWithState`` (see ``onnx_ops``), emitted during export.
 
-The operator fuses SiLU and keeps K - 1 columns of state, as we do.
+The operator fuses SiLU and keeps K - 1 columns of state, as we do. It is made for single steps: over many of
+them ONNX Runtime's plain depthwise ``Conv`` is quicker (192 channels on one core, 8 steps: 32 against 34 µs;
+64: 84 against 50; 256: 310 against 101), so long chunks of a known length are lowered to that.
 """
 
 from __future__ import annotations
@@ -8,7 +10,11 @@ from __future__ import annotations
 from torch import Tensor
 
 from ..onnx_ops import causal_conv
+from .onnx_portable import causal_conv1d_portable
 from .reference import check_shapes
+
+LONG = 32
+"""Steps from which a plain convolution is used."""
 
 
 def causal_conv1d_with_state(
@@ -16,6 +22,9 @@ def causal_conv1d_with_state(
 ) -> tuple[Tensor, Tensor]:
     """Same arguments and results as ``causal_conv1d_reference``; only for use under ``torch.onnx.export``."""
     check_shapes(x, weight, bias, state)
+    steps = x.shape[1]
+    if isinstance(steps, int) and steps >= LONG:  # a length that is left open is no int during export
+        return causal_conv1d_portable(x, weight, bias, state, silu=silu)
     channels, taps = weight.shape
     if state is None:
         state = x.new_zeros(x.shape[0], channels, taps - 1)

@@ -45,7 +45,6 @@ def test_graphs_name_their_state_and_leave_the_batch_open(tiny_bundle: Bundle) -
         assert value.type.tensor_type.shape.dim[0].dim_param, value.name
     operators = {(node.domain, node.op_type) for node in graph.node}
     assert ("com.microsoft", "LinearAttention") in operators
-    assert ("com.microsoft", "CausalConvWithState") in operators
 
 
 @pytest.mark.usefixtures("ready_graphs")

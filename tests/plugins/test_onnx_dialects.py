@@ -14,6 +14,7 @@ import onnxruntime
 import pytest
 import torch
 from framestate.plugins import Operators, onnx_operators, onnx_ops, reference_operators
+from framestate.plugins.causal_conv1d import onnx_lowering
 from torch import Tensor, nn
 
 CLOSE = 1e-5  # float32, relative to the largest magnitude
@@ -220,6 +221,7 @@ def test_without_a_state_a_plugin_gets_the_empty_one(operator: str) -> None:
 def test_the_switch_to_standard_operators_is_one_name(operator: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With IN_USE = STANDARD the graphs are valid ONNX of opset 27, by ONNX's own checker and shapes."""
     monkeypatch.setattr(onnx_ops, "IN_USE", onnx_ops.STANDARD)
+    monkeypatch.setattr(onnx_lowering, "LONG", 10**6)
     model = export(onnx_operators("ort"), case(operator), onnx_ops.STANDARD.opset)
     for entry in model.opset_import:  # PyTorch 2.13's exporter knows no opset 27 and stamps 18
         entry.version = onnx_ops.STANDARD.opset
@@ -227,6 +229,16 @@ def test_the_switch_to_standard_operators_is_one_name(operator: str, monkeypatch
     stateful = {"LinearAttention", "CausalConvWithState"}
     assert len([node for node in model.graph.node if node.op_type in stateful]) == 1
     assert {node.domain for node in model.graph.node} <= {"", "ai.onnx"}
+
+
+@pytest.mark.parametrize(("most", "operator"), [(10**6, "CausalConvWithState"), (1, "Conv")])
+def test_long_chunks_are_convolved_by_the_plain_operator(
+    most: int, operator: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_lowering, "LONG", most)
+    model = export(onnx_operators("ort"), case("causal_conv1d"))
+    convolutions = [node.op_type for node in model.graph.node if "Conv" in node.op_type]
+    assert convolutions == [operator]
 
 
 def test_an_unknown_dialect_is_refused() -> None:
