@@ -308,3 +308,24 @@ def _float32(value: Any) -> Any:
     import numpy as np
 
     return np.array(value, np.float32)
+
+
+@pytest.fixture(scope="session")
+def tiny_classifier(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A classifier of three labels and random weights with its graphs, proven like any other: made once.
+
+    Its head is drawn large, so that what it sees decides what it says.
+    """
+    import torch
+    from framestate.export.bundle import bundle_model
+    from framestate.models.classification import ClassifierConfig, MambaClassifier
+    from framestate.plugins import eager_operators
+    from torch import nn
+
+    config = ClassifierConfig(size=16, dim=8, layers=2, states=4, labels=("cat", "dog", "sea"))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = MambaClassifier(config, eager_operators()).eval()
+        nn.init.normal_(model.head.weight, std=2.0)
+    folder = tmp_path_factory.mktemp("bundles") / "tiny-classifier"
+    return bundle_model(model, model.spec("tiny-classifier"), folder, provenance={"seed": 0}, frames=4)[0]
