@@ -13,6 +13,7 @@ from . import (
     bench_capacity,
     bench_history,
     bench_latency,
+    bench_pair,
     bench_precisions,
     bench_serve,
     bench_throughput,
@@ -48,6 +49,7 @@ benchmarks.command("latency")(bench_latency.latency)
 benchmarks.command("throughput")(bench_throughput.throughput)
 benchmarks.command("capacity")(bench_capacity.capacity)
 benchmarks.command("history")(bench_history.history)
+benchmarks.command("pair")(bench_pair.pair)
 benchmarks.command("precisions")(bench_precisions.precisions)
 benchmarks.command("serve")(bench_serve.serve)
 

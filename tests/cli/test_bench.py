@@ -41,6 +41,15 @@ def test_throughput(report: Call, tiny_bundle: Bundle) -> None:
     assert {"model", "runtime"} <= set(found)
 
 
+def test_pair(report: Call, invoke: Call, tiny_interpolator: Bundle) -> None:
+    few = ("--model", tiny_interpolator.path, *SMALL, "--repetitions", 3)
+    found = report("bench", "pair", *few)
+    assert {"encode_ms", "motion_ms", "interpolate_ms", "once_ms", "twice_ms", "gain"} <= set(found)
+    assert (found["width"], found["height"]) == (96, 72)
+    assert all(found[name] > 0 for name in found if name.endswith("_ms"))
+    assert "encoding each frame once gains" in invoke("bench", "pair", *few).stdout
+
+
 def test_capacity(report: Call, tiny_bundle: Bundle) -> None:
     few = ("--rate", 5, "--slo", 60_000, "--seconds", 0.4, "--most", 2)
     found = report("bench", "capacity", "--model", tiny_bundle.path, *SMALL, *few)
