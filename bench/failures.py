@@ -20,7 +20,8 @@ from .sequences import TrackingSequence
 WORST, FRAMES = 6, 6
 LOST = 0.1
 """Overlap below which a target counts as lost, on the sheet."""
-_TRUE, _ANSWERED = (74, 222, 128), (248, 113, 113)
+TRUE, ANSWERED = (74, 222, 128), (248, 113, 113)
+"""Colours of the boxes, red, green, blue."""
 
 
 def failure_sheet(
@@ -80,7 +81,7 @@ def _pictures(sequence: TrackingSequence, indices: list[int]) -> list[tuple[int,
 def _marked(image: Image, truth: npt.NDArray[np.float64], answered: npt.NDArray[np.float64]) -> Image:
     canvas = image.copy()
     thick = max(round(max(image.shape) / 240), 1)
-    for box, colour in ((truth, _TRUE), (answered, _ANSWERED)):
+    for box, colour in ((truth, TRUE), (answered, ANSWERED)):
         if np.isfinite(box).all() and np.abs(box).max() < 1e6:
             x, y, w, h = (round(float(value)) for value in box)
             cv2.rectangle(canvas, (x, y), (x + w, y + h), (0, 0, 0), thick + 2)

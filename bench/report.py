@@ -24,7 +24,7 @@ def tracking_table(results: TrackingResults, *, jobs: int = 1) -> Table:
         caption += f"; {jobs} processes side by side, which slows each of them"
     table = Table(title="Tracking, one-pass evaluation", caption=caption)
     table.add_column("tracker")
-    for heading in ("AUC", "precision 20 px", "norm. precision", "AO", "SR 0.5", "SR 0.75", "fps"):
+    for heading in ("AUC", "P 20 px", "P norm", "AO", "SR 0.5", "SR 0.75", "fps"):
         table.add_column(heading, justify="right")
     if has_failures:
         table.add_column("failed on", style="red")

@@ -65,12 +65,13 @@ def _write(run: SequenceRun, boxes_file: Path, times_file: Path) -> None:
 
 def _zip(base: Path, *, only_boxes: bool) -> Path:
     if not only_boxes:
-        return Path(shutil.make_archive(str(base), "zip", base))
+        shutil.make_archive(str(base), "zip", base)
+        return base.with_name(f"{base.name}.zip")
     staged = base.with_name(f"{base.name}.partial")
     shutil.rmtree(staged, ignore_errors=True)
     staged.mkdir()
     for file in base.glob("*.txt"):
         shutil.copy(file, staged)
-    made = Path(shutil.make_archive(str(base), "zip", staged))
+    shutil.make_archive(str(base), "zip", staged)
     shutil.rmtree(staged)
-    return made
+    return base.with_name(f"{base.name}.zip")

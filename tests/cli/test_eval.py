@@ -79,3 +79,39 @@ def test_bad_data(refused: Callable[..., str], make_sequences: MakeSequences, wo
     truth = folder / "a" / "groundtruth.txt"
     truth.write_text("1,2,3,4\nhello\n", encoding="utf-8")
     assert "groundtruth.txt, line 2: 'hello'" in refused("eval", "tracking", folder)
+
+
+def test_a_benchmark_by_its_own_layout(report: Report, tiny_set: Callable[[str], Path], work: Path) -> None:
+    folder = tiny_set("got10k")
+    outputs = ("--submission", "hand-in", "--sheet", "worst.png", "--out", "kept")
+    found = report("eval", "tracking", folder, "--against", "static", *outputs, *ONE)
+    assert found["layout"] == "got10k"
+    for tracker in found["trackers"].values():
+        assert list(tracker["sequences"]) == ["GOT-10k_Val_000001", "GOT-10k_Val_000002"]
+        assert 0 <= tracker["norm_precision"] <= 1
+    assert found["outputs"] == ["worst.png", "hand-in/tracker-nano.zip", "hand-in/static.zip"]
+    assert (work / "worst.png").read_bytes()[:4] == b"\x89PNG"
+    again = report("eval", "tracking", folder, "--against", "static", "--out", "kept", *ONE)
+    assert again["trackers"] == found["trackers"]  # times and all: nothing was run again
+    test = report("eval", "tracking", folder, "--layout", "got10k", "--part", "test", *ONE)
+    assert test["trackers"]["tracker-nano"]["auc"] is None
+    assert test["trackers"]["tracker-nano"]["fps"] > 0
+
+
+@pytest.mark.slow
+def test_processes_side_by_side_say_so(report: Report, make_sequences: MakeSequences) -> None:
+    found = report("eval", "tracking", make_sequences("a", "b"), "--jobs", 2)
+    assert (found["jobs"], found["timings"]) == (2, "side by side")
+    assert list(found["trackers"]["tracker-nano"]["sequences"]) == ["a", "b"]
+
+
+def test_changed_settings_are_refused(
+    report: Report, refused: Callable[..., str], make_sequences: MakeSequences
+) -> None:
+    folder = make_sequences("a")
+    report("eval", "tracking", folder, "--out", "kept", *ONE)
+    said = refused("eval", "tracking", folder, "--out", "kept", "--against", "static", *ONE)
+    assert "begun with other settings" in said
+    assert "no layout 'vot'" in refused("eval", "tracking", folder, "--layout", "vot")
+    assert "Expected" in refused("eval", "tracking", folder, "--layout", "lasot")
+    assert "suffix '.txt'" in refused("eval", "tracking", folder, "--sheet", "s.txt")
