@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Protocol
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -41,12 +41,25 @@ DESCRIPTION = """Sessions over REST; live streams are a WebSocket, `/v1/sessions
 docs/wire.md. Errors are problem details (RFC 9457)."""
 
 
-def create_app(settings: Settings, engines: Mapping[str, Engine]) -> FastAPI:
+class Saves(Protocol):
+    """What keeps sessions."""
+
+    @property
+    def failure(self) -> Exception | None:
+        """Why it cannot at the moment; None when it can."""
+
+
+Keep = Callable[["Hub", AsyncExitStack], "list[Saves]"]
+"""Takes up kept sessions, and keeps them from now on, until the stack ends."""
+
+
+def create_app(settings: Settings, engines: Mapping[str, Engine], *, keep: Keep | None = None) -> FastAPI:
     """The application.
 
     Args:
         settings: limits, keys, folders.
         engines: by the name that clients use; the first one is the default. They stay the caller's to close.
+        keep: how sessions outlive the process; without it, by files in the state folder.
 
     Raises:
         OptionError: the settings would make an unsafe server, or a source or folder cannot be used.
@@ -62,7 +75,7 @@ def create_app(settings: Settings, engines: Mapping[str, Engine]) -> FastAPI:
         async with AsyncExitStack() as stack:
             stack.callback(decoder.close)
             stack.callback(hub.inline.close)
-            saves = keep_sessions(hub, stack)
+            saves = (keep or keep_sessions)(hub, stack)
             stack.push_async_exit(await videos.started())
             stack.push_async_exit(await sources.started())
             sweeping = asyncio.create_task(sweep(hub, saves), name="sweep")
@@ -94,10 +107,10 @@ def create_app(settings: Settings, engines: Mapping[str, Engine]) -> FastAPI:
     return app
 
 
-def keep_sessions(hub: Hub, stack: AsyncExitStack) -> list[Autosave]:
+def keep_sessions(hub: Hub, stack: AsyncExitStack) -> list[Saves]:
     """Takes up the sessions of the state folder, and keeps them there from now on."""
     state = hub.settings.state_dir
-    saves = []
+    saves: list[Saves] = []
     for name, engine in hub.engines.items():
         if state is None or name in hub.inline.names:
             continue
@@ -112,7 +125,7 @@ def keep_sessions(hub: Hub, stack: AsyncExitStack) -> list[Autosave]:
     return saves
 
 
-async def sweep(hub: Hub, saves: list[Autosave]) -> None:
+async def sweep(hub: Hub, saves: Sequence[Saves]) -> None:
     """Ends what nobody uses, and says when snapshots fail; for ever."""
     period = min(1.0, hub.settings.grace_s / 4, hub.settings.idle_s / 4)
     failing: set[int] = set()

@@ -18,6 +18,12 @@ class Connection(Protocol):
     def end(self, error: FramestateError) -> None:
         """Tells the peer that its session has ended, and closes."""
 
+    async def quiet(self) -> None:
+        """Takes nothing in any more; returns when all that came before is answered."""
+
+    def part(self) -> None:
+        """After ``quiet``: tells the peer to connect again, and closes."""
+
 
 @dataclass(eq=False)
 class Entry:

@@ -6,7 +6,7 @@ import asyncio
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ..engine import Engine, Session, Track
@@ -46,6 +46,10 @@ class Hub:
         self.engines = engines
         self.metrics = Metrics(self._gauges)
         self.draining = asyncio.Event()
+        self.keeps = settings.state_dir is not None
+        """Whether sessions outlive this process."""
+        self.on_end: Callable[[Entry, str], None] = lambda entry, reason: None
+        """Told of every session that ends for good."""
         self.visitors = dict.fromkeys(engines, 0)
         """Sessions that live on a connection alone, by model."""
         self.inline = InlineThreads(
@@ -53,7 +57,7 @@ class Hub:
         )
         self._entries: dict[str, Entry] = {}
         self._opening: set[str] = set()
-        self._ended: OrderedDict[str, str] = OrderedDict()
+        self.ended: OrderedDict[str, str] = OrderedDict()
 
     # Finding
 
@@ -79,7 +83,7 @@ class Hub:
         """A session that is open. Raises UnknownSessionError, with the reason where it ended lately."""
         entry = self.find(key)
         if entry is None:
-            why = f"; it ended: {self._ended[key]}" if key in self._ended else ""
+            why = f"; it ended: {self.ended[key]}" if key in self.ended else ""
             raise UnknownSessionError(f"there is no session {key[:80]!r}{why}", "open a new one")
         return entry
 
@@ -154,11 +158,12 @@ class Hub:
         if self._entries.get(entry.id) is not entry:
             return
         del self._entries[entry.id]
-        self._ended[entry.id] = reason
-        while len(self._ended) > REMEMBERED:
-            self._ended.popitem(last=False)
+        self.ended[entry.id] = reason
+        while len(self.ended) > REMEMBERED:
+            self.ended.popitem(last=False)
         connection, entry.connection = entry.connection, None
         entry.session.close()
+        self.on_end(entry, reason)
         if evicted:
             self.metrics.evicted(entry.model, reason)
         if connection is not None:
@@ -265,7 +270,7 @@ class Hub:
     def _enter(self, entry: Entry) -> Entry:
         self._entries[entry.id] = entry
         entry.rate = Rate(self.settings.max_frames_per_second)
-        self._ended.pop(entry.id, None)
+        self.ended.pop(entry.id, None)
         self.metrics.opened(entry.model)
         extra = {"session": entry.id, "model": entry.model, "restored": entry.restored}
         logger().info("session open", extra=extra)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from types import FrameType
 
 import uvicorn
+from fastapi import FastAPI
 
 from ..engine import Engine
 from ..errors import OptionError
@@ -29,12 +30,18 @@ class Server(uvicorn.Server):
         with Engine.load("tracker-nano") as engine:
             Server(Settings(), {"tracker-nano": engine}).run()
 
+    Args:
+        settings, engines: those of ``create_app``.
+        app: what it made, where the caller has added to it.
+
     Raises:
         OptionError: the settings would make an unsafe server, or the address is taken.
     """
 
-    def __init__(self, settings: Settings, engines: Mapping[str, Engine]) -> None:
-        app = create_app(settings, engines)
+    def __init__(
+        self, settings: Settings, engines: Mapping[str, Engine], *, app: FastAPI | None = None
+    ) -> None:
+        app = app or create_app(settings, engines)
         self.hub: Hub = app.state.hub
         self._listener = listen(settings.host, settings.port)
         config = uvicorn.Config(

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 import uuid
-from typing import Protocol
+from typing import Any, Protocol
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
@@ -86,11 +86,24 @@ class Stream:
         self._rate = Rate(hub.settings.max_frames_per_second)
         self._work: Work | None = None
         self._ended: asyncio.Future[FramestateError] = asyncio.get_running_loop().create_future()
+        self._bye = False
+        self._parting = asyncio.Event()
+        self._quiet = asyncio.Event()
+        self._parted = asyncio.Event()
 
     def end(self, error: FramestateError) -> None:
         """Ends the connection from outside, for instance because its session was deleted."""
         if not self._ended.done():
             self._ended.set_result(error)
+
+    async def quiet(self) -> None:
+        """Takes nothing in any more; returns when all that came before is answered."""
+        self._parting.set()
+        await self._quiet.wait()
+
+    def part(self) -> None:
+        """After ``quiet``: tells the peer to connect again, and closes."""
+        self._parted.set()
 
     async def run(self) -> None:
         """Serves the connection until one side ends it."""
@@ -109,6 +122,7 @@ class Stream:
             self.outbox.send(wire.Failure.of(failure, closing=True))
             code, reason = close_code_of(failure), type(failure).__name__
         finally:
+            self._quiet.set()
             if self._work is not None:
                 self._work.leave()
             await self.outbox.close(now=not code)
@@ -140,7 +154,9 @@ class Stream:
         reader = asyncio.create_task(self._read(), name="read")
         pump = asyncio.create_task(self._pump(self._work), name="pump")
         stopping = asyncio.create_task(self.hub.draining.wait(), name="stopping")
-        tasks: set[asyncio.Future[object]] = {reader, pump, stopping, self._ended, self.outbox.failed}  # type: ignore[arg-type]
+        parting = asyncio.create_task(self._parting.wait(), name="parting")
+        own: set[asyncio.Future[Any]] = {reader, pump, stopping, parting}
+        tasks: set[asyncio.Future[Any]] = own | {self._ended, self.outbox.failed}
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for ended in (self._ended, self.outbox.failed):
@@ -148,23 +164,35 @@ class Stream:
                     raise ended.result()
             if reader.done():
                 reader.result()  # raises what ended it: the peer went away, or was silent, or sent too much
+            if parting.done() and not pump.done():
+                return await self._part(reader, pump)
             if stopping.done() and not pump.done():
                 return await self._stop(reader, pump)
             pump.result()
             self.outbox.send(wire.Bye("done"))
             return 1000, "done"
         finally:
-            for task in (reader, pump, stopping):
+            for task in own:
                 task.cancel()
-            await asyncio.gather(reader, pump, stopping, return_exceptions=True)
+            await asyncio.gather(*own, return_exceptions=True)
 
     async def _stop(self, reader: asyncio.Task[None], pump: asyncio.Task[None]) -> tuple[int, str]:
         """The server stops: what has arrived is still answered."""
         reader.cancel()
         self.mailbox.end()
         await asyncio.wait([pump], timeout=self.hub.settings.drain_s)
-        self.outbox.send(wire.Bye("the server stops", resumable=self.hub.settings.state_dir is not None))
+        self.outbox.send(wire.Bye("the server stops", resumable=self.hub.keeps))
         return GOING_AWAY, "the server stops"
+
+    async def _part(self, reader: asyncio.Task[None], pump: asyncio.Task[None]) -> tuple[int, str]:
+        """The session moves: what has arrived is answered here, the rest where it goes on."""
+        reader.cancel()
+        self.mailbox.end()
+        await asyncio.wait([pump], timeout=self.hub.settings.drain_s)
+        self._quiet.set()
+        await self._parted.wait()
+        self.outbox.send(wire.Bye("the session moves", resumable=True))
+        return GOING_AWAY, "the session moves"
 
     async def _read(self) -> None:
         """Takes in what the peer sends, until it says ``bye`` or goes away."""
@@ -181,6 +209,7 @@ class Stream:
             if content is None:
                 continue
             if isinstance(content, wire.Bye):
+                self._bye = True
                 self.mailbox.end()
                 await asyncio.Event().wait()  # the pump ends the stream
             dropped = await self.mailbox.put(Arrived(content, time.monotonic()))
@@ -219,7 +248,7 @@ class Stream:
                 index = item.content.index if isinstance(item.content, wire.Picture) else None
                 self.outbox.send(wire.Failure.of(error, index=index))
         await work.finish()
-        if not self.hub.draining.is_set():
+        if self._bye:  # otherwise the session goes on, here or elsewhere
             work.close()
 
     def drop(self, index: int) -> None:

@@ -10,6 +10,7 @@ FOLDERS = (
     "bundles",
     "cli",
     "client",
+    "cluster",
     "engine",
     "export",
     "models",

@@ -22,10 +22,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "runtimes": {"bundles", "plugins"},
     "engine": {"runtimes", "bundles", "vision"},
     "export": {"models", "plugins", "engine", "runtimes", "bundles", "vision"},  # parity renders its own clip
-    "bench": {"client", "engine", "runtimes", "vision"},
+    "bench": {"client", "cluster", "engine", "runtimes", "vision"},
     "server": {"client", "engine", "vision"},
+    "cluster": {"client", "engine", "server", "vision"},
     "cli": {
-        "bench", "bundles", "client", "engine", "export", "models", "plugins", "runtimes", "server", "vision",
+        "bench", "bundles", "client", "cluster", "engine", "export", "models", "plugins", "runtimes", "server",
+        "vision",
     },
 }  # fmt: skip
 EVERYONE_MAY_IMPORT = "errors"

@@ -1,0 +1,56 @@
+"""`FrontServer`: the front on a socket"""
+
+from __future__ import annotations
+
+import socket
+
+import uvicorn
+
+from ..server import Settings
+from ..server.connection import MAX_HEADER_BYTES, connection_class
+from ..server.run import WIRE_HEADER, listen
+from .front import create_front
+from .view import DirectoryLink
+
+DRAIN_S = 5
+
+
+class FrontServer(uvicorn.Server):
+    """Serves the front until it is told to stop: ``run`` returns then.
+
+    Args:
+        settings: address and limits; keys are checked by the servers behind it.
+        directory: where these are to be found.
+
+    Raises:
+        OptionError: the address is taken.
+    """
+
+    def __init__(self, settings: Settings, directory: DirectoryLink) -> None:
+        self._listener = listen(settings.host, settings.port)
+        config = uvicorn.Config(
+            create_front(directory, max_frame_bytes=settings.max_frame_bytes),
+            http=connection_class(settings),
+            ws="websockets-sansio",
+            ws_max_size=settings.max_frame_bytes + WIRE_HEADER,
+            ws_max_queue=4,
+            ws_per_message_deflate=False,
+            timeout_graceful_shutdown=DRAIN_S,
+            h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+        )
+        super().__init__(config)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port that it listens on."""
+        host, port = self._listener.getsockname()[:2]
+        return host, port
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serves until told to stop."""
+        super().run([self._listener] if sockets is None else sockets)
