@@ -36,9 +36,7 @@ class TrackingOptions:
     refresh_sure: float = 0.7  # least score for a refresh
     refresh_share: float = 0.3  # of the new template in the blend with the first one
     carry: float = 1.0  # how much of the temporal state a confident frame hands on; 0 restarts every frame
-    score_slope: float = (
-        1.0  # a track's own score: sigmoid(slope · logit(score) + offset), the chance
-    )
+    score_slope: float = 1.0  # a track's own score: sigmoid(slope · logit(score) + offset), the chance
     score_offset: float = 0.0  # of an overlap of 0.5; `framestate eval confidence` fits both
     reference_rate: float = 25.0  # frames a second for which the filter's noise is meant
     filter: FilterOptions = field(default_factory=FilterOptions)
