@@ -9,14 +9,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import cast
 
 import torch
 import triton
 from torch import Tensor
 from triton import language as tl
 
-from ..triton_launch import block, check_launch, contiguous
-from .reference import MlstmState, check_shapes, empty_state
+from ..state_rows import StateRows, check_rows
+from ..triton_launch import block, check_launch, contiguous, final_state, row_of
+from .reference import EMPTY, MlstmState, check_shapes, empty_state
+
+MlstmRows = tuple[StateRows, StateRows, StateRows]
+EMPTY_STABILISER = tl.constexpr(EMPTY)
 
 ARGUMENTS = {
     "q": "*T", "k": "*T", "v": "*T", "i": "*T", "f": "*T",
@@ -56,25 +61,30 @@ def mlstm_scan_kernel(
     values: tl.tensor,
     scale: tl.tensor,
     eps: tl.tensor,
+    read: tl.tensor,
+    write: tl.tensor,
     BLOCK_T: tl.constexpr,
     BLOCK_K: tl.constexpr,
     BLOCK_V: tl.constexpr,
 ) -> None:
-    """Grid (batch, heads, tiles of values)."""
+    """Grid (batch, heads, tiles of values). ``read`` and ``write``: see ``triton_launch``."""
     batch = tl.program_id(0).to(tl.int64)
     head = tl.program_id(1)
-    at_head = batch * heads + head
     column = tl.program_id(2) * BLOCK_V + tl.arange(0, BLOCK_V)
     key = tl.arange(0, BLOCK_K)
     step = tl.arange(0, BLOCK_T)
     in_v = column < values
     in_k = key < keys
     causal = step[:, None] >= step[None, :]
-    place = (at_head * keys + key[:, None]) * values + column[None, :]
+    source = row_of(read, batch)
+    target = row_of(write, batch)
+    from_head = source * heads + head
+    to_head = target * heads + head
     inside = in_k[:, None] & in_v[None, :]
-    c = tl.load(past_memory + place, inside, 0.0)  # (K, V)
-    n = tl.load(past_norm + at_head * keys + key, in_k, 0.0)  # (K,)
-    m_old = tl.load(past_m + at_head)
+    place = key[:, None] * values + column[None, :]
+    c = tl.load(past_memory + from_head * keys * values + place, inside & (source >= 0), 0.0)  # (K, V)
+    n = tl.load(past_norm + from_head * keys + key, in_k & (source >= 0), 0.0)  # (K,)
+    m_old = tl.load(past_m + from_head, source >= 0, EMPTY_STABILISER)
     for start in range(0, time, BLOCK_T):
         t = start + step
         live = t < time  # steps past the end forget nothing and write nothing
@@ -94,21 +104,21 @@ def mlstm_scan_kernel(
         m_t = tl.maximum(total + m_old, tl.max(span, 1))  # (L,)
         from_start = tl.exp(total + m_old - m_t)
         match = tl.dot(qs, tl.trans(ks), input_precision="tf32x3") * tl.exp(span - m_t[:, None])
-        read = tl.dot(match, vs, input_precision="tf32x3")
-        read += from_start[:, None] * tl.dot(qs, c, input_precision="tf32x3")
+        out = tl.dot(match, vs, input_precision="tf32x3")
+        out += from_start[:, None] * tl.dot(qs, c, input_precision="tf32x3")
         weight = tl.sum(match, 1) + from_start * tl.sum(qs * n[None, :], 1)
-        read = read / (tl.maximum(tl.abs(weight), tl.exp(-m_t)) + eps)[:, None]
-        tl.store(h + at_values, read.to(h.dtype.element_ty), in_values)
+        out = out / (tl.maximum(tl.abs(weight), tl.exp(-m_t)) + eps)[:, None]
+        tl.store(h + at_values, out.to(h.dtype.element_ty), in_values)
         m_new = tl.maximum(end + m_old, tl.max(end - total + gate, 0))
         keep = tl.exp(end + m_old - m_new)
         written = ks * tl.exp(end - total + gate - m_new)[:, None]
         c = keep * c + tl.dot(tl.trans(written), vs, input_precision="tf32x3")
         n = keep * n + tl.sum(written, 0)
         m_old = m_new
-    tl.store(memory + place, c, inside)
+    tl.store(memory + to_head * keys * values + place, c, inside & (target >= 0))
     if tl.program_id(2) == 0:
-        tl.store(norm + at_head * keys + key, n, in_k)
-        tl.store(m + at_head, m_old)
+        tl.store(norm + to_head * keys + key, n, in_k & (target >= 0))
+        tl.store(m + to_head, m_old, target >= 0)
 
 
 def blocks(keys: int, values: int) -> dict[str, int]:
@@ -125,30 +135,56 @@ def warps(keys: int) -> int:
     return 8 if keys > 128 else 4
 
 
+def split_rows(state: MlstmState | MlstmRows | None, into: MlstmRows | None) -> MlstmRows | None:
+    """The state as rows, where it is rows. Raises ValueError where rows have several indices, or may meet."""
+    rows = state if state is not None and isinstance(state[0], StateRows) else None
+    for three in (rows, into):
+        if three is not None and any(one.index is not three[0].index for one in three):
+            raise ValueError("the memory, normaliser and stabiliser of an mLSTM must be rows of one index")
+    if rows is not None and into is not None:
+        pairs = zip(rows, into, strict=True)
+        if any(one.overlaps(other) for one, other in pairs):
+            raise ValueError("an mLSTM cannot write into the memory that it reads; give rows of another one")
+    return rows
+
+
 def mlstm_scan_triton(
     q: Tensor,
     k: Tensor,
     v: Tensor,
     i: Tensor,
     f: Tensor,
-    state: MlstmState | None = None,
+    state: MlstmState | MlstmRows | None = None,
     *,
     eps: float = 1e-6,
-) -> tuple[Tensor, MlstmState]:
+    into: MlstmRows | None = None,
+) -> tuple[Tensor, MlstmState | MlstmRows]:
     """Same arguments and results as ``mlstm_scan_reference``, without gradients.
 
     q, k, v, i, f: contiguous, float32, bfloat16 or float16; the states: contiguous float32. What is not is
     copied first. h has v's type, the final states are float32.
+    ``state`` may be three ``StateRows`` of one index, which are read where they lie. With ``into``, the final
+    states go to such rows; they must be of other memory than those that are read, since several programs
+    read what one of them writes.
     Raises ValueError, RuntimeError.
     """
-    check_shapes(q, k, v, i, f, state)
-    past = empty_state(q.float(), v) if state is None else state
+    rows = split_rows(state, into)
+    past, read = cast("MlstmState | None", state), None
+    if rows is not None:
+        past, read = (rows[0].pool, rows[1].pool, rows[2].pool), rows[0].index
+    check_shapes(q, k, v, i, f, past if read is None else None)
+    past = empty_state(q.float(), v) if past is None else past
     check_launch("mlstm_scan", q, k, v, i, f, *past)
     batch, time, heads, keys = q.shape
     values = v.shape[-1]
+    likes = empty_state(q.new_empty(q.shape, dtype=torch.float32, device="meta"), v)
+    for place, like in enumerate(likes):
+        check_rows("mlstm_scan", like, rows and rows[place], into and into[place])
     q, k, v, i, f = contiguous(q, k, v, i, f)
     states = contiguous(*past, dtype=torch.float32)
-    h, memory, norm, m = (torch.empty_like(tensor) for tensor in (v, *states))
+    h = torch.empty_like(v)
+    targets = [final_state(like, q.device, into and into[place]) for place, like in enumerate(likes)]
+    memory, norm, m = (target for target, _ in targets)
     tile = blocks(keys, values)
     with torch.cuda.device_of(q):
         mlstm_scan_kernel[(batch, heads, triton.cdiv(values, tile["BLOCK_V"]))](
@@ -168,13 +204,15 @@ def mlstm_scan_triton(
             values,
             1 / math.sqrt(keys),
             eps,
+            read,
+            targets[0][1],
             **tile,
             num_warps=warps(keys),
             num_stages=1,
         )
-    return h, (memory, norm, m)
+    return h, (memory, norm, m) if into is None else into
 
 
-def load() -> Callable[..., tuple[Tensor, MlstmState]]:
+def load() -> Callable[..., tuple[Tensor, MlstmState | MlstmRows]]:
     """The operator as this kernel."""
     return mlstm_scan_triton

@@ -14,7 +14,8 @@ import triton
 from torch import Tensor
 from triton import language as tl
 
-from ..triton_launch import block, check_launch, contiguous
+from ..state_rows import State, StateRows, check_rows, split
+from ..triton_launch import block, check_launch, contiguous, final_state, row_of
 from .reference import check_shapes
 
 ARGUMENTS = {
@@ -39,11 +40,13 @@ def ssd_scan_kernel(
     groups: tl.tensor,
     channels: tl.tensor,
     states: tl.tensor,
+    read: tl.tensor,
+    write: tl.tensor,
     BLOCK_T: tl.constexpr,
     BLOCK_N: tl.constexpr,
     BLOCK_P: tl.constexpr,
 ) -> None:
-    """Grid (batch, heads, tiles of channels)."""
+    """Grid (batch, heads, tiles of channels). ``read`` and ``write``: see ``triton_launch``."""
     batch = tl.program_id(0).to(tl.int64)
     head = tl.program_id(1)
     p = tl.program_id(2) * BLOCK_P + tl.arange(0, BLOCK_P)
@@ -53,9 +56,10 @@ def ssd_scan_kernel(
     in_p = p < channels
     in_n = n < states
     causal = step[:, None] >= step[None, :]
-    place = ((batch * heads + head) * states + n[:, None]) * channels + p[None, :]
+    place = (head * states + n[:, None]) * channels + p[None, :]
     inside = in_n[:, None] & in_p[None, :]
-    h = tl.load(past + place, inside, 0.0)  # (N, P)
+    source = row_of(read, batch)
+    h = tl.load(past + source * heads * states * channels + place, inside & (source >= 0), 0.0)  # (N, P)
     rate = tl.load(a + head)
     for start in range(0, time, BLOCK_T):
         t = start + step
@@ -78,7 +82,10 @@ def ssd_scan_kernel(
         tl.store(y + at_x, out.to(y.dtype.element_ty), in_x)
         weighted = k * tl.exp(end - total)[:, None]
         h = tl.exp(end) * h + tl.dot(tl.trans(weighted), v, input_precision="tf32x3")
-    tl.store(final + place, h, inside)
+    target = row_of(write, batch)
+    if write is not None:
+        tl.debug_barrier()  # the rows may be those that were read: all of this program's reading comes first
+    tl.store(final + target * heads * states * channels + place, h, inside & (target >= 0))
 
 
 def blocks(time: int, channels: int, states: int) -> dict[str, int]:
@@ -91,22 +98,34 @@ def blocks(time: int, channels: int, states: int) -> dict[str, int]:
 
 
 def ssd_scan_triton(
-    x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, state: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
+    x: Tensor,
+    dt: Tensor,
+    a: Tensor,
+    b: Tensor,
+    c: Tensor,
+    state: State = None,
+    *,
+    into: StateRows | None = None,
+) -> tuple[Tensor, Tensor | StateRows]:
     """Same arguments and results as ``ssd_scan_reference``, without gradients.
 
     x, dt, b, c: contiguous, float32, bfloat16 or float16; a and the states: contiguous float32. What is
     not is copied first. y has x's type, the final state is float32.
+    ``state`` may be ``StateRows``: rows of resident memory, read where they lie. With ``into``, the final
+    state goes to rows instead of new memory, and those are returned; they may be the rows that are read.
     Raises ValueError, RuntimeError.
     """
-    check_shapes(x, dt, a, b, c, state)
-    check_launch("ssd_scan", x, dt, a, b, c, state)
+    past, read = split(state)
+    check_shapes(x, dt, a, b, c, None if read is not None else past)
+    check_launch("ssd_scan", x, dt, a, b, c, past)
     batch, time, heads, channels = x.shape
     groups, states = b.shape[-2:]
-    past = a.new_zeros(batch, heads, states, channels) if state is None else state
+    like = a.new_empty(batch, heads, states, channels, dtype=torch.float32, device="meta")
+    check_rows("ssd_scan", like, state, into)
+    past = torch.zeros_like(like, device=x.device) if past is None else past
     x, dt, b, c = contiguous(x, dt, b, c)
     a, past = contiguous(a, past, dtype=torch.float32)
-    y, final = torch.empty_like(x), torch.empty_like(past)
+    y, (final, write) = torch.empty_like(x), final_state(like, x.device, into)
     tile = blocks(time, channels, states)
     with torch.cuda.device_of(x):
         ssd_scan_kernel[(batch, heads, triton.cdiv(channels, tile["BLOCK_P"]))](
@@ -123,13 +142,15 @@ def ssd_scan_triton(
             groups,
             channels,
             states,
+            read,
+            write,
             **tile,
             num_warps=WARPS,
             num_stages=1,
         )
-    return y, final
+    return y, final if into is None else into
 
 
-def load() -> Callable[..., tuple[Tensor, Tensor]]:
+def load() -> Callable[..., tuple[Tensor, Tensor | StateRows]]:
     """The operator as this kernel."""
     return ssd_scan_triton

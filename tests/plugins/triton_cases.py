@@ -15,9 +15,11 @@ from typing import Any
 import torch
 from framestate.plugins import reference_operators
 from framestate.plugins.causal_conv1d.triton_kernel import causal_conv1d_triton
+from framestate.plugins.mlstm_scan.reference import EMPTY
 from framestate.plugins.mlstm_scan.triton_kernel import mlstm_scan_triton
 from framestate.plugins.selective_scan.triton_kernel import selective_scan_triton
 from framestate.plugins.ssd_scan.triton_kernel import ssd_scan_triton
+from framestate.plugins.state_rows import NO_ROW, StateRows
 from torch import Tensor
 
 KERNELS: dict[str, Callable[..., Any]] = {
@@ -167,12 +169,61 @@ def error(case: Case, device: str) -> float:
     return worst
 
 
+READ = [4, NO_ROW, 1, 2, NO_ROW]
+WRITE = [4, 3, NO_ROW, 0, NO_ROW]
+"""Rows of a memory of six: in place, elsewhere, and none, for reading, for writing and for both."""
+
+
+def resident(time: int, operator: str, device: str, in_place: bool) -> float:
+    """How far rows by index are from a gather, a step and a scatter by the same kernel; 0 where equal.
+
+    inf where a row has changed that was not written.
+    """
+    batch = len(READ)
+    inputs = [one.repeat(3, *(1 for _ in one.shape[1:]))[:batch] if one.dim() > 2 else one
+              for one in MAKE[operator](time)[0]]  # fmt: skip
+    inputs = [(one + 0.1 * torch.rand_like(one) if one.dim() > 2 else one).to(device) for one in inputs]
+    several = operator == "mlstm_scan"
+    shapes = parts((torch.empty(0), MAKE[operator](time)[1]))[1:]
+    pools = [torch.randn(6, *part.shape[1:], device=device) for part in shapes]
+    targets = pools if in_place else [torch.randn_like(pool) for pool in pools]
+    before = [target.clone() for target in targets]
+    read, write = (torch.tensor(rows, dtype=torch.int32, device=device) for rows in (READ, WRITE))
+    if in_place:
+        write = read
+    sources = [StateRows(pool, read) for pool in pools]
+    into = [StateRows(target, write) for target in targets]
+    kernel = KERNELS[operator]
+    empty = [0.0, 0.0, EMPTY]
+    gathered = [rows.gathered(empty[place] if several else 0.0) for place, rows in enumerate(sources)]
+    y, final = kernel(*inputs, state=tuple(gathered) if several else gathered[0])
+    for target, one in zip(before, parts((y, final))[1:], strict=True):
+        StateRows(target, write).scatter(one)
+    found, _ = kernel(
+        *inputs, state=tuple(sources) if several else sources[0], into=tuple(into) if several else into[0]
+    )
+    same = all(torch.equal(one, other) for one, other in zip([y, *before], [found, *targets], strict=True))
+    return 0.0 if same else float("inf")
+
+
+def resident_cases(device: str) -> dict[str, float]:
+    """Rows by index of every operator, of few steps and of many, into other memory and in place."""
+    found = {}
+    for operator in MAKE:
+        for time in (1, 3, 37):
+            found[f"{operator} of {time} steps in rows"] = resident(time, operator, device, False)
+            if operator != "mlstm_scan":
+                found[f"{operator} of {time} steps in place"] = resident(time, operator, device, True)
+    return found
+
+
 def main() -> None:
     torch.manual_seed(0)
     torch.set_num_threads(1)
     device = sys.argv[1] if len(sys.argv) > 1 else "cpu"
     with torch.inference_mode():
-        print(json.dumps({case.name: error(case, device) for case in cases()}))  # noqa: T201
+        errors = {case.name: error(case, device) for case in cases()}
+        print(json.dumps(errors | resident_cases(device)))  # noqa: T201
 
 
 if __name__ == "__main__":
