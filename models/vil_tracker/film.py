@@ -33,11 +33,11 @@ class TemporalFilm(nn.Module):
 
     def forward(self, memory: Tensor, strength: Tensor) -> Tensor:
         """memory (B, dim), strength (B,) in [0, 1] -> (B, gaps, 2, 1, dim): scale less one, and shift."""
-        features = self.encode(self.norm(memory)) * strength[:, None]  # (B, rank)
+        features: Tensor = self.encode(self.norm(memory)) * strength[:, None]  # (B, rank)
         gaps, _, rank, dim = self.affine.shape
         wide = self.affine.permute(2, 0, 1, 3).reshape(rank, gaps * 2 * dim)
-        modulation: Tensor = features @ wide
-        return modulation.reshape(-1, gaps, 2, 1, dim)
+        modulation: Tensor = (features @ wide).unflatten(1, (gaps, 2, 1, dim))
+        return modulation
 
     def update(self, memory: Tensor, look: Tensor, confidence: Tensor) -> Tensor:
         """The memory (B, dim), moved towards the target's look now, each channel at its own learned rate."""
@@ -50,6 +50,6 @@ def modulate(tokens: Tensor, modulation: Tensor) -> Tensor:
 
 
 def pooled(tokens: Tensor, weights: Tensor) -> Tensor:
-    """The mean (B, dim) of tokens (B, L, dim), weighted by (B, L) that are not negative."""
+    """The mean (B, dim) of tokens (B, L, dim), weighted by (B, L) or (1, L) that are not negative."""
     shares = weights / (weights.sum(1, keepdim=True) + 1e-6)
     return (shares.unsqueeze(1) @ tokens).squeeze(1)

@@ -95,8 +95,8 @@ class VilTracker(nn.Module):
             tokens = self.layer(index, tokens, update)
             state.update({f"layers.{index}.{key}": value for key, value in after._asdict().items()})
         if self.config.temporal == "film":
-            weights = self.template_weights.expand(len(tokens), -1)  # type: ignore[operator]
-            state["temporal.start"] = state["temporal.memory"] = pooled(self.norm(tokens), weights)
+            look = pooled(self.norm(tokens), self.get_buffer("template_weights"))
+            state["temporal.start"] = state["temporal.memory"] = look
         return state
 
     def step(self, search: Tensor, carry: Tensor | None, state: State) -> tuple[dict[str, Tensor], State]:
