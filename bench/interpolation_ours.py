@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from ..engine import Engine, InterpolationOptions
+from ..engine.interpolation.model import InterpolationModel
+from ..engine.interpolation.sized_model import SizedModel
 from ..vision.frame import Frame
 from .interpolation_peers import Image, Made
 
@@ -44,3 +46,32 @@ class EngineMiddles:
                 seconds = time.perf_counter() - began
                 if index:
                     yield shown[0].image, seconds
+
+
+class ModelMiddles:
+    """The model alone, as the benchmarks' scripts run one: no look-out for cuts, and frames not rounded.
+
+    What is timed is encoding, motion, and making the frame.
+
+    Args:
+        engine: of an interpolation model; stays the caller's.
+        options: scale and tiles, as a session has them.
+    """
+
+    def __init__(self, engine: Engine, options: InterpolationOptions | None = None) -> None:
+        self._model = InterpolationModel(engine.runtime)
+        self._options = options or InterpolationOptions()
+
+    def middles(self, images: Sequence[Image]) -> Iterator[Made]:
+        """See `MiddleMaker`; frames are float32 levels."""
+        height, width = images[0].shape[:2]
+        sized = SizedModel(self._model, height, width, self._options)
+        began = time.perf_counter()
+        last, motion = sized.encode(images[0]), None
+        for image in images[1:]:
+            encoded = sized.encode(image)
+            motion = sized.motion(last, encoded, motion)
+            made = sized.levels(last, encoded, motion, 0.5)
+            yield made, time.perf_counter() - began
+            last = encoded
+            began = time.perf_counter()

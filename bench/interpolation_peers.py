@@ -24,9 +24,11 @@ import numpy.typing as npt
 
 from ..errors import OptionError, RuntimeUnavailableError, StepError
 from ..vision.container import EXACT
+from .fidelity import Levels
 
 Image = npt.NDArray[np.uint8]
-Made = tuple[Image, float]
+Made = tuple[Levels, float]
+"""A frame, in 8 bits or not rounded, and the seconds that it took."""
 
 PEERS = ("blend", "dis", "minterpolate")
 """Names that `open_interpolation_peer` knows."""

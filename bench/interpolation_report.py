@@ -48,6 +48,25 @@ def clip_table(results: InterpolationResults) -> Table:
     return table
 
 
+def published_table(results: InterpolationResults) -> Table:
+    """One row a method: what the tables of publications hold, see `bench.fidelity`."""
+    table = Table(title="As published tables count")
+    table.add_column("method")
+    headings = {
+        "psnr_db": "PSNR, rounded",
+        "ssim_matlab": "SSIM, rounded",
+        "psnr_unrounded_db": "PSNR, not rounded",
+        "ssim_matlab_unrounded": "SSIM, not rounded",
+        "interpolation_error": "IE",
+    }
+    for heading in headings.values():
+        table.add_column(heading, justify="right")
+    for name, result in _ranked(results):
+        numbers = ((key, float(result.get(key, math.nan))) for key in headings)  # type: ignore[arg-type]
+        table.add_row(name, *(_number(value, 4 if "ssim" in key else 2) for key, value in numbers))
+    return table
+
+
 def quality_plot(results: InterpolationResults, path: str | Path) -> Path:
     """Draw PSNR over speed, one point a method (the suffix says which kind of image), and return the path.
 

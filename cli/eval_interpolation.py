@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,7 @@ from .output import guarded, print_json, quiet_stdout, replacing, show
 
 if TYPE_CHECKING:
     from ..bench.evaluate_interpolation import InterpolationResults, Progress
-    from ..bench.interpolation_clips import InterpolationClip
+    from ..bench.interpolation_clips import Clip
     from ..bench.interpolation_peers import MiddleMaker
 
 
@@ -23,7 +24,8 @@ def evaluate(
         Path,
         typer.Argument(
             metavar="DIR",
-            help="One folder a clip, each with video.mp4 or numbered images (three: a triplet).",
+            help="One folder a clip, each with video.mp4 or numbered images (three: a triplet); "
+            "or a public test set as its authors ship it, see --layout.",
         ),
     ],
     model: options.Model = options.DEFAULT_INTERPOLATOR,
@@ -37,6 +39,15 @@ def evaluate(
     against: Annotated[
         str, typer.Option("--against", metavar="A,B", help="Others to run too: blend, dis, minterpolate.")
     ] = "",
+    layout: Annotated[
+        str,
+        typer.Option(
+            "--layout",
+            metavar="NAME",
+            help="framestate, vimeo-triplet, vimeo-septuplet, snu-film, ucf101, middlebury, x-test or "
+            "x-test-2k; auto looks what is there. Test sets run the model alone; tables are as published.",
+        ),
+    ] = "auto",
     clips: Annotated[str, typer.Option("--clips", metavar="A,B", help="Only these clips.")] = "",
     plot: Annotated[
         Path | None, typer.Option("--plot", metavar="FILE", help="Draw quality over speed.")
@@ -53,12 +64,14 @@ def evaluate(
             options.check_device(device)
             check_plot(plot)
 
-            from ..bench.interpolation_clips import load_clips
-            from ..bench.interpolation_ours import EngineMiddles
+            from ..bench.interpolation_clips import OURS, find_layout, load_clips
+            from ..bench.interpolation_ours import EngineMiddles, ModelMiddles
             from ..bench.interpolation_peers import open_interpolation_peer
             from ..engine import Engine, InterpolationOptions
 
-            found = load_clips(folder, names_in(clips) or None)
+            layout = find_layout(folder, layout)
+            published = layout != OURS
+            found = load_clips(folder, names_in(clips) or None, layout=layout)
             wanted = InterpolationOptions.of(2, scale=scale)
             peers = {name: open_interpolation_peer(name) for name in names_in(against)}
             side_by_side, within = options.spread(lanes, threads, 0, wanted.tile_pixels)
@@ -68,18 +81,24 @@ def evaluate(
                     raise OptionError(
                         f"The model and a method of --against are both called {name}", "Rename it."
                     )
-                results = run({name: EngineMiddles(engine, wanted, side_by_side), **peers}, found)
+                ours: MiddleMaker = EngineMiddles(engine, wanted, side_by_side)
+                if published:
+                    ours = ModelMiddles(engine, wanted)
+                results = run({name: ours, **peers}, found, published)
                 where = {"model": model, "runtime": engine.runtime.name, "device": engine.runtime.device}
+                where["layout"] = layout
             if plot is not None:
                 _draw(results, plot)
         if as_json:
             print_json({**where, **results, "outputs": [] if plot is None else [plot]})
         else:
-            _show(results, plot)
+            _show(results, plot, published)
         _check_ours(results, name)
 
 
-def run(methods: dict[str, MiddleMaker], clips: list[InterpolationClip]) -> InterpolationResults:
+def run(
+    methods: dict[str, MiddleMaker], clips: Sequence[Clip], published: bool = False
+) -> InterpolationResults:
     """Evaluate behind a progress bar."""
     from ..bench.evaluate_interpolation import evaluate_interpolation
     from .progress import share_bar
@@ -89,7 +108,7 @@ def run(methods: dict[str, MiddleMaker], clips: list[InterpolationClip]) -> Inte
         def tell(progress: Progress) -> None:
             bar.at(progress.done / progress.total, f"{progress.method} on {progress.clip}")
 
-        return evaluate_interpolation(methods, clips, progress=tell)
+        return evaluate_interpolation(methods, clips, progress=tell, published=published)
 
 
 def _draw(results: InterpolationResults, plot: Path) -> None:
@@ -99,10 +118,10 @@ def _draw(results: InterpolationResults, plot: Path) -> None:
         quality_plot(results, temporary)
 
 
-def _show(results: InterpolationResults, plot: Path | None) -> None:
-    from ..bench.interpolation_report import clip_table, interpolation_table
+def _show(results: InterpolationResults, plot: Path | None, published: bool) -> None:
+    from ..bench.interpolation_report import clip_table, interpolation_table, published_table
 
-    show(interpolation_table(results), clip_table(results))
+    show(interpolation_table(results), published_table(results) if published else clip_table(results))
     if plot is not None:
         show(f"wrote {plot}")
 

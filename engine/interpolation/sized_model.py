@@ -12,7 +12,7 @@ from ...errors import OptionError
 from ...vision import Image
 from .model import Features, InterpolationModel, Motion
 from .options import SCALES, InterpolationOptions
-from .padding import as_image, as_input, as_levels, padded_size
+from .padding import Plane, as_image, as_input, as_levels, padded_size
 from .resampling import Maps, enlarged, part
 from .tiles import plan
 
@@ -83,6 +83,10 @@ class SizedModel:
 
     def between(self, first: EncodedFrame, second: EncodedFrame, motion: PairMotion, t: float) -> Image:
         """The frame at ``t`` in (0, 1) between two: RGB uint8 (height, width, 3). Raises StepError."""
+        return as_image(self.levels(first, second, motion, t))
+
+    def levels(self, first: EncodedFrame, second: EncodedFrame, motion: PairMotion, t: float) -> Plane:
+        """As `between`, but float32 levels that are neither rounded nor kept within 0 to 255."""
         total = np.zeros((self._height, self._width, 3), np.float32) if len(self.tiles) > 1 else None
         for place, tile in enumerate(self.tiles):
             made = self._model.interpolate(
@@ -90,10 +94,10 @@ class SizedModel:
             )
             levels = as_levels(made, *tile.size)
             if total is None:
-                return as_image(levels)
+                return levels
             total[tile.area] += np.multiply(levels, tile.weights(), out=levels)
         assert total is not None, "there is at least one tile"
-        return as_image(total)
+        return total
 
     def _motion_of(self, place: int, motion: PairMotion) -> Motion:
         if motion.maps is None:

@@ -1,20 +1,30 @@
 from __future__ import annotations
 
+import io
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from framestate.bench.evaluate_interpolation import Progress, evaluate_interpolation
-from framestate.bench.interpolation_clips import load_clips
-from framestate.bench.interpolation_ours import EngineMiddles
+from framestate.bench.evaluate_interpolation import Progress, between, evaluate_interpolation
+from framestate.bench.fidelity import rounded
+from framestate.bench.interpolation_clips import find_layout, load_clips
+from framestate.bench.interpolation_ours import EngineMiddles, ModelMiddles
 from framestate.bench.interpolation_peers import Blend, Image, Made, MiddleMaker, open_interpolation_peer
-from framestate.bench.interpolation_report import clip_table, interpolation_table, quality_plot
+from framestate.bench.interpolation_report import (
+    clip_table,
+    interpolation_table,
+    published_table,
+    quality_plot,
+)
 from framestate.bundles import Bundle
 from framestate.engine import Engine
 from framestate.errors import DataError, OptionError
+from framestate.vision.datasets import MOMENT_LAYOUTS
+from rich.console import Console
 
 
 def moving(place: float, width: int = 128, height: int = 96) -> Image:
@@ -126,7 +136,7 @@ def test_folders(folder: Path, tmp_path: Path) -> None:
 
 def test_an_even_number_of_frames_leaves_the_last_one(folder: Path) -> None:
     cv2.imwrite(str(folder / "clips" / "waves" / "im7.png"), moving(7))
-    assert [len(clip.frames()) for clip in load_clips(folder)] == [7, 3]
+    assert [len(clip.images()) for clip in load_clips(folder)] == [7, 3]
 
 
 def test_a_report(folder: Path, tmp_path: Path) -> None:
@@ -147,3 +157,90 @@ def test_known_figures(shared_data: Path) -> None:
     results = evaluate_interpolation(methods, clips)["methods"]
     assert results["blend"]["psnr_db"] == pytest.approx(40.21, abs=0.02)
     assert results["dis"]["psnr_db"] == pytest.approx(44.50, abs=0.1)
+
+
+class Halver:
+    """Pictures hold their place in time as a number: the middle is the mean, not rounded."""
+
+    def middles(self, images: Sequence[Image]) -> Iterator[Made]:
+        for one, other in pairwise(images):
+            yield ((one.astype(np.float32) + other) / 2).astype(np.float32), 0.25
+
+
+@pytest.mark.parametrize("factor", [2, 4, 8])
+def test_frames_between_are_made_by_halves_in_order(factor: int) -> None:
+    images = [np.full((2, 2, 3), place, np.uint8) for place in (0, 80, 160)]
+    made = list(between(Halver(), images, factor))
+    places = [float(frame[0, 0, 0]) for frame, _ in made]
+    step = 80 / factor
+    assert places == [step * i for i in range(1, 2 * factor) if i % factor]
+    assert sum(seconds for _, seconds in made) == 0.25 * 2 * (factor - 1)
+    with pytest.raises(OptionError, match="power of two"):
+        list(between(Halver(), images, 3))
+
+
+@pytest.mark.parametrize("layout", sorted(MOMENT_LAYOUTS))
+def test_public_test_sets_are_scored_as_published(tiny_set: Callable[[str], Path], layout: str) -> None:
+    root = tiny_set(layout)
+    assert find_layout(root, "auto") == layout
+    clips = load_clips(root, layout=layout)
+    methods: dict[str, MiddleMaker] = {"blend": Blend(), "halver": Halver()}
+    results = evaluate_interpolation(methods, clips, published=True)["methods"]
+    blend, halver = results["blend"], results["halver"]
+    assert blend["failures"] == halver["failures"] == 0
+    assert list(blend["clips"]) == [clip.name for clip in clips]
+    frames = {one["frames"] for one in blend["clips"].values()}
+    assert frames == ({7} if layout == "x-test" else {1})
+    assert blend["psnr_unrounded_db"] == blend["psnr_db"]  # OpenCV rounds
+    assert halver["psnr_unrounded_db"] != halver["psnr_db"]
+    assert halver["psnr_unrounded_db"] == pytest.approx(halver["psnr_db"], abs=0.1)
+    assert 0 < halver["ssim_matlab"] < 1
+    assert halver["interpolation_error"] > 0
+    if layout == "snu-film":
+        assert list(blend["groups"]) == ["easy", "medium", "hard"]
+        levels = [blend["groups"][level]["ssim_matlab"] for level in ("easy", "medium", "hard")]
+        assert levels == sorted(levels, reverse=True)
+    console = Console(width=140, record=True, file=io.StringIO())
+    console.print(published_table(evaluate_interpolation(methods, clips[:1], published=True)))
+    assert "not rounded" in console.export_text()
+
+
+def test_x_test_may_be_shrunk(tiny_set: Callable[[str], Path]) -> None:
+    clips = load_clips(tiny_set("x-test"), layout="x-test-2k")
+    assert [clip.name for clip in clips] == ["TEST01_003_f0433", "TEST06_001_f0273"]
+    assert clips[0].factor == 8
+    images = clips[0].images()
+    assert len(images) == 9
+    assert images[0].shape == (1080, 2048, 3)
+
+
+def test_layouts_of_test_sets_are_named(tiny_set: Callable[[str], Path], folder: Path) -> None:
+    assert find_layout(folder, "auto") == "framestate"
+    with pytest.raises(OptionError, match="no layout 'xiph'"):
+        find_layout(folder, "xiph")
+    root = tiny_set("ucf101")
+    assert [clip.name for clip in load_clips(root, ["11"], layout="ucf101")] == ["11"]
+    with pytest.raises(OptionError, match="no clip 12"):
+        load_clips(root, ["12"], layout="ucf101")
+
+
+def test_an_image_that_does_not_decode_is_counted(tiny_set: Callable[[str], Path]) -> None:
+    root = tiny_set("ucf101")
+    (root / "2" / "frame_02.png").write_bytes(b"no image")
+    results = evaluate_interpolation({"blend": Blend()}, load_clips(root, layout="ucf101"), published=True)
+    blend = results["methods"]["blend"]
+    assert blend["failures"] == 1
+    assert "ImageError" in blend["clips"]["2"]["error"]
+    assert math.isfinite(blend["ssim_matlab"])
+
+
+def test_the_model_alone_makes_what_a_session_does() -> None:
+    """On a pair without a cut, rounding aside; and its frames are not rounded."""
+    images = [moving(place, 96, 64) for place in (0, 2, 4)]
+    with Engine.load("interp-nano", runtime="onnx", threads=1, capacity=1) as engine:
+        alone = [frame for frame, _ in ModelMiddles(engine).middles(images)]
+        session = [frame for frame, _ in EngineMiddles(engine).middles(images)]
+    assert alone[0].dtype == np.float32
+    assert (alone[0] != np.rint(alone[0])).mean() > 0.9
+    for one, other in zip(alone, session, strict=True):
+        np.testing.assert_array_equal(rounded(one), other)

@@ -115,3 +115,12 @@ def test_changed_settings_are_refused(
     assert "no layout 'vot'" in refused("eval", "tracking", folder, "--layout", "vot")
     assert "Expected" in refused("eval", "tracking", folder, "--layout", "lasot")
     assert "suffix '.txt'" in refused("eval", "tracking", folder, "--sheet", "s.txt")
+
+
+def test_a_test_set_of_interpolation(report: Report, tiny_set: Callable[[str], Path]) -> None:
+    found = report("eval", "interpolation", tiny_set("middlebury"), "--against", "blend", *ONE)
+    assert found["layout"] == "middlebury"
+    for method in found["methods"].values():
+        assert set(method["clips"]) == {"Beanbags", "Venus"}
+        assert method["interpolation_error"] > 0
+        assert 0 < method["ssim_matlab_unrounded"] <= 1
