@@ -112,6 +112,12 @@ def run(plan: Plan, data: Path, out: Path) -> tuple[Result, dict[str, Any]]:
             from ..models.vil_tracker.train import train_vil_tracker
 
             return train_vil_tracker(plan, data, out, progress=reporter(plan, bar.at))
+        from ..models.artrack_mamba_v2.recipe import TrajectoryRecipe
+
+        if isinstance(plan, TrajectoryRecipe):
+            from ..models.artrack_mamba_v2.train import train_trajectory
+
+            return train_trajectory(plan, data, out, progress=reporter(plan, bar.at), say=note)
         from ..models.tracking.train import train_tracker
 
         return train_tracker(plan, data, out, progress=reporter(plan, bar.at))
@@ -148,6 +154,7 @@ def write(
 
     from ..engine import TrackingOptions
     from ..export.bundle import bundle_model
+    from ..models.artrack_mamba_v2.recipe import TrajectoryRecipe
     from ..models.tracking.recipe import TrackerRecipe
     from ..models.vil_tracker.recipe import VilRecipe
     from .machine import hardware
@@ -165,7 +172,7 @@ def write(
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
     }
     spec = result.model.spec(plan.name)  # type: ignore[operator]
-    if isinstance(plan, TrackerRecipe | VilRecipe) and plan.options:
+    if isinstance(plan, TrackerRecipe | TrajectoryRecipe | VilRecipe) and plan.options:
         spec = replace(spec, preprocess={**spec.preprocess, "options": plan.options})
         TrackingOptions.from_spec(spec)  # a threshold that there is none of is a mistake in the recipe
     return bundle_model(

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import OptionError
+from .artrack_mamba_v2 import ARCHITECTURE as ARTRACK_MAMBA_V2
+from .artrack_mamba_v2.recipe import TrajectoryRecipe
+from .artrack_mamba_v2.recipe import read_recipe as read_trajectory
 from .classification.recipe import ClassifierRecipe
 from .classification.recipe import read_recipe as read_classification
 from .interpolation.recipe import InterpolationRecipe
@@ -16,7 +19,7 @@ from .vil_tracker import ARCHITECTURE as VIL_TRACKER
 from .vil_tracker.recipe import VilRecipe
 from .vil_tracker.recipe import read_recipe as read_vil
 
-Plan = TrackerRecipe | VilRecipe | InterpolationRecipe | ClassifierRecipe
+Plan = TrackerRecipe | TrajectoryRecipe | VilRecipe | InterpolationRecipe | ClassifierRecipe
 
 
 def read_plan(path: Path) -> Plan:
@@ -33,6 +36,8 @@ def read_plan(path: Path) -> Plan:
         return read_classification(path)
     if task != "tracking":
         raise OptionError(f"task is {task!r} in {path}", "choose tracking, interpolation or classification")
+    if architecture == ARTRACK_MAMBA_V2:
+        return read_trajectory(path)
     if architecture == VIL_TRACKER:
         return read_vil(path)
     return read_tracking(path)

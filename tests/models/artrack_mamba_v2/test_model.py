@@ -134,6 +134,7 @@ def test_the_spec_says_what_the_functions_do(build: BuildModel, form: dict[str, 
         name: shapes[name] for name in spec.function("step").writes_state
     }
     other = build_model(spec, eager_operators())
+    assert isinstance(other, ArtrackMambaV2)
     load_weights(other, dump_weights(model))
     again, _ = other.functions()["step"](given, state)
     assert all(torch.equal(outputs[name], again[name]) for name in outputs)

@@ -1,0 +1,122 @@
+"""``framestate classify`` on a clip, a folder and pictures, with a model of three labels."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from framestate.bundles import Bundle
+from framestate.vision import encode_image
+from typer.testing import Result
+
+from .conftest import picture
+
+MakeClip = Callable[..., Path]
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> list[Path]:
+    """Three pictures by name."""
+    paths = []
+    for index in range(3):
+        paths.append(tmp_path / f"shot-{index}.png")
+        paths[-1].write_bytes(encode_image(picture(9 * index), "png"))
+    return paths
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
+def test_a_clip(
+    report: Callable[..., dict[str, Any]], make_clip: MakeClip, tiny_classifier: Bundle, work: Path
+) -> None:
+    found = report(
+        "classify", make_clip(frames=6), "--model", tiny_classifier.path, "--top", 2, "--out", "labels.csv"
+    )
+    assert found["frames"] == 6
+    assert (found["runtime"], found["device"]) == ("onnx", "cpu")
+    assert found["fps"] > 0
+    assert sum(found["labels"].values()) == 6
+    assert set(found["labels"]) <= {"cat", "dog", "sea"}
+    (source,) = found["sources"]
+    best, second = (entry["probability"] for entry in source["top"])
+    assert 1 >= best >= second >= 0
+    rows = read_rows(work / "labels.csv")
+    assert [(int(row["frame"]), int(row["rank"])) for row in rows] == [(i // 2, i % 2 + 1) for i in range(12)]
+    assert rows[0]["probability"] == rows[0]["frame_probability"]  # the first frame stands for itself
+    last = [(row["label"], float(row["probability"])) for row in rows[-2:]]
+    assert last == [
+        (entry["label"], pytest.approx(entry["probability"], abs=1e-4)) for entry in source["top"]
+    ]
+    assert found["outputs"] == ["labels.csv"]
+
+
+def test_smoothing_is_over_a_video_and_not_over_pictures(
+    report: Callable[..., dict[str, Any]],
+    make_sequences: Callable[..., Path],
+    pictures: list[Path],
+    tiny_classifier: Bundle,
+    work: Path,
+) -> None:
+    folder = make_sequences("run") / "run"
+    for sources, options, alone in (
+        ([folder], [], False),
+        ([folder], ["--smoothing", 0], True),
+        (pictures, [], True),
+    ):
+        found = report(
+            "classify", *sources, "--model", tiny_classifier.path, "--out", "out.csv", "--top", 3, *options
+        )
+        assert len(found["sources"]) == len(sources)
+        rows = read_rows(work / "out.csv")
+        assert len(rows) == 3 * found["frames"]
+        same = [row["probability"] == row["frame_probability"] for row in rows]
+        assert all(same) == alone
+
+
+def test_for_people(
+    invoke: Callable[..., Result], pictures: list[Path], tiny_classifier: Bundle, work: Path
+) -> None:
+    result = invoke("classify", *pictures, "--model", tiny_classifier.path, "--top", 9)
+    assert result.exit_code == 0, result.stderr
+    for name in ("shot-0.png", "shot-2.png", "cat", "dog", "sea", "3 frames"):
+        assert name in result.stdout
+
+
+def test_bad_input(
+    refused: Callable[..., str],
+    pictures: list[Path],
+    tiny_classifier: Bundle,
+    tiny_bundle: Bundle,
+    work: Path,
+) -> None:
+    model = ("--model", tiny_classifier.path)
+    assert "nope.mp4" in refused("classify", "nope.mp4", *model)
+    assert "is a model for tracking" in refused("classify", pictures[0], "--model", tiny_bundle.path)
+    assert "smoothing is -1.0 s" in refused("classify", pictures[0], *model, "--smoothing=-1")
+    assert "suffix '.txt'" in refused("classify", pictures[0], *model, "--out", "labels.txt")
+    assert "given twice" in refused("classify", pictures[0], pictures[0], *model)
+    assert "is a model for classification" in refused(
+        "track", pictures[0].parent, "--box", "1,2,9,9", "--boxes", "b.csv", *model
+    )
+    pictures[1].write_bytes(b"\x89PNG\r\n\x1a\nno picture")
+    assert "The image " in refused("classify", *pictures, *model, "--out", "labels.csv")
+    assert list(work.iterdir()) == []
+
+
+def test_models_and_export_know_the_task(
+    tiny_classifier: Bundle, report: Callable[..., dict[str, Any]]
+) -> None:
+    from framestate.cli.export import next_commands
+    from framestate.cli.models import describe
+
+    said = describe(tiny_classifier)
+    assert (said["task"], said["state_bytes"]) == ("classification", 12)
+    assert "onnx" in said["runtimes"]
+    assert "eager" in said["runtimes"]
+    (line,) = next_commands(Path("x"), "onnx", "classification")
+    assert line.split(maxsplit=1)[1] == "framestate classify video.mp4 --model ./x --runtime onnx"
