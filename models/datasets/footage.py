@@ -166,7 +166,7 @@ class FootageMix:
     @property
     def skipped(self) -> int:
         """Sequences and pictures that could not be read so far, in this process and its loaders."""
-        return self._skipped.value
+        return int(self._skipped.value)
 
     def skip(self) -> None:
         """Counts one that could not be read."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ...errors import DataError, OptionError
+from ...errors import DataError, FramestateError, ImageError, OptionError
+from ..datasets.footage import TRIES
 from .datasets import Moment, Scene, mixed, read_picture, vimeo, x4k_scenes
 from .samples import TEACHER_LEVEL, Picture, planes, recolour, turn
 
@@ -41,17 +43,39 @@ class MomentSource:
         turns = mixed(ratio)
         self.order = [next(turns) for _ in range(sum(ratio))]
         self.sets, self.seed, self.batch = sets, seed, batch
-        self.largest = [largest_crop(found[0]) for found in sets]
+        self._skipped = multiprocessing.Value("q", 0)  # loader processes count in it too
+        self.largest = [largest_crop(found) for found in sets]
+
+    @property
+    def skipped(self) -> int:
+        """Moments that could not be read so far, in this process and its loaders."""
+        return int(self._skipped.value)
+
+    def pictures(self, which: int, rng: np.random.Generator) -> tuple[list[Picture], Moment]:
+        """A moment of a set, read; where its images are missing or damaged it is counted, and another drawn.
+
+        Raises DataError where several in a row are: the data set is broken as a whole then.
+        """
+        problem: FramestateError | None = None
+        for _ in range(TRIES):
+            chosen = self.sets[which]
+            found = chosen[int(rng.integers(len(chosen)))]
+            moment = found.draw(rng, LONGEST) if isinstance(found, Scene) else found
+            try:
+                return moment.pictures(), moment
+            except (DataError, ImageError) as error:
+                problem = error
+                with self._skipped.get_lock():
+                    self._skipped.value += 1
+        raise DataError(f"none of {TRIES} moments can be read ({problem})", "get an undamaged copy of them")
 
     def sample(self, index: int, size: int) -> dict[str, Any]:
         """See ``TripletSource.sample``; ``known`` is 0. Raises DataError for images that are too small."""
         rng = np.random.default_rng((self.seed, index))
         which = self.order[index // self.batch % len(self.order)]
         size = min(size, self.largest[which])
-        chosen = self.sets[which]
-        found = chosen[int(rng.integers(len(chosen)))]
-        moment = found.draw(rng, LONGEST) if isinstance(found, Scene) else found
-        pictures = crop(moment.pictures(), size, rng, moment.first)
+        whole, moment = self.pictures(which, rng)
+        pictures = crop(whole, size, rng, moment.first)
         grid = size // TEACHER_LEVEL
         flow = np.zeros((2, 2, grid, grid), np.float32)
         pictures, flow, t = turn(pictures, flow, moment.t, bool(rng.random() < 0.5), rng)
@@ -65,13 +89,23 @@ class MomentSource:
         }
 
 
-def largest_crop(example: Moment | Scene) -> int:
-    """The largest multiple of 32 that fits an image of a set. Raises DataError where none does."""
-    path = example.frames[0] if isinstance(example, Scene) else example.first
-    height, width = (int(side) for side in read_picture(path).shape[:2])
-    if min(height, width) < 32:
-        raise DataError(f"{path} is {width} x {height}", "give images of at least 32 x 32")
-    return min(height, width) // 32 * 32
+def largest_crop(found: Sequence[Moment] | Sequence[Scene]) -> int:
+    """The largest multiple of 32 that fits an image of a set, by the first that can be read.
+
+    Raises DataError where none does, or none of several can be read.
+    """
+    problem: FramestateError | None = None
+    for example in found[:TRIES]:
+        path = example.frames[0] if isinstance(example, Scene) else example.first
+        try:
+            height, width = (int(side) for side in read_picture(path).shape[:2])
+        except (DataError, ImageError) as error:
+            problem = error
+            continue
+        if min(height, width) < 32:
+            raise DataError(f"{path} is {width} x {height}", "give images of at least 32 x 32")
+        return min(height, width) // 32 * 32
+    raise DataError(f"no image of a data set can be read ({problem})", "get an undamaged copy of it")
 
 
 def crop(pictures: list[Picture], size: int, rng: np.random.Generator, path: Path) -> list[Picture]:

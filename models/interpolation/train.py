@@ -59,7 +59,10 @@ def train_interpolator(
         curriculum=recipe.samples,
         freeze_backbone=recipe.freeze_backbone,
     )
-    return train(task, recipe.loop, out, progress), report
+    result = train(task, recipe.loop, out, progress)
+    if isinstance(source, MomentSource):
+        report["unreadable"] = source.skipped
+    return result, report
 
 
 def grown(weights: dict[str, NDArray[Any]], model: HybridInterpolator) -> dict[str, NDArray[Any]]:

@@ -213,6 +213,13 @@ def test_moments_have_their_ends_around_them(tiny_set: WriteSet, layout: str, na
         assert np.abs(second - target).mean() < apart
 
 
+def test_the_test_set_of_triplets_by_itself(tiny_set: WriteSet) -> None:
+    root = tiny_set("vimeo-triplet")
+    expected = [moment.pictures()[1].tobytes() for moment in moments_of("vimeo-triplet", root)]
+    (root / "sequences").rename(root / "target")
+    assert [moment.pictures()[1].tobytes() for moment in moments_of("vimeo-triplet", root)] == expected
+
+
 def test_snu_film_is_found_wherever_its_images_lie(tiny_set: WriteSet) -> None:
     root = tiny_set("snu-film")
     expected = [moment.pictures()[1].tobytes() for moment in moments_of("snu-film", root)]

@@ -1,7 +1,7 @@
 """The public test sets of frame interpolation: triples of images, two to see and one to make.
 
 =====================  ===============================================================================
-``vimeo-triplet``      ``tri_testlist.txt``, ``sequences/00001/0001/im1.png`` … ``im3.png``
+``vimeo-triplet``      ``tri_testlist.txt``, ``sequences/00001/0001/im1.png`` … ``im3.png``, or ``target/…``
 ``vimeo-septuplet``    ``sep_testlist.txt``, ``im1.png`` … ``im7.png``: 1 and 7 are seen, 4 is made
 ``snu-film``           ``test-easy.txt``, ``-medium``, ``-hard``, ``-extreme`` (there or in ``eval_modes``):
                        lines of three paths, first, middle, last
@@ -108,8 +108,10 @@ def vimeo(
     prefix, last = ("tri", 3) if form == "triplet" else ("sep", 7)
     targets = range(2, last) if any_time else ((1 + last) // 2,)
     moments = []
+    # the test set of triplets that is offered by itself has them in another folder
+    apart = not (root / "sequences").is_dir() and (root / "target").is_dir()
     for name in read_list(root / f"{prefix}_{part}list.txt"):
-        folder = root / "sequences" / name
+        folder = root / ("target" if apart else "sequences") / name
         for target in targets:
             ends = (folder / "im1.png", folder / f"im{last}.png")
             t = (target - 1) / (last - 1)

@@ -164,6 +164,23 @@ def test_sets_are_mixed_batch_by_batch(public: Path) -> None:
     assert all(source.sample(index, 32)["known"] == 0 for index in range(4))
 
 
+def test_moments_that_cannot_be_read_are_counted(tiny_set: Callable[[str], Path]) -> None:
+    root = tiny_set("vimeo-triplet")
+    (root / "tri_testlist.txt").rename(root / "tri_trainlist.txt")
+    source = MomentSource(open_sets(root.parent, ["vimeo-triplet:vimeo-triplet"]), [1], seed=0)
+    whole = [source.sample(index, 32)["first"].tobytes() for index in range(8)]
+    assert source.skipped == 0
+    (root / "sequences" / "00001" / "0001" / "im1.png").write_bytes(b"no image")
+    source = MomentSource(source.sets, [1], seed=0)
+    for index in range(8):
+        assert source.sample(index, 32)["target"].any()
+    assert source.skipped > 0
+    assert len(set(whole)) > 1
+    (root / "sequences" / "00001" / "0002" / "im3.png").unlink()
+    with pytest.raises(DataError, match="moments can be read"):
+        source.sample(0, 32)
+
+
 def damage_list(public: Path) -> None:
     (public / "vimeo_triplet/tri_testlist.txt").write_text("../../etc\n")
 
