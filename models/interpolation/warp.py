@@ -55,10 +55,8 @@ def warp_deform(pictures: Tensor, flow: Tensor) -> Tensor:
     """
     channels, height, width = pictures.shape[1:]
     x, y = places(pictures)
-    across = (x + flow[:, :1]).clamp(min=0.0)
-    across = torch.minimum(across, x.new_ones(()) * (width - 1)) - x
-    down = (y + flow[:, 1:]).clamp(min=0.0)
-    down = torch.minimum(down, y.new_ones(()) * (height - 1)) - y
+    across = torch.maximum(torch.minimum(flow[:, :1], x.new_ones(()) * (width - 1) - x), -x)
+    down = torch.maximum(torch.minimum(flow[:, 1:], y.new_ones(()) * (height - 1) - y), -y)
     offsets = torch.cat([down, across], dim=1)
     weight = torch.ones(channels, 1, 1, 1)
     (sampled,) = emit(
