@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from framestate.bundles import Bundle
 from framestate.vision import encode_image
@@ -57,12 +58,16 @@ def test_a_clip(
 
 def test_smoothing_is_over_a_video_and_not_over_pictures(
     report: Callable[..., dict[str, Any]],
-    make_sequences: Callable[..., Path],
     pictures: list[Path],
     tiny_classifier: Bundle,
+    tmp_path: Path,
     work: Path,
 ) -> None:
-    folder = make_sequences("run") / "run"
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for index in range(4):
+        noise = np.random.default_rng(index).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+        (folder / f"{index}.png").write_bytes(encode_image(noise, "png"))
     for sources, options, alone in (
         ([folder], [], False),
         ([folder], ["--smoothing", 0], True),
@@ -104,7 +109,7 @@ def test_bad_input(
         "track", pictures[0].parent, "--box", "1,2,9,9", "--boxes", "b.csv", *model
     )
     pictures[1].write_bytes(b"\x89PNG\r\n\x1a\nno picture")
-    assert "The image " in refused("classify", *pictures, *model, "--out", "labels.csv")
+    assert "The image starts with" in refused("classify", *pictures, *model, "--out", "labels.csv")
     assert list(work.iterdir()) == []
 
 
