@@ -19,6 +19,9 @@ from ..models.artrack_mamba import ArtrackMambaConfig
 from ..models.artrack_mamba.history import TemplateHistory
 from ..models.artrack_mamba_v2 import ARCHITECTURE, ArtrackMambaV2Config
 from ..models.artrack_mamba_v2.history import TemplateHistoryV2
+from ..models.vil_tracker import ARCHITECTURE as VIL_TRACKER
+from ..models.vil_tracker import VilTrackerConfig
+from ..models.vil_tracker.history import VilTemplateHistory
 from ..plugins import Operators, eager_operators
 from ..plugins.operators import Dialect, onnx_operators
 from ..runtimes import Arrays, Runtime, open_runtime
@@ -29,7 +32,9 @@ from .bundle import Say
 from .graphs import export_function
 
 STATELESS = ("stateless", "cached")
+ARCHITECTURES = ("artrack_mamba", ARCHITECTURE, VIL_TRACKER)
 WEIGHTS = "weights.safetensors"
+Histories = TemplateHistory | TemplateHistoryV2 | VilTemplateHistory
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ def history_cases(
     """The forms of a tracker for some numbers of templates, on one thread, fed with a rendered clip.
 
     Args:
-        bundle: a tracker of architecture ``artrack_mamba`` or ``artrack_mamba_v2``, with weights.
+        bundle: a tracker of one of ``ARCHITECTURES``, with weights.
         histories: numbers of templates, each at least 1.
         folder: an empty one for what is made.
         runtime: "onnx", where both sides are graphs in the dialect ``ops``, or "eager".
@@ -65,10 +70,10 @@ def history_cases(
         OptionError: another architecture or runtime, or a number below 1.
         BundleError: the bundle has no weights. ExportError: a graph cannot be made.
     """
-    if bundle.spec.architecture not in ("artrack_mamba", ARCHITECTURE) or runtime not in ("onnx", "eager"):
+    if bundle.spec.architecture not in ARCHITECTURES or runtime not in ("onnx", "eager"):
         raise OptionError(
             f"there is no stateless form of {bundle.spec.architecture!r} on runtime {runtime!r}",
-            f"choose a bundle of artrack_mamba or {ARCHITECTURE} with weights, and onnx or eager",
+            f"choose a bundle of {', '.join(ARCHITECTURES)} with weights, and onnx or eager",
         )
     if not histories or min(histories) < 1:
         raise OptionError(f"the numbers of templates are {list(histories)}", "give 1 or more")
@@ -90,7 +95,7 @@ def _case(
     stateful: Runtime | None,
     stack: ExitStack,
 ) -> HistoryCase:
-    def build(spec: ModelSpec, operators: Operators) -> TemplateHistory | TemplateHistoryV2:
+    def build(spec: ModelSpec, operators: Operators) -> Histories:
         return _with_templates(bundle.spec, operators, history)
 
     spec = build(bundle.spec, eager_operators()).spec(bundle.spec.name)
@@ -138,13 +143,13 @@ def _case(
     return HistoryCase(history, {**calls, "stateful": step}, reference)
 
 
-def _with_templates(
-    spec: ModelSpec, operators: Operators, history: int
-) -> TemplateHistory | TemplateHistoryV2:
+def _with_templates(spec: ModelSpec, operators: Operators, history: int) -> Histories:
     """A tracker over so many templates, without its weights."""
     values = dict(spec.config)
     if spec.architecture == ARCHITECTURE:
         return TemplateHistoryV2(ArtrackMambaV2Config.from_dict(values), operators, history).eval()
+    if spec.architecture == VIL_TRACKER:
+        return VilTemplateHistory(VilTrackerConfig.from_dict(values), operators, history).eval()
     return TemplateHistory(ArtrackMambaConfig.from_dict(values), operators, history).eval()
 
 

@@ -329,3 +329,29 @@ def tiny_classifier(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
         nn.init.normal_(model.head.weight, std=2.0)
     folder = tmp_path_factory.mktemp("bundles") / "tiny-classifier"
     return bundle_model(model, model.spec("tiny-classifier"), folder, provenance={"seed": 0}, frames=4)[0]
+
+
+@pytest.fixture(scope="session")
+def tiny_vil_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A ViL-Tracker of 34 thousand random weights with its graphs, proven like any other: made once.
+
+    Its crops are those of ``tiny_bundle``; temporal features and maps are drawn large, so that both matter.
+    """
+    import torch
+    from framestate.export.bundle import bundle_model
+    from framestate.models.vil_tracker import VilTracker, VilTrackerConfig
+    from framestate.plugins import eager_operators
+    from torch import nn
+
+    sizes: dict[str, Any] = {"template_size": 32, "search_size": 64, "dim": 16, "layers": 2}
+    sizes |= {"expert_layers": 1, "experts": 2, "expert_hidden": 8, "shared_hidden": 8, "film_rank": 4}
+    sizes |= {"film_hidden": 8, "head_dims": (16, 16, 8), "uncertainty_dims": (8, 8)}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = VilTracker(VilTrackerConfig(**sizes), eager_operators()).eval()
+        nn.init.normal_(model.film.affine)
+        for name, parameter in model.named_parameters():
+            if name.endswith("4.weight"):  # the last layer of every tower
+                nn.init.normal_(parameter, std=0.5)
+    folder = tmp_path_factory.mktemp("bundles") / "tiny-vil"
+    return bundle_model(model, model.spec("tiny-vil"), folder, provenance={"seed": 0}, frames=5)[0]

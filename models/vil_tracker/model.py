@@ -139,12 +139,16 @@ class VilTracker(nn.Module):
 
         It equals ``step`` with ``carry`` 0, and costs the template's tokens again on every frame.
         """
-        z, x = self.template_tokens(template), self.search_tokens(search)
+        return self.joined(self.template_tokens(template).unsqueeze(1), search)
+
+    def joined(self, templates: Tensor, search: Tensor) -> dict[str, Tensor]:
+        """Tokens (B, T, L_z, dim) of T templates and a search crop, as one sequence -> maps."""
+        parts = [*templates.unbind(1), self.search_tokens(search)]
         for index, block in enumerate(self.blocks):
             assert isinstance(block, MlstmBlock)
-            update_z, update_x = concatenated(block, z, x)
-            z, x = self.layer(index, z, update_z), self.layer(index, x, update_x)
-        return self.answer(x)[0]
+            updates = concatenated(block, parts)
+            parts = [self.layer(index, part, update) for part, update in zip(parts, updates, strict=True)]
+        return self.answer(parts[-1])[0]
 
     def functions(self) -> dict[str, Any]:
         """The named functions of the spec, as callables over named inputs and a state."""
@@ -207,12 +211,10 @@ class VilTracker(nn.Module):
         )
 
 
-def concatenated(block: MlstmBlock, z: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-    """What a block adds to z and to x as one sequence, template first in either direction."""
-    split = z.shape[1]
-    if not block.mixer.reverse:
-        update, _ = block(torch.cat([z, x], dim=1), None)
-        return update[:, :split], update[:, split:]
-    # The mixer reverses all that it is given: [x, z] in their own order becomes [reverse z, reverse x].
-    update, _ = block(torch.cat([x, z], dim=1), None)
-    return update[:, -split:], update[:, :-split]
+def concatenated(block: MlstmBlock, parts: list[Tensor]) -> list[Tensor]:
+    """What a block adds to each part (B, L, dim) of one sequence, the first one first in either direction."""
+    # A mixer that reads backward reverses all that it is given, so it is given the last part first.
+    order = parts[::-1] if block.mixer.reverse else parts
+    update, _ = block(torch.cat(order, dim=1), None)
+    updates = list(update.split([part.shape[1] for part in order], dim=1))
+    return updates[::-1] if block.mixer.reverse else updates

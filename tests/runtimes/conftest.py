@@ -1,4 +1,4 @@
-"""Every installed runtime on the same small tracker."""
+"""Every installed runtime on the same small trackers, one of each family."""
 
 from __future__ import annotations
 
@@ -11,25 +11,34 @@ import pytest
 from framestate.bundles import Bundle
 from framestate.runtimes import Arrays, Runtime, open_runtime, runtime_table
 from framestate.runtimes import tensorrt as on_tensorrt
+from framestate.runtimes.eager import EagerRuntime
 from framestate.runtimes.onnx import OnnxRuntime
 from framestate.runtimes.tensorrt import TensorRTRuntime
 from framestate.runtimes.tensorrt_device import CudaMemory
 
 from .host_gpu import HostCuda, HostEngine, HostPool, plan_bundle
+from .host_graphs import HostRecorder
 
 INSTALLED = [entry.name for entry in runtime_table() if entry.name != "tensorrt" and not entry.missing]
+TRACKERS = ("tiny_bundle", "tiny_vil_bundle")
+FORMS = (*INSTALLED, "eager, resident", "eager, graphs", "onnx, bound", "tensorrt, host")
 
 
-@pytest.fixture(params=[*INSTALLED, "onnx, bound", "tensorrt, host"])
-def runtime(request: pytest.FixtureRequest, tiny_bundle: Bundle) -> Iterator[Runtime]:
+@pytest.fixture(params=[f"{tracker}: {form}" for tracker in TRACKERS for form in FORMS])
+def runtime(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Runtime]:
     """Each installed runtime, and those for GPUs over host memory, where an address is an address too."""
-    name, _, bound = request.param.partition(", ")
+    tracker, form = request.param.split(": ")
+    name, _, bound = form.partition(", ")
+    bundle: Bundle = request.getfixturevalue(tracker)
     if name == "tensorrt":
-        opened: Runtime = request.getfixturevalue("host_tensorrt")
+        request.getfixturevalue("host_vendor")
+        opened: Runtime = TensorRTRuntime(plan_bundle(bundle, tmp_path / "plans"))
+    elif name == "eager" and bound:
+        opened = EagerRuntime(bundle, resident=True, graphs=HostRecorder() if bound == "graphs" else False)
     elif bound:
-        opened = OnnxRuntime(tiny_bundle, bound=True)
+        opened = OnnxRuntime(bundle, bound=True)
     else:
-        opened = open_runtime(tiny_bundle, name, device="cpu", threads=1)
+        opened = open_runtime(bundle, name, device="cpu", threads=1)
     yield opened
     opened.close()
 
