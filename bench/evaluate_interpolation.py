@@ -8,8 +8,9 @@ decoding and scoring are not.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from typing import NotRequired, TypedDict
 
@@ -19,6 +20,7 @@ from ..errors import DataError, FramestateError, OptionError
 from .fidelity import Levels, interpolation_error, psnr, rounded, ssim, ssim_matlab
 from .interpolation_clips import Clip
 from .interpolation_peers import Image, Made, MiddleMaker
+from .run_store import KeptFolder
 
 
 class FidelityNumbers(TypedDict):
@@ -82,6 +84,19 @@ class _Run:
     seconds: float = 0.0
     error: str | None = None
 
+    @classmethod
+    def of(cls, text: str, place: str) -> _Run:
+        """A run out of a text that was kept. Raises DataError, naming the ``place``, for another text."""
+        try:
+            run = cls(**json.loads(text))
+            lengths = {len([float(value) for value in values]) for values in run.measures.values()}
+            whole = lengths <= {run.frames} and run.seconds >= 0
+        except (ValueError, TypeError, AttributeError) as error:
+            raise DataError(f"{place} is no run of a method ({error})", "Delete the file.") from error
+        if not whole:
+            raise DataError(f"{place} has not one measure a frame", "Delete the file.")
+        return run
+
     def add(self, made: Levels, truth: Image, published: bool) -> None:
         """Measure one frame."""
         shown = rounded(made)
@@ -108,6 +123,7 @@ def evaluate_interpolation(
     *,
     progress: Callable[[Progress], None] | None = None,
     published: bool = False,
+    kept: KeptFolder | None = None,
 ) -> InterpolationResults:
     """Run every method over every clip and score what it makes.
 
@@ -118,6 +134,7 @@ def evaluate_interpolation(
         clips: see `load_clips`.
         progress: called before each run, and after the last one.
         published: measure what published tables of the public test sets hold, too.
+        kept: where finished clips are kept; those that are there are not made again.
 
     Raises:
         OptionError: there is no method.
@@ -130,18 +147,30 @@ def evaluate_interpolation(
     runs: dict[str, dict[str, _Run]] = {name: {} for name in methods}
     total = len(methods) * len(clips)
     for place, clip in enumerate(clips):
-        images, error = _load(clip)
+        stamp = "" if kept is None else clip.stamp
+        found = {} if kept is None else _kept(kept, list(methods), clip.name, stamp)
+        images, error = ([], None) if len(found) == len(methods) else _load(clip)
         for number, (name, method) in enumerate(methods.items()):
             if progress is not None:
                 progress(Progress(name, clip.name, place * len(methods) + number, total))
-            runs[name][clip.name] = (
-                _Run(error=error) if error else _run(method, images, clip.factor, published)
-            )
+            run = found.get(name)
+            if run is None:
+                run = _Run(error=error) if error else _run(method, images, clip.factor, published)
+                if kept is not None and run.error is None:
+                    kept.write(name, clip.name, stamp, json.dumps(asdict(run)))
+            runs[name][clip.name] = run
     if progress is not None:
         progress(Progress("", "", total, total))
     groups = list(dict.fromkeys(clip.group for clip in clips if clip.group))
     members = {group: [clip.name for clip in clips if clip.group == group] for group in groups}
     return {"methods": {name: _summary(found, members) for name, found in runs.items()}}
+
+
+def _kept(kept: KeptFolder, methods: Sequence[str], clip: str, stamp: str) -> dict[str, _Run]:
+    texts = {name: kept.read(name, clip, stamp) for name in methods}
+    return {
+        name: _Run.of(text, str(kept.file(name, clip))) for name, text in texts.items() if text is not None
+    }
 
 
 def _load(clip: Clip) -> tuple[list[Image], str | None]:

@@ -173,13 +173,13 @@ def kept_or_made(
     store: RunStore | None,
     notify: Callable[[int], None] = lambda frame: None,
 ) -> SequenceRun:
-    """The run of a tracker over a sequence: out of the store, or made now and put there."""
+    """The run of a tracker over a sequence: out of the store, or made now and, if it is whole, put there."""
     run = None if store is None else store.load(name, sequence)
     if run is not None:
         notify(len(sequence))
         return run
     run = run_sequence(tracker, sequence, notify)
-    if store is not None:
+    if store is not None and run.error is None:
         store.save(name, sequence, run)
     return run
 

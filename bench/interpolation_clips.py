@@ -14,6 +14,7 @@ That is the layout ``framestate``; public test sets are read by their own, see
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
@@ -60,6 +61,10 @@ class Clip(Protocol):
     def factor(self) -> int:
         """A power of two."""
 
+    @property
+    def stamp(self) -> str:
+        """What tells its files from others: their names and sizes in bytes."""
+
     def images(self) -> list[Image]:
         """RGB uint8, at least three, evenly spaced in time. Raises DataError, ImageError, VideoError."""
 
@@ -85,6 +90,11 @@ class InterpolationClip:
     def factor(self) -> int:
         """Every other frame is seen."""
         return 2
+
+    @property
+    def stamp(self) -> str:
+        """See `Clip.stamp`."""
+        return _stamp(sorted(self.source.iterdir()) if self.source.is_dir() else [self.source])
 
     def images(self) -> list[Image]:
         """The pictures of `frames`."""
@@ -127,6 +137,12 @@ class MomentClip:
     def factor(self) -> int:
         """2, or 8 for X-TEST."""
         return len(self.moments) + 1
+
+    @property
+    def stamp(self) -> str:
+        """See `Clip.stamp`."""
+        first = self.moments[0]
+        return _stamp([first.first, *(moment.target for moment in self.moments), first.second])
 
     def images(self) -> list[Image]:
         """Both ends, and what is to be made between them. Raises DataError, ImageError."""
@@ -179,6 +195,11 @@ def find_layout(folder: str | Path, wish: str) -> str:
         if any(any(root.glob(pattern)) for pattern in patterns):
             return layout
     return OURS
+
+
+def _stamp(files: Sequence[Path]) -> str:
+    sizes = [(file.name, file.stat().st_size if file.is_file() else -1) for file in files]
+    return hashlib.sha256(repr(sizes).encode()).hexdigest()[:16]
 
 
 def _of_test_set(root: Path, layout: str) -> Iterator[MomentClip]:

@@ -1,9 +1,9 @@
-"""Finished runs of an evaluation in a folder, so that one that was stopped goes on where it was.
+"""What an evaluation has finished, in a folder, so that one that was stopped goes on where it was.
 
 ::
 
     DIR/settings.json                    what was evaluated with; other settings are refused
-    DIR/<tracker>/<sequence>.json        the boxes and times of a finished run
+    DIR/<tracker>/<sequence>.json        the boxes and times of a finished run; of a method: measures
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ SETTINGS = "settings.json"
 FORMAT = 1
 
 
-class RunStore:
-    """The runs of one evaluation. Several processes may save into it at once.
+class KeptFolder:
+    """Texts of one evaluation by two names. Several processes may save into it at once.
 
     Args:
         folder: is made where it is not there.
-        settings: all that a run's boxes follow from: trackers and their models, runtime, layout.
+        settings: all that the texts follow from: what was evaluated, on which runtime, in which layout.
 
     Raises:
-        OptionError: the folder holds runs that were made with other settings, or something else.
+        OptionError: the folder holds what was made with other settings, or something else.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
@@ -50,28 +50,51 @@ class RunStore:
         folder.mkdir(parents=True, exist_ok=True)
         _write(file, json.dumps(wanted, indent=2))
 
-    def load(self, tracker: str, sequence: TrackingSequence) -> SequenceRun | None:
-        """A finished run, or None.
+    def file(self, who: str, what: str) -> Path:
+        """Where a text is kept."""
+        return self.folder / quote(who, safe=" ()+") / f"{quote(what, safe=' ()+')}.json"
+
+    def read(self, who: str, what: str, stamp: str) -> str | None:
+        """A text that was kept, or None.
 
         Raises:
-            OptionError: it was made of another sequence of this name.
+            OptionError: it was kept under another stamp.
             DataError: its file is damaged.
         """
-        file = self._file(tracker, sequence)
+        file = self.file(who, what)
         try:
             text = file.read_text(encoding="utf-8")
         except FileNotFoundError:
             return None
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"{file} cannot be read ({error})", "Delete it.") from error
-        mark, _, rest = text.partition("\n")
-        if mark != fingerprint(sequence):
+        kept, _, rest = text.partition("\n")
+        if kept != stamp:
             raise OptionError(
-                f"{file} was made of another truth of {sequence.name} than there is now",
+                f"{file} was made of other data of {what} than there are now",
                 "Name another folder, or delete the file.",
             )
+        return rest
+
+    def write(self, who: str, what: str, stamp: str, text: str) -> None:
+        """Keep a text; its file is whole or not there. The stamp tells its data from others."""
+        _write(self.file(who, what), f"{stamp}\n{text}\n")
+
+
+class RunStore:
+    """The runs of trackers over sequences in a `KeptFolder`, whose arguments and errors it has."""
+
+    def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
+        self._kept = KeptFolder(folder, settings)
+
+    def load(self, tracker: str, sequence: TrackingSequence) -> SequenceRun | None:
+        """A finished run, or None. Raises OptionError, DataError as `KeptFolder.read`."""
+        text = self._kept.read(tracker, sequence.name, fingerprint(sequence))
+        if text is None:
+            return None
+        file = self._kept.file(tracker, sequence.name)
         try:
-            run = SequenceRun.from_json(rest)
+            run = SequenceRun.from_json(text)
         except DataError as error:
             raise DataError(f"{file}: {error.problem}", error.remedy) from error
         if len(run.boxes) != len(sequence):
@@ -81,11 +104,8 @@ class RunStore:
         return run
 
     def save(self, tracker: str, sequence: TrackingSequence, run: SequenceRun) -> None:
-        """Keep a finished run; its file is whole or not there."""
-        _write(self._file(tracker, sequence), f"{fingerprint(sequence)}\n{run.to_json()}\n")
-
-    def _file(self, tracker: str, sequence: TrackingSequence) -> Path:
-        return self.folder / quote(tracker, safe=" ()+") / f"{quote(sequence.name, safe=' ()+')}.json"
+        """Keep a finished run."""
+        self._kept.write(tracker, sequence.name, fingerprint(sequence), run.to_json())
 
 
 def fingerprint(sequence: TrackingSequence) -> str:

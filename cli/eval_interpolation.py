@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..bench.evaluate_interpolation import InterpolationResults, Progress
     from ..bench.interpolation_clips import Clip
     from ..bench.interpolation_peers import MiddleMaker
+    from ..bench.run_store import KeptFolder
 
 
 def evaluate(
@@ -49,6 +50,12 @@ def evaluate(
         ),
     ] = "auto",
     clips: Annotated[str, typer.Option("--clips", metavar="A,B", help="Only these clips.")] = "",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="DIR", help="Keep finished clips here; an evaluation that is there goes on."
+        ),
+    ] = None,
     plot: Annotated[
         Path | None, typer.Option("--plot", metavar="FILE", help="Draw quality over speed.")
     ] = None,
@@ -67,6 +74,7 @@ def evaluate(
             from ..bench.interpolation_clips import OURS, find_layout, load_clips
             from ..bench.interpolation_ours import EngineMiddles, ModelMiddles
             from ..bench.interpolation_peers import open_interpolation_peer
+            from ..bench.run_store import KeptFolder
             from ..engine import Engine, InterpolationOptions
 
             layout = find_layout(folder, layout)
@@ -84,7 +92,15 @@ def evaluate(
                 ours: MiddleMaker = EngineMiddles(engine, wanted, side_by_side)
                 if published:
                     ours = ModelMiddles(engine, wanted)
-                results = run({name: ours, **peers}, found, published)
+                settings = {
+                    "layout": layout,
+                    "methods": {
+                        name: [engine.bundle_hash, engine.runtime.name, engine.runtime.device, scale]
+                    },
+                    "against": sorted(peers),
+                }
+                kept = None if out is None else KeptFolder(out, settings)
+                results = run({name: ours, **peers}, found, published, kept)
                 where = {"model": model, "runtime": engine.runtime.name, "device": engine.runtime.device}
                 where["layout"] = layout
             if plot is not None:
@@ -97,7 +113,10 @@ def evaluate(
 
 
 def run(
-    methods: dict[str, MiddleMaker], clips: Sequence[Clip], published: bool = False
+    methods: dict[str, MiddleMaker],
+    clips: Sequence[Clip],
+    published: bool = False,
+    kept: KeptFolder | None = None,
 ) -> InterpolationResults:
     """Evaluate behind a progress bar."""
     from ..bench.evaluate_interpolation import evaluate_interpolation
@@ -108,7 +127,7 @@ def run(
         def tell(progress: Progress) -> None:
             bar.at(progress.done / progress.total, f"{progress.method} on {progress.clip}")
 
-        return evaluate_interpolation(methods, clips, progress=tell, published=published)
+        return evaluate_interpolation(methods, clips, progress=tell, published=published, kept=kept)
 
 
 def _draw(results: InterpolationResults, plot: Path) -> None:

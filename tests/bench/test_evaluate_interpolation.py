@@ -20,6 +20,7 @@ from framestate.bench.interpolation_report import (
     published_table,
     quality_plot,
 )
+from framestate.bench.run_store import KeptFolder
 from framestate.bundles import Bundle
 from framestate.engine import Engine
 from framestate.errors import DataError, OptionError
@@ -244,3 +245,43 @@ def test_the_model_alone_makes_what_a_session_does() -> None:
     assert (alone[0] != np.rint(alone[0])).mean() > 0.9
     for one, other in zip(alone, session, strict=True):
         np.testing.assert_array_equal(rounded(one), other)
+
+
+class Counted(Blend):
+    """Stops the whole evaluation at its ``last`` clip."""
+
+    def __init__(self, last: int = 99) -> None:
+        self.calls, self.last = 0, last
+
+    def middles(self, images: Sequence[Image]) -> Iterator[Made]:
+        self.calls += 1
+        if self.calls == self.last:
+            raise KeyboardInterrupt
+        yield from super().middles(images)
+
+
+def test_a_stopped_evaluation_goes_on(folder: Path, tmp_path: Path) -> None:
+    clips = load_clips(folder)
+    straight = evaluate_interpolation({"blend": Blend()}, clips)["methods"]["blend"]
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_interpolation({"blend": Counted(last=2)}, clips, kept=KeptFolder(out, {"of": 1}))
+    again = Counted()
+    found = evaluate_interpolation({"blend": again}, clips, kept=KeptFolder(out, {"of": 1}))
+    assert again.calls == 1
+    for name, one in straight["clips"].items():
+        other = found["methods"]["blend"]["clips"][name]
+        assert {**one, "fps": 0} == {**other, "fps": 0}
+    third = Counted()
+    assert evaluate_interpolation({"blend": third}, clips, kept=KeptFolder(out, {"of": 1})) == found
+    assert third.calls == 0
+    with pytest.raises(OptionError, match="of was 1 and is 2"):
+        KeptFolder(out, {"of": 2})
+    kept = out / "blend" / "clips%2Fwaves.json"
+    kept.write_text(kept.read_text(encoding="utf-8")[:-9], encoding="utf-8")
+    with pytest.raises(DataError, match="no run of a method"):
+        evaluate_interpolation({"blend": third}, clips, kept=KeptFolder(out, {"of": 1}))
+    cv2.imwrite(str(folder / "triplets" / "wave" / "im1.png"), moving(40)[::-1])
+    kept.unlink()
+    with pytest.raises(OptionError, match="other data of triplets/wave"):
+        evaluate_interpolation({"blend": third}, clips, kept=KeptFolder(out, {"of": 1}))

@@ -99,6 +99,16 @@ def test_a_stopped_evaluation_goes_on(sequences: list[TrackingSequence], tmp_pat
     assert all(equal(kept[name]["slides"], runs[name]["slides"]) for name in runs)
 
 
+def test_what_failed_is_tried_again(sequences: list[TrackingSequence], tmp_path: Path) -> None:
+    class Fails(Slides):
+        def update(self, frame: Frame) -> Box:
+            raise ZeroDivisionError("it broke")
+
+    store = RunStore(tmp_path / "out", SETTINGS)
+    assert make_runs({"slides": Fails()}, sequences[:1], store=store)["a"]["slides"].error is not None
+    assert store.load("slides", sequences[0]) is None
+
+
 def test_other_settings_and_other_data_are_refused(
     sequences: list[TrackingSequence], tmp_path: Path, make_sequence: MakeSequence
 ) -> None:
@@ -111,7 +121,7 @@ def test_other_settings_and_other_data_are_refused(
         RunStore(out, {**SETTINGS, "layout": "lasot"})
     (tmp_path / "data" / "a" / "groundtruth.txt").write_text("1,2,3,4\n" * 8, encoding="utf-8")
     other = load_sequences(tmp_path / "data", ["a"])
-    with pytest.raises(OptionError, match="another truth of a"):
+    with pytest.raises(OptionError, match="other data of a"):
         make_runs({"slides": Slides()}, other, store=RunStore(out, SETTINGS))
     file = out / "slides" / "b.json"
     file.write_text(file.read_text(encoding="utf-8")[:-20], encoding="utf-8")
