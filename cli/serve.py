@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..errors import OptionError
 from . import options
 from .output import guarded, note
+from .serve_ray import ClusterChoice, serve_on_ray
 
 if TYPE_CHECKING:
     from ..engine import Engine
@@ -57,8 +59,12 @@ def serve(
         Path | None, typer.Option(metavar="FILE", help="API keys, one a line. With it, calls need one.")
     ] = None,
     state_dir: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Where sessions and videos are kept, so that a restart goes on."),
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="Where sessions and videos are kept, so that a restart goes on; with --ray also an address "
+            "such as s3://bucket/state.",
+        ),
     ] = None,
     source: Annotated[
         list[str] | None,
@@ -74,6 +80,16 @@ def serve(
             "--allow-origin", metavar="URL", help="Web pages from there may use the API. Repeatable."
         ),
     ] = None,
+    ray: Annotated[
+        bool, typer.Option("--ray", help="Servers side by side, by Ray Serve: see docs/scaling.md.")
+    ] = False,
+    replicas: Annotated[
+        int, typer.Option("--replicas", metavar="N", min=1, help="With --ray: servers, at least.")
+    ] = 1,
+    max_replicas: Annotated[
+        int | None,
+        typer.Option("--max-replicas", metavar="N", min=1, help="With --ray: at most, by the slots in use."),
+    ] = None,
     debug: options.Debug = False,
 ) -> None:
     """Serve sessions over REST and WebSocket, with a page to see it work.
@@ -88,16 +104,22 @@ def serve(
         "device": device,
         "max_sessions": max_sessions,
         "api_key_file": api_key_file,
-        "state_dir": state_dir,
+        "state_dir": None if ray or state_dir is None else Path(state_dir),
         "sources": source,
         "allow_origins": allow_origin,
     }
     with guarded(debug), ExitStack() as stack:
         settings = _settings(given)
+        options.check_device(settings.device)
+        if ray:
+            return serve_on_ray(settings, ClusterChoice(replicas, max_replicas, state_dir))
+        if "://" in (state_dir or ""):
+            raise OptionError(f"--state-dir {state_dir} is no folder", "Addresses are for --ray.")
         from ..server import Server
+        from ..server.engines import load_engines
         from ..server.logs import log_to_stderr
 
-        engines = _engines(settings, stack)
+        engines = load_engines(settings, stack)
         server = Server(settings, engines)
         log_to_stderr(settings.log_level)
         _announce(server, settings, engines)
@@ -108,7 +130,6 @@ def _settings(given: dict[str, Any]) -> Settings:
     """Options over environment variables over defaults."""
     from pydantic import ValidationError
 
-    from ..errors import OptionError
     from ..server import Settings
 
     try:
@@ -119,31 +140,6 @@ def _settings(given: dict[str, Any]) -> Settings:
         raise OptionError(
             f"the setting {name} is {one['input']!r} ({one['msg']})", "See docs/server.md."
         ) from None
-
-
-def _engines(settings: Settings, stack: ExitStack) -> dict[str, Engine]:
-    """An engine for each model, by its name."""
-    from ..engine import Engine
-    from ..errors import OptionError
-    from ..server.access import required_keys
-
-    required_keys(settings)  # before anything that takes long
-    engines: dict[str, Engine] = {}
-    for model in settings.models:
-        options.check_device(settings.device)
-        engine = Engine.load(
-            model,
-            runtime=settings.runtime,
-            device=settings.device,
-            workers=settings.workers,
-            capacity=settings.max_sessions,
-        )
-        stack.enter_context(engine)
-        name = engine.runtime.spec.name
-        if name in engines:
-            raise OptionError(f"two models are named {name!r}", "Give one of them.")
-        engines[name] = engine
-    return engines
 
 
 def _announce(server: Server, settings: Settings, engines: dict[str, Engine]) -> None:

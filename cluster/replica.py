@@ -137,6 +137,11 @@ class ServerThread:
             end.wait(0.02)
         raise RunError("the server did not start", "look at its log")
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether it still runs."""
+        return self._thread.is_alive()
+
     def stop(self, seconds: float = 120.0) -> None:
         """Tells it to stop, and waits until it has."""
         self.server.should_exit = True

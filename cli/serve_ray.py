@@ -1,0 +1,127 @@
+"""``framestate serve --ray``: servers side by side on this machine, by Ray Serve"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import math
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import OptionError, RuntimeUnavailableError
+from .output import note
+
+if TYPE_CHECKING:
+    from ..cluster.ray_options import ClusterOptions
+    from ..server import Settings
+
+OBJECT_STORE = 200_000_000
+"""Bytes: no frame goes through it."""
+
+
+@dataclass(frozen=True)
+class ClusterChoice:
+    """What the command says of the cluster."""
+
+    replicas: int
+    max_replicas: int | None
+    state_dir: str | None
+
+
+def serve_on_ray(settings: Settings, choice: ClusterChoice) -> None:
+    """Starts Ray and a cluster on it, and runs them until it is told to stop.
+
+    Raises:
+        RuntimeUnavailableError: Ray Serve is not installed.
+        OptionError: an option makes no sense here.
+    """
+    missing = [name for name in ("ray", "httpx2") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise RuntimeUnavailableError(
+            f"--ray needs {', '.join(missing)}, which is not installed",
+            "Install it: pip install 'framestate[ray]'.",
+        )
+    if settings.sources:
+        raise OptionError("--source and --ray cannot go together", "Live sources need a server by itself.")
+    options = cluster_options(settings, choice)
+    from ..server.access import required_keys
+
+    required_keys(settings)
+    from ..cluster.ray_options import Scale
+
+    scale = Scale(choice.replicas, choice.max_replicas)
+    scale.of_sessions()  # before anything that takes long
+    with started_ray(max(choice.replicas, choice.max_replicas or 0), options.cpus):
+        from ..cluster import ray_app
+
+        try:
+            ray_app.run(options, scale)
+            _announce(options, choice)
+            _wait()
+        finally:
+            ray_app.end(options)
+
+
+def cluster_options(settings: Settings, choice: ClusterChoice) -> ClusterOptions:
+    """The options of a cluster whose servers have these settings, as far as they differ from the defaults."""
+    from ..cluster.ray_options import ClusterOptions
+
+    own = {"host", "port", "state_dir", "sources"}
+    given = {name: getattr(settings, name) for name in settings.model_fields_set - own}
+    return ClusterOptions(
+        host=settings.host,
+        port=settings.port or 8000,
+        state_dir=shared_place(choice.state_dir or (str(settings.state_dir) if settings.state_dir else None)),
+        server=given,
+    )
+
+
+def shared_place(state_dir: str | None) -> str | None:
+    """A state folder as processes with another working directory name it."""
+    return state_dir if state_dir is None or "://" in state_dir else str(Path(state_dir).resolve())
+
+
+@contextmanager
+def started_ray(servers: int, cpus: float) -> Iterator[None]:
+    """A Ray of its own on this machine, ended afterwards. Its CPUs are counted for so many servers."""
+    import ray
+
+    ray.init(
+        address="local",
+        num_cpus=math.ceil(servers * cpus) + 2,
+        include_dashboard=False,
+        object_store_memory=OBJECT_STORE,
+        namespace="framestate",
+        logging_level=logging.WARNING,
+        log_to_driver=False,
+    )
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _announce(options: ClusterOptions, choice: ClusterChoice) -> None:
+    """What runs where, on stderr."""
+    most = choice.max_replicas or choice.replicas
+    upto = f" to {most}, by the slots in use" if most > choice.replicas else ""
+    note(f"cluster {options.name!r} on Ray Serve: {choice.replicas}{upto} servers")
+    if choice.state_dir is None:
+        note("sessions of a server that is killed are lost; --state-dir keeps them")
+    shown = f"[{options.host}]" if ":" in options.host else options.host
+    url = f"http://{shown}:{options.port}"
+    note(f"page: {url}/  reference: {url}/docs  (Ctrl-C ends it)")
+
+
+def _wait() -> None:
+    """Until SIGTERM or SIGINT."""
+    told = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: told.set())
+    while not told.wait(0.5):
+        pass
