@@ -2,60 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..bundles import Bundle, ModelSpec, Size
-from ..errors import OptionError, RuntimeUnavailableError, StepError
+from ..errors import FramestateError, RuntimeUnavailableError, StepError
 from ..models import Build, build_model, load_weights
 from ..plugins import Operators, eager_operators
-from .protocol import Arrays, State, check_call, check_finite, check_open, check_row, sized_spec
-
-
-class TorchStateStore:
-    """One tensor a state tensor on the device, (capacity + 1, ...); the last row is the padding row."""
-
-    def __init__(self, spec: ModelSpec, capacity: int, device: torch.device) -> None:
-        self.spec, self.capacity = spec, capacity
-        self._rows: dict[str, Tensor] = {
-            t.name: torch.zeros(t.concrete(capacity + 1), dtype=getattr(torch, t.dtype), device=device)
-            for t in spec.state
-        }
-
-    def read(self, rows: Sequence[int]) -> State:
-        """See ``StateStore.read``."""
-        if len(rows) == 1:
-            return {name: tensor[rows[0] : rows[0] + 1] for name, tensor in self._rows.items()}
-        return {name: tensor[list(rows)] for name, tensor in self._rows.items()}
-
-    def write(self, rows: Sequence[int], state: State) -> None:
-        """See ``StateStore.write``."""
-        for name, batch in state.items():
-            assert len(batch) == len(rows), f"{name} has {len(batch)} rows for {len(rows)}"
-            if len(rows) == 1:
-                self._rows[name][rows[0]].copy_(batch[0])
-            else:
-                self._rows[name][list(rows)] = batch
-
-    def save_row(self, row: int) -> Arrays:
-        """See ``StateStore.save_row``."""
-        return {name: tensor[row].cpu().numpy().copy() for name, tensor in self._rows.items()}
-
-    def load_row(self, row: int, arrays: Arrays) -> None:
-        """See ``StateStore.load_row``."""
-        check_row(self.spec, arrays)
-        for name, array in arrays.items():
-            self._rows[name][row] = torch.from_numpy(array.copy()).to(self._rows[name].device)
-
-    def clear(self, row: int) -> None:
-        """See ``StateStore.clear``."""
-        for tensor in self._rows.values():
-            tensor[row] = 0
+from ..plugins.state_rows import StateRows, gathering
+from .protocol import Arrays, State, check_call, check_finite, check_open, not_finite, sized_spec
+from .torch_graphs import CudaRecorder, GraphedCalls, Recorder, soundness
+from .torch_precision import Precision, each, raised
+from .torch_store import RowsState, TorchStateStore
 
 
 class EagerRuntime:
@@ -65,16 +26,19 @@ class EagerRuntime:
         bundle: a checked bundle with weights.
         device: "cpu" or "cuda".
         threads: of one call on a CPU; process-wide in PyTorch.
-        precision: "fp32", or "bf16" for autocast to bfloat16; states, outputs and the recurrent operators
-            stay float32.
+        precision: "fp32", "bf16" or "fp16", of weights and activations; states, outputs and the recurrent
+            operators stay float32.
         compile: put each function through ``torch.compile``: minutes of work at the first call of each batch
             size, which on a CPU needs a C++ compiler; 1.6 times as fast afterwards (tracker-nano, CPU).
         build: makes the model; for an architecture of one's own. A bundle cannot name code to run, so whoever
             opens it hands the code over.
+        resident: read batches of rows where they lie, as on CUDA; by default there only.
+        graphs: replay calls as CUDA graphs; by default on CUDA, unless ``compile``. A ``Recorder`` of one's
+            own makes them in some other way. Models whose shapes depend on the frames run without.
 
     Raises:
         BundleError: the bundle has no weights, they do not fit, or the architecture is not known here.
-        RuntimeUnavailableError: there is no such device.
+        RuntimeUnavailableError: there is no such device, or it does not compute in this precision.
         OptionError: there is no such precision.
     """
 
@@ -86,12 +50,12 @@ class EagerRuntime:
         *,
         device: str = "cpu",
         threads: int = 1,
-        precision: Literal["fp32", "bf16"] = "fp32",
+        precision: str = "fp32",
         compile: bool = False,
         build: Build = build_model,
+        resident: bool | None = None,
+        graphs: bool | Recorder | None = None,
     ) -> None:
-        if precision not in ("fp32", "bf16"):
-            raise OptionError(f"the precision {precision!r} is unknown", "choose fp32 or bf16")
         if device == "cuda" and not torch.cuda.is_available():
             raise RuntimeUnavailableError(
                 "device 'cuda' was asked for and PyTorch sees none", "use --device cpu"
@@ -101,72 +65,99 @@ class EagerRuntime:
         self._device = torch.device(device)
         if device == "cpu":
             torch.set_num_threads(threads)
-        operators = eager_operators(device)
-        self._autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
-        if precision == "bf16":
-            operators = in_float32(operators, self._device.type)
-            self._autocast = lambda: torch.autocast(self._device.type, torch.bfloat16)
-        model = build(self.spec, operators).eval()
+        self._precision = Precision.of(precision, self._device.type)
+        self._resident = device != "cpu" if resident is None else resident
+        operators = self._precision.operators(eager_operators(device))
+        model = build(self.spec, by_row(operators) if self._resident else operators).eval()
         load_weights(model, bundle.weights())
+        self._precision.apply(model)
         self._model = model.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._functions: dict[str, Any] = model.functions()  # type: ignore[operator]
+        self._by_row: frozenset[str] = getattr(model, "operator_states", frozenset())
         if compile:
             self._functions = {name: torch.compile(function) for name, function in self._functions.items()}
+        self._graphs: GraphedCalls | None = None
+        wanted = device != "cpu" and not compile if graphs is None else graphs
+        if wanted and self._resident and self.spec.is_sized:  # no shape depends on the frames
+            recorder = CudaRecorder() if isinstance(wanted, bool) else wanted
+            self._graphs = GraphedCalls(self.spec, self._compute, recorder, self._device, self._by_row)
+        self.pads_batches = self._graphs is not None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was asked for and is done in a slower way, and why."""
+        refused = self._graphs.refused if self._graphs is not None else {}
+        return tuple(f"{name} runs without a CUDA graph ({why})" for name, why in refused.items())
 
     def allocate(self, capacity: int, size: Size | None = None) -> TorchStateStore:
         """See ``Runtime.allocate``."""
-        return TorchStateStore(sized_spec(self.spec, size), capacity, self._device)
+        spec = sized_spec(self.spec, size)
+        return TorchStateStore(spec, capacity, self._device, resident=self._resident)
 
     @torch.inference_mode()
     def call(self, function: str, inputs: Arrays, state: State | None) -> tuple[Arrays, State | None]:
         """See ``Runtime.call``. Raises DataError, StateError or StepError."""
         check_open(self.name, self._functions)
-        spec = self.spec.function(function)
-        check_call(function, self.spec, spec, inputs, state)
-        tensors = {name: torch.from_numpy(array).to(self._device) for name, array in inputs.items()}
+        known = state.described() if isinstance(state, RowsState) else state
+        batch = check_call(function, self.spec, self.spec.function(function), inputs, known)
         try:
-            with self._autocast():
-                outputs, written = self._functions[function](tensors, dict(state or {}))
+            found = None
+            if self._graphs is not None and self._graphs.takes(function, state, batch):
+                rows = state if isinstance(state, RowsState) else None
+                found = self._graphs.run(function, inputs, rows, batch)
+            outputs, written = found or self._run(function, inputs, state or {})
+        except FramestateError:
+            raise
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[0]
             raise StepError(f"PyTorch failed in {function} ({reason})", "the state is unchanged") from error
-        outputs, written = raised(outputs), raised(written)
-        arrays = {name: value.cpu().numpy() for name, value in outputs.items()}
-        check_finite(function, arrays)
-        if not all(bool(torch.isfinite(value).all()) for value in written.values()):
-            check_finite(function, {name: value.cpu().numpy() for name, value in written.items()})
-        return arrays, written
+        check_finite(function, outputs)
+        return outputs, written
 
     def close(self) -> None:
         """See ``Runtime.close``."""
         self._functions = {}
+        self._graphs = None
+
+    def _run(self, function: str, inputs: Arrays, state: State) -> tuple[Arrays, State]:
+        """A call without a graph."""
+        tensors = {name: torch.from_numpy(array).to(self._device) for name, array in inputs.items()}
+        outputs, written = self._compute(function, tensors, self._given(function, state))
+        arrays = {name: value.cpu().numpy() for name, value in outputs.items()}
+        if self._device.type == "cpu":
+            check_finite(function, {name: value.numpy() for name, value in written.items()})
+        elif written:
+            sound = soundness(written).all(1).tolist()  # one transfer for all tensors
+            for name in (name for name, good in zip(written, sound, strict=True) if not good):
+                raise not_finite(function, name)
+        return arrays, written
+
+    def _compute(
+        self, function: str, inputs: dict[str, Tensor], state: Mapping[str, Any]
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The model's function as it is, in the runtime's precision; what comes out is float32."""
+        with self._precision.context():
+            outputs, written = self._functions[function](inputs, dict(state))
+        return raised(outputs), raised(written)
+
+    def _given(self, function: str, state: State) -> Mapping[str, Any]:
+        """The states that a function reads; those that only operators see as rows, where there are rows."""
+        if not isinstance(state, RowsState):
+            return state
+        index = state.pool.index(state.rows)[0]
+        names = self.spec.function(function).reads_state
+        return {
+            name: StateRows(state.pool.tensors[name], index) if name in self._by_row else state[name]
+            for name in names
+        }
 
 
-def raised(value: Any) -> Any:
-    """Tensors in half precision, alone or in tuples and dicts, as float32; all else as it is."""
-    if isinstance(value, Tensor):
-        return value.float() if value.dtype in (torch.bfloat16, torch.float16) else value
-    if isinstance(value, tuple):
-        return tuple(raised(one) for one in value)
-    if isinstance(value, dict):
-        return {name: raised(one) for name, one in value.items()}
-    return value
+def by_row(operators: Operators) -> Operators:
+    """The same operators, all of which take rows of resident memory for a state: Triton's as they lie."""
+    native = {choice.operator for choice in operators.chosen if choice.form == "triton"}
 
+    def made(name: str) -> Callable[..., Any]:
+        operator: Callable[..., Any] = getattr(operators, name)
+        return operator if name in native else gathering(operator)
 
-def in_float32(operators: Operators, device_type: str) -> Operators:
-    """The same recurrent operators kept out of autocast: whatever comes in, they compute in float32."""
-
-    def kept(operator: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any, **options: Any) -> Any:
-            with torch.autocast(device_type, enabled=False):
-                return operator(*(raised(argument) for argument in arguments), **options)
-
-        return call
-
-    return replace(
-        operators,
-        ssd_scan=kept(operators.ssd_scan),
-        causal_conv1d=kept(operators.causal_conv1d),
-        selective_scan=kept(operators.selective_scan),
-        mlstm_scan=kept(operators.mlstm_scan),
-    )
+    return each(operators, made)

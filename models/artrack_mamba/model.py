@@ -120,6 +120,14 @@ class ArtrackMamba(nn.Module):
         batch, _, grid, _ = x.shape
         return self.head(x_tokens.transpose(1, 2).reshape(batch, -1, grid, grid))  # type: ignore[no-any-return]
 
+    @property
+    def operator_states(self) -> frozenset[str]:
+        """The states that ``step`` hands to its operators untouched; kernels may read them where they lie."""
+        kinds = ("conv",) if self.config.temporal == "carry" else ("start", "conv")
+        both = 2 if self.config.directions == "both" else 1
+        layers = [(index, direction) for index in range(self.config.layers) for direction in range(both)]
+        return frozenset(f"layers.{i}.{d}.{kind}" for i, d in layers for kind in kinds)
+
     def functions(self) -> dict[str, Any]:
         """The named functions of the spec, as callables over positional tensors and a state."""
         return {"init": self._init_function, "step": self._step_function}

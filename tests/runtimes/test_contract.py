@@ -61,9 +61,9 @@ def test_state_is_paired_by_name_not_by_place(runtime: Runtime, crops: Arrays) -
     found, _ = step(runtime, crops, turned)
     swapped = dict(reversed(list(inputs(crops).items())))
     again, _ = runtime.call("step", swapped, turned)
-    for name in expected:
-        assert np.array_equal(found[name], expected[name])
-        assert np.array_equal(again[name], expected[name])
+    for name in expected:  # to rounding: a runtime may pad the one batch and not the other
+        np.testing.assert_allclose(found[name], expected[name], rtol=0, atol=1e-6)
+        np.testing.assert_allclose(again[name], expected[name], rtol=0, atol=1e-6)
 
 
 def test_a_call_changes_nothing_but_what_is_written_back(runtime: Runtime, crops: Arrays) -> None:

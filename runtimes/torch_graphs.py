@@ -1,0 +1,203 @@
+"""Calls of the eager runtime as CUDA graphs: one for each function, padded batch size and store.
+
+A graph is what a call queues on the GPU, recorded once and replayed as one piece; it reads and writes the
+same memory every time. What is recorded here: gathering the rows from the store's resident memory, the model,
+and whether its next state is finite. What goes in is copied into the graph's own buffers, what comes out is
+copied out of them, so a call stays pure.
+
+On a GPU this was NOT RUN. The bookkeeping knows nothing of CUDA and is tested on a CPU, with a recorder that
+does the work again at each replay.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+
+from ..bundles import ModelSpec
+from ..plugins.state_rows import StateRows
+from .protocol import Arrays, not_finite
+from .tensorrt_plan import graph_sizes, padded_size
+from .torch_store import Pool, RowsState
+
+Tensors = dict[str, Tensor]
+Compute = Callable[[str, Tensors, Mapping[str, Any]], tuple[Tensors, Tensors]]
+"""A function by name over inputs and state: its outputs and the state that it writes."""
+
+LARGEST = 64
+"""Rows of the largest graph; larger batches run without one."""
+WARM_UPS = 3
+"""Runs before recording, in which libraries choose their kernels and take their memory."""
+
+
+class Recorder(Protocol):
+    """Makes work repeatable."""
+
+    def record(self, work: Callable[[], Tensors]) -> tuple[Callable[[], None], Tensors]:
+        """What does the work again, and the memory that it leaves its results in. It is not done yet.
+
+        Raises RuntimeError where it cannot be recorded.
+        """
+
+
+class CudaRecorder:
+    """CUDA graphs by ``torch.cuda``, on one stream, in one pool of memory: no two run side by side."""
+
+    def __init__(self) -> None:
+        self._stream, self._memory = torch.cuda.Stream(), torch.cuda.graph_pool_handle()
+
+    def record(self, work: Callable[[], Tensors]) -> tuple[Callable[[], None], Tensors]:
+        """See ``Recorder.record``."""
+        self._stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self._stream):
+            for _ in range(WARM_UPS):
+                work()
+        torch.cuda.current_stream().wait_stream(self._stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(
+            graph, pool=self._memory, stream=self._stream, capture_error_mode="thread_local"
+        ):
+            results = work()
+        return graph.replay, results
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """One graph and its memory: inputs, the rows that it reads, results, and the host's copies of both."""
+
+    inputs: Tensors
+    index: Tensor | None
+    results: Tensors
+    replay: Callable[[], None]
+    staged: Tensors
+    fetched: Tensors
+
+
+class GraphedCalls:
+    """Which calls have graphs, and running them.
+
+    Args:
+        spec: of the model; its shapes must not depend on the size of the frames.
+        compute: does a call.
+        recorder: makes graphs.
+        device: of all tensors.
+        by_row: states that the model only hands to its operators, which read them where they lie.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        compute: Compute,
+        recorder: Recorder,
+        device: torch.device,
+        by_row: frozenset[str] = frozenset(),
+    ) -> None:
+        self._spec, self._compute, self._recorder, self._device = spec, compute, recorder, device
+        self._by_row, self._sizes = by_row, graph_sizes(1, LARGEST)
+        self._of_pools: WeakKeyDictionary[Pool, dict[tuple[str, int], Recording]] = WeakKeyDictionary()
+        self._of_none: dict[tuple[str, int], Recording] = {}
+        self._lock = threading.Lock()
+        self.refused: dict[str, str] = {}
+        """Functions that run without graphs, and why."""
+
+    def takes(self, function: str, state: object, batch: int) -> bool:
+        """Whether a call can go through a graph: a batch that is not too large, over rows of a store."""
+        reads = bool(self._spec.function(function).reads_state)
+        fits = batch <= self._sizes[-1] and function not in self.refused
+        return fits and (isinstance(state, RowsState) or not reads)
+
+    def run(
+        self, function: str, inputs: Mapping[str, Any], state: RowsState | None, batch: int
+    ) -> tuple[Arrays, Tensors] | None:
+        """A call over checked inputs; None where it cannot be recorded, which ``refused`` then has.
+
+        Raises StepError for a next state that is not finite.
+        """
+        size, reads = padded_size(batch, self._sizes), self._spec.function(function).reads_state
+        pool = state.pool if state is not None and reads else None
+        with self._lock:
+            known = self._of_none if pool is None else self._of_pools.setdefault(pool, {})
+            if (function, size) not in known:
+                try:
+                    known[function, size] = self._record(function, size, pool)
+                except RuntimeError as error:  # PyTorch's class for all that CUDA refuses
+                    self.refused[function] = str(error).strip().splitlines()[0]
+                    return None
+            one = known[function, size]
+            self._fill(one, inputs, batch)
+            if one.index is not None and state is not None:
+                one.index.copy_(state.pool.index(state.rows, size)[0])
+            one.replay()
+            return self._collect(function, one, batch)
+
+    def _record(self, function: str, size: int, pool: Pool | None) -> Recording:
+        described = self._spec.function(function)
+        inputs = {
+            t.name: torch.zeros(t.concrete(size), dtype=getattr(torch, t.dtype), device=self._device)
+            for t in described.inputs
+        }
+        index = None if pool is None else pool.index([], size)[0].clone()
+        tensors = {} if pool is None else {name: pool.tensors[name] for name in described.reads_state}
+
+        def work() -> Tensors:
+            state: dict[str, Any] = {}
+            for name, tensor in tensors.items():
+                assert index is not None
+                rows = StateRows(tensor, index)
+                state[name] = rows if name in self._by_row else tensor.index_select(0, index)
+            outputs, written = self._compute(function, inputs, state)
+            results = {f"out.{name}": value for name, value in outputs.items()}
+            results |= {f"state.{name}": value for name, value in written.items()}
+            return results | ({"sound": soundness(written)} if written else {})
+
+        replay, results = self._recorder.record(work)
+        fetched = {name: self._host(value) for name, value in results.items() if name[:6] != "state."}
+        staged = {name: self._host(value) for name, value in inputs.items()}
+        return Recording(inputs, index, results, replay, staged, fetched)
+
+    def _fill(self, one: Recording, inputs: Mapping[str, Any], batch: int) -> None:
+        """Puts inputs into a graph's buffers, zeros after them."""
+        for name, target in one.inputs.items():
+            given = inputs[name]
+            if isinstance(given, Tensor):  # on the device already
+                target[:batch].copy_(given)
+                target[batch:] = 0
+                continue
+            staged = one.staged[name]
+            staged[:batch].copy_(torch.from_numpy(given))
+            staged[batch:] = 0
+            target.copy_(staged, non_blocking=True)
+
+    def _collect(self, function: str, one: Recording, batch: int) -> tuple[Arrays, Tensors]:
+        """Outputs on the host and the next state on the device, both as copies: the buffers are reused."""
+        for name, host in one.fetched.items():
+            host.copy_(one.results[name], non_blocking=True)
+        written = {
+            name[6:]: value[:batch].clone() for name, value in one.results.items() if name[:6] == "state."
+        }
+        if self._device.type == "cuda":
+            torch.cuda.current_stream().synchronize()
+        if written:
+            sound = one.fetched["sound"][:, :batch].all(1)
+            for name, good in zip(written, sound.tolist(), strict=True):
+                if not good:
+                    raise not_finite(function, name)
+        outputs = {
+            name[4:]: host[:batch].numpy().copy() for name, host in one.fetched.items() if name[:4] == "out."
+        }
+        return outputs, written
+
+    def _host(self, like: Tensor) -> Tensor:
+        """Host memory for transfers; where there is a GPU, such as it can reach by itself."""
+        return torch.empty(like.shape, dtype=like.dtype, pin_memory=self._device.type == "cuda")
+
+
+def soundness(written: Mapping[str, Tensor]) -> Tensor:
+    """Which rows of which tensors are finite: (tensors, batch), bool, on their device."""
+    return torch.stack([torch.isfinite(value)[..., None].flatten(1).all(1) for value in written.values()])

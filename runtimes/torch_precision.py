@@ -1,0 +1,104 @@
+"""Half precision in the eager runtime: weights and activations; states and scans stay float32."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import OptionError, RuntimeUnavailableError
+from ..plugins import Operators
+
+HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d)
+"""What computes in half precision, so its weights are kept in it."""
+
+
+@dataclass(frozen=True)
+class Precision:
+    """One of ``fp32``, ``bf16`` and ``fp16`` on a kind of device."""
+
+    name: str
+    device: str
+
+    @classmethod
+    def of(cls, name: str, device: str) -> Precision:
+        """Raises OptionError for a name there is not, RuntimeUnavailableError for what the GPU lacks."""
+        if name == "int8":
+            raise OptionError(
+                "the eager runtime has no precision 'int8'",
+                "export with --to onnx --precision int8 and use --runtime onnx, or choose fp32, bf16 or fp16",
+            )
+        if name not in ("fp32", *HALVES):
+            raise OptionError(f"the precision {name!r} is unknown", "choose fp32, bf16 or fp16")
+        if name == "bf16" and device == "cuda" and not torch.cuda.is_bf16_supported():
+            raise RuntimeUnavailableError("this GPU does not compute in bfloat16", "choose fp16 or fp32")
+        return cls(name, device)
+
+    def context(self) -> AbstractContextManager[Any]:
+        """Around a call. Nothing is cached between operators: weights are halves already, and a CUDA graph
+        must not hold what a cache frees.
+        """
+        if self.name == "fp32":
+            return nullcontext()
+        return torch.autocast(self.device, HALVES[self.name], cache_enabled=False)
+
+    def operators(self, operators: Operators) -> Operators:
+        """The recurrent operators as they are to be called: they compute in float32, whatever comes in."""
+        return operators if self.name == "fp32" else in_float32(operators, self.device)
+
+    def apply(self, model: nn.Module) -> None:
+        """Halves the weights, in place. Norms that take squares get float32, which fp16 would overflow."""
+        if self.name == "fp32":
+            return
+        for module in model.modules():
+            if isinstance(module, WEIGHTED):
+                module.to(HALVES[self.name])
+            elif "Norm" in type(module).__name__ and not isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.register_forward_pre_hook(lambda _, arguments: raised(arguments))
+
+
+def raised(value: Any) -> Any:
+    """Tensors in half precision, alone or in tuples and dicts, as float32; all else as it is."""
+    if isinstance(value, Tensor):
+        return value.float() if value.dtype in (torch.bfloat16, torch.float16) else value
+    if isinstance(value, tuple):
+        return tuple(raised(one) for one in value)
+    if isinstance(value, dict):
+        return {name: raised(one) for name, one in value.items()}
+    return value
+
+
+def in_float32(operators: Operators, device_type: str) -> Operators:
+    """The same recurrent operators kept out of autocast: whatever comes in, they compute in float32.
+
+    Our Triton kernels read halves and accumulate in float32; for all other forms inputs are raised first.
+    """
+    native = {choice.operator for choice in operators.chosen if choice.form == "triton"}
+
+    def kept(name: str) -> Callable[..., Any]:
+        operator = getattr(operators, name)
+        prepare: Callable[[Any], Any] = (lambda value: value) if name in native else raised
+
+        def call(*arguments: Any, **options: Any) -> Any:
+            with torch.autocast(device_type, enabled=False):
+                return operator(*(prepare(argument) for argument in arguments), **options)
+
+        return call
+
+    return each(operators, kept)
+
+
+def each(operators: Operators, change: Callable[[str], Callable[..., Any]]) -> Operators:
+    """The operators, each replaced by what ``change`` makes of its name."""
+    return replace(
+        operators,
+        ssd_scan=change("ssd_scan"),
+        causal_conv1d=change("causal_conv1d"),
+        selective_scan=change("selective_scan"),
+        mlstm_scan=change("mlstm_scan"),
+    )

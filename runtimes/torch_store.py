@@ -1,0 +1,119 @@
+"""State rows of the eager runtime, on its device: read and written by index, without a way over the host."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from ..bundles import ModelSpec
+from .protocol import Arrays, State, check_row
+
+KEPT_INDICES = 64
+"""Groups of sessions whose indices stay on the device; the same ones come back frame after frame."""
+
+
+class Pool:
+    """One tensor a state tensor, (capacity + 1, ...), and indices of rows; the last row is for padding."""
+
+    def __init__(self, spec: ModelSpec, capacity: int, device: torch.device) -> None:
+        self.capacity, self._device = capacity, device
+        self.tensors: dict[str, Tensor] = {
+            t.name: torch.zeros(t.concrete(capacity + 1), dtype=getattr(torch, t.dtype), device=device)
+            for t in spec.state
+        }
+        self._indices: OrderedDict[tuple[int, ...], tuple[Tensor, Tensor]] = OrderedDict()
+
+    def index(self, rows: Sequence[int], size: int | None = None) -> tuple[Tensor, Tensor]:
+        """Rows as int32 and as int64 on the device, filled up to ``size`` with the padding row."""
+        key = (*rows, *[self.capacity] * ((size or 0) - len(rows)))
+        found = self._indices.pop(key, None)
+        if found is None:
+            host = torch.tensor(key, dtype=torch.int64)
+            if self._device.type == "cuda":
+                host = host.pin_memory()
+            wide = host.to(self._device, non_blocking=True)
+            found = (wide.to(torch.int32), wide)
+        self._indices[key] = found
+        while len(self._indices) > KEPT_INDICES:
+            self._indices.popitem(last=False)
+        return found
+
+
+class RowsState(Mapping[str, Tensor]):
+    """States of some rows of a pool; a tensor is gathered when it is asked for, and one row is a view."""
+
+    def __init__(self, pool: Pool, rows: Sequence[int]) -> None:
+        self.pool, self.rows = pool, tuple(rows)
+
+    def __getitem__(self, name: str) -> Tensor:
+        tensor = self.pool.tensors[name]
+        if len(self.rows) == 1:
+            return tensor[self.rows[0] : self.rows[0] + 1]
+        return tensor.index_select(0, self.pool.index(self.rows)[0])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.pool.tensors)
+
+    def __len__(self) -> int:
+        return len(self.pool.tensors)
+
+    def described(self) -> dict[str, Tensor]:
+        """Tensors of the same shapes and types whose numbers mean nothing: nothing is copied."""
+        return {
+            name: tensor[:1].expand(len(self.rows), *tensor.shape[1:])
+            for name, tensor in self.pool.tensors.items()
+        }
+
+
+class TorchStateStore:
+    """Rows of state as PyTorch tensors.
+
+    Args:
+        spec, capacity: as ``Runtime.allocate``.
+        device: where they are.
+        resident: batches are read as ``RowsState``; by default they are copied out.
+    """
+
+    def __init__(
+        self, spec: ModelSpec, capacity: int, device: torch.device, *, resident: bool = False
+    ) -> None:
+        self.spec, self.capacity, self._resident = spec, capacity, resident
+        self._pool = Pool(spec, capacity, device)
+        self._rows = self._pool.tensors
+
+    def read(self, rows: Sequence[int]) -> State:
+        """See ``StateStore.read``."""
+        if self._resident:
+            return RowsState(self._pool, rows)
+        if len(rows) == 1:
+            return {name: tensor[rows[0] : rows[0] + 1] for name, tensor in self._rows.items()}
+        return {name: tensor[list(rows)] for name, tensor in self._rows.items()}
+
+    def write(self, rows: Sequence[int], state: State) -> None:
+        """See ``StateStore.write``."""
+        for name, batch in state.items():
+            assert len(batch) == len(rows), f"{name} has {len(batch)} rows for {len(rows)}"
+            if len(rows) == 1:
+                self._rows[name][rows[0]].copy_(batch[0])
+            elif self._resident:
+                self._rows[name].index_copy_(0, self._pool.index(rows)[1], batch)
+            else:
+                self._rows[name][list(rows)] = batch
+
+    def save_row(self, row: int) -> Arrays:
+        """See ``StateStore.save_row``."""
+        return {name: tensor[row].cpu().numpy().copy() for name, tensor in self._rows.items()}
+
+    def load_row(self, row: int, arrays: Arrays) -> None:
+        """See ``StateStore.load_row``."""
+        check_row(self.spec, arrays)
+        for name, array in arrays.items():
+            self._rows[name][row] = torch.from_numpy(array.copy()).to(self._rows[name].device)
+
+    def clear(self, row: int) -> None:
+        """See ``StateStore.clear``."""
+        for tensor in self._rows.values():
+            tensor[row] = 0

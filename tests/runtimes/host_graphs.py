@@ -1,0 +1,33 @@
+"""What stands for CUDA graphs on a CPU: the work is done again at each replay, into the same memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from framestate.runtimes.torch_graphs import Tensors
+
+
+class HostRecorder:
+    """A ``Recorder`` that counts.
+
+    Args:
+        broken: what recording fails with, as PyTorch would raise it.
+    """
+
+    def __init__(self, broken: str = "") -> None:
+        self.recorded = self.replayed = 0
+        self._broken = broken
+
+    def record(self, work: Callable[[], Tensors]) -> tuple[Callable[[], None], Tensors]:
+        """See ``Recorder.record``."""
+        if self._broken:
+            raise RuntimeError(self._broken)
+        self.recorded += 1
+        results = {name: value.clone() for name, value in work().items()}
+
+        def replay() -> None:
+            self.replayed += 1
+            for name, value in work().items():
+                results[name].copy_(value)
+
+        return replay, results
