@@ -49,10 +49,9 @@ def test_a_clip(
     rows = read_rows(work / "labels.csv")
     assert [(int(row["frame"]), int(row["rank"])) for row in rows] == [(i // 2, i % 2 + 1) for i in range(12)]
     assert rows[0]["probability"] == rows[0]["frame_probability"]  # the first frame stands for itself
-    last = [(row["label"], float(row["probability"])) for row in rows[-2:]]
-    assert last == [
-        (entry["label"], pytest.approx(entry["probability"], abs=1e-4)) for entry in source["top"]
-    ]
+    for row, entry in zip(rows[-2:], source["top"], strict=True):
+        assert row["label"] == entry["label"]
+        assert float(row["probability"]) == pytest.approx(entry["probability"], abs=1e-4)
     assert found["outputs"] == ["labels.csv"]
 
 

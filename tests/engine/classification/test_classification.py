@@ -71,7 +71,7 @@ def test_frames_between_that_show_the_same_change_nothing(engine: Engine) -> Non
     ends = []
     for step in (0.01, 0.1):
         with engine.classify() as session:
-            session.update(at(0.0, seed=1))
+            answer = session.update(at(0.0, seed=1))
             for index in range(1, round(0.5 / step) + 1):
                 answer = session.update(at(index * step, seed=2))
         ends.append(answer.smoothed)
