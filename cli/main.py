@@ -15,7 +15,9 @@ from . import (
     bench_latency,
     bench_pair,
     bench_precisions,
+    bench_scale,
     bench_serve,
+    bench_simulate,
     bench_throughput,
     classify,
     demo,
@@ -52,6 +54,8 @@ benchmarks.command("history")(bench_history.history)
 benchmarks.command("pair")(bench_pair.pair)
 benchmarks.command("precisions")(bench_precisions.precisions)
 benchmarks.command("serve")(bench_serve.serve)
+benchmarks.command("scale")(bench_scale.scale)
+benchmarks.command("simulate")(bench_simulate.simulate)
 
 app.command("demo")(demo.demo)
 app.command("track")(track.track)

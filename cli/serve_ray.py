@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-import logging
-import math
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,9 +15,6 @@ from .output import note
 if TYPE_CHECKING:
     from ..cluster.ray_options import ClusterOptions
     from ..server import Settings
-
-OBJECT_STORE = 200_000_000
-"""Bytes: no frame goes through it."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +45,7 @@ def serve_on_ray(settings: Settings, choice: ClusterChoice) -> None:
     from ..server.access import required_keys
 
     required_keys(settings)
+    from ..cluster.ray_local import started_ray
     from ..cluster.ray_options import Scale
 
     scale = Scale(choice.replicas, choice.max_replicas)
@@ -84,26 +78,6 @@ def cluster_options(settings: Settings, choice: ClusterChoice) -> ClusterOptions
 def shared_place(state_dir: str | None) -> str | None:
     """A state folder as processes with another working directory name it."""
     return state_dir if state_dir is None or "://" in state_dir else str(Path(state_dir).resolve())
-
-
-@contextmanager
-def started_ray(servers: int, cpus: float) -> Iterator[None]:
-    """A Ray of its own on this machine, ended afterwards. Its CPUs are counted for so many servers."""
-    import ray
-
-    ray.init(
-        address="local",
-        num_cpus=math.ceil(servers * cpus) + 2,
-        include_dashboard=False,
-        object_store_memory=OBJECT_STORE,
-        namespace="framestate",
-        logging_level=logging.WARNING,
-        log_to_driver=False,
-    )
-    try:
-        yield
-    finally:
-        ray.shutdown()
 
 
 def _announce(options: ClusterOptions, choice: ClusterChoice) -> None:

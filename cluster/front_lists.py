@@ -7,7 +7,9 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.process_collector import ProcessCollector
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
@@ -41,7 +43,7 @@ async def merged(http: httpx2.AsyncClient, view: View, request: Request, headers
         if answer.status_code != 200:
             return JSONResponse(answer.json(), answer.status_code, media_type=answer.headers["content-type"])
     if path == METRICS:
-        text = "".join(labelled(answer.text, member.name) for member, answer in answers)
+        text = "".join(labelled(answer.text, member.name) for member, answer in answers) + own_metrics()
         return PlainTextResponse(text, media_type=CONTENT_TYPE)
     tables = [answer.json() for _, answer in answers]
     name = LISTS[path]
@@ -79,6 +81,13 @@ async def ask_all(
 
     answers = await asyncio.gather(*(ask(member) for member in members))
     return [(one, answer) for one, answer in zip(members, answers, strict=True) if answer is not None]
+
+
+def own_metrics() -> str:
+    """The front's process, as Prometheus reads it."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    return labelled(generate_latest(registry).decode(), "front")
 
 
 def labelled(text: str, replica: str) -> str:

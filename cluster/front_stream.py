@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from http import HTTPStatus
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
@@ -18,6 +19,8 @@ from .view import MemberInfo
 
 OPEN_S = 30.0
 RESTART = 1012  # a service restart, in WebSocket's own words: the client connects again
+AGAIN = (MISDIRECTED, HTTPStatus.INTERNAL_SERVER_ERROR)
+"""The server is not the owner, or it ended during the handshake: whoever owns the session is asked next."""
 OWN = frozenset({b"host", b"content-length"})
 
 
@@ -29,28 +32,36 @@ async def relay(
     routes: Routes,
     headers: list[tuple[bytes, bytes]],
 ) -> None:
-    """Connects a client's stream to the owner of its session, and hands messages on until one side closes.
-
-    Raises:
-        UnavailableError: the owner cannot be had; nothing was accepted.
-    """
+    """Connects a client's stream to the owner of its session, and hands messages on until one side closes."""
     message = await receive()
     if message["type"] != "websocket.connect":
         return
+    try:
+        await reach(scope, receive, send, attempts, routes, headers)
+    except UnavailableError as error:
+        await refuse(error, send)
+
+
+async def reach(
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    attempts: Attempts,
+    routes: Routes,
+    headers: list[tuple[bytes, bytes]],
+) -> None:
+    """Tries until the owner is reached, or refuses. Raises UnavailableError where it cannot be had."""
     async for owner in attempts:
         try:
             upstream = await open_upstream(owner, scope, headers)
         except InvalidStatus as refused:
-            if refused.response.status_code != MISDIRECTED:
+            if refused.response.status_code not in AGAIN:
                 return await deny(send, refused)
         except (OSError, WebSocketException, TimeoutError):
             await routes.suspect(owner)
         else:
             return await between(upstream, scope, receive, send)
-        try:
-            attempts.give_up()
-        except UnavailableError as error:
-            return await refuse(error, send)
+        attempts.give_up()
 
 
 async def open_upstream(

@@ -94,8 +94,6 @@ class Scale:
             "max_replicas": most,
             "upscale_delay_s": self.upscale_delay_s,
             "downscale_delay_s": self.downscale_delay_s,
-            "metrics_interval_s": 1.0,
-            "look_back_period_s": 2.0,
             "policy": {"policy_function": POLICY, "policy_kwargs": {"target": self.target}},
         }
         return {"name": SESSIONS, "autoscaling_config": autoscaling}

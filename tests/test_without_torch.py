@@ -15,6 +15,7 @@ NOT_WRITTEN_YET: set[str] = set()
 NEEDS_AN_EXTRA = [
     "framestate.cluster.ray_app",
     "framestate.cluster.ray_directory",
+    "framestate.cluster.ray_local",
     "framestate.runtimes.eager",
     "framestate.runtimes.tensorrt",
 ]

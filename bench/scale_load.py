@@ -1,0 +1,97 @@
+"""The load on a cluster, from a process of its own: sessions of chosen servers, each sending all it can"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+
+from ..client import AsyncClient, AsyncTarget
+from .serve_process import Round, Work
+from .timing import RATE, collected
+
+WARM_UP = 5
+Taken = list[tuple[float, bool]]
+"""Seconds of each frame, and whether its session moved meanwhile."""
+
+
+@dataclass(frozen=True)
+class LoadRound(Round):
+    """What one round gave, besides what every round gives.
+
+    Attributes:
+        cpu_s: of the load's own process.
+        moved_waits: those of ``waits`` in which the session moved.
+        lost: frames that a session forgot.
+    """
+
+    cpu_s: float = 0.0
+    moved_waits: tuple[float, ...] = ()
+    lost: int = 0
+
+
+@dataclass(frozen=True)
+class LoadOrder:
+    """A round: ids of the sessions, and how many frames each sends, or for how many seconds it sends."""
+
+    keys: tuple[str, ...]
+    frames: int = 0
+    seconds: float = 0.0
+
+
+def run_scale_load(pipe: Connection, url: str, work: Work) -> None:
+    """Worker: rounds until the pipe is closed."""
+    pipe.send("ready")
+    while True:
+        try:
+            order = pipe.recv()
+        except (EOFError, OSError):
+            return
+        with collected():
+            pipe.send(asyncio.run(load_round(url, work, order)))
+
+
+async def load_round(url: str, work: Work, order: LoadOrder) -> LoadRound:
+    """All sessions at once, each sending its next frame as soon as it has its answer."""
+    async with AsyncClient(url) as client:
+        targets = [
+            await client.track(work.jpeg(0), work.box, session_id=key, policy="WAIT", rate=float(1 / RATE))
+            for key in order.keys
+        ]
+        places = [1] * len(targets)
+
+        async def follow(
+            number: int, target: AsyncTarget, frames: int, until: float
+        ) -> list[tuple[float, bool]]:
+            taken: Taken = []
+            while len(taken) < frames or time.perf_counter() < until:
+                began, before = time.perf_counter(), target.reconnects
+                await target.update(work.jpeg(places[number]))
+                places[number] += 1
+                taken.append((time.perf_counter() - began, target.reconnects > before))
+            return taken
+
+        await asyncio.gather(*(follow(number, one, WARM_UP, 0.0) for number, one in enumerate(targets)))
+        cpu, began = time.process_time(), time.perf_counter()
+        until = began + order.seconds
+        rounds = await asyncio.gather(
+            *(follow(number, one, order.frames, until) for number, one in enumerate(targets))
+        )
+        seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+        lost = sum(target.frames_lost for target in targets)
+        for target in targets:
+            await target.close()
+    return round_of(rounds, seconds, cpu, lost)
+
+
+def round_of(
+    rounds: Sequence[Sequence[tuple[float, bool]]], seconds: float, cpu_s: float, lost: int
+) -> LoadRound:
+    """The frames of all sessions as one round."""
+    every = [one for taken in rounds for one in taken]
+    waits = tuple(wait for wait, _ in every)
+    return LoadRound(
+        len(every) / seconds, waits, cpu_s, tuple(wait for wait, has_moved in every if has_moved), lost
+    )
