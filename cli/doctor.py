@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PACKAGES = (
     "numpy", "av", "onnxruntime", "opencv-python-headless", "opencv-contrib-python-headless",
-    "safetensors", "torch", "onnx", "onnxscript", "matplotlib", "tensorrt", "pycuda",
+    "safetensors", "torch", "onnx", "onnxscript", "pillow", "matplotlib", "tensorrt", "pycuda",
 )  # fmt: skip
 
 
@@ -47,6 +47,7 @@ def doctor(
 def examine() -> dict[str, Any]:
     """Everything that ``--json`` prints."""
     from ..bundles import default_bundles
+    from ..engine import TASKS
     from ..runtimes import inspect_runtimes
     from .kernels import inspect_kernels, inspect_peers
     from .machine import cores, processor
@@ -59,6 +60,7 @@ def examine() -> dict[str, Any]:
         "cores": cores(),
         "packages": dict(filter(None, map(_package, PACKAGES))),
         "models": default_bundles(),
+        "tasks": list(TASKS),
         "runtimes": {name: asdict(report) for name, report in inspect_runtimes().items()},
         "kernels": {name: asdict(kernel) for name, kernel in inspect_kernels().items()},
         "peers": {name: asdict(peer) for name, peer in inspect_peers().items()},
@@ -84,7 +86,7 @@ def _show(report: Mapping[str, Any]) -> None:
         f"framestate {report['framestate']}, Python {report['python']}, {report['platform']}",
         f"{report['processor']}, {report['cores']} cores",
         ", ".join(f"{name} {version}" for name, version in report["packages"].items()),
-        f"models: {', '.join(report['models']) or 'none'}",
+        f"models: {', '.join(report['models']) or 'none'}; tasks: {', '.join(report['tasks'])}",
         _table("Runtimes", report["runtimes"]),
         _table("Kernels (optional)", report["kernels"]),
         _table("Trackers to compare with (optional)", report["peers"]),

@@ -54,7 +54,7 @@ def train(
     """
     with guarded(debug):
         with quiet_stdout():
-            options.need("training", "torch", "onnx", "onnxscript")
+            options.need("training", "torch", "onnx", "onnxscript", "PIL")
 
             from ..models.plans import read_plan
             from ..models.training.board import has_board

@@ -3,7 +3,7 @@
 from .autosave import Autosave
 from .capacity import Capacity
 from .classification import Classification, ClassificationOptions, ClassificationSession
-from .engine import Engine
+from .engine import TASKS, Engine
 from .interpolation import (
     InterpolationOptions,
     InterpolationSession,
@@ -19,6 +19,7 @@ from .track import Status, Timings, Track
 from .tracking import FilterOptions, TrackingOptions
 
 __all__ = [
+    "TASKS",
     "Autosave",
     "Capacity",
     "Classification",

@@ -34,6 +34,8 @@ from .track import Timings
 from .tracking import MemorySnapshot, TargetMemory, TrackingOptions, TrackingTask, TrackingWork
 
 TRACKING = "tracking"
+TASKS = (TRACKING, INTERPOLATION, CLASSIFICATION)
+"""What an engine can do, by the ``task`` of its model."""
 
 
 class Engine:
