@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..engine import Engine, Track
-from ..vision import Box, VideoReader
+from ..vision import Box, Frame, ReadAhead, VideoReader
 from .progress import Bar, frames_bar
 from .sinks import Sink, annotated_video, boxes_csv
 
@@ -94,20 +94,25 @@ def follow(
         if out is not None:
             sinks.append(stack.enter_context(annotated_video(out, reader)))
         bar = stack.enter_context(frames_bar(f"tracking {video.name}", reader.frame_count))
+        frames = stack.enter_context(ReadAhead(reader))
         run = Run(
             engine.runtime.name, engine.runtime.device, str(reader.time_base), [Tally() for _ in regions]
         )
-        _run(run, reader, engine, regions, sinks, bar)
+        _run(run, frames, engine, regions, sinks, bar)
         run.broken_packets = reader.broken_packets
     run.seconds = time.perf_counter() - began
     return run
 
 
 def _run(
-    run: Run, reader: VideoReader, engine: Engine, regions: Sequence[Box], sinks: Sequence[Sink], bar: Bar
+    run: Run,
+    frames: Iterator[Frame],
+    engine: Engine,
+    regions: Sequence[Box],
+    sinks: Sequence[Sink],
+    bar: Bar,
 ) -> None:
-    """Every frame: decode, update each target, hand the answers to the sinks."""
-    frames = iter(reader)
+    """Every frame: update each target, hand the answers to the sinks."""
     first = next(frames)
     targets = [engine.track(first, region) for region in regions]
     tracks = [Track(region, 1.0, "tracking", first.index) for region in regions]
