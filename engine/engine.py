@@ -66,14 +66,14 @@ class Engine:
         self.capacity = choose_capacity(for_full_hd(runtime.spec), runtime.device, given=capacity)
         self.runtime = runtime
         self.slots = SlotPool(self.capacity.sessions)
-        self.lanes = lanes or Lanes(batched=runtime.device != "cpu")
+        self.lanes = lanes or Lanes.of(runtime)
         if runtime.spec.task == INTERPOLATION:
             self._interpolator = InterpolationModel(runtime)
         elif runtime.spec.task == CLASSIFICATION:
             self._classifier = ClassificationModel(runtime)
             self.store = runtime.allocate(self.capacity.sessions)
         else:
-            self.task = TrackingTask(runtime.spec, options)
+            self.task = TrackingTask(runtime.spec, options, getattr(runtime, "crops", None))
             self.store = runtime.allocate(self.capacity.sessions)
             self.templates = Templates(runtime, self.store, self.task)
         spec = json.dumps(runtime.spec.to_json(), sort_keys=True).encode()
@@ -114,7 +114,7 @@ class Engine:
         if threads is None and side_by_side > 1:
             threads = 1
         opened = open_runtime(bundle, runtime, device=device, threads=threads)
-        lanes = Lanes(side_by_side, batched=opened.device != "cpu")
+        lanes = Lanes.of(opened, side_by_side)
         return cls(opened, capacity=capacity, options=options, lanes=lanes, bundle_hash=bundle.hash)
 
     def track(self, frame: Frame | Image, box: BoxLike) -> Target:

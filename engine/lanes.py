@@ -14,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 
 from ..errors import OptionError
-from ..runtimes import Arrays, State
+from ..runtimes import Arrays, Runtime, State
 
 Work = TypeVar("Work")
 Result = TypeVar("Result")
@@ -35,19 +35,33 @@ class Lanes:
         workers: calls side by side; ignored where ``batched``.
         batched: one call for all frames of a step, padded to a power of two.
         max_batch: most frames of a step; None is ``workers``, or 16 where batched.
+        padded: make batches powers of two; for runtimes that do not by themselves.
     """
 
-    def __init__(self, workers: int = 1, *, batched: bool = False, max_batch: int | None = None) -> None:
+    def __init__(
+        self,
+        workers: int = 1,
+        *,
+        batched: bool = False,
+        max_batch: int | None = None,
+        padded: bool = True,
+    ) -> None:
         if workers < 1 or (max_batch is not None and max_batch < 1):
             raise OptionError(f"workers is {workers} and max_batch {max_batch}", "give 1 or more")
         self.workers = workers
-        self.batched = batched
+        self.batched, self.padded = batched, padded
         self.max_batch = max_batch or (16 if batched else workers)
         self._pool = (
             ThreadPoolExecutor(workers - 1, thread_name_prefix="framestate-lane")
             if workers > 1 and not batched
             else None
         )
+
+    @classmethod
+    def of(cls, runtime: Runtime, workers: int = 1) -> Lanes:
+        """The lanes that suit a runtime: a batched call on a GPU, ``workers`` calls side by side on a CPU."""
+        padded = not getattr(runtime, "pads_batches", False)
+        return cls(workers, batched=runtime.device != "cpu", padded=padded)
 
     def run(self, function: Callable[[Sequence[Work]], Result], batch: Sequence[Work]) -> list[Result]:
         """The function's results over parts of the batch, in order. The caller's thread is one of the lanes.
@@ -67,7 +81,7 @@ class Lanes:
 
     def num_spare(self, size: int) -> int:
         """Padding rows that make ``size`` frames a power of two, so that a GPU sees few batch sizes."""
-        if not self.batched or size == 1:
+        if not self.batched or not self.padded or size == 1:
             return 0
         return min(1 << (size - 1).bit_length(), max(self.max_batch, size)) - size
 

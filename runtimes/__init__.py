@@ -2,10 +2,11 @@
 
 from .choice import RuntimeReport, default_threads, inspect_runtimes, open_runtime, runtime_table
 from .memory import free_memory
-from .protocol import Arrays, Runtime, State, StateStore, check_row
+from .protocol import Arrays, CropMaker, Runtime, State, StateStore, check_row
 
 __all__ = [
     "Arrays",
+    "CropMaker",
     "Runtime",
     "RuntimeReport",
     "State",

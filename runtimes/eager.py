@@ -13,7 +13,18 @@ from ..errors import FramestateError, RuntimeUnavailableError, StepError
 from ..models import Build, build_model, load_weights
 from ..plugins import Operators, eager_operators
 from ..plugins.state_rows import StateRows, gathering
-from .protocol import Arrays, State, check_call, check_finite, check_open, not_finite, sized_spec
+from .protocol import (
+    Arrays,
+    CropMaker,
+    DeviceInput,
+    State,
+    check_call,
+    check_finite,
+    check_open,
+    not_finite,
+    sized_spec,
+)
+from .torch_crops import DeviceCrops
 from .torch_graphs import CudaRecorder, GraphedCalls, Recorder, soundness
 from .torch_precision import Precision, each, raised
 from .torch_store import RowsState, TorchStateStore
@@ -82,6 +93,7 @@ class EagerRuntime:
             recorder = CudaRecorder() if isinstance(wanted, bool) else wanted
             self._graphs = GraphedCalls(self.spec, self._compute, recorder, self._device, self._by_row)
         self.pads_batches = self._graphs is not None
+        self.crops: CropMaker | None = DeviceCrops(self._device) if self.pads_batches else None
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -121,7 +133,10 @@ class EagerRuntime:
 
     def _run(self, function: str, inputs: Arrays, state: State) -> tuple[Arrays, State]:
         """A call without a graph."""
-        tensors = {name: torch.from_numpy(array).to(self._device) for name, array in inputs.items()}
+        tensors = {
+            name: one.value if isinstance(one, DeviceInput) else torch.from_numpy(one).to(self._device)
+            for name, one in inputs.items()
+        }
         outputs, written = self._compute(function, tensors, self._given(function, state))
         arrays = {name: value.cpu().numpy() for name, value in outputs.items()}
         if self._device.type == "cpu":

@@ -7,6 +7,7 @@ runtime keeps them (NumPy on a CPU, device tensors elsewhere); only its own stor
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,9 +15,33 @@ import numpy.typing as npt
 
 from ..bundles import FunctionSpec, ModelSpec, Size
 from ..errors import BundleError, DataError, RuntimeUnavailableError, StateError, StepError
+from ..vision import Piece
 
 Arrays = dict[str, npt.NDArray[Any]]
 State = Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class DeviceInput:
+    """An input that is on a runtime's device already, as its own ``crops`` made it; stands in ``Arrays``.
+
+    Attributes:
+        value: the runtime's tensor.
+        shape, dtype: as NumPy says them.
+    """
+
+    value: Any
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+class CropMaker(Protocol):
+    """Resizes and normalises the crops of a batch on a runtime's device."""
+
+    def __call__(self, pieces: Sequence[Piece], *, raw: bool) -> DeviceInput:
+        """Pieces that become one size as (batch, 3, size, size) float32: RGB 0–255 if ``raw``, else as
+        ImageNet's mean and deviation make it.
+        """
 
 
 class StateStore(Protocol):
@@ -41,7 +66,11 @@ class StateStore(Protocol):
 
 
 class Runtime(Protocol):
-    """Runs the functions of one model. Opened by ``open_runtime``, closed once."""
+    """Runs the functions of one model. Opened by ``open_runtime``, closed once.
+
+    A runtime may also have ``pads_batches`` (true: it pads a batch to a size that it is fast with, so nobody
+    else has to) and ``crops`` (a ``CropMaker``, whose results are inputs of ``call``).
+    """
 
     spec: ModelSpec
     name: str
@@ -105,7 +134,7 @@ def check_names(name: str, function: FunctionSpec, inputs: Arrays) -> None:
     if set(inputs) != expected:
         raise DataError(f"{name} was given inputs {sorted(inputs)}", f"it takes {sorted(expected)}")
     for key, array in inputs.items():
-        if not isinstance(array, np.ndarray):
+        if not isinstance(array, np.ndarray | DeviceInput):
             raise DataError(f"input {key!r} of {name} is a {type(array).__name__}", "give a NumPy array")
 
 

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ..bundles import ModelSpec
 from ..plugins.state_rows import StateRows
-from .protocol import Arrays, not_finite
+from .protocol import Arrays, DeviceInput, not_finite
 from .tensorrt_plan import graph_sizes, padded_size
 from .torch_store import Pool, RowsState
 
@@ -165,8 +165,8 @@ class GraphedCalls:
         """Puts inputs into a graph's buffers, zeros after them."""
         for name, target in one.inputs.items():
             given = inputs[name]
-            if isinstance(given, Tensor):  # on the device already
-                target[:batch].copy_(given)
+            if isinstance(given, DeviceInput):
+                target[:batch].copy_(given.value)
                 target[batch:] = 0
                 continue
             staged = one.staged[name]

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from .box import Box, parse_box
-from .crop import SquareCrop, around, cut, normalise
+from .crop import IMAGENET_MEAN, IMAGENET_STD, SquareCrop, around, cut, normalise
 from .draw import Mark, contact_sheet, draw_track, draw_tracks
 from .frame import Frame
 from .images import decode_image, encode_image
 from .look import Look
 from .passengers import Passengers
+from .pieces import Piece
 from .pixels import Image
+from .read_ahead import ReadAhead
 from .reader import VideoReader
 from .writer import VideoWriter
 
 __all__ = [
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
     "Box",
     "Frame",
     "Image",
     "Look",
     "Mark",
     "Passengers",
+    "Piece",
+    "ReadAhead",
     "SquareCrop",
     "VideoReader",
     "VideoWriter",

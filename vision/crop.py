@@ -121,16 +121,24 @@ def cut(image: Image, crop: SquareCrop, *, interpolation: Interpolation = "smoot
     covered = crop.box.clipped(width, height)
     if covered.area == 0.0:
         return np.zeros((crop.size, crop.size, 3), np.uint8)
-    shrink = crop.side / crop.size
-    dense = 1
-    if interpolation == "smooth" and shrink > _SHRINK_SMOOTHLY:
-        dense = min(round(shrink), _MOST_OVERSAMPLING)
+    dense = density(crop) if interpolation == "smooth" else 1
     flag = _flag(interpolation)
-    on_pixels = all(value % 1 == 0 for value in (crop.left, crop.top, crop.side))
-    if on_pixels and crop.side**2 <= 4 * max(covered.area, 512.0**2):
+    if is_on_pixels(crop, covered):
         samples = _resized(image, crop, covered, crop.size * dense, flag)
         return samples if dense == 1 else _averaged(samples, crop.size, crop.size)
     return _sampled(image, crop, covered, dense, flag)
+
+
+def density(crop: SquareCrop) -> int:
+    """Samples a side of an output pixel that a smooth crop takes and averages."""
+    shrink = crop.side / crop.size
+    return min(round(shrink), _MOST_OVERSAMPLING) if shrink > _SHRINK_SMOOTHLY else 1
+
+
+def is_on_pixels(crop: SquareCrop, covered: Box) -> bool:
+    """Whether a crop, of which ``covered`` lies in the image, is cut as whole pixels and then resized."""
+    whole = all(value % 1 == 0 for value in (crop.left, crop.top, crop.side))
+    return whole and crop.side**2 <= 4 * max(covered.area, 512.0**2)
 
 
 def _flag(interpolation: Interpolation) -> int:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ...bundles import ModelSpec
 from ...errors import BundleError
-from ...vision import Box, Image, SquareCrop, around, cut, normalise
+from ...vision import Box, Image, Piece, SquareCrop, around, cut, normalise
 from .measurement import number
 
 Planes = npt.NDArray[np.float32]
@@ -59,6 +59,10 @@ class Cropping:
         if self.raw:
             return np.ascontiguousarray(batch.transpose(0, 3, 1, 2), dtype=np.float32)
         return normalise(batch)
+
+    def piece(self, image: Image, crop: SquareCrop, fill: npt.NDArray[np.uint8] | None) -> Piece:
+        """What ``view`` cuts, still to be resized where the model runs; a crop with ``fill`` has its size."""
+        return Piece.of(image, crop) if fill is None else Piece.ready(self.view(image, crop, fill))
 
     def _extended(self, box: Box) -> Box:
         if not self.context:

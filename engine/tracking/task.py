@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ...bundles import ModelSpec
 from ...errors import BundleError
-from ...runtimes import Arrays
+from ...runtimes import Arrays, CropMaker
 from ...vision import Box, Frame, Image, SquareCrop
 from ..track import Track
 from .cropping import Cropping
@@ -37,17 +38,20 @@ class TrackingTask:
     Args:
         spec: of a tracker; its ``preprocess`` names crops, decoder and the thresholds it was tuned with.
         options: thresholds to use instead.
+        crops: makes search crops where the model runs; without it they are made here.
     """
 
     function = "step"
 
-    def __init__(self, spec: ModelSpec, options: TrackingOptions | None = None) -> None:
+    def __init__(
+        self, spec: ModelSpec, options: TrackingOptions | None = None, crops: CropMaker | None = None
+    ) -> None:
         if spec.task != "tracking":
             raise BundleError(
                 f"model {spec.name!r} is made for {spec.task}, not for tracking", "choose a tracker"
             )
         self.options = options or TrackingOptions.from_spec(spec)
-        self._cropping = Cropping(spec)
+        self._cropping, self._crops = Cropping(spec), crops
         self._decode = open_decoder(spec, self.options)
         inputs = {tensor.name: tensor for tensor in spec.function("step").inputs}
         self._carries = "carry" in inputs
@@ -84,12 +88,16 @@ class TrackingTask:
 
     def prepare(self, batch: Sequence[TrackingWork]) -> Arrays:
         """Predicts each target's place and cuts its search crop: the inputs of ``step``."""
-        views = []
+        cuts: list[Any] = []
+        cut = self._cropping.view if self._crops is None else self._cropping.piece
         for work in batch:
             work.expected, growth = work.memory.predict(work.frame)
             work.crop = self._cropping.search(work.expected, growth)
-            views.append(self._cropping.view(work.frame.image, work.crop, work.memory.fill))
-        inputs: Arrays = {"search": self._cropping.planes(views)}
+            cuts.append(cut(work.frame.image, work.crop, work.memory.fill))
+        if self._crops is None:
+            inputs: dict[str, Any] = {"search": self._cropping.planes(cuts)}
+        else:
+            inputs = {"search": self._crops(cuts, raw=self._cropping.raw)}
         if self._carries:
             inputs["carry"] = np.array([work.memory.carry for work in batch], np.float32)
         if self.history:
