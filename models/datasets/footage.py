@@ -57,13 +57,14 @@ class SequenceFootage:
     """One sequence of a data set, its truth read. Frames are decoded one at a time."""
 
     name: str
-    frames: tuple[Path, ...]
+    folder: Path
+    files: list[str]
     boxes: Boxes
     present: npt.NDArray[np.int64]
 
     def pixels(self, index: int) -> Image:
         """See `Footage.pixels`."""
-        return read_pixels(self.frames[index])
+        return read_pixels(self.folder / self.files[index])
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,10 +111,10 @@ class SequenceSet:
     def footage(self, index: int) -> SequenceFootage | None:
         """See `FootageSet.footage`."""
         sequence = self.sequences[index]
-        frames, boxes = sequence.labelled()
+        files, boxes = sequence.labelled_names()
         present = usable(boxes, LEAST_AREA)
         name = f"{self.name}/{sequence.name}"
-        return SequenceFootage(name, frames, boxes, present) if len(present) else None
+        return SequenceFootage(name, sequence.folder, files, boxes, present) if len(present) else None
 
 
 @dataclass(frozen=True, eq=False)

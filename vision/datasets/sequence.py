@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,22 +44,30 @@ class LabelledSequence:
     hidden: tuple[Hidden, ...] = ()
     withheld: bool = False
 
-    def frames(self) -> tuple[Path, ...]:
-        """Its images from the first labelled one on, by their numbers. Raises DataError without any."""
+    def names(self) -> list[str]:
+        """The files of its images from the first labelled one on, by their numbers.
+
+        Raises DataError where the folder cannot be read, or holds too few.
+        """
         try:
-            found = [path for path in self.folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
+            found = [name for name in os.listdir(self.folder) if name.lower().endswith(IMAGE_SUFFIXES)]
         except OSError as error:
             raise DataError(
                 f"{self.folder}, the images of {self.name}, cannot be read ({error.strerror})",
                 "Get a complete copy of the data set.",
             ) from error
-        found.sort(key=lambda path: by_number(path.name))
+        # numbers with leading zeros sort as they are, which is ten times as fast
+        found.sort(key=None if len(set(map(len, found))) == 1 else by_number)
         if len(found) <= self.skip:
             raise DataError(
                 f"{self.folder} has {len(found)} images, and {self.name} begins with image {self.skip + 1}",
                 "Get a complete copy of the data set.",
             )
-        return tuple(found[self.skip :])
+        return found[self.skip :]
+
+    def frames(self) -> tuple[Path, ...]:
+        """The paths of `names`."""
+        return tuple(self.folder / name for name in self.names())
 
     def boxes(self) -> Boxes:
         """x, y, w, h of every labelled frame in pixels, (lines, 4), NaN where no target is to be seen.
@@ -78,20 +87,25 @@ class LabelledSequence:
         return boxes
 
     def labelled(self) -> tuple[tuple[Path, ...], Boxes]:
-        """The images and a row of boxes for each, (frames, 4); NaN rows where the truth is withheld.
+        """The images and a row of boxes for each, as `labelled_names`."""
+        names, boxes = self.labelled_names()
+        return tuple(self.folder / name for name in names), boxes
 
-        Raises DataError where images and lines do not match, besides what `frames` and `boxes` raise.
+    def labelled_names(self) -> tuple[list[str], Boxes]:
+        """The files of images and a row of boxes for each, (frames, 4); NaN rows where the truth is withheld.
+
+        Raises DataError where images and lines do not match, besides what `names` and `boxes` raise.
         """
-        frames, boxes = self.frames(), self.boxes()
+        names, boxes = self.names(), self.boxes()
         if self.withheld and len(boxes) == 1:
-            unknown = np.full((len(frames) - 1, 4), np.nan)
-            return frames, np.vstack([boxes, unknown])
-        if len(frames) < len(boxes) or (len(frames) > len(boxes) and not self.spare):
+            unknown = np.full((len(names) - 1, 4), np.nan)
+            return names, np.vstack([boxes, unknown])
+        if len(names) < len(boxes) or (len(names) > len(boxes) and not self.spare):
             raise DataError(
-                f"{self.folder} has {len(frames)} images for {len(boxes)} lines of {self.truth}",
+                f"{self.folder} has {len(names)} images for {len(boxes)} lines of {self.truth}",
                 "Get a complete copy of the data set.",
             )
-        return frames[: len(boxes)], boxes
+        return names[: len(boxes)], boxes
 
 
 def usable(boxes: Boxes, least_area: float = 0.0) -> npt.NDArray[np.int64]:
