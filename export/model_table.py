@@ -1,8 +1,8 @@
 """The table of ``docs/models.md``: ``python -m framestate.export.model_table [NAME …]`` writes it.
 
 Measured lines are kept in ``docs/models.json``; those of the named systems (all, without names) are measured
-anew, and the table is written from all of them. Times are of this machine, on one thread, eager and ONNX
-taking turns.
+anew, and the table is written from all of them. Times are processor times of one thread of this machine,
+eager and ONNX taking turns.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Call = Callable[[], object]
 
 @dataclass(frozen=True)
 class Line:
-    """One system. Milliseconds are medians of one frame, None where it was not run."""
+    """One system. Milliseconds of processor time, medians of one frame; None where it was not run."""
 
     name: str
     what: str
@@ -115,14 +115,17 @@ def onnx_call(system: System, folder: Path, stack: ExitStack) -> Call:
 
 
 def time_calls(calls: dict[str, Call], repetitions: int) -> dict[str, float]:
-    """Median milliseconds of each, taking turns after one call to warm up."""
+    """Median milliseconds of processor time of each, taking turns after one call to warm up.
+
+    On one thread that is a frame's time where nothing else runs, and other work hardly moves it.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(repetitions + 1):
         for name, call in calls.items():
-            began = time.perf_counter()
+            began = time.process_time()
             call()
             if turn:
-                seconds[name].append(time.perf_counter() - began)
+                seconds[name].append(time.process_time() - began)
     return {name: round(1e3 * median(taken), 1) for name, taken in seconds.items()}
 
 
