@@ -17,7 +17,7 @@ import pytest
 import torch
 from framestate.errors import OptionError, TrainingError
 from framestate.models.training.board import has_board
-from framestate.models.training.distributed import Ranks, current, joined, pick_device
+from framestate.models.training.distributed import Ranks, current, joined, main_first, pick_device
 from framestate.models.training.loaders import Shares, batches_of
 from framestate.models.training.loop import LoopConfig, train
 from safetensors.torch import load_file
@@ -125,6 +125,7 @@ def test_two_processes_learn_what_one_does_with_the_whole_batch(tmp_path: Path) 
     assert [line["step"] for line in logs[1]] == list(range(1, STEPS + 1))  # written once
     for alone, shared in zip(*logs, strict=True):
         assert alone["loss"] == pytest.approx(shared["loss"], abs=2e-5)  # the mean of both halves
+    assert (tmp_path / "made-shared").read_text() == "by 0"
     assert (tmp_path / "two" / "result.json").read_text() == '{"rank": 0, "seen": 8.0}'
 
 
@@ -231,6 +232,11 @@ def main(kind: str, out: Path) -> None:
     torch.set_num_threads(1)
     task = Fit(workers=1) if kind == "slow" else Fit(drop=0.0)
     with joined() as ranks:
+        with main_first():
+            made = out.parent / f"made-{kind}"
+            if not made.exists():
+                made.write_text(f"by {ranks.rank}")
+        assert ranks.agreed(7.0 + ranks.rank) == 7.0
         result = train(task, options(), out, lambda *_: time.sleep(0.02 if kind == "slow" else 0))
         if ranks.is_main:
             (out / "result.json").write_text(json.dumps({"rank": ranks.rank, **result.metrics}))
