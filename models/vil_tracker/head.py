@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from ..artrack_mamba.stem import conv_norm
 from .config import VilTrackerConfig
+from .mlstm import fine
 
 
 class CentreHead(nn.Module):
@@ -78,8 +79,3 @@ def begin(tower: nn.Module, start: float) -> None:
     last = tower[-1]  # type: ignore[index]
     nn.init.normal_(last.weight, std=0.01)
     nn.init.constant_(last.bias, start)
-
-
-def fine(raw: Tensor) -> Tensor:
-    """In float32 at least: bfloat16 is too coarse for an offset."""
-    return raw.to(torch.promote_types(raw.dtype, torch.float32))

@@ -100,7 +100,10 @@ class AdaptiveWeights(nn.Module):
 
 
 def total_loss(
-    losses: dict[str, Tensor], config: LossConfig, adaptive: AdaptiveWeights | None, ease: float = 1.0
+    losses: dict[str, Tensor],
+    config: LossConfig,
+    adaptive: AdaptiveWeights | None,
+    ease: float | Tensor = 1.0,
 ) -> Tensor:
     """The scalar to minimise. ``ease`` is the curriculum's share of all losses but that of the heat map.
 

@@ -102,7 +102,7 @@ class MlstmMixer(nn.Module):
         by_head = [part.unflatten(-1, (self.config.heads, -1)) for part in (q, k, v)]  # (B, L, H, K)
         past = None if state is None else (state.memory, state.norm, state.peak)
         h, (memory, norm, peak) = self._operators.mlstm_scan(
-            *by_head, self.input_gate(gates), self.forget_gate(gates), past
+            *by_head, fine(self.input_gate(gates)), fine(self.forget_gate(gates)), past
         )
         h = functional.layer_norm(h, h.shape[-1:]).flatten(-2) * self.out_norm + self.skip * seen
         out = self.proj_down(h * (functional.silu(z) if smooth else torch.sigmoid(z)))
@@ -121,3 +121,8 @@ class MlstmBlock(nn.Module):
         """tokens (B, L, dim), a state or None -> what to add to the tokens, state after them."""
         update: tuple[Tensor, BlockState] = self.mixer(self.norm(tokens), state)
         return update
+
+
+def fine(raw: Tensor) -> Tensor:
+    """In float32 at least: bfloat16 is too coarse for gates that add up, and for a box."""
+    return raw.to(torch.promote_types(raw.dtype, torch.float32))

@@ -107,7 +107,7 @@ class VilTask:
                 sums[name] = sums[name] + value / searches if name in sums else value / searches
         adaptive = self.model.get_submodule("adaptive") if self.losses.adaptive else None
         assert adaptive is None or isinstance(adaptive, AdaptiveWeights)
-        total = total_loss(sums, self.losses, adaptive, float(batch["ease"].mean()))
+        total = total_loss(sums, self.losses, adaptive, batch["ease"].mean())
         return total, {"loss": total.item(), **{name: value.item() for name, value in sums.items()}}
 
     def validate(self, model: nn.Module) -> dict[str, float]:

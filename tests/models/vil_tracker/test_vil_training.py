@@ -114,6 +114,18 @@ def test_the_losses_that_a_recipe_asks_for(task: MakeTask) -> None:
     )
 
 
+def test_half_precision_learns_the_same(task: MakeTask) -> None:
+    learning = task()
+    batch = next(learning.batches(0))
+    exact, _ = learning.loss(batch)
+    with torch.autocast("cpu", torch.bfloat16):
+        coarse, _ = learning.loss(batch)
+    coarse.backward()
+    assert coarse.item() == pytest.approx(exact.item(), rel=0.03)
+    grads = [p.grad for p in learning.model.parameters() if p.grad is not None]
+    assert all(torch.isfinite(grad).all() for grad in grads)
+
+
 class Teacher:
     """Features that are nothing but brightness."""
 
