@@ -21,7 +21,7 @@ from framestate.models.interpolation.losses import (
 )
 from framestate.models.interpolation.recipe import InterpolationRecipe, read_recipe
 from framestate.models.interpolation.task import InterpolationTask, make_frame
-from framestate.models.interpolation.train import train_interpolator
+from framestate.models.interpolation.train import grown, train_interpolator
 from framestate.models.plans import read_plan
 from framestate.models.tracking.recipe import TrackerRecipe
 from framestate.vision import VideoWriter
@@ -89,7 +89,8 @@ def recipe(folder: Path, **changes: str) -> InterpolationRecipe:
     tables = {
         "": 'task = "interpolation"\nname = "tiny"\nbatch = 2\nworkers = 0\n'
         'videos = ["clips"]\nheld_out = ["kept"]',
-        "model": "channels = [4, 4, 8, 8]\nhead_channels = 4\nstates = 4\nflow_width = [8, 8, 8]\nhidden = 2",
+        "model": "channels = [4, 4, 8, 8]\nencoder_depth = [0, 1, 1, 0]\nhead_channels = 4\nstates = 4\n"
+        "flow_width = [8, 8, 8]\nhidden = 2",
         "samples": "crops = [64]",
         "losses": "half_steps = 2\nteacher_steps = 30",
         "loop": "steps = 4\nwarmup_steps = 1\nlog_every = 1\nsave_every = 2\nlearning_rate = 2e-3\nema = 0.5",
@@ -131,6 +132,19 @@ def test_a_frozen_backbone_rests(data: Path, tmp_path: Path) -> None:
         assert torch.allclose(value, start[name], atol=1e-7) == rests, name
 
 
+def test_layers_that_a_start_lacks_begin_at_zero(build: Build) -> None:
+    shallow, deep = build(encoder_depth=(0, 1, 0, 0)), build(encoder_depth=(1, 2, 0, 1))
+    weights = {name: tensor.numpy() for name, tensor in shallow.state_dict().items()}
+    found = grown(weights, deep)
+    assert set(found) == set(deep.state_dict())
+    assert all(np.array_equal(found[name], array) for name, array in weights.items())
+    added = set(found) - set(weights)
+    assert len(added) == 6
+    assert not any(found[name].any() for name in added)
+    missing = grown({name: array for name, array in weights.items() if "down" not in name}, deep)
+    assert set(deep.state_dict()) - set(missing) == {"down.weight", "down.bias"}
+
+
 def test_frames_of_any_size(build: Build) -> None:
     model = build()
     first, second = np.random.default_rng(0).integers(0, 256, (2, 45, 70, 3), np.uint8)
@@ -143,7 +157,7 @@ def test_frames_of_any_size(build: Build) -> None:
 def test_the_recipes_that_come_along(path: Path) -> None:
     plan = read_plan(path)
     assert isinstance(plan, InterpolationRecipe)
-    assert plan.name in ("interp-nano", "interp-base")
+    assert plan.name in ("interp-nano", "interp-nano-shallow", "interp-base")
 
 
 def test_a_trackers_recipe_is_none_of_these() -> None:
