@@ -2,16 +2,17 @@
 
 Source: NX-AI/vision-lstm. Their checkpoint (the tensors under "state_dict") and the form in which their model
 is loaded name the same tensors differently; both are read. Norms are stored there as what is added to 1.
-Files are read as safetensors; a pickled checkpoint is turned into one by its owner:
-``safetensors.torch.save_file(torch.load("vil_small16_e400_in1k.th", weights_only=True)["state_dict"], ...)``.
+Files are read as safetensors, or as PyTorch's own by its restricted unpickler, which runs nothing.
 """
 
 from __future__ import annotations
 
+import pickle
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -93,15 +94,23 @@ def load_official(model: VilTracker, tensors: Mapping[str, Tensor]) -> Accountin
 
 
 def read_official(model: VilTracker, path: Path) -> Accounting:
-    """``load_official`` from a safetensors file. Raises DataError when it cannot be read."""
+    """``load_official`` from a file. Raises DataError when it cannot be read, or holds no tensors by name."""
     try:
-        tensors = load_file(path)
-    except (OSError, SafetensorError) as error:
+        if path.suffix == ".safetensors":
+            found: Any = load_file(path)
+        else:
+            found = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise DataError(
-            f"{path} cannot be read as safetensors ({error})",
-            "convert the published checkpoint first, as models/vil_tracker/official.py says",
+            f"the weights {path} cannot be read ({reason})",
+            "give the published checkpoint, or its state_dict as safetensors",
         ) from error
-    return load_official(model, tensors)
+    if isinstance(found, Mapping) and isinstance(found.get("state_dict"), Mapping):
+        found = found["state_dict"]
+    if not isinstance(found, Mapping) or not all(isinstance(value, Tensor) for value in found.values()):
+        raise DataError(f"{path} holds no tensors by name", "give the published checkpoint of vil-small")
+    return load_official(model, {str(name): value for name, value in found.items()})
 
 
 def translated(

@@ -133,10 +133,35 @@ def test_other_blocks_do_not_take_them(build_vil: BuildVil) -> None:
         load_official(build_vil(block="gelu"), published())
 
 
-def test_they_are_read_from_safetensors(build_vil: BuildVil, tmp_path: Path) -> None:
-    path = tmp_path / "vil.safetensors"
-    save_file(published(), path)
-    assert len(read_official(build_vil(block="silu"), path).loaded) == 3 * 14 + 5
-    path.write_bytes(b"\x80\x02}q\x00.")
-    with pytest.raises(DataError, match="cannot be read as safetensors"):
+class Stranger:
+    """Something that a restricted unpickler must not make."""
+
+
+def test_files_of_either_kind_are_read(build_vil: BuildVil, tmp_path: Path) -> None:
+    plain, pickled = tmp_path / "vil.safetensors", tmp_path / "vil_small16_e400_in1k.th"
+    save_file(published(), plain)
+    torch.save({"state_dict": published(), "epoch": 400}, pickled)
+    for path in (plain, pickled):
+        assert len(read_official(build_vil(block="silu"), path).loaded) == 3 * 14 + 5
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "cannot be read"),
+        ({"state_dict": Stranger()}, "cannot be read"),
+        ({"state_dict": {"pos_embed.embed": 3}}, "holds no tensors by name"),
+        ([1, 2], "holds no tensors by name"),
+    ],
+)
+def test_files_that_are_something_else(
+    build_vil: BuildVil, tmp_path: Path, content: Any, problem: str
+) -> None:
+    path = tmp_path / "vil.th"
+    if content is None:
+        path = path.with_suffix(".safetensors")
+        path.write_bytes(b"\x80\x02}q\x00.")
+    else:
+        torch.save(content, path)
+    with pytest.raises(DataError, match=problem):
         read_official(build_vil(block="silu"), path)
