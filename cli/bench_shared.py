@@ -76,14 +76,15 @@ def verified(bundle: Bundle, runtime: Runtime) -> float | None:
         why = f"{', '.join(missing)} not installed" if missing else "the bundle has no weights"
         warn(f"{runtime.name} was not verified against eager PyTorch ({why})")
         return None
-    if runtime.name == "eager" and runtime.device == "cpu":
+    if runtime.name == "eager" and runtime.device == "cpu" and getattr(runtime, "precision", "") == "fp32":
         return 0.0
     from ..export.parity import closed_loop_parity, tolerance_of
     from ..runtimes import open_runtime
 
     reference = open_runtime(bundle, "eager", device="cpu", threads=1)
     try:
-        allowed = tolerance_of(precision_of(bundle) if runtime.name == "onnx" else "fp32")
+        precision = precision_of(bundle) if runtime.name == "onnx" else "fp32"
+        allowed = tolerance_of("fp16" if getattr(runtime, "precision", "fp32") != "fp32" else precision)
         found = closed_loop_parity(reference, runtime, frames=CHECKED_FRAMES, tolerance=allowed)
     finally:
         reference.close()

@@ -15,6 +15,7 @@ def throughput(
     model: options.Model = options.DEFAULT_TRACKER,
     runtime: options.RuntimeName = "auto",
     device: options.Device = "auto",
+    precision: options.PrecisionName = None,
     workers: shared.Workers = 0,
     size: shared.Size = "640x480",
     sessions: Annotated[
@@ -47,7 +48,12 @@ def throughput(
 
             bundle = load_bundle(model)
             with Engine.load(
-                bundle, runtime=runtime, device=device, workers=workers, capacity=max(counts)
+                bundle,
+                runtime=runtime,
+                device=device,
+                precision=precision,
+                workers=workers,
+                capacity=max(counts),
             ) as engine:
                 difference = shared.verified(bundle, engine.runtime)
                 clip = EndlessClip(wanted, images=2)

@@ -71,6 +71,7 @@ def follow(
     runtime: str = "auto",
     device: str = "auto",
     threads: int | None = None,
+    precision: str | None = None,
     out: Path | None = None,
     boxes: Path | None = None,
 ) -> Run:
@@ -86,7 +87,14 @@ def follow(
         for region in regions:
             region.check(reader.width, reader.height)
         engine = stack.enter_context(
-            Engine.load(model, runtime=runtime, device=device, threads=threads, capacity=len(regions))
+            Engine.load(
+                model,
+                runtime=runtime,
+                device=device,
+                threads=threads,
+                precision=precision,
+                capacity=len(regions),
+            )
         )
         sinks: list[Sink] = []
         if boxes is not None:

@@ -37,6 +37,15 @@ RuntimeName = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu or cuda.")]
+PrecisionName = Annotated[
+    str | None,
+    typer.Option(
+        "--precision",
+        metavar="NAME",
+        show_default="as exported; fp32 for eager",
+        help="fp32, bf16, fp16 or int8; eager takes the first three, the others what the bundle has.",
+    ),
+]
 Threads = Annotated[
     int | None,
     typer.Option(

@@ -29,6 +29,7 @@ def track(
     runtime: options.RuntimeName = "auto",
     device: options.Device = "auto",
     threads: options.Threads = None,
+    precision: options.PrecisionName = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Where to write the video with the boxes.")
     ] = None,
@@ -58,7 +59,15 @@ def track(
             from .follow import follow
 
             run = follow(
-                video, regions, model, runtime=runtime, device=device, threads=threads, out=out, boxes=boxes
+                video,
+                regions,
+                model,
+                runtime=runtime,
+                device=device,
+                threads=threads,
+                precision=precision,
+                out=out,
+                boxes=boxes,
             )
             if no_output_named:
                 note(f"without --out and --boxes, the annotated video went to {out}")

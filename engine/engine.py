@@ -90,6 +90,7 @@ class Engine:
         runtime: str = "auto",
         device: str = "auto",
         threads: int | None = None,
+        precision: str | None = None,
         workers: int = 1,
         capacity: int | None = 16,
         options: TrackingOptions | None = None,
@@ -101,6 +102,7 @@ class Engine:
             runtime: ``auto``, ``eager`` or ``onnx``.
             device: ``auto``, ``cpu`` or ``cuda``.
             threads: of one model call; None chooses for this machine, 1 where calls run side by side.
+            precision: ``fp32``, ``bf16``, ``fp16`` or ``int8``; None is what the graphs have; eager: fp32.
             workers: model calls side by side on a CPU, for many sessions; 0 is one a core.
             capacity: sessions that can be open at once; their state is allocated now. None is what the memory
                 allows; ``engine.capacity`` says why.
@@ -113,7 +115,7 @@ class Engine:
         side_by_side = workers or num_cores()
         if threads is None and side_by_side > 1:
             threads = 1
-        opened = open_runtime(bundle, runtime, device=device, threads=threads)
+        opened = open_runtime(bundle, runtime, device=device, threads=threads, precision=precision)
         lanes = Lanes.of(opened, side_by_side)
         return cls(opened, capacity=capacity, options=options, lanes=lanes, bundle_hash=bundle.hash)
 

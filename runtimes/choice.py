@@ -14,6 +14,7 @@ from ..errors import FramestateError, OptionError, RuntimeUnavailableError, Unkn
 from .protocol import Runtime
 
 DEVICES = ("auto", "cpu", "cuda")
+PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,19 @@ class RuntimeEntry:
                 "ONNX Runtime has none"
             )
         return ""
+
+    def why_not_in(self, precision: str, bundle: Bundle) -> str:
+        """Why this runtime cannot run a bundle in a precision, or nothing where it can.
+
+        Graphs and plans have the precision that they were exported in; PyTorch takes it as it comes.
+        """
+        if self.name == "eager":
+            return ""
+        made = bundle.parity.get(self.name)
+        found = made.get("precision", "fp32") if isinstance(made, Mapping) else "fp32"
+        if found == precision:
+            return ""
+        return f"what the bundle has for runtime {self.name!r} is {found}, not {precision}"
 
     def remedy_for(self, bundle: Bundle) -> str:
         """What makes a bundle that this runtime can run."""
@@ -88,13 +102,18 @@ def default_threads() -> int:
 
 
 def open_runtime(
-    bundle: Bundle, name: str = "auto", *, device: str = "auto", threads: int | None = None
+    bundle: Bundle,
+    name: str = "auto",
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+    precision: str | None = None,
 ) -> Runtime:
-    """Opens a runtime for a bundle.
+    """Opens a runtime for a bundle. ``precision`` None is what the bundle was exported in, fp32 for eager.
 
     Raises UnknownRuntimeError for a name that is not in the table, RuntimeUnavailableError when it is not
-    installed, has no such device, or the bundle lacks its files, OptionError for a device or a number of
-    threads that there is not.
+    installed, has no such device, or the bundle lacks its files or has them in another precision, OptionError
+    for a device, a precision or a number of threads that there is not.
     """
     table = runtime_table()
     count = default_threads() if threads is None else threads
@@ -103,16 +122,18 @@ def open_runtime(
             f"device is {device!r} and threads is {count}",
             f"choose {', '.join(DEVICES)}, and 1 thread or more",
         )
+    if precision not in (None, *PRECISIONS):
+        raise OptionError(f"the precision {precision!r} is unknown", f"choose one of {', '.join(PRECISIONS)}")
     if name == "auto":
         reasons = []
         for entry in table:
             if entry.missing:
                 reasons.append(f"{entry.name} is not installed")
-            elif why := entry.why_unsupported(bundle):
+            elif why := entry.why_unsupported(bundle) or wrong_precision(entry, bundle, precision):
                 reasons.append(why)
             else:
                 try:
-                    return open_entry(entry, bundle, device, count)
+                    return open_entry(entry, bundle, device, count, precision)
                 except (RuntimeUnavailableError, ImportError) as error:
                     reasons.append(f"{entry.name}: {error}")
         raise RuntimeUnavailableError(
@@ -130,13 +151,24 @@ def open_runtime(
                     f"runtime {name!r} cannot run bundle {bundle.spec.name!r}: {why}",
                     entry.remedy_for(bundle),
                 )
-            return open_entry(entry, bundle, device, count)
+            if why := wrong_precision(entry, bundle, precision):
+                raise RuntimeUnavailableError(
+                    why, f"export with --precision {precision}, or use --runtime eager"
+                )
+            return open_entry(entry, bundle, device, count, precision)
     raise UnknownRuntimeError(
         f"{name!r} is no runtime", f"choose auto or one of {', '.join(e.name for e in table)}"
     )
 
 
-def open_entry(entry: RuntimeEntry, bundle: Bundle, device: str, threads: int) -> Runtime:
+def wrong_precision(entry: RuntimeEntry, bundle: Bundle, precision: str | None) -> str:
+    """Why a runtime has not the precision that was asked for, or nothing."""
+    return "" if precision is None else entry.why_not_in(precision, bundle)
+
+
+def open_entry(
+    entry: RuntimeEntry, bundle: Bundle, device: str, threads: int, precision: str | None = None
+) -> Runtime:
     """Imports a runtime and opens it; ``auto`` becomes the device that it is fastest on."""
     module = importlib.import_module(f".{entry.module}", __package__)
     opened: Any = getattr(module, entry.attribute)
@@ -146,7 +178,8 @@ def open_entry(entry: RuntimeEntry, bundle: Bundle, device: str, threads: int) -
         import torch
 
         where = "cuda" if torch.cuda.is_available() else "cpu"
-    runtime: Runtime = opened(bundle, device=where, threads=threads)
+    chosen = {"precision": precision} if entry.name == "eager" and precision is not None else {}
+    runtime: Runtime = opened(bundle, device=where, threads=threads, **chosen)
     return runtime
 
 

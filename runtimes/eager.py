@@ -76,6 +76,7 @@ class EagerRuntime:
         self._device = torch.device(device)
         if device == "cpu":
             torch.set_num_threads(threads)
+        self.precision = precision
         self._precision = Precision.of(precision, self._device.type)
         self._resident = device != "cpu" if resident is None else resident
         operators = self._precision.operators(eager_operators(device))

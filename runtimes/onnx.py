@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from ..bundles import Bundle, FunctionSpec, ModelSpec, Size, past_name, present_name
-from ..errors import StepError
+from ..errors import BundleError, StepError
 from .host_store import HostStateStore
 from .onnx_device import Copier, DeviceStateStore, DeviceTensor, bind_input
+from .onnx_graphs import NO_GRAPH, GraphedSession, options_of
 from .onnx_sessions import open_function, open_session, reason
 from .protocol import (
     Arrays,
@@ -36,6 +37,8 @@ class OnnxRuntime:
         threads: threads of one call on a CPU; 1 when several calls run side by side.
         bound: keep the state in ONNX Runtime's own memory and bind it by address, as on CUDA; by default
             there only.
+        graphs: capture each function and padded batch size as a CUDA graph; a function that cannot be opened
+            so runs without one, and ``notes`` says why. Off by default: see ``onnx_graphs``.
 
     Raises:
         BundleError: a file is damaged, or is not what the manifest says.
@@ -45,20 +48,44 @@ class OnnxRuntime:
     name = "onnx"
 
     def __init__(
-        self, bundle: Bundle, *, device: str = "cpu", threads: int = 1, bound: bool | None = None
+        self,
+        bundle: Bundle,
+        *,
+        device: str = "cpu",
+        threads: int = 1,
+        bound: bool | None = None,
+        graphs: bool = False,
     ) -> None:
         self.spec: ModelSpec = bundle.spec
         self.device = device
-        self._sessions = {
-            function: open_function(bundle, function, device, threads) for function in self.spec.functions
-        }
+        self.notes: tuple[str, ...] = ()
+        graphed: list[str] = []
+        self._sessions = {}
+        for function in self.spec.functions:
+            if graphs and self.spec.is_sized:  # no shape depends on the frames
+                try:
+                    self._sessions[function] = open_function(bundle, function, device, threads, graphs=True)
+                    graphed.append(function)
+                    continue
+                except BundleError as error:
+                    self.notes += (f"{function} runs without a CUDA graph ({error.problem})",)
+            self._sessions[function] = open_function(bundle, function, device, threads)
         self._copier: Copier | None = None
         if device != "cpu" if bound is None else bound:
             self._copier = Copier(
                 self.spec.state, device, lambda graph: open_session(graph, "a copy of state", device, threads)
             )
-            for function in self.spec.functions.values():
-                self._copier.prepare(function.writes_state)
+            for described in self.spec.functions.values():
+                self._copier.prepare(described.writes_state)
+        self._graphs: dict[str, GraphedSession] = {}
+        if self._copier is not None:
+            self._graphs = {
+                name: GraphedSession(
+                    self._sessions[name], self.spec.function(name), self.spec, self._copier, device
+                )
+                for name in graphed
+            }
+        self.pads_batches = bool(self._graphs)
 
     def allocate(self, capacity: int, size: Size | None = None) -> StateStore:
         """See ``Runtime.allocate``."""
@@ -71,12 +98,12 @@ class OnnxRuntime:
         """See ``Runtime.call``. Raises DataError, StateError or StepError."""
         check_open(self.name, self._sessions)
         spec = self.spec.function(function)
-        check_call(function, self.spec, spec, inputs, state)
+        batch = check_call(function, self.spec, spec, inputs, state)
         try:
             if self._copier is None:
                 outputs, written = self._run(function, spec, inputs, state or {})
             else:
-                outputs, written = self._run_bound(function, spec, inputs, state or {}, self._copier)
+                outputs, written = self._run_bound(function, spec, inputs, state or {}, batch, self._copier)
         except StepError:
             raise
         except Exception as error:  # ONNX Runtime raises a different class for each of its status codes
@@ -88,7 +115,7 @@ class OnnxRuntime:
 
     def close(self) -> None:
         """See ``Runtime.close``."""
-        self._sessions = {}
+        self._sessions, self._graphs = {}, {}
 
     def _run(self, function: str, spec: FunctionSpec, inputs: Arrays, state: State) -> tuple[Arrays, State]:
         """A call over host arrays, which ONNX Runtime reads where they lie."""
@@ -103,9 +130,16 @@ class OnnxRuntime:
         return outputs, written
 
     def _run_bound(
-        self, function: str, spec: FunctionSpec, inputs: Arrays, state: State, copier: Copier
+        self, function: str, spec: FunctionSpec, inputs: Arrays, state: State, batch: int, copier: Copier
     ) -> tuple[Arrays, State]:
         """A call that reads states by address and leaves the next ones on the device."""
+        graph = self._graphs.get(function)
+        if graph is not None and graph.takes(batch):
+            outputs, present = graph.run(inputs, state, batch)
+            broken = copier.broken(list(present.values()))
+            if broken is not None:
+                raise not_finite(function, broken)
+            return outputs, present
         session = self._sessions[function]
         binding = session.io_binding()
         for name, array in inputs.items():
@@ -118,7 +152,7 @@ class OnnxRuntime:
             binding.bind_output(output.name)
         for key in spec.writes_state:
             binding.bind_output(present_name(key), self.device, 0)
-        session.run_with_iobinding(binding)
+        session.run_with_iobinding(binding, None if graph is None else options_of(NO_GRAPH))
         values = binding.get_outputs()
         outputs = {output.name: value.numpy() for output, value in zip(spec.outputs, values, strict=False)}
         written = {

@@ -23,7 +23,7 @@ def session_options(threads: int) -> onnxruntime.SessionOptions:
     return options
 
 
-def providers_for(device: str) -> list[Any]:
+def providers_for(device: str, *, graphs: bool = False) -> list[Any]:
     """ONNX Runtime's providers for a device. Raises RuntimeUnavailableError when there are none.
 
     On CUDA, TF32 is off, which would cost three digits of every product, and convolutions are chosen without
@@ -43,15 +43,19 @@ def providers_for(device: str) -> list[Any]:
     preload = getattr(onnxruntime, "preload_dlls", None)
     if preload is not None:  # finds CUDA and cuDNN where pip put them
         preload()
-    return [(CUDA, {"device_id": 0, "use_tf32": 0, "cudnn_conv_algo_search": "HEURISTIC"}), CPU]
+    chosen = {"device_id": 0, "use_tf32": 0, "cudnn_conv_algo_search": "HEURISTIC"}
+    return [(CUDA, chosen | ({"enable_cuda_graph": 1} if graphs else {})), CPU]
 
 
-def open_session(graph: str | bytes, name: str, device: str, threads: int) -> onnxruntime.InferenceSession:
-    """A session of a graph in a file or in memory; ``name`` is what errors call it.
+def open_session(
+    graph: str | bytes, name: str, device: str, threads: int, *, graphs: bool = False
+) -> onnxruntime.InferenceSession:
+    """A session of a graph in a file or in memory; ``name`` is what errors call it. ``graphs``: runs on CUDA
+    are captured as CUDA graphs.
 
     Raises RuntimeUnavailableError or BundleError when the graph cannot be loaded, or not on that device.
     """
-    providers = providers_for(device)
+    providers = providers_for(device, graphs=graphs)
     try:
         session = onnxruntime.InferenceSession(graph, session_options(threads), providers)
     except Exception as error:  # ONNX Runtime raises a different class for each of its status codes
@@ -65,10 +69,12 @@ def open_session(graph: str | bytes, name: str, device: str, threads: int) -> on
     return session
 
 
-def open_function(bundle: Bundle, function: str, device: str, threads: int) -> onnxruntime.InferenceSession:
+def open_function(
+    bundle: Bundle, function: str, device: str, threads: int, *, graphs: bool = False
+) -> onnxruntime.InferenceSession:
     """A session of one function, whose graph is as the spec says. Errors as in ``open_session``."""
     file = f"{function}.onnx"
-    session = open_session(str(bundle.file(file)), file, device, threads)
+    session = open_session(str(bundle.file(file)), file, device, threads, graphs=graphs)
     check_signature(bundle.spec, function, session)
     return session
 

@@ -56,7 +56,7 @@ def test_the_budget_of_the_tracker_is_that_of_its_graphs(budget: Any, checkout: 
     assert budget.table(bundle) in page, "run deploy/jetson/budget.py again and put its tables into the page"
 
 
-@pytest.mark.parametrize("script", ["deploy/jetson/install.sh", "bench/jetson.sh"])
+@pytest.mark.parametrize("script", ["deploy/jetson/install.sh", "bench/jetson.sh", "bench/gpu.sh"])
 def test_scripts_parse_and_stop_where_they_do_not_belong(checkout: Path, script: str, tmp_path: Path) -> None:
     path = checkout / script
     assert path.stat().st_mode & 0o111

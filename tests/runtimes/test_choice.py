@@ -68,6 +68,18 @@ def test_onnx_and_eager_agree(tiny_bundle: Bundle, crops: Arrays) -> None:
             assert worst <= 1e-4, name
 
 
+def test_a_precision_by_name(tiny_bundle: Bundle, rewrite: Rewrite) -> None:
+    """Graphs have the one that they were exported in; PyTorch takes it as it comes."""
+    assert open_runtime(tiny_bundle, threads=1, precision="fp32").name == "onnx"
+    assert open_runtime(tiny_bundle, device="cpu", threads=1, precision="bf16").name == "eager"
+    with pytest.raises(RuntimeUnavailableError, match=r"'onnx' is fp32, not fp16.*--precision fp16"):
+        open_runtime(tiny_bundle, "onnx", threads=1, precision="fp16")
+    with pytest.raises(OptionError, match=r"'fp8' is unknown.*choose one of fp32"):
+        open_runtime(tiny_bundle, threads=1, precision="fp8")
+    with pytest.raises(OptionError, match="eager runtime has no precision 'int8'"):
+        open_runtime(tiny_bundle, "eager", device="cpu", threads=1, precision="int8")
+
+
 def test_auto_takes_the_first_that_can(
     tiny_bundle: Bundle, rewrite: Rewrite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
