@@ -19,7 +19,7 @@ from rich.table import Table
 from ..cluster.ring import Ring
 from ..errors import OptionError
 from ..vision import encode_image
-from .scale_load import LoadOrder, LoadRound, run_scale_load
+from .scale_load import WARM_UP, LoadOrder, LoadRound, run_scale_load
 from .serve_process import Work, Worker
 from .simulate import Demand, Machine
 from .timing import EndlessClip, percentiles_ms
@@ -173,15 +173,15 @@ def running(model: str, options: ScaleOptions, folder: Path, port: int, **engine
 def measure_scale(
     cluster: Running, options: ScaleOptions, *, tick: Callable[[float], None] = lambda share: None
 ) -> ScaleReport:
-    """Measures every number of servers in turn, round after round, and simulates each from the measured
-    cost of frames that have the machine to themselves.
+    """Measures every number of servers in turn, round after round, and simulates each from what a frame
+    costs on one server that is kept busy.
     """
     counts = range(1, options.most + 1)
     rounds: dict[int, list[LoadRound]] = {count: [] for count in counts}
     costs, idle = [], []
     for turn in range(options.repetitions):
         idle.append(idle_cores())
-        costs.append(single(cluster, options.frames))
+        costs.append(costs_of(cluster, options))
         for count in counts if turn % 2 == 0 else reversed(counts):
             rounds[count].append(cluster.round(LoadOrder(cluster.keys(count, options.each), options.frames)))
         tick((turn + 1) / options.repetitions)
@@ -190,17 +190,21 @@ def measure_scale(
     return ScaleReport(points, demand, cores, move_cost(cluster, options) if options.moves else None)
 
 
-def single(cluster: Running, frames: int) -> Demand:
-    """What a frame costs where nothing else is under way: one session at one server."""
+def costs_of(cluster: Running, options: ScaleOptions) -> Demand:
+    """What a frame costs: CPU and steps of one server that is kept busy, delays of one session alone."""
     before = cluster.cpu_s()
-    one = cluster.round(LoadOrder(cluster.keys(1, 1), frames))
+    busy = cluster.round(LoadOrder(cluster.keys(1, options.each), 2 * options.frames))
     after = cluster.cpu_s()
-    count = len(one.waits)
-    front = (after["front"] - before["front"]) / count
-    server = (after[cluster.names[0]] - before[cluster.names[0]]) / count
-    load, whole = one.cpu_s / count, sum(one.waits) / count
-    delay = max(0.0, whole - load - front - server)
-    return Demand(load, front, server, delay, tuple(wait / whole for wait in one.waits[:SPREAD]))
+    sent = len(busy.waits) + options.each * (WARM_UP + 1)
+    front = (after["front"] - before["front"]) / sent
+    server = (after[cluster.names[0]] - before[cluster.names[0]]) / sent
+    load, step = busy.cpu_s / len(busy.waits), sum(busy.steps) / len(busy.steps)
+    alone = cluster.round(LoadOrder(cluster.keys(1, 1), options.frames))
+    rest = max(0.0, server - step)
+    usual = median(alone.waits)
+    delay = max(0.0, usual - load - front - rest - step)
+    spread = tuple(one / step for one in busy.steps[:SPREAD])
+    return Demand(load, front, rest, step, delay, spread, tuple(max(0.0, one - usual) for one in alone.waits))
 
 
 def typical(costs: list[Demand]) -> Demand:
@@ -210,8 +214,10 @@ def typical(costs: list[Demand]) -> Demand:
         load_s=median(one.load_s for one in costs),
         front_s=median(one.front_s for one in costs),
         server_s=median(one.server_s for one in costs),
+        step_s=median(one.step_s for one in costs),
         delay_s=median(one.delay_s for one in costs),
         spread=spread,
+        hiccups=tuple(seconds for one in costs for seconds in one.hiccups),
     )
 
 
@@ -259,9 +265,11 @@ def move_cost(cluster: Running, options: ScaleOptions) -> MoveCost | None:
     changes = threading.Thread(target=lambda: [cluster.scale(options.most - 1), cluster.scale(options.most)])
     changes.start()
     taken: list[LoadRound] = []
-    while changes.is_alive() or not taken:
-        taken.append(cluster.round(LoadOrder(cluster.keys(options.most, options.each), seconds=20.0)))
-    changes.join()
+    try:
+        while changes.is_alive() or not taken:
+            taken.append(cluster.round(LoadOrder(cluster.keys(options.most, options.each), seconds=10.0)))
+    finally:
+        changes.join()
     waits = [wait for one in taken for wait in one.moved_waits]
     if not waits:
         return MoveCost(0, sum(one.lost for one in taken), 0.0, 0.0)

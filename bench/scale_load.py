@@ -13,8 +13,8 @@ from .serve_process import Round, Work
 from .timing import RATE, collected
 
 WARM_UP = 5
-Taken = list[tuple[float, bool]]
-"""Seconds of each frame, and whether its session moved meanwhile."""
+Taken = list[tuple[float, bool, float]]
+"""Seconds of each frame, whether its session moved meanwhile, and seconds of its step."""
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,13 @@ class LoadRound(Round):
     Attributes:
         cpu_s: of the load's own process.
         moved_waits: those of ``waits`` in which the session moved.
+        steps: seconds of every frame's step at its server.
         lost: frames that a session forgot.
     """
 
     cpu_s: float = 0.0
     moved_waits: tuple[float, ...] = ()
+    steps: tuple[float, ...] = ()
     lost: int = 0
 
 
@@ -62,15 +64,14 @@ async def load_round(url: str, work: Work, order: LoadOrder) -> LoadRound:
         ]
         places = [1] * len(targets)
 
-        async def follow(
-            number: int, target: AsyncTarget, frames: int, until: float
-        ) -> list[tuple[float, bool]]:
+        async def follow(number: int, target: AsyncTarget, frames: int, until: float) -> Taken:
             taken: Taken = []
             while len(taken) < frames or time.perf_counter() < until:
                 began, before = time.perf_counter(), target.reconnects
-                await target.update(work.jpeg(places[number]))
+                timings = (await target.update(work.jpeg(places[number]))).timings
                 places[number] += 1
-                taken.append((time.perf_counter() - began, target.reconnects > before))
+                step = 1e-3 * (timings.prepare_ms + timings.model_ms + timings.finish_ms)
+                taken.append((time.perf_counter() - began, target.reconnects > before, step))
             return taken
 
         await asyncio.gather(*(follow(number, one, WARM_UP, 0.0) for number, one in enumerate(targets)))
@@ -86,12 +87,14 @@ async def load_round(url: str, work: Work, order: LoadOrder) -> LoadRound:
     return round_of(rounds, seconds, cpu, lost)
 
 
-def round_of(
-    rounds: Sequence[Sequence[tuple[float, bool]]], seconds: float, cpu_s: float, lost: int
-) -> LoadRound:
+def round_of(rounds: Sequence[Taken], seconds: float, cpu_s: float, lost: int) -> LoadRound:
     """The frames of all sessions as one round."""
     every = [one for taken in rounds for one in taken]
-    waits = tuple(wait for wait, _ in every)
     return LoadRound(
-        len(every) / seconds, waits, cpu_s, tuple(wait for wait, has_moved in every if has_moved), lost
+        fps=len(every) / seconds,
+        waits=tuple(wait for wait, _, _ in every),
+        cpu_s=cpu_s,
+        moved_waits=tuple(wait for wait, has_moved, _ in every if has_moved),
+        steps=tuple(step for _, _, step in every),
+        lost=lost,
     )

@@ -19,20 +19,32 @@ class Demand:
     Attributes:
         load_s: at the client, which encodes nothing and reads answers.
         front_s: at the front, there and back.
-        server_s: at the server: receiving, decoding, the step, answering.
+        server_s: at the server, beside the step: receiving, decoding, answering.
+        step_s: on the server's engine thread.
         delay_s: nobody's CPU: sockets, sleeping and waking.
-        spread: factors around 1 by which single frames cost more or less; one is drawn a frame.
+        spread: factors around 1 by which single steps cost more or less; one is drawn a frame.
+        hiccups: seconds that single frames of a session alone took above the median; one is drawn a frame.
     """
 
     load_s: float
     front_s: float
     server_s: float
+    step_s: float
     delay_s: float
     spread: tuple[float, ...] = (1.0,)
+    hiccups: tuple[float, ...] = (0.0,)
 
     def __post_init__(self) -> None:
-        numbers = (self.load_s, self.front_s, self.server_s, self.delay_s, *self.spread)
-        if not self.spread or not all(math.isfinite(one) and one >= 0 for one in numbers):
+        numbers = (
+            self.load_s,
+            self.front_s,
+            self.server_s,
+            self.step_s,
+            self.delay_s,
+            *self.spread,
+            *self.hiccups,
+        )
+        if not self.spread or not self.hiccups or not all(math.isfinite(one) and one >= 0 for one in numbers):
             raise OptionError(
                 "a demand has a time that is negative or not finite", "give seconds, 0 or more, and a spread"
             )
@@ -65,22 +77,29 @@ class Station:
     """Seconds of CPU that the first one still needs."""
 
 
-LOAD, FRONT, SERVER, BACK, READ = range(5)
-"""A frame's stages: sent by the client, front, server, front again, read by the client."""
+LOAD, FRONT, SERVER, STEP, BACK, READ = range(6)
+"""A frame's stages: sent by the client, front, server, its engine, front again, read by the client."""
+SLICE_S = 0.004
+"""Between two looks of a common Linux scheduler at who runs (250 a second)."""
+HOPS = 4
+"""Of the ways between two stages, those over a socket."""
 
 
 class Machine:
-    """Servers, front and clients that share the cores of one machine, each core's time cut evenly.
+    """Servers, front and clients that share the cores of one machine, whose time is cut into slices.
 
     Args:
         demand: of a frame.
         owners: for each session, which server has it; every session sends its next frame when it has its
             answer.
         cores: that all of them share; a part of one where something else runs too.
-        seed: of the spread.
+        seed: of the spread, and of who runs next.
+        slice_s: seconds that a station runs before another one gets its core.
     """
 
-    def __init__(self, demand: Demand, owners: Sequence[int], *, cores: float, seed: int = 0) -> None:
+    def __init__(
+        self, demand: Demand, owners: Sequence[int], *, cores: float, seed: int = 0, slice_s: float = SLICE_S
+    ) -> None:
         if not owners or cores <= 0:
             raise OptionError(f"{len(owners)} sessions on {cores} cores", "give at least one, on some cores")
         self._demand = demand
@@ -89,7 +108,11 @@ class Machine:
         self._random = random.Random(seed)
         self._load, self._front = Station(), Station()
         self._servers = [Station() for _ in range(max(owners) + 1)]
-        self._stations = [self._load, self._front, *self._servers]
+        self._engines = [Station() for _ in self._servers]
+        self._slots = math.ceil(cores)
+        self._slice_s = slice_s
+        self._ready: list[Station] = []
+        self._running: list[tuple[Station, float]] = []
         self._now = 0.0
         self._later: list[tuple[float, int, Job]] = []
         self._count = 0
@@ -112,45 +135,64 @@ class Machine:
     def _station(self, job: Job) -> Station:
         if job.stage in (LOAD, READ):
             return self._load
-        return self._front if job.stage in (FRONT, BACK) else self._servers[self._owners[job.session]]
+        if job.stage in (FRONT, BACK):
+            return self._front
+        stations = self._servers if job.stage == SERVER else self._engines
+        return stations[self._owners[job.session]]
 
     def _seconds(self, job: Job) -> float:
         demand = self._demand
-        whole = {LOAD: demand.load_s / 2, READ: demand.load_s / 2, SERVER: demand.server_s}
-        return job.factor * whole.get(job.stage, demand.front_s / 2)
+        if job.stage == STEP:
+            return job.factor * demand.step_s
+        halves = {LOAD: demand.load_s, READ: demand.load_s, FRONT: demand.front_s, BACK: demand.front_s}
+        return halves[job.stage] / 2 if job.stage in halves else demand.server_s
 
     def _enter(self, job: Job) -> None:
         station = self._station(job)
         station.waiting.append(job)
         if len(station.waiting) == 1:
             station.left = self._seconds(job)
+            self._ready.append(station)
 
     def _advance(self) -> None:
-        """To the next thing that happens: a station is done with a frame, or one has been on its way."""
-        active = [one for one in self._stations if one.waiting]
-        rate = min(1.0, self._cores / len(active)) if active else 1.0
-        first = min(active, key=lambda one: one.left, default=None)
-        until = first.left / rate if first is not None else math.inf
+        """To the next thing that happens: a slice ends, a station is done, or a frame has been on its way."""
+        self._fill()
+        rate = self._cores / self._slots
+        runs = [min(left, station.left) / rate for station, left in self._running]
+        until = min(runs, default=math.inf)
         timed = self._later[0][0] - self._now if self._later else math.inf
         step = min(until, timed)
         self._now += step
-        for one in active:
-            one.left -= step * rate
+        for number, (station, left) in enumerate(self._running):
+            station.left -= step * rate
+            self._running[number] = (station, left - step * rate)
         if timed <= until:
-            self._enter(heapq.heappop(self._later)[2])
+            return self._enter(heapq.heappop(self._later)[2])
+        station, left = self._running.pop(runs.index(until))
+        if station.left <= left:
+            self._leave(station)
         else:
-            assert first is not None
-            self._leave(first)
+            self._ready.append(station)
+
+    def _fill(self) -> None:
+        """Gives every free core to a station that has something to do, whichever it may be."""
+        while self._ready and len(self._running) < self._slots:
+            place = self._random.randrange(len(self._ready))
+            self._running.append((self._ready.pop(place), self._slice_s))
 
     def _leave(self, station: Station) -> None:
         job = station.waiting.popleft()
         if station.waiting:
             station.left = self._seconds(station.waiting[0])
+            self._ready.append(station)
         if job.stage == READ:
             self._done.append((self._now, self._now - job.sent))
             self._send(job.session)
             return
         job.stage += 1
-        self._count += 1  # the way between two stations: a quarter of all that is nobody's CPU
-        at = self._now + job.factor * self._demand.delay_s / 4
+        self._count += 1
+        delay = 0.0 if job.stage == STEP else self._demand.delay_s / HOPS
+        if job.stage == BACK:
+            delay += self._random.choice(self._demand.hiccups)
+        at = self._now + delay
         heapq.heappush(self._later, (at, self._count, job))

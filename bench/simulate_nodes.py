@@ -55,7 +55,7 @@ def simulate_fleet(
     """A cluster of ``nodes`` servers with ``each`` sessions on average, all sending by the clock.
 
     Args:
-        demand: of a frame; of it, only what happens at the server.
+        demand: of a frame; of it, only the step, on a server with a core for the rest.
         nodes, each: 1 or more.
         utilisation: share of the time that an average server works; it sets the sessions' frame rate.
         seconds: that are simulated.
@@ -75,7 +75,7 @@ def simulate_fleet(
     ring = Ring(names)
     chosen = ring.owners(keys)
     drawn = placed(ring, nodes * each, seed)
-    rate = utilisation / (each * demand.server_s)
+    rate = utilisation / (each * demand.step_s)
     waits = [node_waits(demand, owners, nodes, rate, seconds, rng) for owners in (drawn, chosen)]
     return Fleet(
         nodes,
@@ -127,7 +127,7 @@ def node_waits(
     A server whose sessions send more than it can do falls further and further behind, as it would.
     """
     frames = max(2, round(seconds * rate))
-    spread = np.array(demand.spread) * demand.server_s
+    spread = np.array(demand.spread) * demand.step_s
     order = np.argsort(owners, kind="stable")
     bounds = np.searchsorted(owners[order], np.arange(nodes + 1))
     phases = rng.random(len(owners)) / rate

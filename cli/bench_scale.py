@@ -29,7 +29,7 @@ def scale(
     """Measure 1, 2, ... servers of one worker each, all on this machine, beside a simulation of the same.
 
     All servers run all the time, and the sessions' ids choose which of them work. The simulation knows what
-    one frame of a single session costs and how many cores are left, and nothing of the other rounds.
+    a frame costs on one busy server and how many cores are left, and nothing of the other rounds.
     """
     with guarded(debug):
         with quiet_stdout():
@@ -52,6 +52,7 @@ def scale(
                 "load_ms": 1e3 * demand.load_s,
                 "front_ms": 1e3 * demand.front_s,
                 "server_ms": 1e3 * demand.server_s,
+                "step_ms": 1e3 * demand.step_s,
                 "delay_ms": 1e3 * demand.delay_s,
             }
             move = None if report.move is None else vars(report.move)

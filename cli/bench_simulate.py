@@ -12,8 +12,8 @@ from .output import guarded, print_json, quiet_stdout, show
 
 
 def simulate(
-    server_ms: Annotated[
-        float, typer.Option("--server-ms", min=0.001, help="A frame at its server, as bench scale found it.")
+    step_ms: Annotated[
+        float, typer.Option("--step-ms", min=0.001, help="A frame's step, as bench scale found it.")
     ],
     nodes: Annotated[
         str, typer.Option("--nodes", metavar="A,B", help="Numbers of servers.")
@@ -34,14 +34,14 @@ def simulate(
             from ..bench.simulate import Demand
             from ..bench.simulate_nodes import fleet_table, simulate_fleet
 
-            demand = Demand(0.0, 0.0, server_ms / 1e3, 0.0, SPREAD)
+            demand = Demand(0.0, 0.0, 0.0, step_ms / 1e3, 0.0, SPREAD)
             fleets = [
                 simulate_fleet(demand, count, sessions, utilisation=share / 100, seconds=seconds)
                 for count in counts
                 for share in shares
             ]
         if as_json:
-            print_json({"server_ms": server_ms, "fleets": [fleet.to_json() for fleet in fleets]})
+            print_json({"step_ms": step_ms, "fleets": [fleet.to_json() for fleet in fleets]})
         else:
             show(fleet_table(fleets))
 

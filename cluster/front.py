@@ -93,7 +93,8 @@ class Front:
 
     async def _owned(self, request: Request, key: str, headers: list[tuple[bytes, bytes]]) -> Response:
         """What the owner of a session answers; whoever turns out not to be it has done nothing."""
-        body = await read_body(request, self._most_bytes, BODY_S)
+        carries = has_body(request.headers)
+        body = await read_body(request, self._most_bytes, BODY_S) if carries else b""
         attempts = Attempts(self.routes, key)
         async for owner in attempts:
             answer = await self._asked(request, owner, headers, body)
@@ -170,9 +171,8 @@ class Front:
         return await relay(scope, receive, send, fixed, self.routes, headers)
 
 
-def create_front(directory: DirectoryLink, *, max_frame_bytes: int) -> ASGIApp:
+def create_front(front: Front) -> ASGIApp:
     """The front as an application that looks after itself: started and stopped with its server."""
-    front = Front(directory, max_frame_bytes=max_frame_bytes)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

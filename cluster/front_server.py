@@ -9,7 +9,7 @@ import uvicorn
 from ..server import Settings
 from ..server.connection import MAX_HEADER_BYTES, connection_class
 from ..server.run import WIRE_HEADER, listen
-from .front import create_front
+from .front import Front, create_front
 from .view import DirectoryLink
 
 DRAIN_S = 5
@@ -27,9 +27,10 @@ class FrontServer(uvicorn.Server):
     """
 
     def __init__(self, settings: Settings, directory: DirectoryLink) -> None:
+        self.front = Front(directory, max_frame_bytes=settings.max_frame_bytes)
         self._listener = listen(settings.host, settings.port)
         config = uvicorn.Config(
-            create_front(directory, max_frame_bytes=settings.max_frame_bytes),
+            create_front(self.front),
             http=connection_class(settings),
             ws="websockets-sansio",
             ws_max_size=settings.max_frame_bytes + WIRE_HEADER,

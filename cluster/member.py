@@ -68,6 +68,7 @@ class Member:
         self._beating: asyncio.Task[None] | None = None
         hub.keeps = True
         hub.on_end = self._ended
+        hub.on_hello = self._greeted
 
     # Being there
 
@@ -268,6 +269,11 @@ class Member:
                 connection.part()
         self.moves.count(time.perf_counter() - began)
         return True
+
+    def _greeted(self, key: str) -> None:
+        """A stream begins that was let in before its session went: its peer is to come again."""
+        if key in self._going or (self.hub.find(key) is None and not self._owns(key)):
+            raise UnavailableError(f"session {key!r} moves", "connect again")
 
     def _ended(self, entry: Entry, reason: str) -> None:
         """Removes the snapshot of a session that ended for good."""

@@ -49,7 +49,8 @@ class Hub:
         self.keeps = settings.state_dir is not None
         """Whether sessions outlive this process."""
         self.on_end: Callable[[Entry, str], None] = lambda entry, reason: None
-        """Told of every session that ends for good."""
+        self.on_hello: Callable[[str], None] = lambda key: None
+        """Told of sessions that end, and asked whether a stream of one may begin (UnavailableError)."""
         self.visitors = dict.fromkeys(engines, 0)
         """Sessions that live on a connection alone, by model."""
         self.inline = InlineThreads(

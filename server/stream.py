@@ -144,6 +144,7 @@ class Stream:
             raise WireError(f"the client speaks version {content.version}", f"speak version {wire.VERSION}")
         self.hub.check_running()
         self.key = uuid.uuid4().hex if self.key == "new" else check_id(self.key)
+        self.hub.on_hello(self.key)
         self._work = (TrackingWork if content.task == "tracking" else InterpolationWork)(self)
         self.outbox.send(self._work.welcome(content))
         logger().info("stream open", extra={"session": self.key, "task": content.task})
