@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,10 @@ class Cluster:
         self._settings = Settings(port=0, max_sessions=16, **settings)
         self._threads: dict[str, ServerThread] = {}
         self._engines: list[Engine] = []
-        self.front = ServerThread(FrontServer(self._settings, directory))
-        host, port = self.front.server.address  # type: ignore[attr-defined]
+        server = FrontServer(self._settings, directory)
+        self._routes = server.front.routes
+        self.front = ServerThread(server)
+        host, port = server.address
         self.url = f"http://{host}:{port}"
         self.port = port
 
@@ -45,6 +48,8 @@ class Cluster:
         )
         self._threads[name] = ServerThread(replica)
         self.replicas[name] = replica
+        while name not in self._routes.view.names:  # the front looks every half second
+            time.sleep(0.02)
         return replica
 
     def leave(self, name: str) -> int:
