@@ -355,3 +355,29 @@ def tiny_vil_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
                 nn.init.normal_(parameter, std=0.5)
     folder = tmp_path_factory.mktemp("bundles") / "tiny-vil"
     return bundle_model(model, model.spec("tiny-vil"), folder, provenance={"seed": 0}, frames=5)[0]
+
+
+@pytest.fixture(scope="session")
+def tiny_trajectory_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """An ARTrackMamba with a trajectory head and random weights, with its graphs, proven: made once.
+
+    Its crops are those of ``tiny_bundle``; words and score are drawn large, so that boxes jump about.
+    """
+    import torch
+    from framestate.export.bundle import bundle_model
+    from framestate.models.artrack_mamba_v2 import ArtrackMambaV2, ArtrackMambaV2Config
+    from framestate.plugins import eager_operators
+    from torch import nn
+
+    sizes: dict[str, Any] = {"template_size": 32, "search_size": 64, "dim": 16, "layers": 2, "states": 8}
+    sizes |= {"head_channels": 8, "attention_heads": 2, "bins": 40, "history": 2}
+    sizes |= {"redraw_dim": 8, "redraw_layers": 1, "redraw_heads": 2}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        config = ArtrackMambaV2Config(**sizes, mixer="mamba2", temporal="carry")
+        model = ArtrackMambaV2(config, eager_operators()).eval()
+        nn.init.normal_(model.tokens.words.weight)
+        for parameter in model.score.parameters():
+            nn.init.normal_(parameter)
+    folder = tmp_path_factory.mktemp("bundles") / "tiny-trajectory"
+    return bundle_model(model, model.spec("tiny-trajectory"), folder, provenance={"seed": 0}, frames=5)[0]

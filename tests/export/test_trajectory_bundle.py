@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from framestate.bench.history import measure_history
-from framestate.bundles import Bundle, write_bundle
+from framestate.bundles import Bundle, load_bundle, write_bundle
 from framestate.cli.main import app
 from framestate.engine import Engine
 from framestate.export.bundle import GraphOptions, bundle_model
@@ -43,12 +43,10 @@ def small(**options: Any) -> ArtrackMambaV2:
     return model
 
 
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+@pytest.fixture
+def bundle(tiny_trajectory_bundle: Bundle) -> Bundle:
     """Mamba-2, its state carried, with everything drawn at random."""
-    model = small(mixer="mamba2", temporal="carry")
-    folder = tmp_path_factory.mktemp("bundles") / "artrack-mamba-tiny"
-    return bundle_model(model, model.spec("artrack-mamba-tiny"), folder, provenance={}, frames=20)[0]
+    return tiny_trajectory_bundle
 
 
 def clip(frames: int) -> list[tuple[Frame, Any]]:
@@ -86,6 +84,63 @@ def test_every_form_exports_with_proof(tmp_path: Path, dialect: Dialect, options
         model, model.spec("t"), tmp_path / "b", provenance={}, frames=20, options=GraphOptions(dialect)
     )
     assert parity.passed
+
+
+RECIPE = """
+architecture = "artrack_mamba_v2"
+name = "small"
+batch = 2
+workers = 0
+clips = "clips"
+
+[model]
+template_size = 32
+search_size = 64
+dim = 16
+layers = 1
+mixer = "mamba2"
+states = 8
+head_channels = 8
+attention_heads = 2
+bins = 40
+history = 2
+redraw_dim = 8
+redraw_layers = 1
+redraw_heads = 2
+
+[loop]
+steps = 2
+warmup_steps = 1
+
+[options]
+size_floor = 1.0
+"""
+
+
+@pytest.mark.slow
+def test_the_command_trains_a_bundle(tmp_path: Path) -> None:
+    folder = tmp_path / "clips" / "koi"
+    folder.mkdir(parents=True)
+    frames = clip(8)
+    with VideoWriter(folder / "video.mp4", 320, 240, 25) as writer:
+        for frame, _ in frames:
+            writer.write(frame.image)
+    truth = [",".join(f"{value:.1f}" for value in box.xywh) for _, box in frames]
+    (folder / "groundtruth.txt").write_text("\n".join(truth) + "\n")
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    arguments = [
+        "train",
+        str(tmp_path / "recipe.toml"),
+        "--data",
+        str(tmp_path),
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    result = CliRunner().invoke(app, [*arguments, "--frames", "5", "--json"])
+    assert result.exit_code == 0, result.output
+    made = load_bundle(json.loads(result.stdout)["bundle"])
+    assert made.spec.preprocess["options"] == {"size_floor": 1.0}
+    assert made.spec.architecture == "artrack_mamba_v2"
 
 
 def test_the_command_follows_a_target(bundle: Bundle, tmp_path: Path) -> None:

@@ -20,8 +20,8 @@ from .host_gpu import HostCuda, HostEngine, HostPool, plan_bundle
 from .host_graphs import HostRecorder
 
 INSTALLED = [entry.name for entry in runtime_table() if entry.name != "tensorrt" and not entry.missing]
-TRACKERS = ("tiny_bundle", "tiny_vil_bundle")
-FORMS = (*INSTALLED, "eager, resident", "eager, graphs", "onnx, bound", "tensorrt, host")
+TRACKERS = ("tiny_bundle", "tiny_vil_bundle", "tiny_trajectory_bundle")
+FORMS = (*INSTALLED, "eager, resident", "eager, graphs", "onnx, bound", "onnx, graphs", "tensorrt, host")
 
 
 @pytest.fixture(params=[f"{tracker}: {form}" for tracker in TRACKERS for form in FORMS])
@@ -36,7 +36,7 @@ def runtime(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Runtime]
     elif name == "eager" and bound:
         opened = EagerRuntime(bundle, resident=True, graphs=HostRecorder() if bound == "graphs" else False)
     elif bound:
-        opened = OnnxRuntime(bundle, bound=True)
+        opened = OnnxRuntime(bundle, bound=True, graphs=bound == "graphs")
     else:
         opened = open_runtime(bundle, name, device="cpu", threads=1)
     yield opened

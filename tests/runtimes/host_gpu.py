@@ -98,7 +98,8 @@ class HostEngine:
     def execute_async_v3(self, stream: int) -> bool:
         feeds = {}
         for one in self.session.get_inputs():
-            array = np.empty(self.shapes[one.name], np.float32)
+            kind = np.int64 if one.type == "tensor(int64)" else np.float32
+            array = np.empty(self.shapes[one.name], kind)
             ctypes.memmove(array.ctypes.data, self.places[one.name], array.nbytes)
             feeds[one.name] = array
         self.ran.append(len(next(iter(feeds.values()))))

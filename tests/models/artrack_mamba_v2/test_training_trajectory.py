@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from framestate.engine.tracking import FilterOptions, TrackingOptions
 from framestate.engine.tracking.trajectory import TrajectoryDecoder, Vocabulary
 from framestate.errors import DataError, OptionError
 from framestate.models.artrack_mamba_v2 import ArtrackMambaV2, ArtrackMambaV2Config
@@ -321,5 +322,7 @@ def test_the_shipped_recipes_are_read(checkout: Path) -> None:
     for size, dim in (("tiny", 192), ("small", 384), ("base", 768)):
         found = read_recipe(checkout / "models" / "recipes" / f"artrack-mamba-{size}.toml")
         assert (found.name, found.model.dim, found.sequence) == (f"artrack-mamba-{size}", dim, None)
+        filtering = FilterOptions(**found.options["filter"])
+        assert TrackingOptions(**{**found.options, "filter": filtering}).size_floor == 1.0
     found = read_recipe(checkout / "models" / "recipes" / "artrack-mamba-tiny-sequence.toml")
     assert found.sequence == SequenceConfig(24, 4, 2)
