@@ -20,7 +20,7 @@ from .host_gpu import HostCuda, HostEngine, HostPool, plan_bundle
 from .host_graphs import HostRecorder
 
 INSTALLED = [entry.name for entry in runtime_table() if entry.name != "tensorrt" and not entry.missing]
-TRACKERS = ("tiny_bundle", "tiny_vil_bundle")
+TRACKERS = ("tiny_bundle", "tiny_vil_bundle", "tiny_trajectory_bundle")
 FORMS = (*INSTALLED, "eager, resident", "eager, graphs", "onnx, bound", "onnx, graphs", "tensorrt, host")
 
 
