@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from framestate.bundles import Bundle
+from framestate.bundles import Bundle, load_bundle
 from framestate.vision import encode_image
 from typer.testing import Result
 
@@ -124,3 +124,46 @@ def test_models_and_export_know_the_task(
     assert "eager" in said["runtimes"]
     (line,) = next_commands(Path("x"), "onnx", "classification")
     assert line.split(maxsplit=1)[1] == "framestate classify video.mp4 --model ./x --runtime onnx"
+
+
+RECIPE = """
+name = "micro"
+task = "classification"
+batch = 4
+workers = 0
+held_out = 0
+tta = true
+[model]
+dim = 8
+layers = 1
+states = 2
+[loop]
+steps = 3
+log_every = 1
+warmup_steps = 1
+"""
+
+
+@pytest.mark.slow
+def test_from_a_recipe_to_labels(
+    report: Callable[..., dict[str, Any]], tmp_path: Path, pictures: list[Path], work: Path
+) -> None:
+    folder = tmp_path / "cifar10"
+    folder.mkdir()
+    (folder / "batches.meta.txt").write_text("sky\nsea\n")
+    rng = np.random.default_rng(0)
+    for name in (*(f"data_batch_{index}" for index in range(1, 6)), "test_batch"):
+        rows = rng.integers(0, 256, (2, 3073), dtype=np.uint8)
+        rows[:, 0] = (0, 1)
+        (folder / f"{name}.bin").write_bytes(rows.tobytes())
+    (tmp_path / "micro.toml").write_text(RECIPE)
+    found = report("train", tmp_path / "micro.toml", "--data", tmp_path, "--out", "run", "--frames", 3)
+    assert (found["recipe"], found["steps"]) == ("micro", 3)
+    assert set(found["metrics"]) == {"accuracy", "accuracy_tta"}
+    assert found["parity"]["passed"] is True
+    assert (work / found["checkpoint"]).is_file()
+    bundle = load_bundle(work / found["bundle"])
+    assert bundle.provenance["trained_on"] == "10 pictures (cifar10)"
+    assert bundle.spec.preprocess["labels"] == ["sky", "sea"]
+    told = report("classify", pictures[0], "--model", "./run/micro")
+    assert {entry["label"] for entry in told["sources"][0]["top"]} == {"sky", "sea"}
