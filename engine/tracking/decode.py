@@ -30,22 +30,23 @@ def hann_window(grid: int) -> Array:
     return np.outer(line, line).astype(np.float32)
 
 
-def change_penalty(width: Array, height: Array, before: tuple[float, float], strength: float) -> Array:
+def change_penalty(sides: Array, before: tuple[float, float], strength: float) -> Array:
     """Factors in (0, 1], small where size or shape differ much from those before (SiamRPN, section 4.3).
 
-    ``width``, ``height`` and ``before`` are in the same unit; strength 0 gives ones.
+    ``sides`` (2, G, G) are width and height in the unit of ``before``; strength 0 gives ones (G, G).
     """
-
     low = np.float32(1e-3)
-    sides = np.maximum(np.stack([width, height]), low)
-    before_w, before_h = np.maximum(np.asarray(before, np.float32), low)
-    squares = np.empty_like(sides)  # of the ratios of extent and of shape, now to before
-    padded = sides + sides.mean(0)  # with the context that a Siamese crop leaves around a box
+    sides = np.maximum(sides, low)
+    before_w, before_h = (max(side, 1e-3) for side in before)
     pad = (before_w + before_h) / 2
-    np.multiply(padded[0], padded[1] / ((before_w + pad) * (before_h + pad)), out=squares[0])
-    np.square(sides[0] / sides[1] * (before_h / before_w), out=squares[1])
+    extent, shape = (before_w + pad) * (before_h + pad), before_w / before_h
+    context = (sides[0] + sides[1]) * np.float32(0.5)  # what a Siamese crop leaves around a box
+    padded = sides + context
+    squares = np.empty_like(sides)  # of the ratios of extent and of shape, now to before
+    np.multiply(padded[0], padded[1] * np.float32(1 / extent), out=squares[0])
+    np.square(sides[0] / sides[1] * np.float32(1 / shape), out=squares[1])
     apart = np.maximum(squares, 1 / squares)
-    penalty: Array = np.exp(-np.float32(strength) * (np.sqrt(apart[0] * apart[1]) - 1))
+    penalty: Array = np.exp(np.float32(strength) * (1 - np.sqrt(apart[0] * apart[1])))
     return penalty
 
 
@@ -66,7 +67,7 @@ class CentreDecoder:
         score = maps["score"][0]
         grid = score.shape[0]
         before = (previous.w / crop.side, previous.h / crop.side)
-        preference = score * change_penalty(maps["size"][0], maps["size"][1], before, o.change)
+        preference = score * change_penalty(maps["size"], before, o.change)
         preference = preference * (1 - o.window) + self._window
         row, column = divmod(int(preference.argmax()), grid)
         cell = crop.size / grid
@@ -99,14 +100,14 @@ class PointDecoder:
         background, target = maps["classes"]
         score = 1 / (1 + np.exp(np.clip(background - target, -30, 30)))
         left, top, right, bottom = maps["sides"]
-        width, height = left + right, top + bottom
+        sides = maps["sides"][:2] + maps["sides"][2:]
         before = (previous.w * crop.scale, previous.h * crop.scale)
-        preference = score * change_penalty(width, height, before, o.change)
+        preference = score * change_penalty(sides, before, o.change)
         preference = preference * (1 - o.window) + self._window
         row, column = divmod(int(preference.argmax()), score.shape[0])
         cx = crop.size / 2 + self._line[column] + (right - left)[row, column] / 2
         cy = crop.size / 2 + self._line[row] + (bottom - top)[row, column] / 2
-        size = max(float(width[row, column]), 1.0), max(float(height[row, column]), 1.0)
+        size = [max(side, 1.0) for side in sides[:, row, column].tolist()]
         box = crop.to_image(Box.from_centre(float(cx), float(cy), *size))
         std = self._relative_std * np.array([box.w, box.h, box.w, box.h])
         return Measurement(box, float(score[row, column]), std)

@@ -125,14 +125,14 @@ def test_the_hann_window() -> None:
 
 def test_the_change_penalty() -> None:
     side = np.array([[1.0, 2.0, 0.5]], np.float32)
-    same = change_penalty(side, side, (1.0, 1.0), 0.1)
+    same = change_penalty(np.stack([side, side]), (1.0, 1.0), 0.1)
     assert same[0, 0] == pytest.approx(1)
     assert same[0, 1] == pytest.approx(np.exp(-0.1))  # twice as large, half as large: the same
     assert same[0, 2] == pytest.approx(np.exp(-0.1))
-    longer = change_penalty(side, np.ones_like(side), (1.0, 1.0), 0.1)
+    longer = change_penalty(np.stack([side, np.ones_like(side)]), (1.0, 1.0), 0.1)
     assert longer[0, 1] < longer[0, 0]
-    assert (change_penalty(side, side, (1.0, 1.0), 0.0) == 1).all()
-    assert np.isfinite(change_penalty(0 * side, 0 * side, (0.0, 0.0), 0.1)).all()
+    assert (change_penalty(np.stack([side, side]), (1.0, 1.0), 0.0) == 1).all()
+    assert np.isfinite(change_penalty(0 * np.stack([side, side]), (0.0, 0.0), 0.1)).all()
 
 
 def test_the_manifest_names_the_decoder() -> None:
