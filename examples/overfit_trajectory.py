@@ -3,7 +3,7 @@
 It trains by sequences (its own boxes, crops, history and state) and is scored by the engine's closed loop: in
 the end the mean overlap with the true boxes should be 0.9 or more.
 
-    python examples/overfit_trajectory.py OUT [--steps 400]
+    python examples/overfit_trajectory.py OUT [--steps 400 150]
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from framestate.bundles import write_bundle
 from framestate.engine import Engine
-from framestate.engine.tracking import TrackingOptions
+from framestate.engine.tracking import FilterOptions, TrackingOptions
 from framestate.models import dump_weights
 from framestate.models.artrack_mamba_v2 import ArtrackMambaV2, ArtrackMambaV2Config
 from framestate.models.artrack_mamba_v2.sequence import SequenceConfig, SequenceTask
@@ -69,29 +69,50 @@ def as_clip(name: str, rendered: Rendered) -> Clip:
     return Clip(name, frames, np.array([box.xywh for _, box in rendered]), np.arange(len(frames)))
 
 
-def learn(clips: list[Clip], steps: int, out: Path) -> ArtrackMambaV2:
-    """A model that has seen these clips and nothing else."""
-    config = small()
+def learn(clips: list[Clip], steps: Sequence[int], out: Path) -> ArtrackMambaV2:
+    """A model that has seen these clips and nothing else: first stretches of 3 frames, then of 11."""
+    model = ArtrackMambaV2(small(), eager_operators())
+    for phase, (count, batch, sequence, rate) in enumerate(
+        (
+            (steps[0], 16, SequenceConfig(3, 3, 1), 4e-3),
+            (steps[1], 8, SequenceConfig(FRAMES - 1, FRAMES - 1, 1), 1e-3),
+        )
+    ):
+        model = learn_phase(model, clips, count, batch, sequence, rate, out / f"phase{phase}")
+    return model
+
+
+def learn_phase(
+    model: ArtrackMambaV2,
+    clips: list[Clip],
+    steps: int,
+    batch: int,
+    sequence: SequenceConfig,
+    rate: float,
+    out: Path,
+) -> ArtrackMambaV2:
+    """The model after some more steps."""
+    config = model.config
     crops = SampleConfig(config.template_size, search_size=config.search_size, search_factor=4.0)
     pairs = PairTask(
-        ArtrackMambaV2(config, eager_operators()),
+        model,
         SampleSource(crops, [], clips, 0),
         None,
-        batch=16,
+        batch=batch,
         steps=steps,
         workers=0,
     )
-    task = SequenceTask(pairs, FootageMix([ClipSet("clips", clips)]), SequenceConfig(3, 3, 1))
+    task = SequenceTask(pairs, FootageMix([ClipSet("clips", clips)]), sequence)
     loop = LoopConfig(
-        steps=steps, learning_rate=4e-3, weight_decay=0.0, warmup_steps=20, ema=0.95, log_every=10
+        steps=steps, learning_rate=rate, weight_decay=0.0, warmup_steps=20, ema=0.95, log_every=10
     )
 
     def tell(step: int, line: dict[str, float]) -> None:
         print(f"step {step}: loss {line['loss']:.2f}, overlap {line['iou']:.3f}", flush=True)
 
-    model = train(task, loop, out / "run", tell).model
-    assert isinstance(model, ArtrackMambaV2)
-    return model
+    learned = train(task, loop, out, tell).model
+    assert isinstance(learned, ArtrackMambaV2)
+    return learned
 
 
 def overlaps(engine: Engine, rendered: Rendered) -> list[float]:
@@ -107,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> float:
     """The command; returns the mean overlap."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, nargs=2, default=[400, 150])
     chosen = parser.parse_args(arguments)
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -117,7 +138,15 @@ def main(arguments: Sequence[str] | None = None) -> float:
     weights = {"weights.safetensors": save(dump_weights(model))}
     spec = model.spec("overfit")
     bundle = write_bundle(chosen.out / "bundle", spec, weights, provenance={}, metrics={}, parity={})
-    plain = TrackingOptions(size_floor=1.0, override=0.0, seen=0.0, sure=0.0)  # the boxes as the model says
+    at_once = FilterOptions(  # the next crop lies around the last box, as in training
+        position_std=5.0,
+        velocity_std=1e-6,
+        initial_velocity=1e-6,
+        measurement_floor=1e-3,
+        widest_position=50.0,
+        widest_size=50.0,
+    )
+    plain = TrackingOptions(size_floor=1.0, override=0.0, seen=0.0, sure=0.0, filter=at_once)
     with Engine.load(bundle, runtime="eager", device="cpu", threads=1, options=plain) as engine:
         means = [float(np.mean(overlaps(engine, clip))) for clip in rendered]
     print(f"mean overlaps {', '.join(f'{mean:.3f}' for mean in means)}; all {np.mean(means):.3f}")

@@ -18,6 +18,6 @@ def test_a_few_steps_go_all_the_way(
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert 0 <= module.main([str(tmp_path), "--steps", "2"]) < 0.9
+    assert 0 <= module.main([str(tmp_path), "--steps", "1", "1"]) < 0.9
     assert "processor time" in capsys.readouterr().out
     assert load_bundle(tmp_path / "bundle").spec.architecture == "artrack_mamba_v2"
