@@ -3,8 +3,7 @@
 Glossary:
     mean        x, (8,): centre ``cx, cy`` and size ``w, h`` in pixels, then their velocities a nominal frame.
     covariance  P, (8, 8), of these numbers. Axes do not mix: it is four 2 x 2 blocks (value, velocity), kept
-                and computed as three vectors (4,): ``vv`` of the values, ``dd`` of the velocities (their
-                drift), ``vd`` between the two.
+                and computed as such, see `Axis`.
     dt          time passed, in nominal frames: 1.0 at the nominal rate, 3.0 after two dropped frames.
     unit        the length that noise is a share of, one each for cx, cy, w, h: ``sqrt(w h)`` for the centre
                 (a thin target moves along its thin side too), the side itself for the size.
@@ -30,9 +29,11 @@ import numpy.typing as npt
 
 from ...errors import BoxError, FrameError, StateError, StepError
 from ...vision.box import Box
+from .axis import Axis
 from .filter_options import FilterOptions
 
 Array = npt.NDArray[np.float64]
+Four = tuple[float, float, float, float]
 
 MIN_SIDE = 1.0
 """Sizes, measured or predicted, never fall below one pixel."""
@@ -71,33 +72,33 @@ class BoxFilter:
         self.options = options or FilterOptions()
         self.missed = 0
         """Measurements missed in a row."""
-        self._value = _measurement(box)
-        self._velocity = np.zeros(4)
         o = self.options
-        widest = [[o.widest_position] * 2 + [o.widest_size] * 2, [o.widest_velocity] * 4]
-        self._widest2 = np.square(widest)  # (2, 4): values, velocities
-        unit2 = self._unit2()
-        self._vv = (o.initial_position * o.position_std) ** 2 * unit2
-        self._dd = (o.initial_velocity * o.velocity_std) ** 2 * unit2
-        self._vd = np.zeros(4)
+        self._ceilings = [(o.widest_position**2, o.widest_velocity**2)] * 2
+        self._ceilings += [(o.widest_size**2, o.widest_velocity**2)] * 2  # of value and velocity, in units
+        measured = _measurement(box)
+        first = (o.initial_position * o.position_std) ** 2, (o.initial_velocity * o.velocity_std) ** 2
+        self._axes = tuple(
+            Axis(value, 0.0, first[0] * unit2, 0.0, first[1] * unit2)
+            for value, unit2 in zip(measured, _units2(*measured[2:]), strict=True)
+        )
         self._anchor = self._new_anchor()
 
     @property
     def box(self) -> Box:
         """The box as it is now believed to be, in pixels."""
-        cx, cy, w, h = self._value.tolist()
+        cx, cy, w, h = (axis.value for axis in self._axes)
         return Box.from_centre(cx, cy, w, h)
 
     @property
     def velocity(self) -> tuple[float, float, float, float]:
         """Velocity of ``cx, cy, w, h`` in pixels a nominal frame."""
-        vx, vy, vw, vh = self._velocity.tolist()
+        vx, vy, vw, vh = (axis.velocity for axis in self._axes)
         return vx, vy, vw, vh
 
     @property
     def std(self) -> tuple[float, float, float, float]:
         """Standard deviation of ``cx, cy, w, h`` in pixels."""
-        cx, cy, w, h = np.sqrt(self._vv).tolist()
+        cx, cy, w, h = (math.sqrt(axis.vv) for axis in self._axes)
         return cx, cy, w, h
 
     def predict(self, dt: float = 1.0) -> Box:
@@ -112,12 +113,11 @@ class BoxFilter:
                 "Hand frames over in the order of their pts.",
             )
         dt = min(float(dt), _LONGEST_GAP)
-        unit2 = self._unit2()
         walk, drift = self.options.position_std**2, self.options.velocity_std**2
-        self._value = self._value + dt * self._velocity
-        self._vv = self._vv + dt * (2 * self._vd + dt * self._dd) + (dt * walk + dt**3 / 3 * drift) * unit2
-        self._vd = self._vd + dt * self._dd + (dt**2 / 2 * drift) * unit2
-        self._dd = self._dd + (dt * drift) * unit2
+        self._axes = tuple(
+            axis.moved(dt, walk * unit2, drift * unit2)
+            for axis, unit2 in zip(self._axes, self._unit2(), strict=True)
+        )
         self._hold()
         return self.box
 
@@ -133,24 +133,19 @@ class BoxFilter:
             BoxError: the box is not finite, not positive, or beyond a million pixels.
             StepError: ``std`` is not four numbers of 0 or more.
         """
-        residual = _measurement(box) - self._value
-        spread = self._vv + self._measurement_variance(std)
-        return float((residual * residual / spread).sum())
+        measured, trust = _measurement(box), self._measurement_variance(std)
+        return sum(map(Axis.distance, self._axes, measured, trust))
 
     def update(self, box: Box, std: npt.ArrayLike) -> Box:
         """Take a measurement in, whatever `gate` says; return the corrected box. Arguments as in `gate`."""
-        trust = self._measurement_variance(std)
-        spread = self._vv + trust
-        gain, gain_d = self._vv / spread, self._vd / spread
-        residual = _measurement(box) - self._value
-        value = self._value + gain * residual
-        value[2:] = np.maximum(value[2:], MIN_SIDE)
-        self._value, self._velocity = value, self._velocity + gain_d * residual
-        left = 1 - gain  # Joseph's form, which rounding cannot make negative
-        vv, vd, dd = self._vv, self._vd, self._dd
-        self._vv = left * left * vv + gain * gain * trust
-        self._vd = left * (vd - gain_d * vv) + gain * gain_d * trust
-        self._dd = dd - gain_d * (2 * vd - gain_d * vv) + gain_d * gain_d * trust
+        measured, trust = _measurement(box), self._measurement_variance(std)
+        cx, cy, w, h = map(Axis.corrected, self._axes, measured, trust)
+        self._axes = (
+            cx,
+            cy,
+            w._replace(value=max(w.value, MIN_SIDE)),
+            h._replace(value=max(h.value, MIN_SIDE)),
+        )
         self._anchor = self._new_anchor()
         self.missed = 0
         return self.box
@@ -158,10 +153,8 @@ class BoxFilter:
     def coast(self) -> Box:
         """Go on without a measurement: inflate P, and after a while let velocity decay. Returns the box."""
         self.missed += 1
-        if self.missed > self.options.coast_frames:
-            self._velocity = self._velocity * self.options.coast_decay
-        self._vv = self._vv * self.options.inflation  # not the velocities: a jump says little about them
-        self._vd = self._vd * math.sqrt(self.options.inflation)
+        decay = self.options.coast_decay if self.missed > self.options.coast_frames else 1.0
+        self._axes = tuple(axis.loosened(self.options.inflation, decay) for axis in self._axes)
         self._hold()
         return self.box
 
@@ -175,22 +168,23 @@ class BoxFilter:
         return accepted
 
     def save(self) -> tuple[object, ...]:
-        """All that a frame changes, for `restore`: no copies, as arrays are replaced, never written to."""
-        return self._value, self._velocity, self._vv, self._vd, self._dd, self._anchor, self.missed
+        """All that a frame changes, for `restore`: nothing is copied, as it is replaced, never written to."""
+        return self._axes, self._anchor, self.missed
 
     def restore(self, saved: tuple[Any, ...]) -> None:
         """Undoes everything since `save`."""
-        self._value, self._velocity, self._vv, self._vd, self._dd, self._anchor, self.missed = saved
+        self._axes, self._anchor, self.missed = saved
 
     def state_dict(self) -> dict[str, Array]:
         """The state, float64: ``mean`` (8,), ``covariance`` (8, 8), ``anchor`` (5,), ``missed`` (1,)."""
+        value, velocity, vv, vd, dd = np.array(self._axes).T
         covariance = np.zeros((8, 8))
-        for block, part in zip(_blocks(covariance), (self._vv, self._dd, self._vd, self._vd), strict=True):
+        for block, part in zip(_blocks(covariance), (vv, dd, vd, vd), strict=True):
             block[:] = part
         return {
-            "mean": np.concatenate([self._value, self._velocity]),
+            "mean": np.concatenate([value, velocity]),
             "covariance": covariance,
-            "anchor": self._anchor.copy(),
+            "anchor": np.array(self._anchor),
             "missed": np.array([self.missed], dtype=np.float64),
         }
 
@@ -202,51 +196,56 @@ class BoxFilter:
                 the filter is then left as it was.
         """
         _check_state(state)
-        self._value, self._velocity = state["mean"][:4].copy(), state["mean"][4:].copy()
-        self._vv, self._dd, self._vd, _ = (block.copy() for block in _blocks(state["covariance"]))
-        self._anchor = state["anchor"].copy()
+        vv, dd, vd, _ = _blocks(state["covariance"])
+        parts = [state["mean"][:4], state["mean"][4:], vv, vd, dd]
+        self._axes = tuple(map(Axis, *(part.tolist() for part in parts)))
+        self._anchor = tuple(state["anchor"].tolist())
         self.missed = int(state["missed"][0])
 
-    def _unit2(self) -> Array:
-        """The units squared, (4,), in pixels squared."""
-        w, h = self._value[2:].tolist()
-        return np.array([w * h, w * h, w * w, h * h])
+    def _unit2(self) -> Four:
+        """The units squared, in pixels squared."""
+        return _units2(self._axes[2].value, self._axes[3].value)
 
-    def _new_anchor(self) -> Array:
-        (cx, cy, w, h), (vx, vy) = self._value.tolist(), self._velocity[:2].tolist()
-        limit = self.options.coast_distance * math.sqrt(w * h)
-        return np.array([cx, cy, w, h, min(math.hypot(vx, vy), limit) + limit])
+    def _new_anchor(self) -> tuple[float, ...]:
+        cx, cy, w, h = self._axes
+        limit = self.options.coast_distance * math.sqrt(w.value * h.value)
+        reach = min(math.hypot(cx.velocity, cy.velocity), limit) + limit
+        return cx.value, cy.value, w.value, h.value, reach
 
-    def _measurement_variance(self, std: npt.ArrayLike) -> Array:
-        """The diagonal of R, (4,), in pixels squared, held between floor and ceiling."""
-        given = np.minimum(np.asarray(std, dtype=np.float64), _LARGEST)
-        if given.shape != (4,) or not (given >= 0).all():
+    def _measurement_variance(self, std: npt.ArrayLike) -> list[float]:
+        """The diagonal of R, four numbers in pixels squared, held between floor and ceiling."""
+        given = np.asarray(std, dtype=np.float64).ravel().tolist()
+        if len(given) != 4 or not all(one >= 0 for one in given):
             raise StepError(
                 f"The standard deviations of a measurement are {given}, and must be four numbers, 0 or more",
                 "Check the uncertainty output of the model.",
             )
-        unit2 = self._unit2()
         lowest, highest = self.options.measurement_floor**2, self.options.measurement_ceiling**2
-        held: Array = np.minimum(np.maximum(given * given, lowest * unit2), highest * unit2)
-        return held
+        return [
+            min(max(min(one, _LARGEST) ** 2, lowest * unit2), highest * unit2)
+            for one, unit2 in zip(given, self._unit2(), strict=True)
+        ]
 
     def _hold(self) -> None:
-        """Keep the prediction near the anchor, P below its ceilings and exactly symmetric."""
-        cx, cy, w, h = self._value.tolist()
-        ax, ay, aw, ah, reach = self._anchor.tolist()
+        """Keep the prediction near the anchor, and P below its ceilings."""
+        cx, cy, w, h = (axis.value for axis in self._axes)
+        ax, ay, aw, ah, reach = self._anchor
         strayed = math.hypot(cx - ax, cy - ay)
         if strayed > reach:
             cx, cy = ax + (cx - ax) * (reach / strayed), ay + (cy - ay) * (reach / strayed)
         scale = self.options.coast_scale
         w = min(max(w, aw / scale, MIN_SIDE), max(aw * scale, MIN_SIDE))
         h = min(max(h, ah / scale, MIN_SIDE), max(ah * scale, MIN_SIDE))
-        self._value = np.array([cx, cy, w, h])
-        most = self._widest2 * self._unit2()
-        if (self._vv > most[0]).any() or (self._dd > most[1]).any():  # shrunk so that correlations stay
-            value = 1 / np.maximum(self._vv / most[0], 1)
-            velocity = 1 / np.maximum(self._dd / most[1], 1)
-            self._vv, self._dd = self._vv * value, self._dd * velocity
-            self._vd = self._vd * np.sqrt(value * velocity)
+        self._axes = tuple(
+            axis.bounded(value, most * unit2, most_d * unit2)
+            for axis, value, (most, most_d), unit2 in zip(
+                self._axes, (cx, cy, w, h), self._ceilings, _units2(w, h), strict=True
+            )
+        )
+
+
+def _units2(w: float, h: float) -> Four:
+    return w * h, w * h, w * w, h * h
 
 
 def _blocks(covariance: Array) -> tuple[Array, Array, Array, Array]:
@@ -257,8 +256,8 @@ def _blocks(covariance: Array) -> tuple[Array, Array, Array, Array]:
     return vv, dd, vd, dv
 
 
-def _measurement(box: Box) -> Array:
-    """The box as ``cx, cy, w, h``, (4,)."""
+def _measurement(box: Box) -> Four:
+    """The box as ``cx, cy, w, h``."""
     if not (abs(box.x) <= _LARGEST and abs(box.y) <= _LARGEST and box.w <= _LARGEST and box.h <= _LARGEST):
         raise BoxError(
             f"The box {box} has a number that is not finite or is beyond {_LARGEST:g} pixels",
@@ -267,7 +266,7 @@ def _measurement(box: Box) -> Array:
     if box.w <= 0 or box.h <= 0:
         raise BoxError(f"The box {box} has a side that is not positive", "Give a width and a height above 0.")
     cx, cy = box.centre
-    return np.array([cx, cy, max(box.w, MIN_SIDE), max(box.h, MIN_SIDE)])
+    return cx, cy, max(box.w, MIN_SIDE), max(box.h, MIN_SIDE)
 
 
 def _check_state(state: Mapping[str, Array]) -> None:
