@@ -19,15 +19,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "vision": set(),
     "client": {"vision"},
     "models": {"plugins", "bundles", "vision"},
-    "runtimes": {"bundles", "plugins"},
+    "runtimes": {"bundles", "plugins", "vision"},  # pieces of frames, cut and normalised where the model runs
     "engine": {"runtimes", "bundles", "vision"},
     "export": {"models", "plugins", "engine", "runtimes", "bundles", "vision"},  # parity renders its own clip
     "bench": {"client", "cluster", "engine", "runtimes", "vision"},
     "server": {"client", "engine", "vision"},
     "cluster": {"client", "engine", "server", "vision"},
     "cli": {
-        "bench", "bundles", "client", "cluster", "engine", "export", "models", "plugins", "runtimes", "server",
-        "vision",
+        "bench", "bundles", "client", "cluster", "engine", "export", "models", "plugins", "runtimes",
+        "server", "vision",
     },
 }  # fmt: skip
 EVERYONE_MAY_IMPORT = "errors"

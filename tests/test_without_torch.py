@@ -18,6 +18,10 @@ NEEDS_AN_EXTRA = [
     "framestate.cluster.ray_local",
     "framestate.runtimes.eager",
     "framestate.runtimes.tensorrt",
+    "framestate.runtimes.torch_crops",
+    "framestate.runtimes.torch_graphs",
+    "framestate.runtimes.torch_precision",
+    "framestate.runtimes.torch_store",
 ]
 """Modules that may need what an extra brings: they are imported by name, when somebody asks for them."""
 

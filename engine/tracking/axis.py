@@ -20,7 +20,7 @@ class Axis(NamedTuple):
     dd: float
 
     def moved(self, dt: float, walk: float, drift: float) -> Axis:
-        """``dt`` later, with white noise: variances a frame ``walk`` of the value, ``drift`` of the velocity."""
+        """``dt`` later; a frame adds ``walk`` to the value's variance, ``drift`` to the velocity's."""
         value, velocity, vv, vd, dd = self
         return Axis(
             value + dt * velocity,
