@@ -114,7 +114,6 @@ def state_of() -> Callable[[Engine, Target], Answer]:
     def look(engine: Engine, target: Target) -> Answer:
         assert target._slot is not None
         row = {name: array.tobytes() for name, array in engine.store.save_row(target._slot).items()}
-        values, filtered = target.memory.save()
-        return row, values, {name: array.tobytes() for name, array in filtered.items()}
+        return row, *target.memory.save()
 
     return look

@@ -219,4 +219,4 @@ def test_bf16_keeps_state_and_recurrence_in_float32(tiny_bundle: Bundle, feeds: 
     differences = [np.abs(found[name] - expected[name]).max() for name in expected]
     assert 1e-4 < max(differences) < 0.5
     with pytest.raises(OptionError, match="'fp8' is unknown"):
-        EagerRuntime(tiny_bundle, precision="fp8")  # type: ignore[arg-type]
+        EagerRuntime(tiny_bundle, precision="fp8")
