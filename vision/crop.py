@@ -118,11 +118,16 @@ def cut(image: Image, crop: SquareCrop, *, interpolation: Interpolation = "smoot
         OptionError: the interpolation has none of the four names.
     """
     height, width = check_image(image).shape[:2]
+    dense = density(crop) if interpolation == "smooth" else 1
+    flag = _flag(interpolation)
+    left, top, side = int(crop.left), int(crop.top), int(crop.side)
+    inside = 0 <= left <= width - side and 0 <= top <= height - side
+    if dense == 1 and inside and (left, top, side) == (crop.left, crop.top, crop.side):  # most crops
+        region = image[top : top + side, left : left + side]
+        return as_uint8(cv2.resize(region, (crop.size, crop.size), interpolation=flag))
     covered = crop.box.clipped(width, height)
     if covered.area == 0.0:
         return np.zeros((crop.size, crop.size, 3), np.uint8)
-    dense = density(crop) if interpolation == "smooth" else 1
-    flag = _flag(interpolation)
     if is_on_pixels(crop, covered):
         samples = _resized(image, crop, covered, crop.size * dense, flag)
         return samples if dense == 1 else _averaged(samples, crop.size, crop.size)
