@@ -80,7 +80,7 @@ def test_the_doctor_looks_at_the_jetson(
 
 BARE: dict[str, Any] = {
     "framestate": "0", "python": "3", "platform": "p", "processor": "c", "cores": 1,
-    "packages": {}, "models": [],
+    "packages": {}, "models": [], "tasks": [],
     "runtimes": {"onnx": {"usable": True, "version": "1", "devices": ["cpu"], "why_not": "", "remedy": ""}},
     "kernels": {}, "peers": {},
 }  # fmt: skip
