@@ -24,6 +24,7 @@ hypothesis.settings.load_profile("framestate")
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA_VARIABLE = "FRAMESTATE_DATA"
+LONG_VARIABLE = "FRAMESTATE_LONG"
 CUDA_VARIABLE = "FRAMESTATE_REQUIRE_CUDA"
 
 
@@ -35,6 +36,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.fail(f"{CUDA_VARIABLE}=1, but {why}", pytrace=False)
         if why is not None:
             pytest.skip(why)
+    if item.get_closest_marker("long") is not None and os.environ.get(LONG_VARIABLE) != "1":
+        pytest.skip(f"takes minutes; set {LONG_VARIABLE}=1 to run it")
     if item.get_closest_marker("data") is not None and not data_folder().is_dir():
         pytest.skip(f"the real clips are not at ../shared/data; set {DATA_VARIABLE} to their folder")
 

@@ -171,7 +171,7 @@ def test_a_session_moves_to_another_runtime_with_its_boxes(bundle: Bundle) -> No
             assert twin.update(frame).box == target.update(frame).box
 
 
-@pytest.mark.parametrize("runtime", ["eager", pytest.param("onnx", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("runtime", ["eager", pytest.param("onnx", marks=pytest.mark.long)])
 def test_history_is_compared_on_equal_terms(bundle: Bundle, tmp_path: Path, runtime: str) -> None:
     counts = [1, 3] if runtime == "eager" else [2]
     with history_cases(bundle, counts, tmp_path, runtime=runtime, ops="ort", say=lambda text: None) as cases:

@@ -104,7 +104,7 @@ def test_a_tracker_without_temporal_features_runs_too(tiny_vil_bundle: Bundle, t
             assert ours.update(frame).box.xywh == pytest.approx(theirs.update(frame).box.xywh, abs=1e-6)
 
 
-@pytest.mark.parametrize("runtime", ["eager", pytest.param("onnx", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("runtime", ["eager", pytest.param("onnx", marks=pytest.mark.long)])
 def test_the_stateless_form_over_several_templates(
     tiny_vil_bundle: Bundle, tmp_path: Path, runtime: str
 ) -> None:

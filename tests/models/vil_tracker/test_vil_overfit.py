@@ -58,7 +58,7 @@ class Steps:
         }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_four_sequences_by_heart(tmp_path: Path) -> None:
     """Two minutes on one core, with curriculum, temporal features, experts and adaptive weights at work."""
     config = replace(mini(), search_factor=2.5)
