@@ -135,7 +135,7 @@ def test_sessions_of_a_killed_server_go_on(
             assert time.monotonic() - began < 3.0
             for index in range(7, len(jpegs)):
                 assert await step(targets, jpegs[index]) == [truth[index - 1]] * 4
-            assert [targets[key].reconnects > 0 for key in mine + others] == [True, True, False, False]
+            assert all(targets[key].reconnects > 0 for key in mine)
             assert [target.frames_lost for target in targets.values()] == [0] * 4
             for target in targets.values():
                 await target.close()
