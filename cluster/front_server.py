@@ -7,8 +7,7 @@ import socket
 import uvicorn
 
 from ..server import Settings
-from ..server.connection import MAX_HEADER_BYTES, connection_class
-from ..server.run import WIRE_HEADER, listen
+from ..server.run import listen, listening_config
 from .front import Front, create_front
 from .view import DirectoryLink
 
@@ -29,22 +28,7 @@ class FrontServer(uvicorn.Server):
     def __init__(self, settings: Settings, directory: DirectoryLink) -> None:
         self.front = Front(directory, max_frame_bytes=settings.max_frame_bytes)
         self._listener = listen(settings.host, settings.port)
-        config = uvicorn.Config(
-            create_front(self.front),
-            http=connection_class(settings),
-            ws="websockets-sansio",
-            ws_max_size=settings.max_frame_bytes + WIRE_HEADER,
-            ws_max_queue=4,
-            ws_per_message_deflate=False,
-            timeout_graceful_shutdown=DRAIN_S,
-            h11_max_incomplete_event_size=MAX_HEADER_BYTES,
-            lifespan="on",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-        )
-        super().__init__(config)
+        super().__init__(listening_config(create_front(self.front), settings, DRAIN_S))
 
     @property
     def address(self) -> tuple[str, int]:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import threading
-from types import TracebackType
-from typing import Self
 
 from ..engine import Engine, Session
 from ..engine.autosave import mark
-from ..errors import FramestateError, OptionError, SessionError
+from ..engine.rounds import Rounds
+from ..errors import SessionError
 from .vault import Vault
 
 
-class Keeper:
+class Keeper(Rounds):
     """Writes the snapshots of an engine's sessions into a vault that other servers write into too.
 
     Unlike ``Autosave`` it takes up nothing by itself, as a session is taken up where it is asked for, and it
@@ -28,18 +27,12 @@ class Keeper:
     """
 
     def __init__(self, engine: Engine, vault: Vault, *, every_s: float = 5.0) -> None:
-        if not 0 < every_s <= 86_400:
-            raise OptionError(f"every_s is {every_s}", "give seconds above 0, at most a day")
+        super().__init__(every_s, "framestate-keeper")
         self.engine = engine
         self.vault = vault
-        self.failure: FramestateError | None = None
-        """Why the last round could not be completed; None when it could."""
-        self._every_s = every_s
         self._written: dict[str, object] = {}  # id: what is in the vault
         self._away: set[str] = set()  # sessions that move: another server writes them from now on
         self._lock = threading.Lock()  # held while one session is written
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="framestate-keeper", daemon=True)
 
     def save(self) -> int:
         """Writes every session that has moved on since, and returns how many. Raises SessionError."""
@@ -88,30 +81,3 @@ class Keeper:
         with self._lock:
             self._written.pop(key, None)
             self.vault.remove(key)
-
-    def close(self) -> None:
-        """Ends the rounds after a last one; what is open then stays in the vault."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
-        self._round()
-
-    def _run(self) -> None:
-        while not self._stop.wait(self._every_s):
-            self._round()
-
-    def _round(self) -> None:
-        try:
-            self.save()
-            self.failure = None
-        except FramestateError as error:
-            self.failure = error
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

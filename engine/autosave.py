@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 import threading
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from ..errors import FramestateError, OptionError, SessionError
 from .inputs import Clock
+from .rounds import Rounds
 from .session import Session, check_id
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 ENDING = ".session"
 
 
-class Autosave:
+class Autosave(Rounds):
     """Writes the snapshots of an engine's sessions into a folder.
 
     ::
@@ -43,21 +43,15 @@ class Autosave:
     """
 
     def __init__(self, engine: Engine, folder: str | os.PathLike[str], *, every_s: float = 5.0) -> None:
-        if not 0 < every_s <= 86_400:
-            raise OptionError(f"every_s is {every_s}", "give seconds above 0, at most a day")
+        super().__init__(every_s, "framestate-autosave")
         self.folder = Path(folder)
-        self.failure: OSError | FramestateError | None = None
-        """Why the last round could not be completed; None when it could."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OptionError(f"{folder} cannot be made ({error})", "choose another folder") from error
         self._engine = engine
-        self._every_s = every_s
         self._written: dict[str, tuple[Clock, int]] = {}  # id: clock and frames of what is on disk
         self._lock = threading.Lock()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="framestate-autosave", daemon=True)
 
     def restore(self) -> tuple[list[Session], dict[str, FramestateError]]:
         """Takes up every session in the folder: those that go on, and by file why others cannot.
@@ -104,33 +98,6 @@ class Autosave:
                 (self.folder / f"{key}{ENDING}").unlink(missing_ok=True)
                 del self._written[key]
             return count
-
-    def close(self) -> None:
-        """Ends the rounds after a last one; what is open then stays on disk."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
-        self._round()
-
-    def _run(self) -> None:
-        while not self._stop.wait(self._every_s):
-            self._round()
-
-    def _round(self) -> None:
-        try:
-            self.save()
-            self.failure = None
-        except (OSError, FramestateError) as error:
-            self.failure = error
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def mark(session: Session) -> tuple[Clock, int]:

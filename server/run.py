@@ -10,6 +10,7 @@ from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from ..engine import Engine
 from ..errors import OptionError
@@ -44,22 +45,7 @@ class Server(uvicorn.Server):
         app = app or create_app(settings, engines)
         self.hub: Hub = app.state.hub
         self._listener = listen(settings.host, settings.port)
-        config = uvicorn.Config(
-            app,
-            http=connection_class(settings),
-            ws="websockets-sansio",
-            ws_max_size=settings.max_frame_bytes + WIRE_HEADER,
-            ws_max_queue=4,
-            ws_per_message_deflate=False,  # pictures are compressed already, and a bomb would fit in
-            timeout_graceful_shutdown=round(settings.drain_s) + 1,
-            h11_max_incomplete_event_size=MAX_HEADER_BYTES,
-            lifespan="on",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-        )
-        super().__init__(config)
+        super().__init__(listening_config(app, settings, round(settings.drain_s) + 1))
 
     @property
     def address(self) -> tuple[str, int]:
@@ -83,6 +69,25 @@ class Server(uvicorn.Server):
             server.close()
         await self.hub.drained(self.hub.settings.drain_s)
         await super().shutdown(sockets)
+
+
+def listening_config(app: ASGIApp, settings: Settings, drain_s: int) -> uvicorn.Config:
+    """How an application of ours is served: its limits, and nothing said of ourselves."""
+    return uvicorn.Config(
+        app,
+        http=connection_class(settings),
+        ws="websockets-sansio",
+        ws_max_size=settings.max_frame_bytes + WIRE_HEADER,
+        ws_max_queue=4,
+        ws_per_message_deflate=False,  # pictures are compressed already, and a bomb would fit in
+        timeout_graceful_shutdown=drain_s,
+        h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+    )
 
 
 def listen(host: str, port: int) -> socket.socket:

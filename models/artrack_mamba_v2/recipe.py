@@ -8,6 +8,7 @@ from typing import Any
 
 from ...errors import OptionError
 from ..tracking.poses import SampleConfig
+from ..tracking.recipe import check_architecture, check_crops
 from ..training.loop import LoopConfig
 from ..training.tables import build, check_counts, read_toml, take_tables
 from .config import ArtrackMambaV2Config, base, small, tiny
@@ -52,15 +53,8 @@ class TrajectoryRecipe:
 
     def __post_init__(self) -> None:
         check_counts(self.batch, self.threads, self.workers)
-        if (self.task, self.architecture) != ("tracking", ARCHITECTURE):
-            raise OptionError(
-                f"task is {self.task!r} and architecture {self.architecture!r}",
-                f"they are tracking and {ARCHITECTURE}",
-            )
-        for name in ("template_size", "template_factor", "search_size", "search_factor"):
-            ours, theirs = getattr(self.model, name), getattr(self.samples, name)
-            if ours != theirs:
-                raise OptionError(f"{name} is {ours} in model and {theirs} in samples", "give both the same")
+        check_architecture(self.task, self.architecture, ARCHITECTURE)
+        check_crops(self.model, self.samples)
         if self.start and self.vim:
             raise OptionError("the recipe names start and vim", "give one of them: start has it all")
         for name in ("trunk_share", "carry_share"):

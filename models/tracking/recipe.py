@@ -50,12 +50,25 @@ class TrackerRecipe:
 
     def __post_init__(self) -> None:
         check_counts(self.batch, self.threads, self.workers)
-        for name in ("template_size", "template_factor", "search_size", "search_factor"):
-            ours, theirs = getattr(self.model, name), getattr(self.samples, name)
-            if ours != theirs:
-                raise OptionError(f"{name} is {ours} in model and {theirs} in samples", "give both the same")
+        check_crops(self.model, self.samples)
         if (self.distil or self.teacher_head) and not self.teacher:
             raise OptionError("the recipe learns from a teacher and names none", "give teacher, an ONNX file")
+
+
+def check_crops(model: object, samples: SampleConfig) -> None:
+    """Raises OptionError unless model and samples agree on the crops."""
+    for name in ("template_size", "template_factor", "search_size", "search_factor"):
+        ours, theirs = getattr(model, name), getattr(samples, name)
+        if ours != theirs:
+            raise OptionError(f"{name} is {ours} in model and {theirs} in samples", "give both the same")
+
+
+def check_architecture(task: str, architecture: str, wanted: str) -> None:
+    """Raises OptionError unless a recipe is one of tracking with the architecture ``wanted``."""
+    if (task, architecture) != ("tracking", wanted):
+        raise OptionError(
+            f"task is {task!r} and architecture {architecture!r}", f"they are tracking and {wanted}"
+        )
 
 
 def read_recipe(path: Path) -> TrackerRecipe:
