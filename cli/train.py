@@ -173,7 +173,9 @@ def write(
     }
     spec = result.model.spec(plan.name)  # type: ignore[operator]
     if isinstance(plan, TrackerRecipe | TrajectoryRecipe | VilRecipe) and plan.options:
-        spec = replace(spec, preprocess={**spec.preprocess, "options": plan.options})
+        own = spec.preprocess.get("options")
+        options = {**(own if isinstance(own, dict) else {}), **plan.options}
+        spec = replace(spec, preprocess={**spec.preprocess, "options": options})
         TrackingOptions.from_spec(spec)  # a threshold that there is none of is a mistake in the recipe
     return bundle_model(
         result.model,

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from framestate.bundles import write_bundle
 from framestate.engine import Engine
-from framestate.engine.tracking import FilterOptions, TrackingOptions
+from framestate.engine.tracking import TrackingOptions
 from framestate.models import dump_weights
 from framestate.models.artrack_mamba_v2 import ArtrackMambaV2, ArtrackMambaV2Config
 from framestate.models.artrack_mamba_v2.sequence import SequenceConfig, SequenceTask
@@ -138,15 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> float:
     weights = {"weights.safetensors": save(dump_weights(model))}
     spec = model.spec("overfit")
     bundle = write_bundle(chosen.out / "bundle", spec, weights, provenance={}, metrics={}, parity={})
-    at_once = FilterOptions(  # the next crop lies around the last box, as in training
-        position_std=5.0,
-        velocity_std=1e-6,
-        initial_velocity=1e-6,
-        measurement_floor=1e-3,
-        widest_position=50.0,
-        widest_size=50.0,
-    )
-    plain = TrackingOptions(size_floor=1.0, override=0.0, seen=0.0, sure=0.0, filter=at_once)
+    plain = TrackingOptions(crop="last", size_floor=1.0, override=0.0, seen=0.0, sure=0.0)
     with Engine.load(bundle, runtime="eager", device="cpu", threads=1, options=plain) as engine:
         means = [float(np.mean(overlaps(engine, clip))) for clip in rendered]
     print(f"mean overlaps {', '.join(f'{mean:.3f}' for mean in means)}; all {np.mean(means):.3f}")

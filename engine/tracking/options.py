@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Self
+from typing import Any, Literal, Self, get_args
 
 from ...bundles import ModelSpec
 from ...errors import OptionError
 from .filter_options import FilterOptions
+
+Crop = Literal["predicted", "last"]
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,8 @@ class TrackingOptions:
     The defaults were chosen on sequences held out of training, see ``docs/decisions``.
     """
 
+    crop: Crop = "predicted"  # what the search crop is laid around: where the filter expects the target, or …
+    # … "last", its last box, for a model whose training never predicted (the filter then only bridges gaps)
     window: float = 0.25  # weight of the Hann window around the prediction in picking a cell
     change: float = 0.06  # penalty on a change of size or shape, as an exponent
     sure: float = 0.35  # at or above: "tracking"
@@ -42,6 +46,8 @@ class TrackingOptions:
     filter: FilterOptions = field(default_factory=FilterOptions)
 
     def __post_init__(self) -> None:
+        if self.crop not in get_args(Crop):
+            raise OptionError(f"crop is {self.crop!r}", f"choose one of {', '.join(get_args(Crop))}")
         for name in (
             "window",
             "sure",

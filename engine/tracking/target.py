@@ -79,12 +79,12 @@ class TargetMemory:
         self.clock.check(frame)
 
     def predict(self, frame: Frame) -> tuple[Box, float]:
-        """Moves the filter on to the frame's time: the expected box, and how much wider to look."""
+        """Moves the filter on to the frame's time: the box to look around, and how much wider to look."""
         expected = self.filter.predict(
             nominal_steps(frame.seconds - self.clock.seconds, self.options.reference_rate)
         )
         self.clock = Clock.of(frame)
-        if self.status == "lost":
+        if self.status == "lost" or self.options.crop == "last":
             expected = self.box
         late = max(0, self.unseen - self.options.lost_after)
         return self._inside(expected), min(self.options.growth**late, self.options.widest)

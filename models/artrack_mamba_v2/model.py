@@ -208,6 +208,7 @@ class ArtrackMambaV2(nn.Module):
             "decode": "trajectory",
             "bins": c.bins,
             "span": c.span,
+            "options": {"crop": "last"},  # in training it lies around the history's last box
         }
         return ModelSpec(
             name=name,

@@ -139,7 +139,7 @@ def test_the_command_trains_a_bundle(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, [*arguments, "--frames", "5", "--json"])
     assert result.exit_code == 0, result.output
     made = load_bundle(json.loads(result.stdout)["bundle"])
-    assert made.spec.preprocess["options"] == {"size_floor": 1.0}
+    assert made.spec.preprocess["options"] == {"crop": "last", "size_floor": 1.0}
     assert made.spec.architecture == "artrack_mamba_v2"
 
 

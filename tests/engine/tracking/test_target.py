@@ -13,6 +13,7 @@ import pytest
 from framestate.bundles import JSON, Bundle
 from framestate.engine.tracking import FilterOptions, TargetMemory, TrackingOptions
 from framestate.engine.tracking.measurement import Measurement
+from framestate.engine.tracking.options import Crop
 from framestate.errors import FrameError, OptionError
 from framestate.vision import Box, Frame
 
@@ -101,6 +102,20 @@ def test_while_lost_the_search_stays_where_the_target_was_believed(memory: Targe
     assert memory.box == believed
 
 
+def test_the_crop_lies_where_the_option_says() -> None:
+    """A target that moves by 4 pixels a frame: the filter learns that; "last" does not look ahead."""
+    ahead = {}
+    crops: tuple[Crop, ...] = ("predicted", "last")
+    for crop in crops:
+        memory = TargetMemory(at(0), START, replace(OPTIONS, crop=crop))
+        for frame in range(1, 10):
+            moved(memory, frame, seen(0.95, Box.from_centre(50 + 4 * frame, 40, 20, 10)))
+        last = memory.box
+        ahead[crop] = memory.predict(at(10))[0].centre[0] - last.centre[0]
+    assert ahead["last"] == 0
+    assert ahead["predicted"] == pytest.approx(4, abs=1)
+
+
 def test_size_moves_with_the_models_sureness(memory: TargetMemory) -> None:
     twice = Box.from_centre(50, 40, 40, 20)
     moved(memory, 1, seen(1.0, twice, std=100))
@@ -161,6 +176,7 @@ def test_a_refresh_is_due_after_its_frames_when_sure() -> None:
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
+        ({"crop": "next"}, "crop is 'next'"),
         ({"window": 1.5}, "window is 1.5"),
         ({"sure": -0.1}, "sure is -0.1"),
         ({"carry": float("nan")}, "carry is nan"),
@@ -172,9 +188,9 @@ def test_a_refresh_is_due_after_its_frames_when_sure() -> None:
         ({"reference_rate": 0.0}, "frame count or rate"),
     ],
 )
-def test_thresholds_that_cannot_be(options: dict[str, float], problem: str) -> None:
+def test_thresholds_that_cannot_be(options: dict[str, Any], problem: str) -> None:
     with pytest.raises(OptionError, match=problem):
-        TrackingOptions(**options)  # type: ignore[arg-type]
+        TrackingOptions(**options)
 
 
 def test_a_model_brings_its_own_thresholds(tiny_bundle: Bundle) -> None:
