@@ -9,6 +9,9 @@ from ...errors import OptionError
 from ..training.tables import build
 
 
+MOBILE_WIDTHS = (16, 72, 88, 96, 240, 240, 120, 144)  # MobileNetV3-Small, table 2
+
+
 @dataclass(frozen=True)
 class ArtrackMambaConfig:
     """Sizes in pixels, channels or layers. ``stride`` is pixels a token on each side."""
@@ -29,9 +32,15 @@ class ArtrackMambaConfig:
     directions: Literal["alternate", "both"] = "alternate"
     temporal: Literal["restart", "carry"] = "carry"
     head_dim: int = 96
+    # What pruning leaves; the defaults are the whole model.
+    stem_widths: tuple[int, ...] = MOBILE_WIDTHS  # channels inside each block of the mobile stem
+    head_widths: tuple[int, int] | tuple[()] = ()  # channels inside the head's two blocks; empty: 2 * head_dim
+    kept_heads: int = 0  # state-space heads of a direction; 0: dim * expand / head_channels
+    norm_epsilon: float = 1e-5  # of the mixers' gated norm
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "stem_channels", tuple(self.stem_channels))
+        for name in ("stem_channels", "stem_widths", "head_widths"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         for name in ("template_size", "search_size"):
             if getattr(self, name) % self.stride:
                 raise OptionError(
@@ -51,6 +60,15 @@ class ArtrackMambaConfig:
         ):
             if getattr(self, name) not in allowed:
                 raise OptionError(f"{name} is {getattr(self, name)!r}", f"choose one of {', '.join(allowed)}")
+        for name, lengths in (("stem_widths", (8,)), ("head_widths", (0, 2))):
+            widths = getattr(self, name)
+            if len(widths) not in lengths or any(width < 1 for width in widths):
+                raise OptionError(f"{name} is {list(widths)}", f"give {lengths[-1]} counts of at least 1")
+        if not 0 <= self.kept_heads <= self.dim * self.expand // self.head_channels:
+            raise OptionError(
+                f"kept_heads is {self.kept_heads}",
+                f"give 0 to {self.dim * self.expand // self.head_channels}",
+            )
 
     @property
     def template_grid(self) -> int:
@@ -70,12 +88,12 @@ class ArtrackMambaConfig:
     @property
     def inner(self) -> int:
         """Channels of the scan's input, over all heads."""
-        return self.dim * self.expand
+        return self.heads * self.head_channels
 
     @property
     def heads(self) -> int:
         """State-space heads of one direction of one layer."""
-        return self.inner // self.head_channels
+        return self.kept_heads or self.dim * self.expand // self.head_channels
 
     @property
     def conv_channels(self) -> int:
@@ -85,8 +103,7 @@ class ArtrackMambaConfig:
     def to_dict(self) -> dict[str, Any]:
         """Every option as JSON: what ``from_dict`` reads back."""
         values = asdict(self)
-        values["stem_channels"] = list(self.stem_channels)
-        return values
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ArtrackMambaConfig:

@@ -23,10 +23,10 @@ class CentreHead(nn.Module):
     def __init__(self, config: ArtrackMambaConfig) -> None:
         super().__init__()
         dim = config.head_dim
-        self.enter = nn.Identity() if dim == config.dim else conv_norm(config.dim, dim)
-        self.body = nn.Sequential(
-            InvertedBottleneck(dim, dim, kernel=5, widen=2), InvertedBottleneck(dim, dim, kernel=5, widen=2)
-        )
+        given = config.dim == dim and not config.head_widths
+        self.enter = nn.Identity() if given else conv_norm(config.dim, dim)
+        widths = config.head_widths or (2 * dim, 2 * dim)
+        self.body = nn.Sequential(*(InvertedBottleneck(dim, dim, kernel=5, wide=wide) for wide in widths))
         self.towers = nn.Sequential(conv_norm(dim, dim, 3), nn.ReLU(inplace=True))
         self.out = nn.Conv2d(dim, 9, 1)
         bias = self.out.bias

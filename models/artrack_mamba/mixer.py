@@ -26,15 +26,15 @@ from .config import ArtrackMambaConfig
 class RmsNorm(nn.Module):
     """Root-mean-square norm over the last dimension, optionally gated: ``norm(x · silu(gate))``."""
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, epsilon: float = 1e-5) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.ones(dim))
+        self.weight, self.epsilon = nn.Parameter(torch.ones(dim)), epsilon
 
     def forward(self, x: Tensor, gate: Tensor | None = None) -> Tensor:
         """x (..., dim) and a gate of the same shape, or None -> (..., dim)."""
         if gate is not None:
             x = x * functional.silu(gate)
-        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-5) * self.weight
+        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + self.epsilon) * self.weight
 
 
 class MixerShape(Protocol):
@@ -68,7 +68,9 @@ class MixerShape(Protocol):
 class Mamba2Mixer(nn.Module):
     """One direction of a Mamba-2 mixer over a chunk of tokens."""
 
-    def __init__(self, config: MixerShape, operators: Operators, *, reverse: bool) -> None:
+    def __init__(
+        self, config: MixerShape, operators: Operators, *, reverse: bool, norm_epsilon: float = 1e-5
+    ) -> None:
         super().__init__()
         self.config, self.reverse = config, reverse
         self._operators = operators
@@ -82,7 +84,7 @@ class Mamba2Mixer(nn.Module):
         self.dt_bias = nn.Parameter(dt + torch.log(-torch.expm1(-dt)))
         self.a_log = nn.Parameter(torch.log(torch.linspace(1, 16, heads)))
         self.d_skip = nn.Parameter(torch.ones(heads))
-        self.norm = RmsNorm(inner)
+        self.norm = RmsNorm(inner, norm_epsilon)
         self.out_proj = nn.Linear(inner, config.dim, bias=False)
         nn.init.zeros_(self.out_proj.weight)  # the block starts as the identity
 
@@ -125,7 +127,10 @@ class MambaBlock(nn.Module):
         self.norm = RmsNorm(config.dim)
         both = config.directions == "both"
         directions = (False, True) if both else (bool(index % 2),)
-        self.mixers = nn.ModuleList(Mamba2Mixer(config, operators, reverse=reverse) for reverse in directions)
+        self.mixers = nn.ModuleList(
+            Mamba2Mixer(config, operators, reverse=reverse, norm_epsilon=config.norm_epsilon)
+            for reverse in directions
+        )
 
     def forward(
         self, tokens: Tensor, states: list[tuple[Tensor, Tensor]] | None

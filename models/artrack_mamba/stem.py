@@ -20,9 +20,11 @@ def conv_norm(inputs: int, outputs: int, kernel: int = 1, stride: int = 1, group
 class InvertedBottleneck(nn.Module):
     """Widen, filter each channel alone, narrow; with a skip where shapes allow (MobileNetV2, section 3.3)."""
 
-    def __init__(self, inputs: int, outputs: int, *, kernel: int, stride: int = 1, widen: int = 4) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, *, kernel: int, stride: int = 1, widen: int = 4, wide: int = 0
+    ) -> None:
         super().__init__()
-        wide = inputs * widen
+        wide = wide or inputs * widen
         self.body = nn.Sequential(
             conv_norm(inputs, wide),
             nn.ReLU(inplace=True),
@@ -94,26 +96,28 @@ class MobileBlock(nn.Module):
 
 
 class MobileStem(nn.Sequential):
-    """(B, 3, S, S) -> (B, 48, S / 16, S / 16): MobileNetV3-Small up to stride 16, with its channels.
+    """(B, 3, S, S) -> (B, 48, S / 16, S / 16): MobileNetV3-Small up to stride 16, with its channels
+    or, inside the blocks, fewer.
 
-    190,520 parameters, 49 million multiply-adds at S = 256. It has the shape of NanoTrack v2's backbone, so
+    Whole: 190,520 parameters, 49 million multiply-adds at S = 256. It has the shape of NanoTrack v2's backbone, so
     that it can learn that one's features.
     """
 
     channels = 48
 
-    def __init__(self) -> None:
+    def __init__(self, widths: tuple[int, ...]) -> None:
+        w1, w2, w3, w4, w5, w6, w7, w8 = widths
         super().__init__(
-            conv_norm(3, 16, 3, 2),
+            conv_norm(3, w1, 3, 2),  # its channels are the first block's: that one widens nothing
             nn.Hardswish(),
-            MobileBlock(16, 16, 16, 3, 2, 8, hard=False),
-            MobileBlock(16, 72, 24, 3, 2, 0, hard=False),
-            MobileBlock(24, 88, 24, 3, 1, 0, hard=False),
-            MobileBlock(24, 96, 40, 5, 2, 24, hard=True),
-            MobileBlock(40, 240, 40, 5, 1, 64, hard=True),
-            MobileBlock(40, 240, 40, 5, 1, 64, hard=True),
-            MobileBlock(40, 120, 48, 5, 1, 32, hard=True),
-            MobileBlock(48, 144, 48, 5, 1, 40, hard=True),
+            MobileBlock(w1, w1, 16, 3, 2, 8, hard=False),
+            MobileBlock(16, w2, 24, 3, 2, 0, hard=False),
+            MobileBlock(24, w3, 24, 3, 1, 0, hard=False),
+            MobileBlock(24, w4, 40, 5, 2, 24, hard=True),
+            MobileBlock(40, w5, 40, 5, 1, 64, hard=True),
+            MobileBlock(40, w6, 40, 5, 1, 64, hard=True),
+            MobileBlock(40, w7, 48, 5, 1, 32, hard=True),
+            MobileBlock(48, w8, 48, 5, 1, 40, hard=True),
         )
 
 
@@ -127,5 +131,5 @@ class PatchStem(nn.Sequential):
 def build_stem(config: ArtrackMambaConfig) -> nn.Module:
     """The stem that the configuration names: (B, 3, S, S) -> (B, stem_dim, S / stride, S / stride)."""
     if config.stem == "mobile":
-        return MobileStem()
+        return MobileStem(config.stem_widths)
     return ConvStem(config) if config.stem == "conv" else PatchStem(config)

@@ -1,0 +1,1 @@
+"""Structured pruning: what goes together, what counts least, and a smaller model of the rest."""
