@@ -47,7 +47,7 @@ class ArtrackMambaConfig:
                     f"{name} is {getattr(self, name)}, which is no multiple of the stride {self.stride}",
                     f"choose a multiple of {self.stride}",
                 )
-        if (self.dim * self.expand) % self.head_channels:
+        if not self.kept_heads and (self.dim * self.expand) % self.head_channels:
             raise OptionError(
                 f"dim * expand is {self.dim * self.expand}, "
                 f"which is no multiple of head_channels {self.head_channels}",
@@ -64,11 +64,8 @@ class ArtrackMambaConfig:
             widths = getattr(self, name)
             if len(widths) not in lengths or any(width < 1 for width in widths):
                 raise OptionError(f"{name} is {list(widths)}", f"give {lengths[-1]} counts of at least 1")
-        if not 0 <= self.kept_heads <= self.dim * self.expand // self.head_channels:
-            raise OptionError(
-                f"kept_heads is {self.kept_heads}",
-                f"give 0 to {self.dim * self.expand // self.head_channels}",
-            )
+        if self.kept_heads < 0:
+            raise OptionError(f"kept_heads is {self.kept_heads}", "give a count, or 0 for all")
 
     @property
     def template_grid(self) -> int:

@@ -19,12 +19,12 @@ class Attention(nn.Module):
 
     def __init__(self, config: ArtrackMambaV2Config) -> None:
         super().__init__()
-        self.heads, self.causal = config.attention_heads, config.causal
-        self.qkv = nn.Linear(config.dim, 3 * config.dim)
-        self.out_proj = nn.Linear(config.dim, config.dim)
+        self.heads, self.causal = config.attending_heads, config.causal
+        self.qkv = nn.Linear(config.dim, 3 * config.attention_inner)
+        self.out_proj = nn.Linear(config.attention_inner, config.dim)
 
     def project(self, tokens: Tensor, angles: Pair | None) -> tuple[Tensor, Tensor, Tensor]:
-        """tokens (B, L, dim) -> query, key, value (B, L, dim), the first two turned by their angles."""
+        """tokens (B, L, dim) -> query, key, value (B, L, inner), the first two turned by their angles."""
         query, key, value = self.qkv(tokens).chunk(3, dim=-1)
         if angles is not None:
             query, key = (
@@ -33,7 +33,7 @@ class Attention(nn.Module):
         return query, key, value
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, open_: Tensor | None) -> Tensor:
-        """(B, L, dim) over (B, M, dim); ``open_`` (L, M) is true where a query may look."""
+        """(B, L, inner) over (B, M, inner) -> (B, L, dim); ``open_`` (L, M): where a query may look."""
         q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (query, key, value))
         found = functional.scaled_dot_product_attention(q, k, v, attn_mask=open_)
         mixed: Tensor = self.out_proj(found.transpose(1, 2).flatten(-2))
@@ -45,7 +45,7 @@ class Attention(nn.Module):
         return self.attend(query, key, value, None), (key, value)
 
     def frame(self, tokens: Tensor, kept: tuple[Tensor, Tensor], angles: Pair | None) -> Tensor:
-        """A frame's tokens (B, L_x, dim) over the kept keys and values of the templates and their own."""
+        """A frame's tokens (B, L_x, dim) over the templates' kept keys and values and their own."""
         query, key, value = self.project(tokens, angles)
         before = kept[0].shape[1]
         open_ = allowed(before, tokens.shape[1], self.causal, tokens.device)[before:] if self.causal else None

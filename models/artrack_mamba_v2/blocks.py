@@ -94,7 +94,7 @@ class Block(nn.Module):
         """What the layer's templates leave and frames only read; what frames carry on."""
         c = self.config
         if isinstance(self.mixer, Attention):
-            kept: tuple[Dim, ...] = ("batch", c.templates * c.template_grid**2, c.dim)
+            kept: tuple[Dim, ...] = ("batch", c.templates * c.template_grid**2, c.attention_inner)
             return [
                 TensorSpec(f"layers.{self.index}.{name}", "float32", kept) for name in ("key", "value")
             ], []

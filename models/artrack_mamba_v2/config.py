@@ -56,6 +56,12 @@ class ArtrackMambaV2Config:
     redraw_layers: int = 2
     redraw_heads: int = 3
     redraw_hidden: float = 0.75  # share of the dynamic template's tokens hidden while training
+    # What pruning left in every layer; 0 is all.
+    kept_channels: int = 0  # of a Mamba-1 scan
+    kept_heads: int = 0  # of a Mamba-2 scan
+    kept_attention_heads: int = 0
+    redraw_neurons: int = 0  # hidden channels of the redrawing layers' MLP
+    norm_epsilon: float = 1e-5  # of Mamba-2's gated norm
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "attention_layers", tuple(self.attention_layers))
@@ -103,13 +109,21 @@ class ArtrackMambaV2Config:
     def _check_widths(self) -> None:
         rules = [("attention_heads", self.dim, "dim"), ("redraw_heads", self.redraw_dim, "redraw_dim")]
         if self.mixer == "mamba2":
-            rules.append(("head_channels", self.inner, "dim * expand"))
+            rules.append(("head_channels", self.dim * self.expand, "dim * expand"))
         for name, whole, what in rules:
             if whole % getattr(self, name):
                 raise OptionError(
                     f"{what} is {whole}, which is no multiple of {name} {getattr(self, name)}",
                     "choose sizes that divide",
                 )
+        for name, whole in (
+            ("kept_channels", self.dim * self.expand if self.mixer == "mamba1" else 0),
+            ("kept_heads", self.dim * self.expand // self.head_channels if self.mixer == "mamba2" else 0),
+            ("kept_attention_heads", self.attention_heads),
+            ("redraw_neurons", 4 * self.redraw_dim),
+        ):
+            if not 0 <= getattr(self, name) <= whole:
+                raise OptionError(f"{name} is {getattr(self, name)}", f"give 0 (all) to {whole}")
         if self.positions != "learned":
             for what, width in (("states", self.states), ("dim / attention_heads", self.attention_width)):
                 if width % 4:
@@ -130,12 +144,14 @@ class ArtrackMambaV2Config:
     @property
     def inner(self) -> int:
         """Channels of the scan's input."""
-        return self.dim * self.expand
+        if self.mixer == "mamba2":
+            return self.heads * self.head_channels
+        return self.kept_channels or self.dim * self.expand
 
     @property
     def heads(self) -> int:
         """State-space heads of one direction of one Mamba-2 layer."""
-        return self.inner // self.head_channels
+        return self.kept_heads or self.dim * self.expand // self.head_channels
 
     @property
     def step_rank(self) -> int:
@@ -146,6 +162,16 @@ class ArtrackMambaV2Config:
     def attention_width(self) -> int:
         """Channels of an attention head."""
         return self.dim // self.attention_heads
+
+    @property
+    def attending_heads(self) -> int:
+        """Attention heads that there are."""
+        return self.kept_attention_heads or self.attention_heads
+
+    @property
+    def attention_inner(self) -> int:
+        """Channels of queries, keys and values."""
+        return self.attending_heads * self.attention_width
 
     @property
     def attending(self) -> frozenset[int]:

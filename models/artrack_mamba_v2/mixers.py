@@ -71,7 +71,7 @@ class Mamba2Direction(nn.Module):
         self.dt_bias = nn.Parameter(first_steps(heads))
         self.a_log = nn.Parameter(torch.log(torch.linspace(1, 16, heads)))
         self.d_skip = nn.Parameter(torch.ones(heads))
-        self.norm = RmsNorm(inner)
+        self.norm = RmsNorm(inner, config.norm_epsilon)
 
     def forward(
         self, xbc: Tensor, dt: Tensor, gate: Tensor, start: Start | None, angles: Tensor | None

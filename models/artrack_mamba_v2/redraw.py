@@ -16,12 +16,12 @@ from .tokens import small
 class Layer(nn.Module):
     """Pre-norm transformer layer over (B, L, dim)."""
 
-    def __init__(self, dim: int, heads: int) -> None:
+    def __init__(self, dim: int, heads: int, neurons: int) -> None:
         super().__init__()
         self.heads = heads
         self.norm, self.norm_wide = nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.qkv, self.mixed = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
-        self.wide = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
+        self.wide = nn.Sequential(nn.Linear(dim, neurons), nn.GELU(), nn.Linear(neurons, dim))
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(B, L, dim) -> the same."""
@@ -41,7 +41,10 @@ class Redraw(nn.Module):
         self.enter = nn.Linear(config.dim, dim)
         self.hidden = small(dim)
         self.position = small(config.template_grid**2, dim)
-        self.layers = nn.Sequential(*(Layer(dim, config.redraw_heads) for _ in range(config.redraw_layers)))
+        neurons = config.redraw_neurons or 4 * dim
+        self.layers = nn.Sequential(
+            *(Layer(dim, config.redraw_heads, neurons) for _ in range(config.redraw_layers))
+        )
         self.norm = nn.LayerNorm(dim)
         self.out = nn.Linear(dim, 3 * config.patch**2)
 

@@ -25,6 +25,8 @@ class ClassifierConfig:
             leave out less, the first none.
         mean, std: of red, green and blue in [0, 1]; pictures come less the mean, over the deviation.
         labels: names of the classes, in the order of the outputs.
+        kept_channels, kept_states, kept_neurons: what pruning left of the scan's channels, of a channel's
+            states and of the MLP's hidden channels, a count a layer; empty is all of them.
     """
 
     size: int = 32
@@ -40,9 +42,12 @@ class ClassifierConfig:
     mean: tuple[float, ...] = (0.4914, 0.4822, 0.4465)
     std: tuple[float, ...] = (0.2470, 0.2435, 0.2616)
     labels: tuple[str, ...] = ()
+    kept_channels: tuple[int, ...] = ()
+    kept_states: tuple[int, ...] = ()
+    kept_neurons: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("mean", "std", "labels"):
+        for name in ("mean", "std", "labels", "kept_channels", "kept_states", "kept_neurons"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         leasts = {"conv_taps": 2, "dt_rank": 0}
         for name in ("size", "patch", "dim", "layers", "expand", "states", *leasts):
@@ -64,6 +69,14 @@ class ClassifierConfig:
             )
         if len(set(self.labels)) != len(self.labels):
             raise OptionError(f"labels stand twice among {', '.join(self.labels)}", "give each name once")
+        wholes = {"kept_channels": self.inner, "kept_states": self.states, "kept_neurons": self.hidden}
+        for name, whole in wholes.items():
+            kept = getattr(self, name)
+            if kept and (len(kept) != self.layers or not 1 <= min(kept) <= max(kept) <= whole):
+                raise OptionError(
+                    f"{name} is {list(kept)}",
+                    f"give a count from 1 to {whole} for each of {self.layers} layers",
+                )
 
     @property
     def grid(self) -> int:
@@ -72,8 +85,25 @@ class ClassifierConfig:
 
     @property
     def inner(self) -> int:
-        """Channels of the scan."""
+        """Channels of the scan in a whole layer."""
         return self.dim * self.expand
+
+    @property
+    def hidden(self) -> int:
+        """Hidden channels of the MLP in a whole layer."""
+        return int(self.dim * self.mlp_ratio)
+
+    def channels_of(self, layer: int) -> int:
+        """Channels of a layer's scan."""
+        return self.kept_channels[layer] if self.kept_channels else self.inner
+
+    def states_of(self, layer: int) -> int:
+        """States of each of a layer's channels."""
+        return self.kept_states[layer] if self.kept_states else self.states
+
+    def neurons_of(self, layer: int) -> int:
+        """Hidden channels of a layer's MLP."""
+        return self.kept_neurons[layer] if self.kept_neurons else self.hidden
 
     def to_dict(self) -> dict[str, Any]:
         """Every option as JSON: what ``from_dict`` reads back."""

@@ -36,11 +36,11 @@ State = dict[str, Tensor]
 class Mamba1Mixer(nn.Module):
     """The selective scan over all tokens of a picture, each with its own step sizes, inputs and read-outs."""
 
-    def __init__(self, config: ClassifierConfig, operators: Operators) -> None:
+    def __init__(self, config: ClassifierConfig, operators: Operators, index: int) -> None:
         super().__init__()
-        self.config = config
         self._operators = operators
-        inner, states, taps = config.inner, config.states, config.conv_taps
+        inner, states, taps = config.channels_of(index), config.states_of(index), config.conv_taps
+        self._widths = [config.dt_rank or inner, states, states]  # of Δ (or of its rank), B and C
         self.in_proj = nn.Linear(config.dim, 2 * inner, bias=False)
         self.conv_weight = nn.Parameter(torch.empty(inner, taps).uniform_(-(taps**-0.5), taps**-0.5))
         self.conv_bias = nn.Parameter(torch.zeros(inner))
@@ -56,9 +56,7 @@ class Mamba1Mixer(nn.Module):
         """tokens (B, L, dim) -> mixed tokens (B, L, dim)."""
         x, gate = self.in_proj(tokens).chunk(2, dim=-1)  # (B, L, inner) each
         x, _ = self._operators.causal_conv1d(x, self.conv_weight, self.conv_bias, None, silu=True)
-        dt, b, c = self.x_proj(x).split(
-            [self.config.dt_rank or self.config.inner, self.config.states, self.config.states], dim=-1
-        )
+        dt, b, c = self.x_proj(x).split(self._widths, dim=-1)
         dt = functional.softplus(self.dt_proj(dt) + self.dt_bias)
         y, _ = self._operators.selective_scan(x, dt, -torch.exp(self.a_log), b, c, None)
         mixed: Tensor = self.out_proj((y + self.d_skip * x) * functional.silu(gate))
@@ -68,11 +66,11 @@ class Mamba1Mixer(nn.Module):
 class MambaBlock(nn.Module):
     """A pre-norm residual block: the mixer, then the MLP."""
 
-    def __init__(self, config: ClassifierConfig, operators: Operators) -> None:
+    def __init__(self, config: ClassifierConfig, operators: Operators, index: int) -> None:
         super().__init__()
-        hidden = int(config.dim * config.mlp_ratio)
+        hidden = config.neurons_of(index)
         self.norm1 = nn.LayerNorm(config.dim)
-        self.mixer = Mamba1Mixer(config, operators)
+        self.mixer = Mamba1Mixer(config, operators, index)
         self.norm2 = nn.LayerNorm(config.dim)
         self.mlp = nn.Sequential(nn.Linear(config.dim, hidden), nn.GELU(), nn.Linear(hidden, config.dim))
 
@@ -99,7 +97,7 @@ class MambaClassifier(nn.Module):
         self.pos_embed = nn.Parameter(
             nn.init.trunc_normal_(torch.empty(1, config.grid**2, config.dim), std=0.02)
         )
-        self.blocks = nn.ModuleList(MambaBlock(config, operators) for _ in range(config.layers))
+        self.blocks = nn.ModuleList(MambaBlock(config, operators, index) for index in range(config.layers))
         self.norm = nn.LayerNorm(config.dim)
         self.head = nn.Linear(config.dim, len(config.labels))
         nn.init.trunc_normal_(self.head.weight, std=0.02)

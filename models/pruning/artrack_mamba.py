@@ -30,19 +30,18 @@ def tracker_groups(config: ArtrackMambaConfig) -> list[Group]:
 def pruned_config(config: ArtrackMambaConfig, kept: Kept) -> ArtrackMambaConfig:
     """The configuration of what ``cut`` leaves."""
     counts = {g.option: len(kept.get(g.name, range(g.units))) for g in tracker_groups(config)}
-    heads = counts["kept_heads", None]
+    heads, wide = counts["kept_heads", None], counts["head_channels", None]
     dim = config.head_dim
+    first, second = config.head_widths or (2 * dim, 2 * dim)
     return replace(
         config,
         stem_widths=tuple(counts["stem_widths", index] for index in range(len(config.stem_widths))),
-        head_widths=tuple(
-            counts.get(("head_widths", index), width)
-            for index, width in enumerate(config.head_widths or (2 * dim, 2 * dim))
-        ),
+        head_widths=(counts.get(("head_widths", 0), first), counts.get(("head_widths", 1), second)),
         head_dim=counts.get(("head_dim", None), dim),
         states=counts["states", None],
         kept_heads=heads,
-        norm_epsilon=config.norm_epsilon * config.heads / heads,  # its mean is over fewer channels
+        head_channels=wide,
+        norm_epsilon=config.norm_epsilon * config.inner / (heads * wide),  # its mean is over fewer channels
     )
 
 
@@ -72,7 +71,7 @@ def _stem_group(index: int, width: int) -> Group:
 
 
 def _mixer_groups(config: ArtrackMambaConfig, layer: int) -> list[Group]:
-    """Heads and states of one layer's Mamba-2 mixer."""
+    """Heads, channels of each head, and states of one layer's Mamba-2 mixer."""
     name = f"blocks.{layer}.mixers.0"
     heads, wide, inner, states = config.heads, config.head_channels, config.inner, config.states
     whole = spans(heads, 0, width=wide)
@@ -95,6 +94,20 @@ def _mixer_groups(config: ArtrackMambaConfig, layer: int) -> list[Group]:
     )
     if config.temporal == "carry":
         head_places += (Places("carry_logit", 0, spans(heads, 0), within=layer),)
+    channels = []
+    for head in range(heads):
+        own = spans(wide, head * wide)
+        channel_places = (
+            Places(f"{name}.in_proj.weight", 0, spans(wide, head * wide, inner + head * wide)),
+            Places(f"{name}.conv_weight", 0, own),
+            Places(f"{name}.conv_bias", 0, own),
+            Places(f"{name}.norm.weight", 0, own),
+            Places(f"{name}.out_proj.weight", 1, own),
+        )
+        option = ("head_channels", None)
+        channels.append(
+            Group(f"{name}.head.{head}", "channel", "ssm", option, channel_places, (f"{name}.norm.weight",))
+        )
     both = spans(states, inner, inner + states)  # B, then C, in what passes the convolution
     state_places = (
         Places(f"{name}.in_proj.weight", 0, spans(states, 2 * inner, 2 * inner + states)),
@@ -111,6 +124,7 @@ def _mixer_groups(config: ArtrackMambaConfig, layer: int) -> list[Group]:
             averaged=(f"{name}.norm.weight",),
             multiple=1,
         ),
+        *channels,
         Group(f"{name}.states", "state", "ssm", ("states", None), state_places),
     ]
 

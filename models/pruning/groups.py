@@ -18,6 +18,7 @@ from torch import Tensor
 from ...errors import OptionError
 
 Weights = Mapping[str, Tensor]
+Rows = tuple[tuple[int, ...], ...]
 Kept = Mapping[str, Sequence[int]]
 """By the name of a group: which of its units stay, in rising order."""
 
@@ -26,13 +27,13 @@ Kept = Mapping[str, Sequence[int]]
 class Places:
     """The rows ``rows[unit]`` of ``tensor`` along ``axis``; every unit has as many.
 
-    ``within``: the tensor is a stack along its first axis, and this is about one of its members alone (``axis``
-    is that member's); the groups of the other members cut as many rows of theirs.
+    ``within``: the tensor is a stack along its first axis, and this is about one of its members alone
+    (``axis`` is that member's); the groups of the other members cut as many rows of theirs.
     """
 
     tensor: str
     axis: int
-    rows: tuple[tuple[int, ...], ...]
+    rows: Rows
     within: int | None = None
 
     def of(self, value: Tensor) -> Tensor:
@@ -51,7 +52,7 @@ class Group:
         name: of the group, such as ``stem.3``.
         kind: of its units: "channel", "head", "state" or "neuron".
         part: "stem", "ssm", "mlp", "attention" or "head"; what ``prune`` is told to cut.
-        option: of the configuration, which holds how many units there are; with an index where that is a list.
+        option: of the configuration, which holds how many units there are; with an index if that is a list.
         places: of the units.
         averaged: norm weights that see a mean over the units: what is left is scaled, so that it stays right.
         multiple: what a count is rounded to.
@@ -71,7 +72,7 @@ class Group:
         return len(self.places[0].rows)
 
 
-def spans(count: int, *starts: int, width: int = 1) -> tuple[tuple[int, ...], ...]:
+def spans(count: int, *starts: int, width: int = 1) -> Rows:
     """Rows of ``count`` units of ``width`` rows each, side by side from every one of ``starts``."""
     return tuple(
         tuple(start + unit * width + row for start in starts for row in range(width)) for unit in range(count)
@@ -117,10 +118,13 @@ def cut(weights: Weights, groups: Sequence[Group], kept: Kept) -> dict[str, Tens
             stacks.setdefault(name, {})[within] = _without(result[name][within], axis, rows)
     for name, members in stacks.items():
         result[name] = torch.stack([members[index] for index in range(len(result[name]))])
-    for group in groups:
-        share = group.units / len(kept.get(group.name, range(group.units)))
-        for name in group.averaged:
-            result[name] = result[name] * math.sqrt(share)
+    shares = {
+        (name, group.option): group.units / len(kept.get(group.name, range(group.units)))
+        for group in groups
+        for name in group.averaged
+    }
+    for (name, _), share in shares.items():
+        result[name] = result[name] * math.sqrt(share)
     return result
 
 

@@ -39,6 +39,7 @@ class VilTrackerConfig:
     film_rank: int = 32
     head_dims: tuple[int, int, int] = (256, 128, 32)  # channels that all maps share, then of each tower
     uncertainty_dims: tuple[int, int] = (128, 64)
+    kept_heads: int = 0  # heads of the matrix memory that pruning left in every layer; 0 is all
 
     def __post_init__(self) -> None:
         for name in ("head_dims", "uncertainty_dims"):
@@ -49,10 +50,16 @@ class VilTrackerConfig:
                     f"{name} is {getattr(self, name)}, which is no multiple of the stride {self.stride}",
                     f"choose a multiple of {self.stride}",
                 )
-        if self.inner % (BLOCK_SIZE * BLOCK_SIZE):
+        whole = self.dim * self.expand
+        if whole % (BLOCK_SIZE * BLOCK_SIZE):
             raise OptionError(
-                f"dim * expand is {self.inner}, which is no multiple of {BLOCK_SIZE * BLOCK_SIZE}",
+                f"dim * expand is {whole}, which is no multiple of {BLOCK_SIZE * BLOCK_SIZE}",
                 f"its {BLOCK_SIZE} heads are projected in blocks of {BLOCK_SIZE}: choose a multiple",
+            )
+        if not 0 <= self.kept_heads <= BLOCK_SIZE or self.inner % (BLOCK_SIZE * BLOCK_SIZE):
+            raise OptionError(
+                f"kept_heads is {self.kept_heads}, of {self.head_width} channels each",
+                f"give 0 (all) to {BLOCK_SIZE}, with a multiple of {BLOCK_SIZE * BLOCK_SIZE} channels in all",
             )
         for name, allowed in (("block", ("gelu", "silu")), ("temporal", ("film", "none"))):
             if getattr(self, name) not in allowed:
@@ -79,12 +86,17 @@ class VilTrackerConfig:
     @property
     def inner(self) -> int:
         """Channels of the scan, over all heads."""
-        return self.dim * self.expand
+        return self.heads * self.head_width
 
     @property
     def heads(self) -> int:
         """Heads of the matrix memory."""
-        return BLOCK_SIZE
+        return self.kept_heads or BLOCK_SIZE
+
+    @property
+    def head_width(self) -> int:
+        """Channels of a head."""
+        return self.dim * self.expand // BLOCK_SIZE
 
     def to_dict(self) -> dict[str, Any]:
         """Every option as JSON: what ``from_dict`` reads back."""
