@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 
-from ..engine import Engine
+from ..engine import Engine, TrackingOptions
 from ..errors import OptionError
 from .ours import EngineTracker
 from .peers import PeerFiles, open_peer
 from .runs import PeerTracker, SequenceTracker
+
+RESTART = "restart"
+"""In ``against``: our own tracker once more, with nothing carried from frame to frame but the template."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Lineup:
 
     Attributes:
         model, runtime, device, threads: as `Engine.load` takes them.
-        against: names of peers, see `bench.peers`.
+        against: names of peers, see `bench.peers`, or `RESTART`.
         files: of the peers that need some.
     """
 
@@ -42,19 +45,39 @@ class Lineup:
         Raises:
             OptionError, DataError, RuntimeUnavailableError, BundleError: one of them cannot be had.
         """
-        peers = {name: PeerTracker(open_peer(name, self.files)) for name in self.against}
-        with Engine.load(
-            self.model, runtime=self.runtime, device=self.device, threads=self.threads, capacity=1
-        ) as engine:
+        trackers: dict[str, SequenceTracker] = {
+            name: PeerTracker(open_peer(name, self.files)) for name in self.against if name != RESTART
+        }
+        with ExitStack() as opened:
+            engine = opened.enter_context(self._engine())
             name = engine.runtime.spec.name
-            if name in peers:
+            if name in self.against:
                 raise OptionError(
                     f"The model and a tracker of --against are both called {name}", "Rename it."
                 )
+            if RESTART in self.against:
+                functions = engine.runtime.spec.functions.values()
+                if not any(tensor.name == "carry" for function in functions for tensor in function.inputs):
+                    raise OptionError(f"{name} carries nothing from frame to frame", "Leave out 'restart'.")
+                without = self._engine(replace(engine.task.options, carry=0.0))
+                trackers[RESTART] = EngineTracker(opened.enter_context(without))
+            peers = {name: trackers[name] for name in self.against}
             yield OpenLineup(name, {name: EngineTracker(engine), **peers}, self._settings(engine))
 
+    def _engine(self, options: TrackingOptions | None = None) -> Engine:
+        return Engine.load(
+            self.model,
+            runtime=self.runtime,
+            device=self.device,
+            threads=self.threads,
+            capacity=1,
+            options=options,
+        )
+
     def _settings(self, engine: Engine) -> dict[str, Any]:
-        peers: dict[str, Any] = {name: {"opencv": cv2.__version__} for name in self.against}
+        peers: dict[str, Any] = {
+            name: {"opencv": cv2.__version__} for name in self.against if name != RESTART
+        }
         for entry in fields(self.files):
             path = getattr(self.files, entry.name)
             name = entry.name.partition("_")[0]
@@ -65,6 +88,8 @@ class Lineup:
             "runtime": engine.runtime.name,
             "device": engine.runtime.device,
         }
+        if RESTART in self.against:
+            peers[RESTART] = {**ours, "carry": 0}
         return {"trackers": {engine.runtime.spec.name: ours, **peers}}
 
 

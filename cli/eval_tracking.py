@@ -41,7 +41,9 @@ def evaluate(
     against: Annotated[
         str,
         typer.Option(
-            "--against", metavar="A,B", help="Others to run too: csrt, kcf, mil, nano, vit, static."
+            "--against",
+            metavar="A,B",
+            help="Others to run too: csrt, kcf, mil, nano, vit, static; restart is ours without carried state.",
         ),
     ] = "",
     nano_backbone: options.NanoBackbone = None,
