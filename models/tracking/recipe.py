@@ -45,10 +45,13 @@ class TrackerRecipe:
     held_out_sets: tuple[str, ...] = ()  # data sets for choosing among models, such as got10k/val:GOT-10k
     more_clips: tuple[str, ...] = ()  # further folders of sequences, relative to the data folder
     options: dict[str, Any] = field(default_factory=dict)  # thresholds that the bundle asks the engine for
+    start: str = ""  # weights (safetensors) to start from, such as pruning left; the first stage is over then
     notes: str = ""
     text: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
+        if self.start and self.distil:
+            raise OptionError("the recipe has both start and a first stage", "leave out one of them")
         check_counts(self.batch, self.threads, self.workers)
         check_crops(self.model, self.samples)
         if (self.distil or self.teacher_head) and not self.teacher:
