@@ -43,7 +43,7 @@ def evaluate(
         typer.Option(
             "--against",
             metavar="A,B",
-            help="Others to run too: csrt, kcf, mil, nano, vit, static; restart is ours without carried state.",
+            help="Others to run too: csrt, kcf, mil, nano, vit, static; restart is ours, carrying nothing.",
         ),
     ] = "",
     nano_backbone: options.NanoBackbone = None,
