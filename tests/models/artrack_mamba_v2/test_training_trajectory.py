@@ -1,9 +1,8 @@
-"""Training on pairs and on whole sequences: resumed bit for bit, better as it goes, with exact recipes."""
+"""Training on pairs and on whole sequences: resumed bit for bit, better as it goes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,25 +10,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from framestate.engine.tracking import FilterOptions, TrackingOptions
 from framestate.engine.tracking.trajectory import TrajectoryDecoder, Vocabulary
-from framestate.errors import DataError, OptionError
 from framestate.models.artrack_mamba_v2 import ArtrackMambaV2, ArtrackMambaV2Config
 from framestate.models.artrack_mamba_v2.losses import cut_views, overlap, siou_distance, target_view
-from framestate.models.artrack_mamba_v2.recipe import TrajectoryRecipe, read_recipe
 from framestate.models.artrack_mamba_v2.sequence import Follower, SequenceConfig, SequenceTask, StretchDataset
 from framestate.models.artrack_mamba_v2.task import PairTask, TrajectoryDataset
-from framestate.models.artrack_mamba_v2.train import grouped, train_trajectory
+from framestate.models.artrack_mamba_v2.train import grouped
 from framestate.models.artrack_mamba_v2.vocabulary import read_boxes, to_words
 from framestate.models.datasets.footage import FootageMix
 from framestate.models.datasets.opening import ClipSet
-from framestate.models.plans import read_plan
 from framestate.models.tracking.clips import Clip
 from framestate.models.tracking.poses import SampleConfig
 from framestate.models.tracking.samples import SampleSource
 from framestate.models.training.loop import LoopConfig, Task, train
 from framestate.vision import Box, SquareCrop
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 BuildModel = Callable[..., ArtrackMambaV2]
@@ -233,61 +227,6 @@ def test_a_tracker_that_left_its_window_is_put_back(clip: Clip, build: BuildMode
     assert follower.carry.tolist() == [0.0]
 
 
-RECIPE = """
-architecture = "artrack_mamba_v2"
-name = "small"
-batch = 2
-workers = 0
-clips = "clips"
-{more}
-
-[model]
-template_size = 32
-search_size = 64
-dim = 16
-layers = 2
-mixer = "mamba2"
-head_channels = 8
-attention_heads = 2
-bins = 40
-history = 2
-redraw_dim = 8
-redraw_layers = 1
-redraw_heads = 2
-
-[loop]
-steps = 2
-warmup_steps = 1
-log_every = 1
-{tables}
-"""
-
-
-def recipe(folder: Path, more: str = "", tables: str = "") -> TrajectoryRecipe:
-    path = folder / "recipe.toml"
-    path.write_text(RECIPE.format(more=more, tables=tables))
-    found = read_plan(path)
-    assert isinstance(found, TrajectoryRecipe)
-    return found
-
-
-def test_a_recipe_trains_pairs_then_sequences(tmp_path: Path, write_clip: Callable[..., Path]) -> None:
-    write_clip("koi")
-    first = recipe(tmp_path)
-    result, report = train_trajectory(first, tmp_path, tmp_path / "one")
-    assert (result.steps, report["clips"]) == (2, 1)
-    save_file(dict(result.model.state_dict()), tmp_path / "w.safetensors")
-    second = recipe(
-        tmp_path,
-        f'start = "{tmp_path / "w.safetensors"}"',
-        "[sequence]\nframes = 3\ngradient = 2\nmost_step = 1",
-    )
-    result, report = train_trajectory(second, tmp_path, tmp_path / "two")
-    assert (result.steps, report["start"]) == (2, "w.safetensors")
-    with pytest.raises(DataError, match="cannot be read"):
-        train_trajectory(replace(second, start="nowhere"), tmp_path, tmp_path / "three")
-
-
 def test_what_starts_from_vim_learns_at_its_share(build: BuildModel) -> None:
     model = build()
     slow = {"tokens.patch_embed.weight", "norm.weight"}
@@ -299,30 +238,3 @@ def test_what_starts_from_vim_learns_at_its_share(build: BuildModel) -> None:
         found += [(names[id(parameter)], group["scale"]) for parameter in parameters]
     assert dict(found) == {name: 0.25 if name in slow else 1.0 for name in names.values()}
     assert len(found) == len(names)
-
-
-@pytest.mark.parametrize(
-    ("more", "tables", "problem"),
-    [
-        ("colour = 3", "", "unknown recipe option colour"),
-        ("trunk_share = 2.0", "", "trunk_share is 2.0"),
-        ('start = "a"\nvim = "b"', "", "start and vim"),
-        ('task = "interpolation"', "", "task|known|unknown"),
-        ("", "[sequence]\nframes = 2\ngradient = 3", "gradient 3"),
-        ("", "[sequence]\npace = 2", "unknown sequence option pace"),
-        ("", "[samples]\nsearch_size = 96", "search_size is 64 in model and 96"),
-    ],
-)
-def test_a_recipe_that_cannot_be(tmp_path: Path, more: str, tables: str, problem: str) -> None:
-    with pytest.raises(OptionError, match=problem):
-        recipe(tmp_path, more, tables)
-
-
-def test_the_shipped_recipes_are_read(checkout: Path) -> None:
-    for size, dim in (("tiny", 192), ("small", 384), ("base", 768)):
-        found = read_recipe(checkout / "models" / "recipes" / f"artrack-mamba-{size}.toml")
-        assert (found.name, found.model.dim, found.sequence) == (f"artrack-mamba-{size}", dim, None)
-        filtering = FilterOptions(**found.options["filter"])
-        assert TrackingOptions(**{**found.options, "filter": filtering}).size_floor == 1.0
-    found = read_recipe(checkout / "models" / "recipes" / "artrack-mamba-tiny-sequence.toml")
-    assert found.sequence == SequenceConfig(24, 4, 2)
