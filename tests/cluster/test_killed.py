@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from multiprocessing.managers import BaseManager
 from pathlib import Path
@@ -60,9 +61,18 @@ class Processes:
         self.front = ServerThread(FrontServer(Settings(port=0), directory))
         self.url = "http://{}:{}".format(*self.front.server.address)  # type: ignore[attr-defined]
         end = time.monotonic() + 60
-        while len(asyncio.run(directory.look())[0].names) < len(NAMES):
+        while not all(names == set(NAMES) for names in self.views(directory)):
             assert time.monotonic() < end, "the servers did not join"
             time.sleep(0.05)
+
+    def views(self, directory: DirectoryThread) -> list[set[str]]:
+        """Who is there, as the directory, the front and every server see it: they look now and then."""
+        members = asyncio.run(directory.look())[0].members
+        found = [{one.name for one in members}, set(self.front.server.front.routes.view.names)]  # type: ignore[attr-defined]
+        for one in members:
+            with urllib.request.urlopen(f"http://{one.address}/v1/cluster", timeout=30) as answer:
+                found.append({member["name"] for member in json.load(answer)["members"]})
+        return found
 
     def kill(self, name: str) -> None:
         process = self.started.pop(name)
@@ -136,6 +146,7 @@ def test_sessions_of_a_killed_server_go_on(
             for index in range(7, len(jpegs)):
                 assert await step(targets, jpegs[index]) == [truth[index - 1]] * 4
             assert all(targets[key].reconnects > 0 for key in mine)
+            assert [targets[key].reconnects for key in others] == [0, 0]
             assert [target.frames_lost for target in targets.values()] == [0] * 4
             for target in targets.values():
                 await target.close()
