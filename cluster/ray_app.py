@@ -6,6 +6,7 @@ import time
 from contextlib import ExitStack
 from typing import Any
 
+import cv2
 import ray
 from ray import serve
 from ray.serve import Application
@@ -36,6 +37,7 @@ class Sessions:
     def __init__(self, options: ClusterOptions) -> None:
         settings = options.settings()
         log_to_stderr(settings.log_level)
+        cv2.setNumThreads(1)  # pictures are decoded side by side: its own threads would spin beside that
         directory = RayDirectory(options.name)
         self._stack = ExitStack()
         try:
