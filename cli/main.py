@@ -28,6 +28,7 @@ from . import (
     export,
     interpolate,
     models,
+    prune,
     serve,
     track,
     train,
@@ -63,6 +64,7 @@ app.command("interpolate")(interpolate.interpolate)
 app.command("classify")(classify.classify)
 app.add_typer(evaluation, name="eval")
 app.command("train")(train.train)
+app.command("prune")(prune.prune)
 app.command("export")(export.export)
 app.command("adopt")(adopt.adopt)
 app.add_typer(benchmarks, name="bench")

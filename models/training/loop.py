@@ -107,16 +107,18 @@ def train(
     out: Path,
     progress: Callable[[int, dict[str, float]], None] | None = None,
     groups: list[dict[str, object]] | None = None,
+    after_step: Callable[[float], None] | None = None,
 ) -> Result:
     """Trains, resuming from ``out/checkpoint.safetensors`` when it is there; appends to ``out/log.jsonl``.
 
     ``groups`` are AdamW's parameter groups, by default ``parameter_groups``; one with a ``scale`` learns at
-    that share of the rate. The model is moved to the device of the run, the resulting one back to the CPU.
+    that share of the rate. ``after_step`` is called after each step of the optimiser with the share of the
+    run behind it. The model is moved to the device of the run, the resulting one back to the CPU.
 
     Raises TrainingError when a loss is not finite (the last checkpoint stays) or a checkpoint does not fit.
     """
     with joined() as ranks:
-        run = Run(task, config, out, ranks, groups)
+        run = Run(task, config, out, ranks, groups, after_step)
         for batch in task.batches(run.step):
             if not run.take(batch):
                 break
@@ -134,9 +136,15 @@ class Run:
     """What a run holds: the weights, their average, the optimiser, and how far it is."""
 
     def __init__(
-        self, task: Task, config: LoopConfig, out: Path, ranks: Ranks, groups: list[dict[str, object]] | None
+        self,
+        task: Task,
+        config: LoopConfig,
+        out: Path,
+        ranks: Ranks,
+        groups: list[dict[str, object]] | None,
+        after_step: Callable[[float], None] | None,
     ) -> None:
-        self.task, self.config, self.ranks = task, config, ranks
+        self.task, self.config, self.ranks, self.after_step = task, config, ranks, after_step
         out.mkdir(parents=True, exist_ok=True)
         self.checkpoint, self.log_path = out / "checkpoint.safetensors", out / "log.jsonl"
         self.device = pick_device(config.device)
@@ -189,6 +197,8 @@ class Run:
         self.check(loss, norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
+        if self.after_step is not None:
+            self.after_step(done)
         if torch.isfinite(norm):
             self.average.update_parameters(self.model)
         self.step += 1

@@ -1,0 +1,70 @@
+"""The options of a pruning run, checked when they are made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...errors import OptionError
+from .importance import RANKINGS
+from .selection import check_ratio
+
+METHODS = ("rsst", "refill", "magnitude", "saliency", "dense")
+
+
+@dataclass(frozen=True)
+class PruneOptions:
+    """What to prune, and how.
+
+    Attributes:
+        method: "magnitude" and "saliency" take the same share of every group; "refill" and "rsst" take what a
+            mask of single weights says; "dense" takes nothing, and is trained as long.
+        ratio: share of the target's units that goes, over all rounds.
+        target: "ssm", "mlp", "both" of them, "stem", "head", "attention" or "all".
+        rounds: as many times, each the same share of what is left.
+        rank: what units count by; empty is "saliency" for that method, else "magnitude".
+        fillback: share of the units that the mask empties which stays nevertheless (Refill, RSST).
+        strength: R, the pull at the end of a round, a share of a weight a step (RSST).
+        share: of a round's steps, how many it pulls in (RSST).
+        rewind: what is left starts again from the weights it had at first.
+        steps: of training, over all rounds; 0 cuts only.
+        minutes: ends the training by the clock; 0 does not.
+        batches: over which features and saliency are taken.
+    """
+
+    method: str = "rsst"
+    ratio: float = 0.5
+    target: str = "both"
+    rounds: int = 1
+    rank: str = ""
+    fillback: float = 0.0
+    strength: float = 0.3
+    share: float = 0.4
+    rewind: bool = False
+    steps: int = 0
+    minutes: float = 0.0
+    batches: int = 4
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise OptionError(f"the method {self.method!r} is unknown", f"choose {', '.join(METHODS)}")
+        if self.rank not in ("", *RANKINGS):
+            raise OptionError(f"the ranking {self.rank!r} is unknown", f"choose {', '.join(RANKINGS)}")
+        check_ratio(self.ratio)
+        if min(self.rounds, self.batches) < 1 or min(self.steps, self.minutes) < 0:
+            raise OptionError(
+                f"rounds and batches are {self.rounds, self.batches}, steps and minutes "
+                f"{self.steps, self.minutes}",
+                "give at least 1 round and batch, and no negative time",
+            )
+        if not 0 < self.strength <= 1 or not 0 < self.share < 1:
+            raise OptionError(
+                f"strength is {self.strength} and share {self.share}",
+                "give a strength above 0, up to 1, and a share between 0 and 1",
+            )
+        if self.method == "rsst" and self.steps < 2 * self.rounds:
+            raise OptionError(f"rsst has {self.steps} steps", "give at least two a round: it trains first")
+
+    @property
+    def ranking(self) -> str:
+        """What units count by."""
+        return self.rank or ("saliency" if self.method == "saliency" else "magnitude")

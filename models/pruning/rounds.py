@@ -1,0 +1,269 @@
+"""Pruning in rounds: choose what stays, pull the rest towards zero (RSST), cut, rewind or go on, train.
+
+Everything a run has decided or finished lies in its folder, so a run that was killed goes on to the bit:
+``options.json``, and a folder a round with ``kept.json``, and for each phase its checkpoint and log, and its
+``weights.safetensors`` once it is finished.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from ...bundles import ModelSpec
+from ...errors import OptionError
+from ..training.loop import LoopConfig, train
+from .groups import Group, Kept, cut
+from .importance import Scores, features, magnitude, remaining, saliency
+from .options import PruneOptions
+from .refill import masks_of, refill_counts
+from .registry import groups_of, targeted
+from .rsst import Pull, norms, targets_of
+from .selection import best, outermost, rounded
+from .surgery import cut_model
+from .trainers import Trainer
+from .unstructured import global_masks, layers_of
+
+Progress = Callable[[float, str], None]
+
+
+@dataclass
+class Pruned:
+    """What a run came to.
+
+    Attributes:
+        units: of each targeted group, before and after.
+        pulled: a round of RSST each: norm of what was targeted before and after, and of everything else.
+        seconds, cpu_seconds: of training; processor time is None where the run had been interrupted.
+    """
+
+    model: nn.Module
+    spec: ModelSpec
+    units: dict[str, tuple[int, int]]
+    metrics: dict[str, float]
+    steps: int
+    seconds: float
+    cpu_seconds: float | None
+    pulled: list[dict[str, float]] = field(default_factory=list)
+
+
+class Pruning:
+    """One run in one folder."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        spec: ModelSpec,
+        trainer: Trainer | None,
+        options: PruneOptions,
+        out: Path,
+        progress: Progress = lambda share, what: None,
+        say: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        if trainer is None and (options.steps or options.ranking in ("features", "saliency")):
+            raise OptionError(
+                f"{options.method} by {options.ranking} in {options.steps} steps needs data",
+                "give a recipe and its data, or --method magnitude alone",
+            )
+        self.trainer, self.options, self.out = trainer, options, out
+        self.progress, self.say = progress, say
+        self.model, self.spec = copy.deepcopy(model), spec
+        self.targets = [group.name for group in outermost(targeted(groups_of(spec), options.target))]
+        self.original = {group.name: group for group in self.groups}
+        self.start = {name: value.clone() for name, value in model.state_dict().items()}
+        self.phases, self.steps, self.seconds, self.cpu = 0, 0, 0.0, 0.0
+        self.interrupted = False
+        self.pulled: list[dict[str, float]] = []
+        remember(out / "options.json", {**asdict(options), "model": spec.name, "config": dict(spec.config)})
+
+    @property
+    def groups(self) -> list[Group]:
+        """The targeted groups of the model as it is now."""
+        return [group for group in groups_of(self.spec) if group.name in self.targets]
+
+    def run(self, name: str) -> Pruned:
+        """Prunes, or goes on; the model that is left is called ``name``.
+
+        Raises TrainingError when a loss is not finite, OptionError where the folder holds another run.
+        """
+        options = self.options
+        for number in range(options.rounds):
+            last = number == options.rounds - 1
+            steps = share_of(options.steps, options.rounds, number)
+            self.round(number, steps, last)
+        self.spec = replace(self.spec, name=name)
+        metrics = self.trainer.measure(self.model) if self.trainer is not None else {}
+        left = {group.name: group.units for group in self.groups}
+        return Pruned(
+            self.model,
+            self.spec,
+            {key: (group.units, left[key]) for key, group in self.original.items()},
+            metrics,
+            self.steps,
+            self.seconds,
+            None if self.interrupted else self.cpu,
+            self.pulled,
+        )
+
+    def round(self, number: int, steps: int, last: bool) -> None:
+        """One round: what stays is chosen, the rest pulled and cut, and what is left trained."""
+        folder = self.out / f"round-{number + 1}"
+        if self.options.method != "dense":
+            kept = self.chosen(folder / "kept.json", number)
+            if self.options.method == "rsst":
+                pull = round(self.options.share * steps)
+                self.pull(folder / "pull", kept, pull)
+                steps -= pull
+            self.start = cut(self.start, groups_of(self.spec), kept)
+            self.model, self.spec = cut_model(self.model, self.spec, kept, self.spec.name)
+            if self.options.rewind:
+                self.model.load_state_dict(self.start)
+        if steps:
+            self.model = self.phase(folder / "train", steps, falls=last)
+
+    def chosen(self, path: Path, number: int) -> Kept:
+        """The units that stay in a round, from its file where that has been decided."""
+        if not path.exists():
+            remember(path, {key: list(units) for key, units in self.choose(number).items()})
+        found: Kept = json.loads(path.read_text())
+        return found
+
+    def choose(self, number: int) -> Kept:
+        """The units that stay in a round."""
+        options, groups, weights = self.options, self.groups, self.model.state_dict()
+        goal = (1 - options.ratio) ** ((number + 1) / options.rounds)  # share of the first model that stays
+        wanted = {group.name: self.original[group.name].units * goal for group in groups}
+        if options.method in ("refill", "rsst"):
+            left = sum(g.units for g in groups) / sum(g.units for g in self.original.values())
+            masks = masks_of(weights, layers_of(self.model), groups, max(0.0, 1 - goal / left))
+            counts = refill_counts(groups, weights, masks, options.fillback)
+        else:
+            counts = rounded(groups, wanted)
+        counts = {group.name: min(counts[group.name], group.units) for group in groups}
+        return best(self.scores(groups), counts)
+
+    def scores(self, groups: Sequence[Group]) -> Scores:
+        """What each unit counts."""
+        weights, ranking = self.model.state_dict(), self.options.ranking
+        if ranking == "magnitude":
+            return magnitude(weights, groups)
+        if ranking == "remaining":
+            return remaining(
+                global_masks(weights, layers_of(self.model), self.options.ratio), weights, groups
+            )
+        assert self.trainer is not None
+        model = copy.deepcopy(self.model)
+        task = self.trainer.task(model, self.options.batches, self.trainer.seed + 1)
+        measured = features if ranking == "features" else saliency
+        return measured(task, groups, self.options.batches)
+
+    def pull(self, folder: Path, kept: Kept, steps: int) -> None:
+        """Trains while what does not stay is pulled towards zero; notes how far it came."""
+        targets = targets_of(self.model, self.groups, kept)
+        before = norms(self.model, targets)
+        self.model = self.phase(folder, steps, falls=False, targets=targets)
+        after = norms(self.model, targets)
+        found = {"targets_before": before[0], "targets_after": after[0]}
+        self.pulled.append({**found, "others_before": before[1], "others_after": after[1]})
+        self.say(
+            f"pulled: norm of what goes {before[0]:.3g} to {after[0]:.3g}, of the rest {before[1]:.3g} to "
+            f"{after[1]:.3g}"
+        )
+
+    def phase(
+        self, folder: Path, steps: int, *, falls: bool, targets: dict[str, torch.Tensor] | None = None
+    ) -> nn.Module:
+        """Trains the model for so many steps, unless that is done; its averaged weights."""
+        assert self.trainer is not None
+        number, self.phases = self.phases, self.phases + 1
+        finished, told = folder / "weights.safetensors", folder / "phase.json"
+        model = copy.deepcopy(self.model)
+        if not finished.exists():
+            whole = not (folder / "checkpoint.safetensors").exists()
+            torch.manual_seed(self.trainer.seed + number)
+            task = self.trainer.task(model, steps, self.trainer.seed + 1 + number)
+            began = time.process_time()
+            result = train(
+                task,
+                self.loop(steps, falls),
+                folder,
+                self.reporter(folder, steps),
+                self.trainer.groups(task.model),
+                None if targets is None else Pull(task.model, targets, self.options.strength),
+            )
+            spent = {"seconds": result.seconds, "cpu": time.process_time() - began, "whole": whole}
+            write_json(told, spent)
+            save(finished, self.trainer.bare(result.model))
+            result.checkpoint.unlink()
+        model = self.trainer.bare(model)
+        model.load_state_dict(load_file(finished))
+        spent = json.loads(told.read_text())
+        self.steps, self.seconds = self.steps + steps, self.seconds + spent["seconds"]
+        self.cpu, self.interrupted = self.cpu + spent["cpu"], self.interrupted or not spent["whole"]
+        return model.cpu().eval()
+
+    def loop(self, steps: int, falls: bool) -> LoopConfig:
+        """The recipe's optimisation for a phase; the rate falls in the last one only."""
+        assert self.trainer is not None
+        loop, options = self.trainer.loop, self.options
+        return replace(
+            loop,
+            steps=steps,
+            minutes=options.minutes * steps / options.steps,
+            warmup_steps=min(loop.warmup_steps, steps // 10),
+            final_share=loop.final_share if falls else 1.0,
+            ema_ramp=True,
+            validate_every=0,
+        )
+
+    def reporter(self, folder: Path, steps: int) -> Callable[[int, dict[str, float]], None]:
+        """Tells how far the whole run is."""
+        before = self.steps
+
+        def tell(step: int, line: dict[str, float]) -> None:
+            detail = f"{folder.parent.name} {folder.name}: step {step} of {steps}, loss {line['loss']:.3f}"
+            self.progress((before + step) / self.options.steps, detail)
+
+        return tell
+
+
+def share_of(whole: int, parts: int, number: int) -> int:
+    """Part ``number`` of a whole that is split into as equal ones as can be."""
+    return whole * (number + 1) // parts - whole * number // parts
+
+
+def remember(path: Path, what: dict[str, Any]) -> None:
+    """Writes a JSON file, or sees that the one that is there says the same.
+
+    Raises OptionError where it does not: another run lies there.
+    """
+    if not path.exists():
+        write_json(path, what)
+    elif json.loads(path.read_text()) != json.loads(json.dumps(what)):
+        raise OptionError(
+            f"{path} is of a run with other options", "give another folder, or the options of that run"
+        )
+
+
+def write_json(path: Path, what: dict[str, Any]) -> None:
+    """Writes a JSON file, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(what, indent=1) + "\n")
+    partial.replace(path)
+
+
+def save(path: Path, model: nn.Module) -> None:
+    """Writes a model's tensors, whole or not at all."""
+    partial = path.with_suffix(".partial")
+    save_file({name: value.contiguous().clone() for name, value in model.state_dict().items()}, partial)
+    partial.replace(path)
