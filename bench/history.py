@@ -24,7 +24,9 @@ SETTLING = 1000
 
 @dataclass(frozen=True)
 class HistoryPoint:
-    """One number of templates. Times in milliseconds of one model call a frame, medians.
+    """One number of templates. Times in milliseconds of one model call a frame on one thread, medians.
+
+    They are of the processor, so a busy machine hardly changes them.
 
     Attributes:
         history: templates.
@@ -82,7 +84,7 @@ def measure_history(
     cases: Iterable[tuple[int, Mapping[str, Callable[[], Arrays]], Arrays]],
     *,
     repetitions: int = 60,
-    warm_up: int = 5,
+    warm_up: int = 2,
 ) -> list[HistoryPoint]:
     """Times the forms "stateless", "cached" and "stateful" of each number of templates, taking turns.
 
@@ -100,9 +102,8 @@ def measure_history(
     for history, forms, reference in cases:
         differences[history] = _verified(history, forms, reference)
         calls |= {f"{history} {form}": call for form, call in forms.items()}
-    times = {
-        name: 1e3 * median(taken) for name, taken in interleaved(calls, repetitions, warm_up=warm_up).items()
-    }
+    seconds = interleaved(calls, repetitions, warm_up=warm_up, clock=time.process_time)
+    times = {name: 1e3 * median(taken) for name, taken in seconds.items()}
     points = []
     for history, difference in differences.items():
         stateless, cached, stateful = (

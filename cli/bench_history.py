@@ -60,9 +60,11 @@ def history(
             from .machine import hardware
 
             bundle = load_bundle(model)
-            opened = open_runtime(bundle, runtime, device="cpu", threads=1)
-            chosen = opened.name
-            opened.close()
+            chosen = runtime
+            if frames or runtime not in ("onnx", "eager"):  # else all is made from the weights
+                opened = open_runtime(bundle, runtime, device="cpu", threads=1)
+                chosen = opened.name
+                opened.close()
             graphs = bundle.parity.get("onnx")
             dialect = ops or str(graphs.get("dialect", "ort") if isinstance(graphs, dict) else "ort")
             flat = flatness(bundle, chosen, frames) if frames else None
