@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
 from torch import nn
 
 from ..bundles import ModelSpec
-from ..errors import BundleError
+from ..errors import BundleError, DataError
 from ..plugins import Operators
 from .artrack_mamba import ArtrackMamba, ArtrackMambaConfig
 from .artrack_mamba_v2 import ARCHITECTURE as ARTRACK_MAMBA_V2
@@ -78,6 +81,16 @@ def load_weights(model: nn.Module, weights: Mapping[str, npt.NDArray[Any]]) -> N
     model.load_state_dict(
         {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in weights.items()}
     )
+
+
+def read_weights(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """Every tensor of a safetensors file, to start from. Raises DataError where it cannot be read."""
+    try:
+        return dict(load_file(path))
+    except (OSError, SafetensorError) as error:
+        raise DataError(
+            f"weights {path} cannot be read ({error})", "give start the name of a safetensors file"
+        ) from error
 
 
 def dump_weights(model: nn.Module) -> dict[str, npt.NDArray[Any]]:

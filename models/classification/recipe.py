@@ -35,6 +35,7 @@ class ClassifierRecipe:
     images: int = 0
     held_out: int = 2000
     tta: bool = False
+    start: str = ""  # weights (safetensors) to start from, such as pruning left
     seed: int = 0
     workers: int = 1
     threads: int = 1

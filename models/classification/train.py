@@ -11,6 +11,7 @@ import cv2
 import torch
 
 from ...plugins import eager_operators
+from ..registry import load_weights, read_weights
 from ..training.distributed import pick_device
 from ..training.loop import Result, train
 from .cifar import read_cifar
@@ -38,6 +39,8 @@ def train_classifier(
     pictures = pictures.first(recipe.images)
     config = replace(recipe.model, labels=pictures.names)
     model = MambaClassifier(config, eager_operators())
+    if recipe.start:
+        load_weights(model, read_weights(Path(recipe.start)))
     task = ClassifierTask(
         model,
         pictures,
@@ -58,5 +61,6 @@ def train_classifier(
         "images": {recipe.folder: {"stills": len(pictures)}},
         "test": len(test),
         "labels": len(test.names),
+        **({"start": Path(recipe.start).name} if recipe.start else {}),
     }
     return result, report

@@ -8,14 +8,13 @@ from typing import Any
 
 import cv2
 import torch
-from safetensors.numpy import load_file as load_arrays
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ...errors import OptionError
 from ...plugins import eager_operators
 from ..artrack_mamba import ArtrackMamba
-from ..registry import load_weights
+from ..registry import load_weights, read_weights
 from ..training.distributed import current
 from ..training.loop import LoopConfig, Result, train
 from .distil import DistilTask, ViewSource
@@ -38,7 +37,7 @@ def train_tracker(
     source, held_out, report = open_sources(recipe, data)
     model = ArtrackMamba(recipe.model, eager_operators()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if recipe.start:
-        load_weights(model, load_arrays(recipe.start))
+        load_weights(model, read_weights(Path(recipe.start)))
         report["start"] = Path(recipe.start).name
     teacher = (data / recipe.teacher) if recipe.teacher else None
     if recipe.distil is not None:

@@ -25,6 +25,9 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "classifier": lambda: MambaClassifier(
         ClassifierConfig(size=16, dim=8, layers=2, states=4, labels=LABELS), eager_operators()
     ),
+    "classifier for training": lambda: MambaClassifier(
+        ClassifierConfig(dim=8, layers=2, states=4, labels=LABELS), eager_operators()
+    ),
     "classifier with a rank": lambda: MambaClassifier(
         ClassifierConfig(size=16, dim=8, layers=2, states=4, dt_rank=3, labels=LABELS), eager_operators()
     ),

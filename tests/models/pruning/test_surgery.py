@@ -1,0 +1,109 @@
+"""What pruning leaves is a model like any other: it trains on by a recipe, with less of everything."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from framestate.errors import DataError, OptionError
+from framestate.models import dump_weights
+from framestate.models.classification import MambaClassifier
+from framestate.models.classification.recipe import ClassifierRecipe, read_recipe
+from framestate.models.classification.train import train_classifier
+from framestate.models.pruning.groups import Kept
+from framestate.models.pruning.registry import groups_of
+from framestate.models.pruning.surgery import cut_model, note, start_lines
+from safetensors.numpy import save_file
+from torch import nn
+
+Build = Callable[[str], nn.Module]
+
+
+def half(model: nn.Module) -> Kept:
+    groups = groups_of(model.spec("small"))  # type: ignore[operator]
+    return {group.name: range(max(1, group.units // 2)) for group in groups}
+
+
+def write_cifar(folder: Path) -> None:
+    """Ten pictures to train on and two to test with, as official binary files."""
+    folder.mkdir(parents=True)
+    (folder / "batches.meta.txt").write_text("cat\ndog\nsea\n")
+    rng = np.random.default_rng(0)
+    for name in [*(f"data_batch_{index}.bin" for index in range(1, 6)), "test_batch.bin"]:
+        records = rng.integers(0, 256, (2, 3073), dtype=np.uint8)
+        records[:, 0] %= 3
+        (folder / name).write_bytes(records.tobytes())
+
+
+def pruned_recipe(folder: Path, weights: str, model: MambaClassifier) -> ClassifierRecipe:
+    """A recipe that starts from weights in ``folder`` with the options of a pruned model."""
+    lines = start_lines(model.spec("small"), weights)
+    text = 'name = "on"\ntask = "classification"\nfolder = "set"\nbatch = 2\nworkers = 0\nheld_out = 0\n'
+    text += lines + "\n[loop]\nsteps = 2\nlog_every = 1\nwarmup_steps = 1\n"
+    (folder / "on.toml").write_text(text)
+    return read_recipe(folder / "on.toml")
+
+
+def test_a_pruned_classifier_trains_on_by_a_recipe(build: Build, tmp_path: Path) -> None:
+    model = build("classifier for training")
+    left, spec = cut_model(model, model.spec("small"), half(model), "less")  # type: ignore[operator]
+    assert isinstance(left, MambaClassifier)
+    save_file(dump_weights(left), tmp_path / "left.safetensors")
+    write_cifar(tmp_path / "set")
+    recipe = pruned_recipe(tmp_path, str(tmp_path / "left.safetensors"), left)
+    assert recipe.model.kept_channels == (8, 8)
+    result, report = train_classifier(recipe, tmp_path, tmp_path / "run")
+    assert result.steps == 2
+    assert report["start"] == "left.safetensors"
+    trained, before = result.model.state_dict(), left.state_dict()
+    assert trained.keys() == before.keys()
+    changes = [float((trained[name] - value).abs().max()) for name, value in before.items()]
+    assert 0 < max(changes) < 0.05  # two steps from what pruning left, not from drawn weights
+    assert spec.config["kept_states"] == [2, 2]
+
+
+def test_a_start_that_is_none_is_refused(build: Build, tmp_path: Path) -> None:
+    model = build("classifier for training")
+    assert isinstance(model, MambaClassifier)
+    write_cifar(tmp_path / "set")
+    (tmp_path / "broken.safetensors").write_bytes(b"no")
+    for name in ("none", "broken"):
+        recipe = pruned_recipe(tmp_path, str(tmp_path / f"{name}.safetensors"), model)
+        with pytest.raises(DataError, match="cannot be read"):
+            train_classifier(recipe, tmp_path, tmp_path / "run")
+
+
+@pytest.mark.parametrize("name", ["classifier", "tracker", "vil"])
+def test_the_note_says_what_went(build: Build, name: str) -> None:
+    model = build(name)
+    spec = model.spec("small")  # type: ignore[operator]
+    left, smaller = cut_model(model, spec, half(model), "less")
+    said = note((model, spec), (left, smaller), {"method": "magnitude"})
+    parameters, state, units = said["parameters"], said["state_bytes"], said["units"]
+    assert isinstance(parameters, list)
+    assert isinstance(state, list)
+    assert isinstance(units, dict)
+    assert parameters[1] < parameters[0]  # type: ignore[operator]
+    assert (state[1] < state[0]) == (spec.task == "tracking")  # type: ignore[operator]
+    assert all(after < before for before, after in units.values())  # type: ignore[operator, union-attr, misc]
+    assert json.loads(json.dumps(said)) == said
+
+
+def test_what_is_left_answers_and_learns(build: Build) -> None:
+    model = build("classifier")
+    left, _ = cut_model(model, model.spec("small"), half(model), "less")  # type: ignore[operator]
+    logits = left.train()(torch.rand(2, 3, 16, 16))
+    logits.square().sum().backward()
+    assert all(parameter.grad is not None for parameter in left.parameters())
+
+
+def test_options_of_what_is_left_are_checked(build: Build) -> None:
+    model = build("classifier")
+    assert isinstance(model, MambaClassifier)
+    for options in ({"kept_channels": [8]}, {"kept_states": [0, 4]}, {"kept_neurons": [8, 99]}):
+        with pytest.raises(OptionError, match="give a count from 1 to"):
+            type(model.config).from_dict({**model.config.to_dict(), **options})
