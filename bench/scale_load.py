@@ -7,14 +7,26 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from typing import NamedTuple
 
 from ..client import AsyncClient, AsyncTarget
 from .serve_process import Round, Work
 from .timing import RATE, collected
 
 WARM_UP = 5
-Taken = list[tuple[float, bool, float]]
-"""Seconds of each frame, whether its session moved meanwhile, and seconds of its step."""
+
+
+class Sent(NamedTuple):
+    """One frame: its seconds, whether its session moved meanwhile, and parts of it as its server says."""
+
+    wait: float
+    moved: bool
+    decode: float
+    step: float
+    locked: float
+
+
+Taken = list[Sent]
 
 
 @dataclass(frozen=True)
@@ -24,13 +36,16 @@ class LoadRound(Round):
     Attributes:
         cpu_s: of the load's own process.
         moved_waits: those of ``waits`` in which the session moved.
-        steps: seconds of every frame's step at its server.
+        decodes, steps: seconds of every frame's at its server.
+        locked: of the steps, what is before and after the model, in Python.
         lost: frames that a session forgot.
     """
 
     cpu_s: float = 0.0
     moved_waits: tuple[float, ...] = ()
+    decodes: tuple[float, ...] = ()
     steps: tuple[float, ...] = ()
+    locked: tuple[float, ...] = ()
     lost: int = 0
 
 
@@ -70,8 +85,12 @@ async def load_round(url: str, work: Work, order: LoadOrder) -> LoadRound:
                 began, before = time.perf_counter(), target.reconnects
                 timings = (await target.update(work.jpeg(places[number]))).timings
                 places[number] += 1
-                step = 1e-3 * (timings.prepare_ms + timings.model_ms + timings.finish_ms)
-                taken.append((time.perf_counter() - began, target.reconnects > before, step))
+                locked = 1e-3 * (timings.prepare_ms + timings.finish_ms)
+                step = locked + 1e-3 * timings.model_ms
+                seconds = time.perf_counter() - began
+                taken.append(
+                    Sent(seconds, target.reconnects > before, 1e-3 * timings.decode_ms, step, locked)
+                )
             return taken
 
         await asyncio.gather(*(follow(number, one, WARM_UP, 0.0) for number, one in enumerate(targets)))
@@ -92,9 +111,11 @@ def round_of(rounds: Sequence[Taken], seconds: float, cpu_s: float, lost: int) -
     every = [one for taken in rounds for one in taken]
     return LoadRound(
         fps=len(every) / seconds,
-        waits=tuple(wait for wait, _, _ in every),
+        waits=tuple(one.wait for one in every),
         cpu_s=cpu_s,
-        moved_waits=tuple(wait for wait, has_moved, _ in every if has_moved),
-        steps=tuple(step for _, _, step in every),
+        moved_waits=tuple(one.wait for one in every if one.moved),
+        decodes=tuple(one.decode for one in every),
+        steps=tuple(one.step for one in every),
+        locked=tuple(one.locked for one in every),
         lost=lost,
     )

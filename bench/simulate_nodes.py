@@ -127,7 +127,7 @@ def node_waits(
     A server whose sessions send more than it can do falls further and further behind, as it would.
     """
     frames = max(2, round(seconds * rate))
-    spread = np.array(demand.spread) * demand.step_s
+    steps = np.array(demand.steps)
     order = np.argsort(owners, kind="stable")
     bounds = np.searchsorted(owners[order], np.arange(nodes + 1))
     phases = rng.random(len(owners)) / rate
@@ -135,7 +135,7 @@ def node_waits(
     for node in range(nodes):
         mine = phases[bounds[node] : bounds[node + 1]]
         arrivals = np.sort((mine[:, None] + np.arange(frames)[None, :] / rate).reshape(-1))
-        waits = in_order(arrivals, rng.choice(spread, len(arrivals)))
+        waits = in_order(arrivals, rng.choice(steps, len(arrivals)))
         found.append(waits[arrivals > seconds / 2])
     return np.concatenate(found)
 

@@ -20,7 +20,9 @@ def scale(
     servers: Annotated[int, typer.Option("--servers", min=1, max=16, help="From 1 to so many.")] = 4,
     sessions: Annotated[int, typer.Option("--sessions", min=1, help="On each server.")] = 4,
     size: shared.Size = "640x480",
-    frames: Annotated[int, typer.Option("--frames", min=1, help="Of a session in a round.")] = 60,
+    frames: Annotated[
+        int, typer.Option("--frames", min=1, help="Of all sessions in a round: 600 for a p99.")
+    ] = 800,
     repetitions: Annotated[int, typer.Option("--repetitions", min=1, help="Rounds over all numbers.")] = 5,
     moves: Annotated[bool, typer.Option(help="Also scale down and up while sessions send.")] = True,
     as_json: options.AsJson = False,
@@ -36,14 +38,15 @@ def scale(
             check_ray()
             wanted = shared.sizes(size)
 
-            from ..bench.scale import ScaleOptions, measure_scale, running, scale_table
+            from ..bench.scale import ScaleOptions, measure_scale, scale_table
+            from ..bench.scale_cluster import running
             from .machine import hardware
             from .progress import share_bar
 
             asked = ScaleOptions(servers, sessions, frames, repetitions, wanted, moves)
             with (
                 tempfile.TemporaryDirectory() as folder,
-                running(model, asked, Path(folder), free_port()) as one,
+                running(model, servers, servers * sessions, wanted, Path(folder), free_port()) as one,
                 share_bar("scaling") as bar,
             ):
                 report = measure_scale(one, asked, tick=bar.at)
@@ -52,6 +55,7 @@ def scale(
                 "load_ms": 1e3 * demand.load_s,
                 "front_ms": 1e3 * demand.front_s,
                 "server_ms": 1e3 * demand.server_s,
+                "decode_ms": 1e3 * demand.decode_s,
                 "step_ms": 1e3 * demand.step_s,
                 "delay_ms": 1e3 * demand.delay_s,
             }
@@ -64,6 +68,7 @@ def scale(
                     "repetitions": repetitions,
                     "machine": hardware(),
                     "cores_left": report.cores,
+                    "tick_ms": 1e3 * report.tick_s,
                     "frame": cost,
                     "points": [point.to_json() for point in report.points],
                     "move": move,
@@ -71,7 +76,10 @@ def scale(
             )
             return
         show(scale_table(report))
-        note(f"{report.cores:.2f} cores left; a frame: " + ", ".join(f"{k} {v:.2f}" for k, v in cost.items()))
+        note(
+            f"{report.cores:.2f} cores left; a look every {1e3 * report.tick_s:.1f} ms; a frame: "
+            + ", ".join(f"{k} {v:.2f}" for k, v in cost.items())
+        )
         if move is not None:
             note("a move: " + ", ".join(f"{name} {value:.4g}" for name, value in move.items()))
 

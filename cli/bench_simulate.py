@@ -34,7 +34,7 @@ def simulate(
             from ..bench.simulate import Demand
             from ..bench.simulate_nodes import fleet_table, simulate_fleet
 
-            demand = Demand(0.0, 0.0, 0.0, step_ms / 1e3, 0.0, SPREAD)
+            demand = Demand(0.0, 0.0, 0.0, (0.0,), tuple(step_ms / 1e3 * one for one in SPREAD))
             fleets = [
                 simulate_fleet(demand, count, sessions, utilisation=share / 100, seconds=seconds)
                 for count in counts
