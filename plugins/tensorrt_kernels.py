@@ -19,7 +19,7 @@ def compile_kernel(
     plugin: ModuleType,
     shapes: Sequence[Sequence[int]],
     types: Sequence[str],
-    attributes: Mapping[str, int],
+    attributes: Mapping[str, float],
     *,
     capability: int,
 ) -> PluginKernel:
@@ -27,7 +27,7 @@ def compile_kernel(
 
     Args:
         plugin: one of ``plugin_modules()``.
-        shapes, types: of the inputs; the batch may be open.
+        shapes, types: of the inputs; the batch and the steps may be open.
         attributes: of the node.
         capability: 87 for Orin, 90 for H100 and H200.
 

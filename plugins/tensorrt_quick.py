@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .tensorrt_kernels import compile_kernel
-from .tensorrt_rules import OPEN, PluginRules
+from .tensorrt_rules import OPEN, PluginKernel, PluginRules, Side, TimeTiles
 
 
 def register_quick(trt: Any, trtp: Any, plugin: ModuleType, capability: Callable[[], int]) -> None:
@@ -28,6 +28,7 @@ def register_quick(trt: Any, trtp: Any, plugin: ModuleType, capability: Callable
     """
     rules: PluginRules = plugin.RULES
     count = len(rules.inputs)
+    numbers = {**dict.fromkeys(rules.attributes, np.int32), **dict.fromkeys(rules.numbers, np.float32)}
 
     def describe(*tensors: Any, **attributes: Any) -> tuple[Any, ...]:
         rules.sizes([known(tensor) for tensor in tensors])
@@ -42,22 +43,14 @@ def register_quick(trt: Any, trtp: Any, plugin: ModuleType, capability: Callable
             plugin,
             [known(tensor) for tensor in tensors],
             [type_name(trt, tensor.dtype) for tensor in tensors],
-            {name: int(np.ravel(value)[0]) for name, value in zip(rules.attributes, values, strict=True)},
+            {name: np.ravel(value)[0].item() for name, value in zip(numbers, values, strict=True)},
             capability=capability(),
         )
-        launch = trtp.KernelLaunchParams()
-        launch.grid_x = tensors[0].shape_expr[0]
-        launch.grid_y, launch.grid_z = kernel.grid
-        launch.block_x = kernel.threads
-        launch.shared_mem = kernel.shared
-        scalars = trtp.SymIntExprs(len(kernel.scalars))
-        for place, value in enumerate(kernel.scalars):
-            scalars[place] = trtp.SymInt32(value)
-        return kernel.name, kernel.ptx, launch, scalars
+        return kernel.name, kernel.ptx, *launch_of(trtp, rules, kernel, tensors)
 
     one = trtp.TensorDesc
     tensors = {tensor.name: one for tensor in rules.inputs}
-    attributes = dict.fromkeys(rules.attributes, npt.NDArray[np.int32])
+    attributes: dict[str, Any] = {name: npt.NDArray[kind] for name, kind in numbers.items()}  # type: ignore[valid-type]
     outputs = {"outputs": tuple[(one,) * len(rules.outputs)]}  # type: ignore[misc]  # known when it runs
     sign(describe, {**tensors, **attributes}, tuple[(one,) * len(rules.outputs)])  # type: ignore[misc]
     sign(tune, {**tensors, **outputs}, list[trtp.AutoTuneCombination])
@@ -69,6 +62,27 @@ def register_quick(trt: Any, trtp: Any, plugin: ModuleType, capability: Callable
     trtp.register(rules.plugin_id)(describe)
     trtp.autotune(rules.plugin_id)(tune)
     trtp.aot_impl(rules.plugin_id)(compile_for)
+
+
+def launch_of(trtp: Any, rules: PluginRules, kernel: PluginKernel, tensors: Sequence[Any]) -> tuple[Any, Any]:
+    """A kernel's grid and integer arguments; what is open stands as an expression over dimensions."""
+
+    def size(letter: str) -> Any:
+        place, axis = rules.place(letter)
+        return tensors[place].shape_expr[axis]
+
+    def programs(side: Side) -> Any:
+        return trtp.cdiv(size("T"), side.per) if isinstance(side, TimeTiles) else side
+
+    launch = trtp.KernelLaunchParams()
+    launch.grid_x = size("B")
+    launch.grid_y, launch.grid_z = (programs(side) for side in kernel.grid)
+    launch.block_x = kernel.threads
+    launch.shared_mem = kernel.shared
+    scalars = trtp.SymIntExprs(len(kernel.scalars))
+    for place, (letter, value) in enumerate(zip(rules.scalars.values(), kernel.scalars, strict=True)):
+        scalars[place] = trtp.SymInt32(size(letter) if value == OPEN else value)
+    return launch, scalars
 
 
 def sign(function: Any, arguments: dict[str, Any], result: Any) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
-OPERATORS = ("ssd_scan", "selective_scan", "causal_conv1d")
+OPERATORS = ("ssd_scan", "selective_scan", "causal_conv1d", "mlstm_scan")
 """The operators with a plugin: each has ``<operator>/tensorrt.py`` with ``RULES`` and ``launch``."""
 
 Way = Literal["quick", "v3"]

@@ -14,6 +14,13 @@ NAMESPACE = "framestate"
 OPEN = -1
 """A dimension whose value is not known yet, as TensorRT writes it."""
 
+FREE = ("B", "T")
+"""The dimensions that may stay open when a kernel is compiled: the batch, and the steps, which follow the
+size of the frames where a scan reads a frame's places."""
+
+MANY = 1 << 20
+"""Steps that a kernel is laid out for where their number is open."""
+
 KINDS = ("fp32", "fp16")
 """The types that the tensors without a type of their own may have, all the same one."""
 
@@ -40,6 +47,21 @@ class TensorRule:
 
 
 @dataclass(frozen=True)
+class TimeTiles:
+    """Programs along a side of the grid: one for every ``per`` steps, and one where there are none."""
+
+    per: int
+
+    def count(self, time: int) -> int:
+        """How many, for so many steps."""
+        return max(1, -(-time // self.per))
+
+
+Side = int | TimeTiles
+"""Programs along a side of a grid."""
+
+
+@dataclass(frozen=True)
 class Launch:
     """How the Triton kernel of a plugin is compiled and launched for given sizes.
 
@@ -54,7 +76,7 @@ class Launch:
     arguments: Mapping[str, str]
     constants: Mapping[str, Any]
     warps: int
-    grid: tuple[int, int]
+    grid: tuple[Side, Side]
 
 
 @dataclass(frozen=True)
@@ -67,7 +89,8 @@ class PluginRules:
         inputs, outputs: in the order of the node.
         like: the input whose shape and type each output has.
         scalars: the kernel's integer arguments, and the dimension that each is.
-        attributes: of the node, all integers.
+        attributes: of the node: integers.
+        numbers: of the node too: floating-point numbers.
         divides: pairs of dimensions of which the first divides the second.
     """
 
@@ -78,6 +101,7 @@ class PluginRules:
     like: tuple[int, ...]
     scalars: Mapping[str, str]
     attributes: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
     divides: tuple[tuple[str, str], ...] = field(default=())
 
     @property
@@ -123,15 +147,22 @@ class PluginRules:
         return found
 
     def fixed(self, shapes: Sequence[Sequence[int]]) -> dict[str, int]:
-        """As ``sizes``, for compiling: all but the batch has to be known. Raises ValueError."""
+        """As ``sizes``, for compiling: all but ``FREE`` has to be known. Raises ValueError."""
         found = self.sizes(shapes)
-        unknown = [letter for letter, size in found.items() if size == OPEN and letter != "B"]
+        unknown = [letter for letter, size in found.items() if size == OPEN and letter not in FREE]
         if unknown:
             raise ValueError(
-                f"{self.name} has no fixed {', '.join(unknown)}; only the batch may be open, so export "
-                "the graph for one size of frames"
+                f"{self.name} has no fixed {', '.join(unknown)}; only the batch and the steps may be open, "
+                "so export the graph with these as numbers"
             )
         return found
+
+    def place(self, letter: str) -> tuple[int, int]:
+        """An input, and its dimension, that tell the size of a letter as it is."""
+        for index, rule in enumerate(self.inputs):
+            if letter in rule.dims:
+                return index, rule.dims.index(letter)
+        raise KeyError(letter)
 
     def kind(self, types: Sequence[str]) -> str:
         """The type of the tensors that have none of their own. Raises ValueError where types do not fit."""
@@ -161,19 +192,24 @@ class PluginRules:
 
 @dataclass(frozen=True)
 class PluginKernel:
-    """A plugin's kernel, compiled for a GPU and for all sizes but the batch's.
+    """A plugin's kernel, compiled for a GPU and for all sizes but those that are ``FREE``.
 
     Attributes:
         name: of the kernel.
         ptx: with the arguments in the order of ``PluginRules.order``.
         threads, shared: threads of a program, and bytes of its shared memory.
         grid: programs in y and z.
-        scalars: values of the integer arguments, in the order of the rules.
+        scalars: values of the integer arguments, in the order of the rules; ``OPEN`` where a launch tells.
     """
 
     name: str
     ptx: str
     threads: int
     shared: int
-    grid: tuple[int, int]
+    grid: tuple[Side, Side]
     scalars: tuple[int, ...]
+
+
+def steps_to_plan_for(sizes: Mapping[str, int]) -> int:
+    """The steps that a kernel is laid out for."""
+    return MANY if sizes["T"] == OPEN else sizes["T"]

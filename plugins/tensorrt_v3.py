@@ -8,14 +8,14 @@ so they are made by ``plugin_class``. Written to the documented interface; NOT R
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from .tensorrt_launch import Driver
-from .tensorrt_rules import NAMESPACE, PluginKernel, PluginRules
+from .tensorrt_rules import NAMESPACE, OPEN, PluginKernel, PluginRules, Side, TimeTiles
 
 VERSION = "1"
 KERNEL, CODE, NUMBERS = "kernel_name", "kernel_code", "kernel_numbers"
@@ -32,6 +32,7 @@ def register_v3(
     made = plugin_class(trt, plugin, capability, open_driver)
     int32, chars = trt.PluginFieldType.INT32, trt.PluginFieldType.CHAR
     kinds = {**dict.fromkeys(rules.attributes, int32), KERNEL: chars, CODE: chars, NUMBERS: int32}
+    kinds |= dict.fromkeys(rules.numbers, trt.PluginFieldType.FLOAT32)
 
     class Creator(trt.IPluginCreatorV3One):  # type: ignore[misc]  # TensorRT has no types
         """Makes a plugin from a node of a graph, or from the fields that one left in an engine."""
@@ -69,11 +70,14 @@ def plugin_class(trt: Any, plugin: ModuleType, capability: Callable[[], int], op
             self.num_outputs = len(rules.outputs)
             self.timing_cache_id = ""
             self.phase = phase
-            self.attributes = {name: int(np.ravel(fields[name])[0]) for name in rules.attributes}
+            self.attributes: dict[str, float] = {
+                name: np.ravel(fields[name])[0].item() for name in (*rules.attributes, *rules.numbers)
+            }
             self.kernel: PluginKernel | None = None
             self.code = b""
             if CODE in fields:
                 self.kernel, self.code = unpack(rules, fields)
+            self.stored: dict[str, tuple[Any, Any]] = {}
             self.function: int | None = None
             self.driver: Driver | None = None
 
@@ -112,8 +116,10 @@ def plugin_class(trt: Any, plugin: ModuleType, capability: Callable[[], int], op
             if self.function is None or self.driver is None:
                 self.driver = open_driver()
                 self.function = self.driver.load(self.code, self.kernel.name)
-            grid = (int(input_desc[0].dims[0]), *self.kernel.grid)
-            arguments = arguments_of(self.kernel, inputs, outputs)
+            sizes = rules.sizes([tuple(one.dims) for one in input_desc])
+            y, z = (programs(side, sizes["T"]) for side in self.kernel.grid)
+            grid = (sizes["B"], y, z)
+            arguments = arguments_of(rules, self.kernel, sizes, inputs, outputs)
             self.driver.launch(
                 self.function, grid, self.kernel.threads, self.kernel.shared, stream, arguments
             )
@@ -121,15 +127,13 @@ def plugin_class(trt: Any, plugin: ModuleType, capability: Callable[[], int], op
         def get_fields_to_serialize(self) -> Any:
             assert self.kernel is not None, "TensorRT configures a plugin before it stores it"
             int32, chars = trt.PluginFieldType.INT32, trt.PluginFieldType.CHAR
-            packed = pack(self.kernel, self.code)
-            fields = [
-                trt.PluginField(name, np.array([value], np.int32), int32)
-                for name, value in self.attributes.items()
-            ]
-            fields += [
-                trt.PluginField(name, value, int32 if name == NUMBERS else chars)
-                for name, value in packed.items()
-            ]
+            values = {
+                name: field_of(trt, name in rules.numbers, value) for name, value in self.attributes.items()
+            }
+            for name, packed in pack(self.kernel, self.code).items():
+                values[name] = packed, int32 if name == NUMBERS else chars
+            self.stored = values  # fields point at their data, and keep none
+            fields = [trt.PluginField(name, data, kind) for name, (data, kind) in values.items()]
             return trt.PluginFieldCollection(fields)
 
         def get_valid_tactics(self) -> list[int]:
@@ -149,9 +153,22 @@ def plugin_class(trt: Any, plugin: ModuleType, capability: Callable[[], int], op
     return Plugin
 
 
+def field_of(trt: Any, real: bool, value: float) -> tuple[Any, Any]:
+    """An attribute of a node as the data of a field, and its type."""
+    if real:
+        return np.array([value], np.float32), trt.PluginFieldType.FLOAT32
+    return np.array([value], np.int32), trt.PluginFieldType.INT32
+
+
+def programs(side: Side, time: int) -> int:
+    """Programs along a side of the grid, for so many steps."""
+    return side.count(time) if isinstance(side, TimeTiles) else side
+
+
 def pack(kernel: PluginKernel, code: bytes) -> dict[str, Any]:
-    """A compiled kernel as the fields of a plugin."""
-    numbers = [kernel.threads, kernel.shared, *kernel.grid, *kernel.scalars]
+    """A compiled kernel as the fields of a plugin; tiles of steps as less than no programs."""
+    sides = [-side.per if isinstance(side, TimeTiles) else side for side in kernel.grid]
+    numbers = [kernel.threads, kernel.shared, *sides, *kernel.scalars]
     return {KERNEL: kernel.name.encode(), CODE: code, NUMBERS: np.array(numbers, np.int32)}
 
 
@@ -161,14 +178,27 @@ def unpack(rules: PluginRules, fields: dict[str, Any]) -> tuple[PluginKernel, by
     if len(numbers) != 4 + len(rules.scalars):
         raise ValueError(f"an engine has {len(numbers)} numbers for {rules.name}; build it anew")
     threads, shared, y, z, *scalars = numbers
+    grid: tuple[Side, Side] = (side_of(y), side_of(z))
     name = bytes(fields[KERNEL]).decode("ascii")
-    return PluginKernel(name, "", threads, shared, (y, z), tuple(scalars)), bytes(fields[CODE])
+    return PluginKernel(name, "", threads, shared, grid, tuple(scalars)), bytes(fields[CODE])
 
 
-def arguments_of(kernel: PluginKernel, inputs: Sequence[int], outputs: Sequence[int]) -> list[Any]:
+def side_of(number: int) -> Side:
+    """What ``pack`` made a number."""
+    return number if number > 0 else TimeTiles(-number)
+
+
+def arguments_of(
+    rules: PluginRules,
+    kernel: PluginKernel,
+    sizes: Mapping[str, int],
+    inputs: Sequence[int],
+    outputs: Sequence[int],
+) -> list[Any]:
     """The arguments of a launch, in the order of the rules: addresses, integers, addresses."""
+    values = zip(rules.scalars.values(), kernel.scalars, strict=True)
     return [
         *(ctypes.c_void_p(address) for address in inputs),
-        *(ctypes.c_int32(value) for value in kernel.scalars),
+        *(ctypes.c_int32(sizes[letter] if value == OPEN else value) for letter, value in values),
         *(ctypes.c_void_p(address) for address in outputs),
     ]

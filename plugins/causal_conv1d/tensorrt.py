@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..tensorrt_rules import Launch, PluginRules, TensorRule
+from ..tensorrt_rules import Launch, PluginRules, TensorRule, TimeTiles, steps_to_plan_for
 
 RULES = PluginRules(
     name="CausalConv1d",
@@ -25,11 +25,11 @@ RULES = PluginRules(
 )
 
 
-def launch(sizes: Mapping[str, int], attributes: Mapping[str, int]) -> Launch:
+def launch(sizes: Mapping[str, int], attributes: Mapping[str, float]) -> Launch:
     """The kernel for given sizes, with SiLU or without."""
     from .triton_kernel import ARGUMENTS, WARPS, blocks, causal_conv1d_kernel
 
-    tile = blocks(sizes["T"], sizes["D"])
+    tile = blocks(steps_to_plan_for(sizes), sizes["D"])
     constants = {"TAPS": sizes["K"], "SILU": bool(attributes["silu"]), **tile}
-    tiles = (max(-(-sizes["T"] // tile["BLOCK_T"]), 1), -(-sizes["D"] // tile["BLOCK_D"]))
+    tiles = (TimeTiles(tile["BLOCK_T"]), -(-sizes["D"] // tile["BLOCK_D"]))
     return Launch(causal_conv1d_kernel, ARGUMENTS, constants, WARPS, tiles)

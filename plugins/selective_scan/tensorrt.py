@@ -26,7 +26,7 @@ RULES = PluginRules(
 )
 
 
-def launch(sizes: Mapping[str, int], attributes: Mapping[str, int]) -> Launch:
+def launch(sizes: Mapping[str, int], attributes: Mapping[str, float]) -> Launch:
     """The kernel for given sizes; it has no attributes."""
     from .triton_kernel import ARGUMENTS, WARPS, blocks, selective_scan_kernel
 

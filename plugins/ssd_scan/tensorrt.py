@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..tensorrt_rules import Launch, PluginRules, TensorRule
+from ..tensorrt_rules import Launch, PluginRules, TensorRule, steps_to_plan_for
 
 RULES = PluginRules(
     name="SsdScan",
@@ -27,9 +27,9 @@ RULES = PluginRules(
 )
 
 
-def launch(sizes: Mapping[str, int], attributes: Mapping[str, int]) -> Launch:
+def launch(sizes: Mapping[str, int], attributes: Mapping[str, float]) -> Launch:
     """The kernel for given sizes; it has no attributes."""
     from .triton_kernel import ARGUMENTS, WARPS, blocks, ssd_scan_kernel
 
-    tile = blocks(sizes["T"], sizes["P"], sizes["N"])
+    tile = blocks(steps_to_plan_for(sizes), sizes["P"], sizes["N"])
     return Launch(ssd_scan_kernel, ARGUMENTS, tile, WARPS, (sizes["H"], -(-sizes["P"] // tile["BLOCK_P"])))

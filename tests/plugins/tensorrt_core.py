@@ -41,7 +41,7 @@ class Core(ModuleType):
         if name.startswith("__") or name == "QuickPluginCreationRequest":
             raise AttributeError(name)
         kinds = ["INT8", "INT16", "INT32", "INT64", "FLOAT16", "FLOAT32", "FLOAT64", "CHAR", "UNKNOWN"]
-        kinds += ["INT", "SUM", "WARNING"]
+        kinds += ["INT", "SUM", "CEIL_DIV", "WARNING"]
         made = type(name, (), {**dict(zip(kinds, kinds, strict=True)), "MAX_DIMS": 8, "log": print})
         setattr(self, name, made)
         return made

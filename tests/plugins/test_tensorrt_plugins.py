@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import operator
 import os
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -25,13 +27,13 @@ if os.environ.get("TRITON_INTERPRET") == "1":
 
 from framestate.plugins.tensorrt_kernels import arrange, assemble, compile_kernel
 from framestate.plugins.tensorrt_registry import OPERATORS, plugin_modules, register_plugins
-from framestate.plugins.tensorrt_rules import NAMESPACE, OPEN, PluginRules
+from framestate.plugins.tensorrt_rules import NAMESPACE, OPEN, PluginRules, TimeTiles
 from framestate.plugins.tensorrt_v3 import plugin_class, unpack
 
 from .tensorrt_core import Core, Expression
 
 PLUGINS = plugin_modules()
-SIZES = {"B": OPEN, "T": 64, "H": 4, "P": 32, "G": 1, "N": 32, "D": 48, "K": 4}
+SIZES = {"B": OPEN, "T": 64, "H": 4, "P": 32, "G": 1, "N": 32, "D": 48, "K": 4, "V": 24}
 ELF = b"\x7fELF"
 
 
@@ -42,16 +44,22 @@ def compiled_elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
         yield
 
 
-def shapes(rules: PluginRules) -> list[list[int]]:
-    return [[dim_of(dim) for dim in rule.dims] for rule in rules.inputs]
+def shapes(rules: PluginRules, time: int = SIZES["T"]) -> list[list[int]]:
+    return [[dim_of(dim, time) for dim in rule.dims] for rule in rules.inputs]
 
 
-def dim_of(dim: str) -> int:
-    return SIZES[dim[0]] + int(dim[1:] or 0) if dim != "B" else OPEN
+def dim_of(dim: str, time: int = SIZES["T"]) -> int:
+    return time if dim == "T" else SIZES[dim[0]] + int(dim[1:] or 0) if dim != "B" else OPEN
 
 
-def attributes(rules: PluginRules) -> dict[str, int]:
-    return dict.fromkeys(rules.attributes, 1)
+def attributes(rules: PluginRules) -> dict[str, float]:
+    return {**dict.fromkeys(rules.attributes, 1), **dict.fromkeys(rules.numbers, 1e-6)}
+
+
+def node_of(rules: PluginRules) -> dict[str, Any]:
+    """A node's attributes as TensorRT hands them over."""
+    whole = {name: np.array([1], np.int32) for name in rules.attributes}
+    return {**whole, **{name: np.array([1e-6], np.float32) for name in rules.numbers}}
 
 
 @pytest.mark.parametrize("capability", [87, 90])
@@ -69,7 +77,7 @@ def test_a_plugins_kernel_assembles_with_its_arguments_in_order(plugin: ModuleTy
     assert widths == [*pointers, *["u32"] * len(rules.scalars), *last]
     assert kernel.scalars == tuple(SIZES[letter] for letter in rules.scalars.values())
     assert kernel.threads % 32 == 0
-    assert all(count >= 1 for count in kernel.grid)
+    assert all(isinstance(side, TimeTiles) or side >= 1 for side in kernel.grid)
     assert ".loc" not in kernel.ptx  # nor any path of this machine
     assert str(Path(__file__).parents[2]) not in kernel.ptx
 
@@ -137,8 +145,9 @@ class Builder:
         return Expression(value)
 
     def operation(self, operation: str, one: Expression, other: Expression) -> Expression:
-        assert operation == "SUM"
-        return Expression(None if one.value is None or other.value is None else one.value + other.value)
+        ways = {"SUM": operator.add, "CEIL_DIV": lambda a, b: -(-a // b)}
+        known = one.value is not None and other.value is not None
+        return Expression(ways[operation](one.value, other.value) if known else None)
 
 
 def described(core: Core, kind: Any, shape: list[int]) -> Any:
@@ -147,30 +156,32 @@ def described(core: Core, kind: Any, shape: list[int]) -> Any:
     return made
 
 
+@pytest.mark.parametrize("time", [SIZES["T"], OPEN])
 @pytest.mark.parametrize("place", range(len(OPERATORS)), ids=OPERATORS)
-def test_a_build_through_nvidias_own_python(quick: Core, place: int) -> None:
+def test_a_build_through_nvidias_own_python(quick: Core, place: int, time: int) -> None:
     """Registration is accepted, and a plugin is taken from types and shapes to its launch."""
     core = quick
     assert register_plugins(core, lambda: 87) == "quick"
     assert register_plugins(core, lambda: 87) == "quick"  # a second time changes nothing
     rules: PluginRules = PLUGINS[place].RULES
     creator = core.creators[rules.name, NAMESPACE]
-    fields = [SimpleNamespace(name=name, data=np.array([1], np.int32)) for name in rules.attributes]
+    fields = [SimpleNamespace(name=name, data=value) for name, value in node_of(rules).items()]
     made = creator.create_plugin(rules.name, NAMESPACE, fields, "BUILD", "aot")
 
     floats = [core.DataType.FLOAT] * len(rules.inputs)
     assert made.get_output_data_types(floats, [len(rule.dims) for rule in rules.inputs]) == [
         core.DataType.FLOAT
     ] * len(rules.outputs)
-    inputs = [[Expression(None if size == OPEN else size) for size in shape] for shape in shapes(rules)]
+    inputs = [[Expression(None if size == OPEN else size) for size in shape] for shape in shapes(rules, time)]
     outputs = made.get_output_shapes(inputs, [], Builder())
     assert [[one.value for one in shape] for shape in outputs] == [
-        [None if dim == "B" else dim_of(dim) for dim in rule.dims] for rule in rules.outputs
+        [None if dim_of(dim, time) == OPEN else dim_of(dim) for dim in rule.dims] for rule in rules.outputs
     ]
 
-    every = [described(core, core.DataType.FLOAT, shape) for shape in shapes(rules)]
+    every = [described(core, core.DataType.FLOAT, shape) for shape in shapes(rules, time)]
     every += [
-        described(core, core.DataType.FLOAT, [dim_of(dim) for dim in rule.dims]) for rule in rules.outputs
+        described(core, core.DataType.FLOAT, [dim_of(dim, time) for dim in rule.dims])
+        for rule in rules.outputs
     ]
     allowed = made.get_supported_format_combinations(every, len(rules.inputs))
     assert len(allowed) == 2 * len(every)  # one row all floats, one with halves
@@ -179,7 +190,8 @@ def test_a_build_through_nvidias_own_python(quick: Core, place: int) -> None:
     made.get_launch_params(inputs, every, len(rules.inputs), launch, scalars, Builder())
     assert launch.grid_x.expr.value is None  # the batch, whatever it will be
     assert launch.block_x.expr.value % 32 == 0
-    assert [one.expr.value for one in scalars.values] == [SIZES[one] for one in rules.scalars.values()]
+    known = {**SIZES, "T": None if time == OPEN else time}
+    assert [one.expr.value for one in scalars.values] == [known[one] for one in rules.scalars.values()]
     name, ptx = made.get_kernel(
         [one.desc for one in every[: len(rules.inputs)]], [one.desc for one in every[len(rules.inputs) :]]
     )
@@ -213,17 +225,17 @@ class Recorder:
         self.launched.append(arguments)
 
 
+@pytest.mark.parametrize("time", [SIZES["T"], OPEN])
 @pytest.mark.parametrize("place", range(len(OPERATORS)), ids=OPERATORS)
-def test_a_plugin_class_goes_from_a_build_into_an_engine_and_back(place: int) -> None:
+def test_a_plugin_class_goes_from_a_build_into_an_engine_and_back(place: int, time: int) -> None:
     """As TensorRT 10.3 does: formats, configuration, fields, another process, a launch."""
     core, driver = Core(), Recorder()
     rules: PluginRules = PLUGINS[place].RULES
     cls = plugin_class(core, PLUGINS[place], lambda: 87, lambda: driver)  # type: ignore[arg-type,return-value]
-    node = {name: np.array([1], np.int32) for name in rules.attributes}
-    built = cls(node, core.TensorRTPhase.BUILD)
+    built = cls(node_of(rules), core.TensorRTPhase.BUILD)
     floats = [core.DataType.FLOAT] * len(rules.inputs)
     assert built.num_outputs == len(built.get_output_data_types(floats)) == len(rules.outputs)
-    every = [described(core, core.DataType.FLOAT, shape) for shape in shapes(rules)]
+    every = [described(core, core.DataType.FLOAT, shape) for shape in shapes(rules, time)]
     every += [described(core, core.DataType.FLOAT, [1] * len(rule.dims)) for rule in rules.outputs]
     assert all(built.supports_format_combination(at, every, len(rules.inputs)) for at in range(len(every)))
     every[1].desc.type = core.DataType.INT32
@@ -238,8 +250,13 @@ def test_a_plugin_class_goes_from_a_build_into_an_engine_and_back(place: int) ->
     built.configure_plugin(inputs, every[len(inputs) :])
     stored = {field.name: field.data for field in built.get_fields_to_serialize()}
     running = cls(stored, core.TensorRTPhase.RUNTIME).attach_to_context(None)
-    assert running.kernel.scalars == built.kernel.scalars
-    batch = [SimpleNamespace(dims=[3, *one.desc.dims[1:]]) for one in inputs]
+    assert running.kernel == replace(built.kernel, ptx="")
+    assert running.attributes == pytest.approx(attributes(rules))
+    steps = 40
+    batch = [
+        SimpleNamespace(dims=[{"B": 3, "T": steps}.get(dim, dim_of(dim)) for dim in rule.dims])
+        for rule in rules.inputs
+    ]
     addresses = list(range(1, 1 + len(inputs))), list(range(100, 100 + len(rules.outputs)))
     running.enqueue(batch, None, *addresses, 0, 55)
     running.enqueue(batch, None, *addresses, 0, 55)
@@ -247,6 +264,11 @@ def test_a_plugin_class_goes_from_a_build_into_an_engine_and_back(place: int) ->
     assert driver.loaded[0][:4] == ELF
     function, grid, threads, _, stream, arguments = driver.launched[1]
     assert (function, grid[0], stream, threads) == (7, 3, 55, built.kernel.threads)
-    assert [one.value for one in arguments] == [*addresses[0], *built.kernel.scalars, *addresses[1]]
+    told = {**SIZES, "T": steps if time == OPEN else time}
+    whole = [told[letter] for letter in rules.scalars.values()]
+    assert [one.value for one in arguments] == [*addresses[0], *whole, *addresses[1]]
+    assert list(grid[1:]) == [
+        side.count(steps) if isinstance(side, TimeTiles) else side for side in built.kernel.grid
+    ]
     with pytest.raises(ValueError, match="build it anew"):
         unpack(rules, {**stored, "kernel_numbers": np.zeros(2, np.int32)})

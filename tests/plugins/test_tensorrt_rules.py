@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from framestate.plugins import tensorrt_registry
 from framestate.plugins.tensorrt_registry import OPERATORS, plugin_hash, plugin_modules
-from framestate.plugins.tensorrt_rules import OPEN, PluginRules
+from framestate.plugins.tensorrt_rules import FREE, OPEN, PluginRules, TimeTiles
 
 RULES: list[PluginRules] = [plugin.RULES for plugin in plugin_modules()]
 SSD = RULES[OPERATORS.index("ssd_scan")]
 CONV = RULES[OPERATORS.index("causal_conv1d")]
-SIZES = {"B": 2, "T": 9, "H": 4, "P": 6, "G": 2, "N": 5, "D": 7, "K": 4}
+SIZES = {"B": 2, "T": 9, "H": 4, "P": 6, "G": 2, "N": 5, "D": 7, "K": 4, "V": 3}
 
 
 def shapes(rules: PluginRules) -> list[list[int]]:
@@ -27,12 +27,15 @@ def shapes(rules: PluginRules) -> list[list[int]]:
 def test_sizes_are_read_off_shapes_whatever_is_open(rules: PluginRules) -> None:
     whole = rules.sizes(shapes(rules))
     assert whole == {letter: SIZES[letter] for letter in whole}
-    first_open = [[OPEN, *shape[1:]] if rule.dims[0] == "B" else shape
-                  for rule, shape in zip(rules.inputs, shapes(rules), strict=True)]  # fmt: skip
-    assert rules.fixed(first_open) == {**whole, "B": OPEN}
+    free_open = [[OPEN if dim in FREE else size for dim, size in zip(rule.dims, shape, strict=True)]
+                 for rule, shape in zip(rules.inputs, shapes(rules), strict=True)]  # fmt: skip
+    assert rules.fixed(free_open) == {**whole, "B": OPEN, "T": OPEN}
+    for letter in FREE:
+        place, axis = rules.place(letter)
+        assert rules.inputs[place].dims[axis] == letter
     nothing = rules.sizes([[OPEN] * len(rule.dims) for rule in rules.inputs])
     assert set(nothing.values()) == {OPEN}
-    with pytest.raises(ValueError, match="only the batch may be open"):
+    with pytest.raises(ValueError, match="only the batch and the steps may be open"):
         rules.fixed([[OPEN] * len(rule.dims) for rule in rules.inputs])
 
 
@@ -111,10 +114,18 @@ def test_rules_and_kernel_agree(rules: PluginRules) -> None:
     arguments: dict[str, str] = importlib.import_module(
         f"framestate.plugins.{rules.operator}.triton_kernel"
     ).ARGUMENTS
-    assert sorted(rules.order) == sorted(arguments)
+    compiled_in = {
+        name for name, kind in arguments.items() if kind == "fp32"
+    }  # TensorRT passes integers alone
+    assert sorted(rules.order) == sorted(set(arguments) - compiled_in)
     for rule in (*rules.inputs, *rules.outputs):
         assert arguments[rule.argument] == ("*fp32" if rule.always_float32 else "*T")
     assert {arguments[name] for name in rules.scalars} == {"i32"}
+
+
+@pytest.mark.parametrize(("time", "count"), [(0, 1), (1, 1), (8, 1), (9, 2), (17, 3)])
+def test_tiles_of_steps_cover_all_of_them(time: int, count: int) -> None:
+    assert TimeTiles(8).count(time) == count
 
 
 def test_the_hash_follows_the_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
