@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
+
+import cv2
 
 from ..engine import Engine, InterpolationOptions
 from ..engine.interpolation.model import InterpolationModel
@@ -35,9 +38,10 @@ class EngineMiddles:
         frames = (Frame(image, index, Fraction(1, 25), index) for index, image in enumerate(images))
         with self._engine.interpolate(options=self._options) as session:
             if self._lanes > 1:
-                began = time.perf_counter()
-                shown = list(session.ahead(frames, self._lanes))
-                share = (time.perf_counter() - began) / max(1, len(images) - 1)
+                with opencv_threads(1):  # one a lane: more would spin beside the lanes
+                    began = time.perf_counter()
+                    shown = list(session.ahead(frames, self._lanes))
+                    share = (time.perf_counter() - began) / max(1, len(images) - 1)
                 yield from ((frame.image, share) for frame in shown[1::2])
                 return
             for index, frame in enumerate(frames):
@@ -46,6 +50,17 @@ class EngineMiddles:
                 seconds = time.perf_counter() - began
                 if index:
                     yield shown[0].image, seconds
+
+
+@contextmanager
+def opencv_threads(count: int) -> Iterator[None]:
+    """OpenCV with so many threads for a while: other methods keep theirs."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(count)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
 
 
 class ModelMiddles:

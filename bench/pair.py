@@ -11,10 +11,15 @@ import numpy as np
 from rich.table import Table
 
 from ..engine.interpolation import InterpolationModel
-from ..engine.interpolation.padding import as_image, as_input, as_levels, padded_size
+from ..engine.interpolation.model import Features
+from ..engine.interpolation.padding import Plane, as_image, as_input, as_levels, padded_size
+from ..engine.interpolation.padding import padded as grow
 from ..errors import StepError
 from ..vision import Image
+from ..vision.motion import Grey
 from .timing import interleaved
+
+Seen = tuple[Features, Grey | None]
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,7 @@ class PairResult:
     Attributes:
         width, height: of the frames, in pixels.
         encode_ms, motion_ms, interpolate_ms: the three functions alone.
+        start_ms: finding the flow that motion starts from; 0 where the model starts from none.
         once_ms: a pair as a stream has it: the second frame is encoded, the first one was before.
         twice_ms: a pair that stands alone: both frames are encoded.
         gain: ``twice_ms`` over ``once_ms``, the median of the rounds.
@@ -32,6 +38,7 @@ class PairResult:
     width: int
     height: int
     encode_ms: float
+    start_ms: float
     motion_ms: float
     interpolate_ms: float
     once_ms: float
@@ -54,23 +61,33 @@ def measure_pair(
     """
     height, width = first.shape[:2]
     padded = padded_size(height, width, model.multiple)
-    start = model.start(*padded)
-    one, other = as_input(first, *padded), as_input(second, *padded)
-    known = model.encode(one)
-    features = model.encode(other)
-    motion = model.motion(known, features, start)
+    start, prior = model.start(*padded), model.prior
 
-    def between(earlier: Any) -> Image:
-        later = model.encode(as_input(second, *padded))
-        made = model.interpolate(earlier, later, model.motion(earlier, later, start), 0.5)
-        return as_image(as_levels(made, height, width))
+    def seen(image: Image) -> Seen:
+        """A frame encoded, and the guide of its flow."""
+        grown = grow(image, *padded)
+        return model.encode(as_input(grown, *padded)), None if prior is None else prior.guide(grown)
 
+    def flow(earlier: Seen, later: Seen) -> Plane | None:
+        if prior is None or earlier[1] is None or later[1] is None:
+            return None
+        return prior.find(earlier[1], later[1], *padded)
+
+    def between(earlier: Seen) -> Image:
+        later = seen(second)
+        motion = model.motion(earlier[0], later[0], start, flow(earlier, later))
+        return as_image(as_levels(model.interpolate(earlier[0], later[0], motion, 0.5), height, width))
+
+    one, two, other = seen(first), seen(second), as_input(second, *padded)
+    found = flow(one, two)
+    motion = model.motion(one[0], two[0], start, found)
     calls: dict[str, Callable[[], Any]] = {
         "encode": lambda: model.encode(other),
-        "motion": lambda: model.motion(known, features, start),
-        "interpolate": lambda: model.interpolate(known, features, motion, 0.5),
-        "once": lambda: between(known),
-        "twice": lambda: between(model.encode(as_input(first, *padded))),
+        "start": lambda: flow(one, two),
+        "motion": lambda: model.motion(one[0], two[0], start, found),
+        "interpolate": lambda: model.interpolate(one[0], two[0], motion, 0.5),
+        "once": lambda: between(one),
+        "twice": lambda: between(seen(first)),
     }
     if not np.array_equal(calls["once"](), calls["twice"]()):
         raise StepError(
@@ -93,6 +110,7 @@ def pair_table(result: PairResult) -> Table:
     table.add_column("ms", justify="right")
     for name, value in (
         ("encode", result.encode_ms),
+        ("the flow to start from", result.start_ms),
         ("motion", result.motion_ms),
         ("interpolate", result.interpolate_ms),
         ("pair, first frame encoded before", result.once_ms),

@@ -96,6 +96,8 @@ def _run(
     lanes: int | None,
 ) -> tuple[VideoRun, dict[str, str]]:
     """Interpolate behind a progress bar; returns what came of it, and what ran it."""
+    import cv2
+
     from ..engine import Engine, expected_frames, interpolate_video
     from ..vision import VideoReader
     from .progress import frames_bar
@@ -104,6 +106,7 @@ def _run(
         side_by_side, within = options.spread(
             lanes, threads, reader.width * reader.height, wanted.tile_pixels
         )
+        cv2.setNumThreads(within)  # OpenCV finds the flow that a model starts from
         with (
             Engine.load(model, runtime=runtime, device=device, threads=within, capacity=1) as engine,
             engine.interpolate(options=wanted) as session,

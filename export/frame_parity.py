@@ -16,7 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..bundles import ModelSpec
+from ..engine.interpolation.prior import FLOW, prior_of
 from ..runtimes import Arrays, Runtime, State
+from ..vision.motion import Grey
 from ..vision.synthetic import demo_clip
 from .parity import Tick
 
@@ -66,15 +68,31 @@ class Pairs:
         self.runtime = runtime
         self.state: dict[str, Any] = dict(runtime.allocate(1, (height, width)).read([0]))
         self.seen = 0
+        self._prior = prior_of(runtime.spec)
+        self._guides: list[Grey] = []
 
     def see(self, image: npt.NDArray[np.float32]) -> None:
         """Takes in a frame (1, 3, H, W): encoded once, and its motion from the last one found."""
         encoded = self.call("encode", {"image": image})
+        last, self._guides = self._guides, [] if self._prior is None else self._guides_of(image)
         self.state.update(shifted(self.state))
         self.state.update(encoded)
         self.seen += 1
         if self.seen > 1:
-            self.state.update(self.call("motion", {}))
+            self.state.update(self.call("motion", self._start(last, *image.shape[2:])))
+
+    def _guides_of(self, image: npt.NDArray[np.float32]) -> list[Grey]:
+        """What the flow to start from is found by, of each frame of a batch."""
+        assert self._prior is not None
+        levels = np.rint(image * 255).astype(np.uint8).transpose(0, 2, 3, 1)
+        return [self._prior.guide(np.ascontiguousarray(frame)) for frame in levels]
+
+    def _start(self, last: list[Grey], height: int, width: int) -> Arrays:
+        """The inputs of ``motion``: a flow to start from, where the model takes one."""
+        if self._prior is None:
+            return {}
+        pairs = zip(last, self._guides, strict=True)
+        return {FLOW: np.concatenate([self._prior.find(*pair, height, width) for pair in pairs])}
 
     def make(self, t: float) -> npt.NDArray[Any]:
         """The frame at a time between the last two (1, 3, H, W)."""
@@ -133,13 +151,21 @@ class Compared:
 
 
 def frame_parity(
-    reference: Runtime, candidate: Runtime, *, frames: int = 30, tick: Tick = lambda frame: None
+    reference: Runtime,
+    candidate: Runtime,
+    *,
+    frames: int = 30,
+    size: tuple[int, int] = (640, 360),
+    tick: Tick = lambda frame: None,
 ) -> FrameParity:
-    """Goes through one synthetic clip with both runtimes; ``tick`` is told of each frame."""
+    """Goes through one synthetic clip, of a size (width, height), with both runtimes.
+
+    ``tick`` is told of each frame.
+    """
     compared = Compared(reference, candidate)
     ours = theirs = None
     worst = PSNR_CEILING
-    for index, (image, _, _) in enumerate(demo_clip(seed=7, frames=frames + 1)):
+    for index, (image, _, _) in enumerate(demo_clip(seed=7, frames=frames + 1, size=size)):
         picture = padded(image, candidate.spec)
         if ours is None or theirs is None:
             ours, theirs = (Pairs(r, picture.shape[2], picture.shape[3]) for r in (reference, compared))

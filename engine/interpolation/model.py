@@ -15,6 +15,7 @@ from ...bundles import ModelSpec
 from ...errors import BundleError
 from ...runtimes import Runtime, State
 from .padding import Plane
+from .prior import FLOW, prior_of
 
 Features = Mapping[str, Any]
 """What ``encode`` wrote for one frame: by name, without ``second.``."""
@@ -45,6 +46,8 @@ class InterpolationModel:
         """How each ``motion.*`` tensor goes to another size; empty where the model does not say."""
         self.carries = any(name.startswith(MOTION) for name in runtime.spec.functions["motion"].reads_state)
         """Whether the motion of a pair starts from that of the pair before."""
+        self.prior = prior_of(runtime.spec)
+        """What finds the flow that the motion of a pair starts from; None where the model takes none."""
 
     def encode(self, planes: Plane) -> Features:
         """The features of one frame, (1, 3, height, width) in [0, 1]; sides are multiples of ``multiple``."""
@@ -58,9 +61,15 @@ class InterpolationModel:
         store = self.runtime.allocate(1, (height, width))
         return {name: value for name, value in store.read([0]).items() if name.startswith(MOTION)}
 
-    def motion(self, first: Features, second: Features, before: Motion | None) -> Motion:
-        """How things move between two frames; ``before`` is what ``start`` or the last pair gave."""
-        _, written = self.runtime.call("motion", {}, _pair(first, second, before))
+    def motion(
+        self, first: Features, second: Features, before: Motion | None, flow: Plane | None = None
+    ) -> Motion:
+        """How things move between two frames.
+
+        ``before`` is what ``start`` or the last pair gave, ``flow`` what ``prior`` found, if there is one.
+        """
+        inputs = {} if flow is None else {FLOW: flow}
+        _, written = self.runtime.call("motion", inputs, _pair(first, second, before))
         return dict(written or {})
 
     def interpolate(self, first: Features, second: Features, motion: Motion, t: float) -> Plane:
@@ -94,7 +103,8 @@ def check_interpolator(spec: ModelSpec) -> None:
 
 
 def _what_is_wrong(spec: ModelSpec) -> str:
-    expected = {"encode": (["image"], []), "motion": ([], []), "interpolate": (["t"], ["image"])}
+    start = [FLOW] if "start_flow" in spec.preprocess else []
+    expected = {"encode": (["image"], []), "motion": (start, []), "interpolate": (["t"], ["image"])}
     for name, (inputs, outputs) in expected.items():
         if name not in spec.functions:
             return f"it has no function {name!r}"

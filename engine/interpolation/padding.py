@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...vision import Image
+from ...vision.pixels import as_uint8
 
 Plane = npt.NDArray[np.float32]
 
@@ -16,12 +17,17 @@ def padded_size(height: int, width: int, multiple: int) -> tuple[int, int]:
     return -(-height // multiple) * multiple, -(-width // multiple) * multiple
 
 
-def as_input(image: Image, height: int, width: int) -> Plane:
-    """RGB uint8 (h, w, 3) as (1, 3, height, width) in [0, 1]; the last row and column are repeated."""
+def padded(image: Image, height: int, width: int) -> Image:
+    """RGB uint8 (h, w, 3) as (height, width, 3): the last row and column are repeated."""
     down, right = height - image.shape[0], width - image.shape[1]
-    if down or right:
-        image = cv2.copyMakeBorder(image, 0, down, 0, right, cv2.BORDER_REPLICATE)  # type: ignore[assignment]
-    planes = np.ascontiguousarray(image.transpose(2, 0, 1))
+    if not down and not right:
+        return image
+    return as_uint8(cv2.copyMakeBorder(image, 0, down, 0, right, cv2.BORDER_REPLICATE))
+
+
+def as_input(image: Image, height: int, width: int) -> Plane:
+    """RGB uint8 (h, w, 3) as (1, 3, height, width) in [0, 1]; see `padded`."""
+    planes = np.ascontiguousarray(padded(image, height, width).transpose(2, 0, 1))
     return np.multiply(planes[None], np.float32(1 / 255), dtype=np.float32)
 
 

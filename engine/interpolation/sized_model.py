@@ -10,9 +10,11 @@ import numpy as np
 
 from ...errors import OptionError
 from ...vision import Image
+from ...vision.motion import Grey
+from ...vision.pixels import as_uint8
 from .model import Features, InterpolationModel, Motion
 from .options import SCALES, InterpolationOptions
-from .padding import Plane, as_image, as_input, as_levels, padded_size
+from .padding import Plane, as_image, as_input, as_levels, padded, padded_size
 from .resampling import Maps, enlarged, part
 from .tiles import plan
 
@@ -23,10 +25,15 @@ more than the full size (-0.4 to 2.7), at 2560 x 1440 1.3 dB more (0.7 to 2.1): 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncodedFrame:
-    """A frame's features: of each tile at full size, and of the whole at reduced size where that is used."""
+    """A frame's features: of each tile at full size, and of the whole at reduced size where that is used.
+
+    ``guides`` are what a flow to start from is found by: of the small frame or of each tile, as the model
+    looks for motion there; none where the model starts from no flow.
+    """
 
     tiles: Sequence[Features]
     small: Features | None
+    guides: Sequence[Grey] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,23 +69,29 @@ class SizedModel:
         sizes = [padded_size(*tile.size, multiple) for tile in self.tiles]
         self.tile_size = max(size[0] for size in sizes), max(size[1] for size in sizes)
         """Height and width of what the model sees of a tile: one size for all, so memory is laid out once."""
+        small = self._padded[0] // self._times, self._padded[1] // self._times
+        self._motion_size = self.tile_size if self._times == 1 else small
 
     def encode(self, image: Image) -> EncodedFrame:
         """The features of RGB uint8 (height, width, 3). Raises StepError."""
+        pieces = [padded(image[tile.area], *self.tile_size) for tile in self.tiles]
+        tiles = [self._model.encode(as_input(piece, *self.tile_size)) for piece in pieces]
+        if self._times == 1:
+            return EncodedFrame(tiles, None, self._guides(pieces))
+        small = self._shrunk(image)
         return EncodedFrame(
-            [self._model.encode(as_input(image[tile.area], *self.tile_size)) for tile in self.tiles],
-            None if self._times == 1 else self._model.encode(self._shrunk(image)),
+            tiles, self._model.encode(as_input(small, *self._motion_size)), self._guides([small])
         )
 
     def motion(self, first: EncodedFrame, second: EncodedFrame, before: PairMotion | None) -> PairMotion:
         """The motion between two frames; ``before`` is that of the last pair, if any."""
         if first.small is None or second.small is None:
             starts = before.tiles if before else [self._model.start(*self.tile_size)] * len(self.tiles)
-            pairs = zip(first.tiles, second.tiles, starts, strict=True)
+            pairs = zip(first.tiles, second.tiles, starts, self._flows(first, second), strict=True)
             return PairMotion([self._model.motion(*pair) for pair in pairs], None)
-        height, width = (side // self._times for side in self._padded)
-        start = before.tiles[0] if before else self._model.start(height, width)
-        motion = self._model.motion(first.small, second.small, start)
+        start = before.tiles[0] if before else self._model.start(*self._motion_size)
+        (flow,) = self._flows(first, second)
+        motion = self._model.motion(first.small, second.small, start, flow)
         return PairMotion([motion], enlarged(motion, self._model.resizes, self._times))
 
     def between(self, first: EncodedFrame, second: EncodedFrame, motion: PairMotion, t: float) -> Image:
@@ -106,13 +119,23 @@ class SizedModel:
         corner = tile.rows.start, tile.columns.start
         return part(motion.maps, motion.tiles[0], self._padded, corner, self.tile_size)
 
-    def _shrunk(self, image: Image) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-        """The whole frame at the size for motion, (1, 3, h, w): padded first, so that both grids agree."""
-        down, right = self._padded[0] - self._height, self._padded[1] - self._width
-        padded = cv2.copyMakeBorder(image, 0, down, 0, right, cv2.BORDER_REPLICATE)
-        height, width = (side // self._times for side in self._padded)
-        small = cv2.resize(padded, (width, height), interpolation=cv2.INTER_AREA)
-        return as_input(small, height, width)  # type: ignore[arg-type]
+    def _shrunk(self, image: Image) -> Image:
+        """The whole frame at the size for motion: padded first, so that both grids agree."""
+        height, width = self._motion_size
+        whole = padded(image, *self._padded)
+        return as_uint8(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA))
+
+    def _guides(self, seen: Sequence[Image]) -> Sequence[Grey]:
+        prior = self._model.prior
+        return () if prior is None else [prior.guide(image) for image in seen]
+
+    def _flows(self, first: EncodedFrame, second: EncodedFrame) -> Sequence[Plane | None]:
+        """What each motion of a pair starts from."""
+        prior = self._model.prior
+        if prior is None:
+            return [None] * (1 if self._times > 1 else len(self.tiles))
+        guides = zip(first.guides, second.guides, strict=True)
+        return [prior.find(*pair, *self._motion_size) for pair in guides]
 
 
 def choose_scale(model: InterpolationModel, height: int, width: int, options: InterpolationOptions) -> float:

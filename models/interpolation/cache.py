@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import DataError
+from ...vision.motion import MiddleFlow, grey_of
 from ...vision.reader import VideoReader
 
 GAPS = (1, 2, 3)
@@ -37,12 +38,14 @@ class CachedClip:
 
     ``flows[c, g, s]`` (x, y) leads from frame c to frame c - GAPS[g] (s 0) or c + GAPS[g] (s 1).
     ``usable[c, g]``: the three frames are there, something moves, nothing is cut, and the steps are even.
+    ``starts``, if any, are as ``flows``, from the middle to its neighbours; zeros where nothing is usable.
     """
 
     name: str
     frames: Images
     flows: Flows
     usable: npt.NDArray[np.bool_]
+    starts: Flows | None = None
 
 
 def clip_files(data: Path, folders: Sequence[str]) -> dict[str, Path]:
@@ -85,6 +88,15 @@ def build_cache(
     return index
 
 
+def build_starts(out: Path, names: Sequence[str], say: Callable[[str], None] = lambda text: None) -> None:
+    """Adds to clips of a cache the flows that a model starts from, where they lack them."""
+    for clip in open_cache(out, [name for name in names if not (out / f"{name}.start.npy").exists()]):
+        unfinished = out / f"{clip.name}.start.part.npy"
+        np.save(unfinished, start_flows(clip))
+        unfinished.rename(out / f"{clip.name}.start.npy")
+        say(f"{clip.name}: the flows to start from")
+
+
 def read_frames(file: Path) -> Images:
     """Up to ``MAX_FRAMES`` frames of a video, in exact colours."""
     frames: list[Images] = []
@@ -104,7 +116,9 @@ def open_cache(out: Path, names: Sequence[str]) -> list[CachedClip]:
     for name in names:
         frames = np.load(out / f"{name}.npy", mmap_mode="r")
         flows = np.load(out / f"{name}.flow.npy", mmap_mode="r")
-        clips.append(CachedClip(name, frames, flows, np.load(out / f"{name}.usable.npy")))
+        path = out / f"{name}.start.npy"
+        starts = np.load(path, mmap_mode="r") if path.exists() else None
+        clips.append(CachedClip(name, frames, flows, np.load(out / f"{name}.usable.npy"), starts))
     return clips
 
 
@@ -139,6 +153,18 @@ def teacher_flows(frames: Images) -> tuple[Flows, npt.NDArray[np.bool_]]:
                 [grey[middle - gap], grey[middle], grey[middle + gap]], sides[0], sides[1]
             )
     return flows, usable
+
+
+def start_flows(clip: CachedClip) -> Flows:
+    """The flows of every usable triplet's middle, found between its neighbours alone; not brought closer."""
+    finder, found = MiddleFlow(), np.zeros(clip.flows.shape, np.float16)
+    greys = [grey_of(np.asarray(frame)) for frame in clip.frames]
+    height, width = clip.flows.shape[-2:]
+    for middle, place in zip(*np.nonzero(clip.usable), strict=True):
+        ends = greys[middle - GAPS[place]], greys[middle + GAPS[place]]
+        flow = finder.coarse(*ends, height, width) * SHRINK
+        found[middle, place] = flow.reshape(2, 2, height, width)
+    return found
 
 
 def fit_to_learn(greys: Sequence[Images], back: npt.NDArray[Any], ahead: npt.NDArray[Any]) -> bool:

@@ -59,8 +59,10 @@ class InterpolatorConfig:
         head_kernels: sides of the convolutions that give flow and mask, at each scale.
         hidden: channels handed from scale to scale beside flow and mask.
         flow: whether frames are warped at all; without, residual and mask do everything (the plan's phase 1).
-        refine: "quarter" (residual and mask at level 4) or "full" (a small U-net at full size).
+        refine: "quarter" (residual and mask at level 4), "patch" (the same, and then at full size out of
+            patches of the warped frames) or "full" (a small U-net at full size).
         refine_width: its channels.
+        start_flow: "dis" where the caller hands in a classical flow to start from, see ``vision.motion``.
         carry: what the next pair starts from: "flow", "ssm", both or nothing.
     """
 
@@ -86,8 +88,9 @@ class InterpolatorConfig:
     head_kernels: tuple[int, ...] = (3, 1, 1)
     hidden: int = 16
     flow: bool = True
-    refine: Literal["quarter", "full"] = "quarter"
+    refine: Literal["quarter", "patch", "full"] = "quarter"
     refine_width: int = 32
+    start_flow: Literal["none", "dis"] = "none"
     carry: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -109,7 +112,8 @@ class InterpolatorConfig:
             ("backbone_mode", ("hybrid", "mamba2_only", "gated_attn_only")),
             ("window_frames", ("both", "each")),
             ("channel_attention", ("eca", "cab", "none")),
-            ("refine", ("quarter", "full")),
+            ("refine", ("quarter", "patch", "full")),
+            ("start_flow", ("none", "dis")),
         ):
             if getattr(self, name) not in allowed:
                 raise OptionError(f"{name} is {getattr(self, name)!r}", f"choose one of {', '.join(allowed)}")
@@ -130,6 +134,11 @@ class InterpolatorConfig:
         if "ssm" in self.carry and (self.backbone_mode == "gated_attn_only" or not any(self.lgs_layers)):
             raise OptionError(
                 "carry names 'ssm' and the model has no Mamba-2 layer", "carry 'flow', or nothing"
+            )
+        if self.carry and self.start_flow != "none":
+            raise OptionError(
+                f"start_flow is {self.start_flow!r} and carry is {self.carry}",
+                "start from one of them: they are not trained together",
             )
         for name in ("stem_kernel", "window", "streams", "hidden", "refine_width"):
             if getattr(self, name) < 1:
@@ -155,8 +164,8 @@ class InterpolatorConfig:
 
 
 def nano() -> InterpolatorConfig:
-    """The size meant for CPUs; most of its layers look at one frame alone, so that encoding once pays."""
-    return InterpolatorConfig(encoder_depth=(2, 6, 5, 3))
+    """The size meant for CPUs: it mends a classical flow, and looks at patches of the warped frames."""
+    return InterpolatorConfig(encoder_depth=(2, 6, 5, 3), refine="patch", refine_width=32, start_flow="dis")
 
 
 def base() -> InterpolatorConfig:

@@ -37,7 +37,10 @@ def correlate(one: Tensor, other: Tensor, radius: int) -> Tensor:
 
 
 class FirstScale(nn.Module):
-    """Level 16: from the features of both frames and their correlation, and perhaps the last pair's flow."""
+    """Level 16: from the features of both frames, their correlation, and perhaps a flow to start from.
+
+    That is the last pair's (``prior``), or one found by other means (``start``).
+    """
 
     def __init__(self, config: InterpolatorConfig) -> None:
         super().__init__()
@@ -48,17 +51,17 @@ class FirstScale(nn.Module):
             self.project = nn.Conv2d(features, config.correlation_channels, 1)
             inputs += 2 * (2 * self.radius + 1) ** 2
         self.entry = conv(inputs, width, 1)
-        self.prior = None
-        if "flow" in config.carry:
-            self.prior = nn.Conv2d(FLOW, width, 3, padding=1, bias=False)
-            nn.init.zeros_(self.prior.weight)
+        self.prior = hint(width) if "flow" in config.carry else None
+        self.start = hint(width) if config.start_flow != "none" else None
         self.layers = nn.Sequential(
             *(Layer(width, config.flow_layers[0]) for _ in range(config.flow_depth[0]))
         )
         self.head = head(width, FLOW + 1 + config.hidden, config.head_kernels[0])
 
-    def forward(self, first: Tensor, second: Tensor, prior: Tensor | None) -> Tensor:
-        """first, second (B, C, H, W), a flow to start from or None -> flow, mask and hidden, stacked."""
+    def forward(
+        self, first: Tensor, second: Tensor, prior: Tensor | None, start: Tensor | None = None
+    ) -> Tensor:
+        """first, second (B, C, H, W), flows to start from or None -> flow, mask and hidden, stacked."""
         parts = [first, second]
         if self.radius:
             keys = [functional.normalize(self.project(x), dim=1) for x in parts]
@@ -66,8 +69,17 @@ class FirstScale(nn.Module):
         x: Tensor = self.entry(torch.cat(parts, dim=1))
         if self.prior is not None and prior is not None:
             x = x + self.prior(prior)
+        if self.start is not None and start is not None:
+            x = x + self.start(start)
         found: Tensor = self.head(self.layers(x))
         return found.float()  # flows stay exact where the layers run in fewer bits
+
+
+def hint(width: int) -> nn.Conv2d:
+    """What a flow adds to the features of the first scale: nothing, until that is learned."""
+    layer = nn.Conv2d(FLOW, width, 3, padding=1, bias=False)
+    nn.init.zeros_(layer.weight)
+    return layer
 
 
 class NextScale(nn.Module):

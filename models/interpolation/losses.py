@@ -32,6 +32,11 @@ def charbonnier(made: Tensor, real: Tensor, epsilon: float = 1e-3) -> Tensor:
     return torch.sqrt((made - real).square() + epsilon**2).mean()
 
 
+def log_error(made: Tensor, real: Tensor, least: float = 1e-5) -> Tensor:
+    """Mean over samples of log10 of the mean squared error, of which ``least`` (50 dB) is good enough."""
+    return torch.log10((made - real).square().mean((1, 2, 3)) + least).mean()
+
+
 def flow_distance(found: Tensor, taught: Tensor, known: Tensor) -> Tensor:
     """Mean distance of flows (B, 4, H, W) in pixels, over the samples whose flow is known (B, 1)."""
     share = known.view(-1, 1, 1, 1)

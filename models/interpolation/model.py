@@ -1,6 +1,7 @@
 """The hybrid interpolator in streaming form: a frame is encoded once, motion is found once a pair.
 
-``encode(image) -> second.*``, ``motion(first.*, second.*) -> motion.*``, ``interpolate(t, ...) -> image``.
+``encode(image) -> second.*``, ``motion(first.*, second.*) -> motion.*``, ``interpolate(t, ...) -> image``;
+``motion`` may take a ``flow`` to start from, too.
 The next pair's ``first.*`` are this pair's ``second.*`` under another name. The time t comes in last, so one
 pair's motion serves any number of times.
 
@@ -24,8 +25,9 @@ from .flow import FLOW, FirstScale, NextScale, onto_finer, retime
 from .hyper import HyperConnection
 from .layers import Layer, conv, enlarge, head, shrink
 from .lgs import LgsBlock
-from .refine import FullRefine, QuarterRefine
+from .refine import FullRefine, PatchRefine, QuarterRefine
 from .scan import DIRECTIONS
+from .start import Choice, extra_channels, seen_along
 from .warp import choose_warp
 
 State = dict[str, Tensor]
@@ -91,11 +93,16 @@ class HybridInterpolator(nn.Module):
         self.lgs16 = LgsStage(config, c16, config.lgs_layers[0], operators)
         self.down = nn.Conv2d(c32, c16, 1)
         self.scale16 = FirstScale(config)
-        self.scale8 = NextScale(config, 1, self._warp)
+        starts = config.start_flow != "none"
+        self.scale8 = NextScale(
+            config, 1, self._warp, extra=extra_channels(config.channels[1]) if starts else 0
+        )
         self.head8 = head(config.flow_width[1], FLOW + 1 + config.hidden, config.head_kernels[1])
+        self.choice = Choice(config) if starts else None
         self.scale4 = NextScale(config, 2, self._warp, extra=1)
         self.head4 = head(config.flow_width[2], FLOW + 1, config.head_kernels[2])
-        self.refine = QuarterRefine(config) if config.refine == "quarter" else FullRefine(config)
+        refines = {"quarter": QuarterRefine, "patch": PatchRefine, "full": FullRefine}
+        self.refine = refines[config.refine](config)
 
     def encode(self, image: Tensor) -> State:
         """image -> the features of one frame: image, f4, f8, f16, f32."""
@@ -103,10 +110,14 @@ class HybridInterpolator(nn.Module):
         named = {f"f{level}": x for level, x in zip(LEVELS, features, strict=True)}
         return {"image": image, **named}
 
-    def motion(self, first: State, second: State, last: State) -> tuple[State, Tensor]:
+    def motion(
+        self, first: State, second: State, last: State, start: Tensor | None = None
+    ) -> tuple[State, Tensor]:
         """Features of both frames, the last pair's motion -> this pair's; what level 16 found, for training.
 
         ``last`` is read only where the configuration carries something; it may lack what is not carried.
+        ``start`` (B, 4, H/8, W/8) is a flow to start from, in pixels of that grid, where the configuration
+        has one; without it nothing is known to move.
         """
         pair = torch.stack([first["f32"], second["f32"]]).flatten(0, 1)
         carried = iter(self._carried_names())
@@ -120,9 +131,17 @@ class HybridInterpolator(nn.Module):
         prior = None
         if "flow" in self.config.carry and "flow" in last:
             prior = shrink(last["flow"], 2) * 0.5
-        found16 = self._still(self.scale16(*middle.unflatten(0, (2, -1)).unbind(0), prior))
+        seen = hint = None
+        if self.choice is not None:
+            start = first["f8"].new_zeros(found_shape(first["f8"])) if start is None else start
+            seen, hint = seen_along(start, first["f8"], second["f8"], self._warp), shrink(start, 2) * 0.5
+        found16 = self._still(self.scale16(*middle.unflatten(0, (2, -1)).unbind(0), prior, hint))
         found8 = onto_finer(found16)
-        found8 = self._still(found8 + self.head8(self.scale8(first["f8"], second["f8"], found8)).float())
+        trunk = self.scale8(first["f8"], second["f8"], found8, seen)
+        found8 = found8 + self.head8(trunk).float()
+        if self.choice is not None and start is not None:
+            found8 = torch.cat([self.choice(trunk, found8[:, :FLOW], start), found8[:, FLOW:]], dim=1)
+        found8 = self._still(found8)
         state = {"flow": found8[:, :FLOW], "hidden": found8[:, FLOW:]}
         state.update({name: value for name, value in zip(names, [*finals, *more], strict=True) if name})
         return state, found16
@@ -146,6 +165,11 @@ class HybridInterpolator(nn.Module):
             blend = other + enlarge(mask, times) * (one - other)
             return blend + enlarge(refined[:, :3], times), known
         one, other = self._fetch(first, second, known, times)
+        if isinstance(self.refine, PatchRefine):
+            near, added = self.refine(trunk, one, other)
+            near = torch.cat([near[:, :3], known[:, FLOW:] + near[:, 3:]], dim=1).float()
+            refined = enlarge(near, times) + added.float()
+            return other + torch.sigmoid(refined[:, 3:]) * (one - other) + refined[:, :3], known
         logit = enlarge(known[:, FLOW:], times)
         blend = other + torch.sigmoid(logit) * (one - other)
         refined = self.refine(torch.cat([one, other, blend], dim=1), trunk)
@@ -164,10 +188,10 @@ class HybridInterpolator(nn.Module):
         one, other = (enlarge(flow * float(times), times) for flow in flows)
         return self._warp(first["image"], one), self._warp(second["image"], other)
 
-    def forward(self, first: Tensor, second: Tensor, t: Tensor) -> Tensor:
+    def forward(self, first: Tensor, second: Tensor, t: Tensor, start: Tensor | None = None) -> Tensor:
         """Two frames and a time (B, 1) -> the frame at that time, without anything carried."""
         ones, others = self.encode(first), self.encode(second)
-        state, _ = self.motion(ones, others, {})
+        state, _ = self.motion(ones, others, {}, start)
         return self.interpolate(ones, others, state, t)[0].clamp(0.0, 1.0)
 
     def _carried_names(self) -> list[str]:
@@ -186,7 +210,8 @@ class HybridInterpolator(nn.Module):
         return {}, {f"second.{name}": value for name, value in self.encode(inputs["image"]).items()}
 
     def _motion_function(self, inputs: State, state: State) -> tuple[State, State]:
-        found, _ = self.motion(part(state, "first"), part(state, "second"), part(state, "motion"))
+        pair = part(state, "first"), part(state, "second")
+        found, _ = self.motion(*pair, part(state, "motion"), inputs.get("flow"))
         return {}, {f"motion.{name}": value for name, value in found.items()}
 
     def _interpolate_function(self, inputs: State, state: State) -> tuple[State, State]:
@@ -225,6 +250,8 @@ class HybridInterpolator(nn.Module):
         )
         if "flow" not in config.carry:
             carried = tuple(key for key in carried if key != "motion.flow")
+        starts = self.choice is not None
+        flow = TensorSpec("flow", "float32", ("batch", FLOW, "height/8", "width/8"))
         return ModelSpec(
             name=name,
             task="interpolation",
@@ -233,10 +260,11 @@ class HybridInterpolator(nn.Module):
             preprocess={
                 "multiple": config.multiple,
                 "motion_resize": {"motion.flow": "flow", "motion.hidden": "map"},
+                **({"start_flow": config.start_flow} if starts else {}),
             },
             functions={
                 "encode": FunctionSpec((image,), (), (), second),
-                "motion": FunctionSpec((), (), (*coarse, *carried), written),
+                "motion": FunctionSpec((flow,) if starts else (), (), (*coarse, *carried), written),
                 "interpolate": FunctionSpec(
                     (TensorSpec("t", "float32", ("batch", 1)),),
                     (image,),
@@ -246,6 +274,11 @@ class HybridInterpolator(nn.Module):
             },
             state=tuple(state),
         )
+
+
+def found_shape(features: Tensor) -> tuple[int, ...]:
+    """The shape of a pair of flows on the grid of some features."""
+    return (features.shape[0], FLOW, *features.shape[2:])
 
 
 def part(state: State, owner: str) -> State:

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError, FramestateError, ImageError, OptionError
+from ...vision.motion import MiddleFlow
 from ..datasets.footage import TRIES
 from .datasets import Moment, Scene, mixed, read_picture, vimeo, x4k_scenes
-from .samples import TEACHER_LEVEL, Picture, planes, recolour, turn
+from .samples import TEACHER_LEVEL, Picture, ends_of, planes, recolour, turn
 
 LONGEST = 32  # frames from end to end of an X4K1000FPS sample
 KINDS = ("vimeo-triplet", "vimeo-septuplet", "x4k")
@@ -29,6 +30,7 @@ class MomentSource:
         ratio: how many batches of each set come in a row.
         seed: a sample follows from it and from its index.
         batch: samples of a batch.
+        start: whether samples bring a flow to start from, found on the crop.
     """
 
     def __init__(
@@ -37,12 +39,14 @@ class MomentSource:
         ratio: Sequence[int],
         seed: int,
         batch: int = 1,
+        start: bool = False,
     ) -> None:
         if len(sets) != len(ratio):
             raise OptionError(f"ratio is {list(ratio)} for {len(sets)} data sets", "give a number for each")
         turns = mixed(ratio)
         self.order = [next(turns) for _ in range(sum(ratio))]
         self.sets, self.seed, self.batch = sets, seed, batch
+        self.start = start
         self._skipped = multiprocessing.Value("q", 0)  # loader processes count in it too
         self.largest = [largest_crop(found) for found in sets]
 
@@ -79,9 +83,13 @@ class MomentSource:
         grid = size // TEACHER_LEVEL
         flow = np.zeros((2, 2, grid, grid), np.float32)
         pictures, flow, t = turn(pictures, flow, moment.t, bool(rng.random() < 0.5), rng)
+        extra: dict[str, Any] = {}
+        if self.start:
+            extra["start"] = MiddleFlow().find(*ends_of(pictures), grid, grid)
         pictures = recolour(pictures, rng)
         named = zip(("first", "target", "second"), pictures, strict=True)
         return {
+            **extra,
             **{name: planes(picture) for name, picture in named},
             "t": np.array([t], np.float32),
             "flow": np.ascontiguousarray(flow.reshape(4, grid, grid)),

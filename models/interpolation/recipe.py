@@ -34,7 +34,7 @@ class InterpolationRecipe:
     held_out: tuple[str, ...] = ()  # clips kept for choosing among models; never trained on
     sets: tuple[str, ...] = ()  # public data sets as "kind:folder", in place of videos; see ``moments``
     ratio: tuple[int, ...] = (1,)  # how many batches of each set come in a row
-    start: str = ""  # weights (safetensors) to start from; residual layers that they lack start at zero
+    start: str = ""  # weights (safetensors) to start from; what they lack starts by adding nothing
     freeze_backbone: int = 0  # steps for which encoder and LGS blocks stay as they are
     mamba_from_attention: bool = False  # copy trained attention into the Mamba-2 branches, where it fits
     notes: str = ""
@@ -44,6 +44,10 @@ class InterpolationRecipe:
         check_counts(self.batch, self.threads, self.workers)
         if self.task != "interpolation":
             raise OptionError(f"task is {self.task!r}", "it is interpolation")
+        if self.losses.half_steps and self.model.refine == "patch":
+            raise OptionError(
+                f"half_steps is {self.losses.half_steps}, and patches are of the full size", "leave it at 0"
+            )
 
 
 def read_recipe(path: Path) -> InterpolationRecipe:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from .config import InterpolatorConfig
 from .layers import Layer, conv, enlarge, head
 
 OUTPUTS = 4  # three of residual, one of mask
+PATCH = 4  # pixels of a side
+PATCH_CHANNELS = 24
 
 
 def start_at_zero(layer: nn.Conv2d) -> None:
@@ -31,6 +34,36 @@ class QuarterRefine(nn.Module):
         """trunk (B, C, H/4, W/4) -> residual and mask (B, 4, H/4, W/4)."""
         out: Tensor = self.head(self.layer(trunk))
         return out
+
+
+class PatchRefine(nn.Module):
+    """As ``QuarterRefine``, and then a second look: at patches of 4 × 4 pixels of both warped frames.
+
+    A patch becomes one place of level 4, and one place gives a patch of full size. The second look starts by
+    adding nothing.
+    """
+
+    def __init__(self, config: InterpolatorConfig) -> None:
+        super().__init__()
+        width, trunk = config.refine_width, config.flow_width[2]
+        self.layer = Layer(trunk, config.flow_layers[2])
+        self.head = head(trunk, OUTPUTS, config.head_kernels[2])
+        self.patches = nn.Conv2d(3, PATCH_CHANNELS, PATCH, PATCH)
+        self.join = conv(trunk + 2 * PATCH_CHANNELS, width, 1)
+        self.look = Layer(width, "full")
+        self.fine = nn.Conv2d(width, OUTPUTS * PATCH * PATCH, 1)
+        start_at_zero(self.head)
+        start_at_zero(self.fine)
+
+    def forward(self, trunk: Tensor, one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+        """trunk (B, C, H/4, W/4), both warped frames (B, 3, H, W) -> residual and mask.
+
+        As (B, 4, H/4, W/4), and what the second look adds to them, (B, 4, H, W).
+        """
+        near: Tensor = self.layer(trunk)
+        parts = [near, self.patches(one - 0.5), self.patches(other - 0.5)]
+        looked = self.fine(self.look(self.join(torch.cat(parts, dim=1))))
+        return self.head(near), functional.pixel_shuffle(looked, PATCH)
 
 
 class FullRefine(nn.Module):

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import DataError, OptionError
+from ...vision.motion import Grey, brought_closer, grey_of
 from .cache import GAPS, SHRINK, CachedClip
 
 Picture = npt.NDArray[Any]
@@ -33,6 +34,8 @@ class TripletConfig:
         rescaled: share of samples shrunk or enlarged, by 0.67 to 1.3.
         before: whether samples bring the frame before the pair too, for models that carry something.
         seek_motion: share of samples cut where, of three places, most moves.
+        start: whether samples bring a flow to start from, for models that want one.
+        start_dropped: share of samples whose flow to start from says that nothing moves.
     """
 
     crops: tuple[int, ...] = (192,)
@@ -42,6 +45,8 @@ class TripletConfig:
     rescaled: float = 0.3
     seek_motion: float = 0.5
     before: bool = False
+    start: bool = False
+    start_dropped: float = 0.04
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "gaps", tuple(self.gaps))
@@ -70,6 +75,7 @@ class Choice:
     target: int
     middle: int
     gap: int  # index into GAPS, -1 where the time is not the middle
+    span: int  # index into GAPS, of the ends
 
     def before(self, reverse: bool) -> int | None:
         """The frame as far before the pair as the pair is wide (behind it, where time is reversed)."""
@@ -94,7 +100,8 @@ class TripletSource:
         """A sample of side S = ``size``:
 
         first, target, second uint8 (3, S, S); t (1,); flow (4, S/8, S/8); known (1,): 1 where it holds.
-        With ``before`` also before (3, S, S) and seen (1,): 1 where there is such a frame."""
+        With ``before`` also before (3, S, S) and seen (1,): 1 where there is such a frame; with ``start``
+        also start (4, S/8, S/8). Flows are in pixels of their grids."""
         rng = np.random.default_rng((self.seed, index))
         choice = self.choose(rng)
         return self.cut(choice, size, rng)
@@ -109,8 +116,8 @@ class TripletSource:
         ends = (middle - span, middle + span)
         if span > 1 and rng.random() < self.config.off_middle * 2:  # gap 1 has nothing between but the middle
             inside = [i for i in range(ends[0] + 1, ends[1]) if i != middle]
-            return Choice(clip, ends, int(rng.choice(inside)), middle, -1)
-        return Choice(clip, ends, middle, middle, gap)
+            return Choice(clip, ends, int(rng.choice(inside)), middle, -1, gap)
+        return Choice(clip, ends, middle, middle, gap, gap)
 
     def cut(self, choice: Choice, size: int, rng: np.random.Generator) -> dict[str, Any]:
         """The sample, cut out of the frames and changed by chance."""
@@ -135,31 +142,30 @@ class TripletSource:
             pictures = [cv2.resize(picture, (size, size), interpolation=way) for picture in pictures]
         known = choice.gap >= 0
         grid = size // TEACHER_LEVEL
-        flow = np.zeros((2, 2, grid, grid), np.float32)
+        flows = np.zeros((2, 2, 2, grid, grid), np.float32)
         if known:
-            part = (
-                slice(top // SHRINK, (top + side) // SHRINK),
-                slice(left // SHRINK, (left + side) // SHRINK),
-            )
-            stored = choice.clip.flows[choice.middle, choice.gap, :, :, part[0], part[1]].astype(np.float32)
-            fitted = [
-                cv2.resize(plane, (grid, grid), interpolation=cv2.INTER_AREA)
-                for plane in stored.reshape(4, *stored.shape[2:])
-            ]
-            flow = np.stack(fitted).reshape(2, 2, grid, grid) * (size / side / TEACHER_LEVEL)
+            flows[0] = fitted(choice.clip.flows[choice.middle, choice.gap], top, left, side, size)
+        started = self.config.start and bool(rng.random() >= self.config.start_dropped)
+        if started:
+            assert choice.clip.starts is not None, "the cache was built with them"
+            flows[1] = fitted(choice.clip.starts[choice.middle, choice.span], top, left, side, size)
         t = (choice.target - choice.ends[0]) / (choice.ends[1] - choice.ends[0])
-        pictures, flow, t = turn(pictures, flow, t, reverse, rng)
+        pictures, flows, t = turn(pictures, flows, t, reverse, rng)
+        extra: dict[str, Any] = {}
+        if self.config.start:
+            start = np.ascontiguousarray(flows[1].reshape(4, grid, grid))
+            extra["start"] = brought_closer(start, *ends_of(pictures)) if started else start
         pictures = recolour(pictures, rng)
-        extra = {}
         if self.config.before:
-            extra = {"before": planes(pictures[3]), "seen": np.array([earlier is not None], np.float32)}
+            extra["before"] = planes(pictures[3])
+            extra["seen"] = np.array([earlier is not None], np.float32)
         return {
             **extra,
             "first": planes(pictures[0]),
             "target": planes(pictures[1]),
             "second": planes(pictures[2]),
             "t": np.array([t], np.float32),
-            "flow": np.ascontiguousarray(flow.reshape(4, grid, grid)),
+            "flow": np.ascontiguousarray(flows[0].reshape(4, grid, grid)),
             "known": np.array([known], np.float32),
         }
 
@@ -186,24 +192,48 @@ class TripletSource:
         return best[1], best[2]
 
 
+def fitted(
+    stored: npt.NDArray[np.float16], top: int, left: int, side: int, size: int
+) -> npt.NDArray[np.float32]:
+    """A square of a cached flow (2, 2, H/4, W/4), as that of a sample of ``size`` made of it.
+
+    top, left and side are in pixels of the full size, and multiples of 4.
+    """
+    rows, columns = (slice(start // SHRINK, (start + side) // SHRINK) for start in (top, left))
+    grid = size // TEACHER_LEVEL
+    square = stored[:, :, rows, columns].astype(np.float32)
+    planes = [
+        cv2.resize(plane, (grid, grid), interpolation=cv2.INTER_AREA)
+        for plane in square.reshape(4, *square.shape[2:])
+    ]
+    found: npt.NDArray[np.float32] = np.stack(planes).reshape(2, 2, grid, grid)
+    return found * np.float32(size / side / TEACHER_LEVEL)
+
+
+def ends_of(pictures: list[Picture]) -> tuple[Grey, Grey]:
+    """What a flow is found by, of the first and the last of three pictures."""
+    first, second = (grey_of(np.ascontiguousarray(pictures[index])) for index in (0, 2))
+    return first, second
+
+
 def turn(
     pictures: list[Picture], flow: npt.NDArray[np.float32], t: float, reverse: bool, rng: np.random.Generator
 ) -> tuple[list[Picture], npt.NDArray[np.float32], float]:
-    """Mirrors and transposes by chance, and reverses time. flow (2 sides, x and y, h, w) turns along.
+    """Mirrors and transposes by chance, and reverses time. Flows (…, 2 sides, x and y, h, w) turn along.
 
     What follows the first three pictures is mirrored with them, but stays where it is in time.
     """
     if rng.random() < 0.5:
         pictures = [picture[:, ::-1] for picture in pictures]
-        flow = flow[..., ::-1] * np.array([-1, 1], np.float32).reshape(1, 2, 1, 1)
+        flow = flow[..., ::-1] * np.array([-1, 1], np.float32).reshape(2, 1, 1)
     if rng.random() < 0.5:
         pictures = [picture[::-1] for picture in pictures]
-        flow = flow[..., ::-1, :] * np.array([1, -1], np.float32).reshape(1, 2, 1, 1)
+        flow = flow[..., ::-1, :] * np.array([1, -1], np.float32).reshape(2, 1, 1)
     if rng.random() < 0.5:
         pictures = [picture.transpose(1, 0, 2) for picture in pictures]
-        flow = flow.transpose(0, 1, 3, 2)[:, ::-1]
+        flow = flow.swapaxes(-1, -2)[..., ::-1, :, :]
     if reverse:
-        return [*pictures[2::-1], *pictures[3:]], flow[::-1], 1.0 - t
+        return [*pictures[2::-1], *pictures[3:]], flow[..., ::-1, :, :, :], 1.0 - t
     return pictures, flow, t
 
 

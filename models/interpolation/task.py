@@ -13,14 +13,15 @@ from torch.nn import functional
 from torch.utils.data import Dataset
 
 from ...errors import TrainingError
+from ...vision.motion import MiddleFlow, grey_of
 from ..training.loaders import batches_of
 from .cache import GAPS, CachedClip
 from .flow import FLOW
 from .layers import enlarge, shrink
-from .losses import charbonnier, flow_distance, laplacian_distance
+from .losses import charbonnier, flow_distance, laplacian_distance, log_error
 from .model import HybridInterpolator
 from .moments import MomentSource
-from .samples import TripletConfig, TripletSource
+from .samples import TEACHER_LEVEL, TripletConfig, TripletSource
 from .warp import warp_grid
 
 
@@ -30,6 +31,7 @@ class LossConfig:
 
     Attributes:
         laplacian, charbonnier: of the finished frame.
+        log_error: of the decimal logarithm of its mean squared error, a sample: a tenth of its PSNR.
         coarse: of the blend of each coarser scale, at a quarter of the size.
         warped: of each frame warped alone, beside that.
         perceptual: of the distance of features, where the task is given a network for it.
@@ -39,6 +41,7 @@ class LossConfig:
 
     laplacian: float = 1.0
     charbonnier: float = 0.5
+    log_error: float = 0.0
     coarse: float = 0.5
     warped: float = 0.15
     perceptual: float = 0.01
@@ -101,7 +104,7 @@ class InterpolationTask:
         for part in (self.model.encoder, self.model.lgs32, self.model.lgs16, self.model.down):
             part.requires_grad_(step >= self.freeze_backbone)
         ones, others = self.model.encode(first), self.model.encode(second)
-        motion, found16 = self.model.motion(ones, others, self.carried(batch, ones))
+        motion, found16 = self.model.motion(ones, others, self.carried(batch, ones), batch.get("start"))
         times, real_here = 4, real
         if step < weights.half_steps:
             times, real_here = 2, shrink(real, 2)
@@ -111,6 +114,8 @@ class InterpolationTask:
             "laplacian": laplacian_distance(made, real_here),
             "charbonnier": charbonnier(made, real_here),
         }
+        if weights.log_error:
+            terms["log_error"] = log_error(made, real_here)
         if self.perceptual is not None:
             terms["perceptual"] = self.perceptual(made, real_here)
         found8 = torch.cat([motion["flow"], motion["hidden"][:, :1]], dim=1)
@@ -186,5 +191,17 @@ def make_frame(model: HybridInterpolator, first: Any, second: Any, t: float = 0.
     device = next(model.parameters()).device
     pair = [picture(torch.from_numpy(image).permute(2, 0, 1)[None].to(device)) for image in (first, second)]
     padded = [functional.pad(image, (0, right, 0, below), mode="replicate") for image in pair]
-    made = model(*padded, torch.full((1, 1), t, device=device))[0, :, :height, :width]
+    start = None
+    if model.config.start_flow != "none":
+        start = torch.from_numpy(start_between(first, second, model.config.multiple))[None].to(device)
+    made = model(*padded, torch.full((1, 1), t, device=device), start)[0, :, :height, :width]
     return (made * 255.0).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+
+
+def start_between(first: Any, second: Any, multiple: int) -> Any:
+    """The flow that a model starts from, (4, H/8, W/8), of two frames padded to a multiple."""
+    height, width = first.shape[:2]
+    pads = ((0, -height % multiple), (0, -width % multiple), (0, 0))
+    greys = [grey_of(np.pad(image, pads, mode="edge")) for image in (first, second)]
+    sides = ((side + pad[1]) // TEACHER_LEVEL for side, pad in zip((height, width), pads, strict=False))
+    return MiddleFlow().find(*greys, *sides)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from ...plugins import eager_operators
 from ..registry import load_weights
 from ..training.distributed import main_first
 from ..training.loop import Result, train
-from .cache import CachedClip, build_cache, clip_files, open_cache
+from .cache import CachedClip, build_cache, build_starts, clip_files, open_cache
 from .matvlm import start_mamba_from_attention
 from .model import HybridInterpolator
 from .moments import MomentSource, open_sets
@@ -65,17 +66,30 @@ def train_interpolator(
     return result, report
 
 
-def grown(weights: dict[str, NDArray[Any]], model: HybridInterpolator) -> dict[str, NDArray[Any]]:
-    """Weights of a model with fewer residual layers, with the layers that it lacks starting at zero.
+ADDED = ("choice.", "scale16.start.", "refine.patches.", "refine.join.", "refine.fine.")
+"""What a model may have that the weights it starts from lack: it begins by adding nothing."""
 
-    Anything else that is missing stays so, for ``load_weights`` to refuse.
+
+def grown(weights: dict[str, NDArray[Any]], model: HybridInterpolator) -> dict[str, NDArray[Any]]:
+    """Weights of a smaller model as those of ``model``, which first gives what the smaller one gave.
+
+    Residual layers that are missing start at zero, as do the weights of further inputs of a scale; parts by
+    the names of ``ADDED`` keep the values that they were made with. Anything else that is missing or of
+    another shape stays so, for ``load_weights`` to refuse.
     """
-    zeros = {
-        name: np.zeros(tuple(tensor.shape), np.float32)
-        for name, tensor in model.state_dict().items()
-        if name not in weights and ".body." in name
-    }
-    return {**weights, **zeros}
+    found = dict(weights)
+    for name, tensor in model.state_dict().items():
+        shape = tuple(tensor.shape)
+        if name not in weights:
+            if ".body." in name:
+                found[name] = np.zeros(shape, np.float32)
+            elif name.startswith(ADDED):
+                found[name] = tensor.numpy()
+        elif name.startswith("scale8.entry") and len(shape) == 4 and weights[name].shape[1] < shape[1]:
+            wider = np.zeros(shape, np.float32)
+            wider[:, : weights[name].shape[1]] = weights[name]
+            found[name] = wider
+    return found
 
 
 def open_sources(
@@ -85,10 +99,11 @@ def open_sources(
 
     Raises DataError, OptionError: data is missing, or is not what the recipe says.
     """
+    starts = recipe.model.start_flow != "none"
     if recipe.sets:
         sets = open_sets(data, recipe.sets)
         counts = {name: len(found) for name, found in zip(recipe.sets, sets, strict=True)}
-        return MomentSource(sets, recipe.ratio, recipe.seed, recipe.batch), [], {"sets": counts}
+        return MomentSource(sets, recipe.ratio, recipe.seed, recipe.batch, starts), [], {"sets": counts}
     files = clip_files(data, recipe.videos)
     index = build_cache(files, folder, say)
     missing = sorted(set(recipe.held_out) - set(index))
@@ -96,7 +111,10 @@ def open_sources(
         raise DataError(f"held-out clips {', '.join(missing)} are not in {data}", "correct the recipe")
     names = [name for name in files if name in index]
     kept = [name for name in names if name not in recipe.held_out]
-    source = TripletSource(recipe.samples, open_cache(folder, kept), recipe.seed)
+    if starts:
+        build_starts(folder, names, say)
+    samples = replace(recipe.samples, start=starts)
+    source = TripletSource(samples, open_cache(folder, kept), recipe.seed)
     report = {
         "clips": len(kept),
         "frames": sum(int(str(index[name]["frames"])) for name in kept),

@@ -11,7 +11,13 @@ import numpy as np
 import pytest
 import torch
 from framestate.errors import DataError, OptionError
-from framestate.models.interpolation.cache import CachedClip, build_cache, clip_files, open_cache
+from framestate.models.interpolation.cache import (
+    CachedClip,
+    build_cache,
+    build_starts,
+    clip_files,
+    open_cache,
+)
 from framestate.models.interpolation.datasets import mixed, vimeo, x4k_scenes, x4k_test
 from framestate.models.interpolation.layers import enlarge
 from framestate.models.interpolation.moments import MomentSource, open_sets
@@ -46,6 +52,7 @@ def clips(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Cached
     files = clip_files(videos, ["clips"])
     index = build_cache(files, cache)
     assert build_cache(files, cache) == index
+    build_starts(cache, list(index))
     return open_cache(cache, ["moves", "stands"])
 
 
@@ -61,14 +68,20 @@ def test_a_cache_knows_what_moves(clips: list[CachedClip]) -> None:
     np.testing.assert_allclose(ahead, (-8, -4), atol=0.7)
 
 
-def test_flow_turns_as_the_frames_do(clips: list[CachedClip]) -> None:
-    """Whatever a sample went through, its flow still leads from the target to the same thing in both ends."""
-    source = TripletSource(TripletConfig(rescaled=0.5, off_middle=0.0), clips, seed=5)
+@pytest.mark.parametrize("which", ["flow", "start"])
+def test_flow_turns_as_the_frames_do(clips: list[CachedClip], which: str) -> None:
+    """Whatever a sample went through, its flow still leads from the target to the same thing in both ends.
+
+    The target is in the middle of both ends, so that holds for the flow to start from as well.
+    """
+    gaps = (1.0, 0.0, 0.0) if which == "start" else (0.55, 0.3, 0.15)
+    config = TripletConfig(gaps=gaps, rescaled=0.5, off_middle=0.0, start=True, start_dropped=0.0)
+    source = TripletSource(config, clips, seed=5)
     better = []
     for index in range(24):
         sample = source.sample(index, 64)
         assert sample["known"] == 1
-        flow = enlarge(torch.from_numpy(sample["flow"])[None], 8) * 8
+        flow = enlarge(torch.from_numpy(sample[which])[None], 8) * 8
         frames = {
             name: torch.from_numpy(sample[name])[None].float() for name in ("first", "target", "second")
         }
@@ -78,6 +91,12 @@ def test_flow_turns_as_the_frames_do(clips: list[CachedClip]) -> None:
             led = (warp_grid(frames[name], part) - frames["target"])[inner].abs().mean()
             better.append(bool(led < 0.6 * still))
     assert sum(better) > 0.9 * len(better)
+
+
+def test_flows_to_start_from_are_dropped_now_and_then(clips: list[CachedClip]) -> None:
+    source = TripletSource(TripletConfig(start=True, start_dropped=0.3), clips, seed=5)
+    there = [bool(source.sample(index, 64)["start"].any()) for index in range(40)]
+    assert 16 < sum(there) < 38
 
 
 def test_a_sample_follows_from_its_index(clips: list[CachedClip]) -> None:

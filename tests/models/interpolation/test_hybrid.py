@@ -13,6 +13,8 @@ from framestate.models.interpolation import HybridInterpolator, InterpolatorConf
 from framestate.models.interpolation.hyper import HyperConnection, sinkhorn
 from framestate.models.interpolation.lgs import GatedWindowAttention, LgsBlock
 from framestate.models.interpolation.matvlm import start_mamba_from_attention
+from framestate.models.interpolation.refine import PatchRefine
+from framestate.models.interpolation.start import Choice
 from framestate.plugins import eager_operators
 from torch import Tensor
 
@@ -43,13 +45,15 @@ def test_any_time_in_any_mode(build: Build, frames: list[Tensor], mode: str, t: 
         {"backbone_mode": "mamba2_only", "carry": ("flow", "ssm")},
         {"backbone_mode": "gated_attn_only", "window_frames": "each", "carry": ("flow",)},
         {"refine": "full", "flow_layers": ("full", "full", "full"), "correlation_radius": 0},
+        {"refine": "patch", "start_flow": "dis"},
     ],
 )
 def test_every_parameter_learns(build: Build, frames: list[Tensor], options: dict[str, Any]) -> None:
     model = build(**options).train()
     first, second, third = (model.encode(frame) for frame in frames)
     last, _ = model.motion(first, second, {})
-    motion, found = model.motion(second, third, last)
+    start = torch.randn(2, 4, 8, 12) if model.choice is not None else None
+    motion, found = model.motion(second, third, last, start)
     made, _ = model.interpolate(second, third, motion, at(0.4))
     (made.square().mean() + found.square().mean()).backward()
     for name, parameter in model.named_parameters():
@@ -104,6 +108,43 @@ def test_what_is_carried_matters(build: Build, frames: list[Tensor], kept: str) 
         fresh, _ = model.motion(second, third, {})
         carried, _ = model.motion(second, third, last)
     assert (fresh["flow"] - carried["flow"]).abs().max() > 1e-5
+
+
+def test_a_flow_to_start_from_is_believed_where_it_is_trusted(build: Build, frames: list[Tensor]) -> None:
+    """With a share of 1 and nothing mended, both halves come through as one straight motion."""
+    model = build(start_flow="dis")
+    assert model.choice is not None
+    start = torch.randn(2, 4, 8, 12, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        for parameter in model.choice.head.parameters():
+            parameter.zero_()
+        own, _ = model.motion(*(model.encode(frame) for frame in frames[:2]), {}, start)
+        model.choice.head.bias[4] = 50.0
+        found, _ = model.motion(*(model.encode(frame) for frame in frames[:2]), {}, start)
+    straight = (start[:, :2] - start[:, 2:]) / 2
+    torch.testing.assert_close(found["flow"], torch.cat([straight, -straight], dim=1))
+    assert (own["flow"] - found["flow"]).abs().max() > 0.1
+
+
+@pytest.mark.parametrize(("side", "half"), [(50.0, 0), (-50.0, 1)])
+def test_either_half_of_a_flow_can_be_chosen(side: float, half: int) -> None:
+    choice = Choice(InterpolatorConfig(start_flow="dis"))
+    with torch.no_grad():
+        choice.head.bias[4], choice.head.bias[5] = 50.0, side
+        start = torch.randn(1, 4, 3, 5)
+        found = choice(torch.zeros(1, 48, 3, 5), torch.zeros(1, 4, 3, 5), start)
+    chosen = start[:, 2 * half : 2 * half + 2]
+    torch.testing.assert_close(found[:, 2 * half : 2 * half + 2], chosen)
+    torch.testing.assert_close(found[:, 2 - 2 * half : 4 - 2 * half], -chosen)
+
+
+def test_a_second_look_starts_by_adding_nothing() -> None:
+    config = InterpolatorConfig(refine="patch")
+    refine = PatchRefine(config)
+    one, other = torch.rand(2, 1, 3, 32, 64)
+    _, added = refine(torch.rand(1, 32, 8, 16), one, other)
+    assert added.shape == (1, 4, 32, 64)
+    assert not added.any()
 
 
 def test_the_middle_needs_no_retiming(build: Build, frames: list[Tensor]) -> None:
@@ -210,6 +251,8 @@ def test_a_spec_builds_the_model_again(make: Callable[[], InterpolatorConfig]) -
         ({"carry": ("ssm",), "backbone_mode": "gated_attn_only"}, "no Mamba-2 layer"),
         ({"head_channels": 7}, "head_channels is 7"),
         ({"window": 0}, "window is 0"),
+        ({"start_flow": "raft"}, "start_flow is 'raft'"),
+        ({"start_flow": "dis", "carry": ("flow",)}, "start from one of them"),
     ],
 )
 def test_options_that_are_none(options: dict[str, Any], said: str) -> None:

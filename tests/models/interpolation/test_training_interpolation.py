@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from framestate.errors import DataError, OptionError
+from framestate.errors import BundleError, DataError, OptionError
 from framestate.models.interpolation import HybridInterpolator
 from framestate.models.interpolation.losses import (
     FeatureLoss,
@@ -23,7 +23,9 @@ from framestate.models.interpolation.recipe import InterpolationRecipe, read_rec
 from framestate.models.interpolation.task import InterpolationTask, make_frame
 from framestate.models.interpolation.train import grown, train_interpolator
 from framestate.models.plans import read_plan
+from framestate.models.registry import load_weights
 from framestate.models.tracking.recipe import TrackerRecipe
+from framestate.plugins import eager_operators
 from framestate.vision import VideoWriter
 from torch import nn
 
@@ -90,7 +92,7 @@ def recipe(folder: Path, **changes: str) -> InterpolationRecipe:
         "": 'task = "interpolation"\nname = "tiny"\nbatch = 2\nworkers = 0\n'
         'videos = ["clips"]\nheld_out = ["kept"]',
         "model": "channels = [4, 4, 8, 8]\nencoder_depth = [0, 1, 1, 0]\nhead_channels = 4\nstates = 4\n"
-        "flow_width = [8, 8, 8]\nhidden = 2",
+        'flow_width = [8, 8, 8]\nhidden = 2\nrefine = "quarter"\nstart_flow = "none"',
         "samples": "crops = [64]",
         "losses": "half_steps = 2\nteacher_steps = 30",
         "loop": "steps = 4\nwarmup_steps = 1\nlog_every = 1\nsave_every = 2\nlearning_rate = 2e-3\nema = 0.5",
@@ -157,7 +159,7 @@ def test_frames_of_any_size(build: Build) -> None:
 def test_the_recipes_that_come_along(path: Path) -> None:
     plan = read_plan(path)
     assert isinstance(plan, InterpolationRecipe)
-    assert plan.name in ("interp-nano", "interp-nano-shallow", "interp-base")
+    assert plan.name in ("interp-nano", "interp-nano-own-flow", "interp-nano-shallow", "interp-base")
 
 
 def test_a_trackers_recipe_is_none_of_these() -> None:
@@ -190,3 +192,48 @@ def test_held_out_clips_must_be_there(data: Path, tmp_path: Path) -> None:
 def test_a_task_measures_nothing_without_clips(build: Build) -> None:
     task = InterpolationTask(build(), None, [])  # type: ignore[arg-type]
     assert task.validate(task.model) == {}
+
+
+def test_a_model_grows_a_start_and_gives_what_it_gave(build: Build) -> None:
+    small, large = build(), build(start_flow="dis", refine="patch", refine_width=6)
+    weights = {name: tensor.numpy() for name, tensor in small.state_dict().items()}
+    fresh = HybridInterpolator(large.config, eager_operators()).eval()
+    load_weights(fresh, grown(weights, fresh))
+    assert fresh.choice is not None
+    with torch.no_grad():
+        fresh.choice.head.bias[4] = -50.0
+        frames = torch.rand(2, 1, 3, 64, 96)
+        start, t = torch.randn(1, 4, 8, 12), torch.full((1, 1), 0.5)
+        made, expected = fresh(*frames, t, start), small(*frames, t)
+    assert (made - expected).abs().mean() < 0.01  # the mask is enlarged before the sigmoid, not after it
+
+
+def test_weights_of_another_model_are_refused(build: Build) -> None:
+    weights = {name: tensor.numpy() for name, tensor in build().state_dict().items()}
+    del weights["scale16.entry.0.weight"]
+    model = build(start_flow="dis")
+    with pytest.raises(BundleError, match=r"missing: scale16\.entry"):
+        load_weights(model, grown(weights, model))
+
+
+def test_a_run_with_a_flow_to_start_from(data: Path, tmp_path: Path) -> None:
+    plan = recipe(tmp_path)
+    plan = dataclasses.replace(
+        plan,
+        model=dataclasses.replace(plan.model, start_flow="dis", refine="patch"),
+        losses=dataclasses.replace(plan.losses, half_steps=0, log_error=0.1),
+    )
+    lines: list[dict[str, float]] = []
+    result, _ = train_interpolator(plan, data, tmp_path / "run", lambda step, line: lines.append(line))
+    assert result.steps == 4
+    assert lines[0]["log_error"] == pytest.approx(-lines[0]["psnr"] / 10, abs=0.05)
+    assert isinstance(result.model, HybridInterpolator)
+    first, second = np.random.default_rng(0).integers(0, 256, (2, 45, 70, 3), np.uint8)
+    assert make_frame(result.model, first, second).shape == (45, 70, 3)
+
+
+def test_patches_are_learned_at_full_size(tmp_path: Path) -> None:
+    plan = recipe(tmp_path)
+    model = dataclasses.replace(plan.model, refine="patch")
+    with pytest.raises(OptionError, match="half_steps is 2"):
+        dataclasses.replace(plan, model=model)
