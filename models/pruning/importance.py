@@ -35,7 +35,11 @@ def weighty(name: str, value: Tensor) -> bool:
 
 def places_of(group: Group, weights: Weights) -> list[Places]:
     """The places of a group that lie in weights."""
-    return [places for places in group.places if weighty(places.tensor, weights[places.tensor])]
+    return [
+        places
+        for places in group.places
+        if places.tensor in weights and weighty(places.tensor, weights[places.tensor])
+    ]
 
 
 def magnitude(weights: Weights, groups: Sequence[Group]) -> Scores:

@@ -53,7 +53,9 @@ def note(
         **how,
         "parameters": [parameters_of(before[0]), parameters_of(after[0])],
         "state_bytes": [before[1].state_bytes, after[1].state_bytes],
-        "units": {name: [ours[name], theirs[name]] for name in ours if ours[name] != theirs[name]},
+        "units": {  # the channels of a head that went, went with it
+            name: [count, theirs.get(name, 0)] for name, count in ours.items() if theirs.get(name) != count
+        },
     }
 
 
