@@ -134,9 +134,9 @@ def point(count: int, options: ScaleOptions, rounds: list[LoadRound], known: Cal
             tick_s=known.tick_s,
         )
         runs.append(machine.run(frames))
-    fps, *tails = seen([(one.fps, one.waits) for one in rounds])
-    simulated_fps, *simulated = seen([(one.fps, one.waits) for one in runs])
-    return ScalePoint(count, len(owners), fps, *tails, simulated_fps, *simulated)
+    measured = seen([(one.fps, one.waits) for one in rounds])
+    simulated = seen([(one.fps, one.waits) for one in runs])
+    return ScalePoint(count, len(owners), *measured, *simulated)
 
 
 def seen(rounds: Sequence[tuple[float, Sequence[float]]]) -> tuple[float, float, float, float]:
