@@ -115,10 +115,13 @@ def serve(
             return serve_on_ray(settings, ClusterChoice(replicas, max_replicas, state_dir))
         if "://" in (state_dir or ""):
             raise OptionError(f"--state-dir {state_dir} is no folder", "Addresses are for --ray.")
+        import cv2
+
         from ..server import Server
         from ..server.engines import load_engines
         from ..server.logs import log_to_stderr
 
+        cv2.setNumThreads(1)  # pictures are decoded side by side: its own threads would spin beside that
         engines = load_engines(settings, stack)
         server = Server(settings, engines)
         log_to_stderr(settings.log_level)
