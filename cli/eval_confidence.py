@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import OptionError
 from . import options
-from .eval_tracking import check_plot, names_in
-from .output import guarded, print_json, quiet_stdout, replacing, show
+from .bench_shared import check_plot, draw
+from .eval_shared import check_name, names_in, show_written
+from .output import guarded, print_json, quiet_stdout, show
 
 if TYPE_CHECKING:
-    from ..bench.confidence import ConfidenceResult, Teller
+    from ..bench.confidence import Teller
 
 
 def evaluate(
@@ -52,6 +52,7 @@ def evaluate(
             check_plot(plot)
 
             from ..bench.confidence import EngineTeller, PeerTeller, evaluate_confidence
+            from ..bench.confidence_report import confidence_table, reliability_plot
             from ..bench.peers import PeerFiles, open_peer
             from ..bench.sequences import load_sequences
             from ..engine import Engine
@@ -64,32 +65,14 @@ def evaluate(
             }
             with Engine.load(model, runtime=runtime, device=device, threads=threads, capacity=1) as engine:
                 name = engine.runtime.spec.name
-                if name in tellers:
-                    raise OptionError(
-                        f"The model and a tracker of --against are both called {name}", "Rename it."
-                    )
+                check_name(name, tellers, "tracker")
                 tellers = {name: EngineTeller(engine), **tellers}
                 with frames_bar("evaluating", len(tellers) * sum(map(len, found))) as bar:
                     results = evaluate_confidence(tellers, found, tick=bar.advance)
                 where = {"model": model, "runtime": engine.runtime.name, "device": engine.runtime.device}
-            if plot is not None:
-                _draw(results, plot)
+            outputs = draw(plot, lambda path: reliability_plot(results, path))
         if as_json:
-            print_json({**where, "trackers": results, "outputs": [] if plot is None else [plot]})
+            print_json({**where, "trackers": results, "outputs": outputs})
         else:
-            _show(results, plot)
-
-
-def _draw(results: dict[str, ConfidenceResult], plot: Path) -> None:
-    from ..bench.confidence_report import reliability_plot
-
-    with replacing(plot) as temporary:
-        reliability_plot(results, temporary)
-
-
-def _show(results: dict[str, ConfidenceResult], plot: Path | None) -> None:
-    from ..bench.confidence_report import confidence_table
-
-    show(confidence_table(results))
-    if plot is not None:
-        show(f"wrote {plot}")
+            show(confidence_table(results))
+            show_written(outputs)

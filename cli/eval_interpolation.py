@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import OptionError, RunError
 from . import options
-from .eval_tracking import check_plot, names_in
-from .output import guarded, print_json, quiet_stdout, replacing, show
+from .bench_shared import check_plot, draw
+from .eval_shared import check_finished, check_name, names_in, show_written
+from .output import guarded, print_json, quiet_stdout, show
 
 if TYPE_CHECKING:
     from ..bench.evaluate_interpolation import InterpolationResults, Progress
@@ -74,6 +74,12 @@ def evaluate(
             from ..bench.interpolation_clips import OURS, find_layout, load_clips
             from ..bench.interpolation_ours import EngineMiddles, ModelMiddles
             from ..bench.interpolation_peers import open_interpolation_peer
+            from ..bench.interpolation_report import (
+                clip_table,
+                interpolation_table,
+                published_table,
+                quality_plot,
+            )
             from ..bench.run_store import KeptFolder
             from ..engine import Engine, InterpolationOptions
 
@@ -85,10 +91,7 @@ def evaluate(
             side_by_side, within = options.spread(lanes, threads, 0, wanted.tile_pixels)
             with Engine.load(model, runtime=runtime, device=device, threads=within, capacity=1) as engine:
                 name = engine.runtime.spec.name
-                if name in peers:
-                    raise OptionError(
-                        f"The model and a method of --against are both called {name}", "Rename it."
-                    )
+                check_name(name, peers, "method")
                 ours: MiddleMaker = EngineMiddles(engine, wanted, side_by_side)
                 if published:
                     ours = ModelMiddles(engine, wanted)
@@ -103,13 +106,13 @@ def evaluate(
                 results = run({name: ours, **peers}, found, published, kept)
                 where = {"model": model, "runtime": engine.runtime.name, "device": engine.runtime.device}
                 where["layout"] = layout
-            if plot is not None:
-                _draw(results, plot)
+            outputs = draw(plot, lambda path: quality_plot(results, path))
         if as_json:
-            print_json({**where, **results, "outputs": [] if plot is None else [plot]})
+            print_json({**where, **results, "outputs": outputs})
         else:
-            _show(results, plot, published)
-        _check_ours(results, name)
+            show(interpolation_table(results), published_table(results) if published else clip_table(results))
+            show_written(outputs)
+        check_finished(name, results["methods"][name]["clips"], "clips", "The means are over the others.")
 
 
 def run(
@@ -128,30 +131,3 @@ def run(
             bar.at(progress.done / progress.total, f"{progress.method} on {progress.clip}")
 
         return evaluate_interpolation(methods, clips, progress=tell, published=published, kept=kept)
-
-
-def _draw(results: InterpolationResults, plot: Path) -> None:
-    from ..bench.interpolation_report import quality_plot
-
-    with replacing(plot) as temporary:
-        quality_plot(results, temporary)
-
-
-def _show(results: InterpolationResults, plot: Path | None, published: bool) -> None:
-    from ..bench.interpolation_report import clip_table, interpolation_table, published_table
-
-    show(interpolation_table(results), published_table(results) if published else clip_table(results))
-    if plot is not None:
-        show(f"wrote {plot}")
-
-
-def _check_ours(results: InterpolationResults, name: str) -> None:
-    """A clip that our own model did not finish is a failed run, though its numbers are printed."""
-    clips = results["methods"][name]["clips"]
-    failed = {key: one["error"] for key, one in clips.items() if "error" in one}
-    if failed:
-        first = next(iter(failed))
-        raise RunError(
-            f"{name} did not finish {len(failed)} of {len(clips)} clips ({first}: {failed[first]})",
-            "The means are over the others.",
-        )

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ..errors import RunError, RuntimeUnavailableError
 from . import options
+from .bench_shared import check_plot, draw
+from .eval_shared import check_finished, names_in, show_written
 from .output import guarded, print_json, quiet_stdout, replacing, show
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from ..bench.lineup import Lineup, OpenLineup
     from ..bench.sequences import TrackingSequence
 
-PLOT_SUFFIXES = (".png", ".pdf", ".svg", ".jpg")
 SIDE_BY_SIDE = "side by side"
 SHEETS: dict[str, Literal["png", "jpeg", "webp"]] = {
     ".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp",
@@ -110,6 +109,7 @@ def evaluate(
             from ..bench.lineup import Lineup
             from ..bench.ope import PROTOCOLS
             from ..bench.peers import PeerFiles
+            from ..bench.report import sequence_table, tracking_table
             from ..bench.sequences import find_layout, load_sequences
 
             layout = find_layout(folder, layout)
@@ -127,8 +127,14 @@ def evaluate(
             timing = {} if jobs == 1 else {"jobs": jobs, "timings": SIDE_BY_SIDE}
             print_json({**where, **timing, **results, "outputs": outputs})
         else:
-            _show(results, outputs, jobs)
-        _check_ours(results, name)
+            show(tracking_table(results, jobs=jobs), sequence_table(results))
+            show_written(outputs)
+        check_finished(
+            name,
+            results["trackers"][name]["sequences"],
+            "sequences",
+            "The frames it did not answer count as missed.",
+        )
 
 
 def run(
@@ -174,11 +180,7 @@ def write_outputs(
     from ..bench.report import success_plot
     from ..bench.submission import write_submission
 
-    outputs: list[Path] = []
-    if plot is not None:
-        with replacing(plot) as temporary:
-            success_plot(results, temporary)
-        outputs.append(plot)
+    outputs = draw(plot, lambda path: success_plot(results, path))
     if sheet is not None:
         from ..bench.failures import failure_sheet
         from ..vision import encode_image
@@ -190,39 +192,3 @@ def write_outputs(
     if submission is not None:
         outputs += write_submission(submission, layout, runs)
     return outputs
-
-
-def names_in(text: str) -> list[str]:
-    """The names of a list with commas, each once."""
-    return list(dict.fromkeys(name for name in (part.strip() for part in text.split(",")) if name))
-
-
-def check_plot(plot: Path | None) -> None:
-    """What would go wrong with the plot goes wrong now, not after an hour."""
-    if plot is None:
-        return
-    options.check_output("--plot", plot, PLOT_SUFFIXES)
-    if importlib.util.find_spec("matplotlib") is None:
-        raise RuntimeUnavailableError(
-            "--plot needs matplotlib, which is not installed", "Install it: pip install 'framestate[bench]'."
-        )
-
-
-def _show(results: TrackingResults, outputs: list[Path], jobs: int) -> None:
-    from ..bench.report import sequence_table, tracking_table
-
-    show(tracking_table(results, jobs=jobs), sequence_table(results))
-    for path in outputs:
-        show(f"wrote {path}")
-
-
-def _check_ours(results: TrackingResults, name: str) -> None:
-    """A sequence that our own tracker did not finish is a failed run, though its numbers are printed."""
-    sequences = results["trackers"][name]["sequences"]
-    failed = {key: one["error"] for key, one in sequences.items() if "error" in one}
-    if failed:
-        first = next(iter(failed))
-        raise RunError(
-            f"{name} did not finish {len(failed)} of {len(sequences)} sequences ({first}: {failed[first]})",
-            "The frames it did not answer count as missed.",
-        )
