@@ -10,7 +10,8 @@ import pytest
 import torch
 from framestate.errors import DataError, OptionError
 from framestate.export.flops import Tally, count_flops
-from framestate.export.model_table import BEGIN, END, Line, main, measure, read_lines, table, write_table
+from framestate.export.model_measures import Line, measure
+from framestate.export.model_table import BEGIN, END, main, read_lines, size, table, write_table
 from framestate.export.systems import SYSTEMS, System
 from framestate.models.artrack_mamba_v2 import ArtrackMambaV2, ArtrackMambaV2Config
 from framestate.plugins import Operators, eager_operators
@@ -80,23 +81,32 @@ def test_an_mlstm_is_counted_with_its_normaliser() -> None:
 
 def test_a_system_is_measured_as_it_is() -> None:
     system = System("t", build("mamba2"), ("step",), "small")
-    line = measure(system, 2, onnx=False)
+    line = measure(system, 2, dialects=("ort",), frames=2)
     model = system.build(eager_operators())
     assert line.parameters == sum(parameter.numel() for parameter in model.parameters())
     assert line.state_bytes == system.spec(model).state_bytes
     assert line.eager_ms is not None
     assert line.eager_ms > 0
-    assert line.onnx_ms is None
+    assert line.onnx_ms is not None
+    assert line.onnx_ms > 0
+    assert line.portable_ms is None
+    assert line.frames == 2
+    assert line.max_rel is not None
+    assert 0 < line.max_rel < 1e-4
+    assert line.export_s is not None
 
 
 def test_a_page_gets_its_table_and_keeps_its_words(tmp_path: Path) -> None:
-    lines = [Line("a", "one", 1_500_000, 2**20, 1.234, 0.25, 3.0, None), Line("b", "two", 10, 0, 0.1, 0.0)]
+    lines = [
+        Line("a", "one", 1_500_000, 2**20, 1.234, 0.25, 3.0, None, 7.0, 2.4e-6, 5, 11.0),
+        Line("b", "two", 10, 0, 0.1, 0.0),
+    ]
     page = tmp_path / "models.md"
     page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
     write_table(page, lines, "a machine")
     text = page.read_text()
-    assert "| `a` | one | 1.50 M | 1.00 MiB | 1.23 (25%) | 3.0 | not run |" in text
-    assert "| `b` | two | 0.00 M | none | 0.10 (0%) | not run | not run |" in text
+    assert "| `a` | one | 1.50 M | 1.00 MiB | 1.23 (25%) | 3.0 | not run | 7.0 | 2e-06 (5) | 11.0 |" in text
+    assert f"| `b` | two | 0.00 M | none | 0.10 (0%) |{' not run |' * 5}" in text
     assert text.startswith("before")
     assert text.endswith("after\n")
     assert "old" not in text
@@ -105,6 +115,10 @@ def test_a_page_gets_its_table_and_keeps_its_words(tmp_path: Path) -> None:
     page.write_text("no place")
     with pytest.raises(DataError):
         write_table(page, lines, "a machine")
+
+
+def test_small_states_are_told_in_bytes() -> None:
+    assert [size(0), size(40), size(2**21)] == ["none", "40 bytes", "2.00 MiB"]
 
 
 def test_the_shipped_page_holds_what_was_measured(checkout: Path) -> None:
