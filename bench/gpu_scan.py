@@ -3,7 +3,8 @@
     python -m framestate.bench.gpu_scan [--device cuda] [--repetitions 50]
 
 Prints JSON. Times are medians between CUDA events, errors are against float64. On a CPU it times the PyTorch
-form on the first shape, to show that it runs. Floors are computed: bytes that must move, and products that must be made.
+form on the first shape, to show that it runs. Floors are computed: bytes that must move, products that are
+made.
 """
 
 from __future__ import annotations
