@@ -59,10 +59,8 @@ def export(
             show_default="rendered clips",
         ),
     ] = None,
-    max_batch: Annotated[
-        int,
-        typer.Option("--max-batch", metavar="N", help="The most rows of a batch, for tensorrt.", min=1),
-    ] = 64,
+    max_batch: options.PlanRows = None,
+    size: options.PlanSizes = None,
     frames: options.ProofFrames = 300,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
@@ -80,7 +78,9 @@ def export(
             if to == "tensorrt":
                 from .export_plans import build_plans
 
-                bundle, parity = build_plans(model, out, frames, ops, precision, max_batch)
+                bundle, parity = build_plans(model, out, frames, ops, precision, max_batch, size or ())
+            elif size:
+                raise OptionError(f"--size has no use with --to {to}", "Leave it out: graphs take any size.")
             else:
                 bundle, parity = re_export(model, out, frames, ops, precision, calibrate)
             seconds = time.perf_counter() - began

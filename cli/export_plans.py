@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,9 +16,18 @@ if TYPE_CHECKING:
 
 
 def build_plans(
-    model: str, out: Path, frames: int, ops: str, precision: str, max_batch: int
+    model: str,
+    out: Path,
+    frames: int,
+    ops: str,
+    precision: str,
+    max_batch: int | None,
+    sizes: Sequence[str] = (),
 ) -> tuple[Bundle, Parity | FrameParity | None]:
     """A bundle at ``out`` with the weights of ``model`` and TensorRT plans for this machine's GPU.
+
+    ``max_batch`` None is 64 rows for a tracker, and one for an interpolator, which works on a pair at a time.
+    ``sizes`` are those of an interpolator's frames.
 
     Raises:
         BundleError: there is no such model, or it has no weights.
@@ -32,8 +41,14 @@ def build_plans(
 
     if ops not in ("ort", "plugin"):
         raise OptionError(f"--ops {ops} has no use with --to tensorrt", "Leave it out: plans use plugins.")
-    chosen = PlanOptions(precision, usual=min(8, max_batch), largest=max_batch)  # type: ignore[arg-type]
     source = load_bundle(model)
+    most = max_batch or (64 if source.spec.is_sized else 1)
+    chosen = PlanOptions(
+        precision,  # type: ignore[arg-type]  # it checks the name
+        usual=min(8, most),
+        largest=most,
+        sizes=tuple(sizes),
+    )
     with stages(frames) as (say, tick):
         return export_tensorrt(source, out, chosen, frames=frames, replace=out.exists(), say=say, tick=tick)
 

@@ -77,6 +77,25 @@ ProofFrames = Annotated[
     int,
     typer.Option("--frames", min=1, help="Closed-loop frames over which the graphs must agree with PyTorch."),
 ]
+PlanRows = Annotated[
+    int | None,
+    typer.Option(
+        "--max-batch",
+        metavar="N",
+        help="The most rows of a batch, for tensorrt.",
+        min=1,
+        show_default="64 for a tracker, 1 for an interpolator",
+    ),
+]
+PlanSizes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--size",
+        metavar="WxH",
+        help="Frames of an interpolator, for tensorrt: 1280x720, or least:usual:most. May be repeated.",
+        show_default="128x128:1280x720:1920x1088",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else.")]
 Debug = Annotated[
     bool, typer.Option("--debug", envvar="FRAMESTATE_DEBUG", help="Show the traceback of an error.")

@@ -9,6 +9,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,14 @@ from ..plugins.tensorrt_registry import Way, plugin_hash, register_plugins
 from ..runtimes import Runtime
 from ..runtimes.eager import EagerRuntime
 from ..runtimes.tensorrt import INSTALL, TensorRTRuntime, open_vendor
-from ..runtimes.tensorrt_plan import PlanKey, plan_name
+from ..runtimes.tensorrt_plan import PlanKey, plan_key, plan_name
 from .bundle import Say, write_graphs
+from .frame_parity import FrameParity, frame_parity
 from .parity import Parity, Tick, closed_loop_parity, tolerance_of
 from .precision import Precision, shrink
 from .tensorrt_build import Plan, build_plan
 from .tensorrt_graph import prepare_graph
+from .tensorrt_sizes import frame_ranges
 
 PRECISIONS = ("fp32", "fp16")
 
@@ -35,12 +38,15 @@ class PlanOptions:
     Attributes:
         precision: "fp32" or "fp16"; inputs, outputs, states and recurrence are float32 in both.
         smallest, usual, largest: rows of a batch.
+        sizes: for an interpolator, the sizes of frames: each "WIDTHxHEIGHT", or three of them, least, usual
+            and most, with ":" between.
     """
 
     precision: Precision = "fp32"
     smallest: int = 1
     usual: int = 8
     largest: int = 64
+    sizes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -58,23 +64,21 @@ def export_tensorrt(
     replace: bool = False,
     say: Say = lambda text: None,
     tick: Tick = lambda frame: None,
-) -> tuple[Bundle, Parity]:
-    """Builds a tracker's plans here, proves them, and writes a bundle with weights and plans.
+) -> tuple[Bundle, Parity | FrameParity]:
+    """Builds a tracker's or an interpolator's plans here, proves them, and writes them beside the weights.
 
     Plans that were built before with the same key come from the cache; they are proven anew all the same.
 
     Raises:
         BundleError: the bundle has no weights.
-        OptionError: the batches make no sense, or its shapes depend on the size of the frames.
+        OptionError: the batches or the sizes make no sense, or are not for such a model.
         RuntimeUnavailableError: no TensorRT, pycuda or GPU, or no way to compile the plugins.
         ExportError, ParityError: it cannot be built, or does not agree; nothing is written.
     """
     weights = source.weights()
     spec = source.spec
-    if not spec.is_sized or spec.task != "tracking":
-        raise OptionError(
-            f"{spec.name!r} is no tracker of fixed sizes, which is what plans are built for", "use --to onnx"
-        )
+    check_options(source, options)
+    ranges = frame_ranges(spec, options.sizes)
     trt, memory = open_vendor()
     key = PlanKey(
         bundle=source.hash,
@@ -85,6 +89,7 @@ def export_tensorrt(
         largest=options.largest,
         tensorrt=str(trt.__version__),
         gpu=memory.gpu,
+        frames=ranges,
     )
     way = ready_plugins(trt)
     cache = cache_folder()
@@ -101,7 +106,7 @@ def export_tensorrt(
                 graphs = write_graphs(spec, weights, Path(temporary), say, "plugin")
             path = graphs[f"{function}.onnx"]
             shrink(path, options.precision, [])
-            counts = prepare_graph(path, spec.function(function))
+            counts = prepare_graph(path, spec, spec.function(function))
             nodes = ", ".join(f"{count} {name}" for name, count in counts.items())
             say(f"building {function} ({nodes or 'no plugins'})")
             with memory.current():
@@ -123,6 +128,19 @@ def export_tensorrt(
     return written, parity
 
 
+def check_options(source: Bundle, options: PlanOptions) -> None:
+    """Raises OptionError for options that such a model's plans cannot have."""
+    task, name = source.spec.task, source.spec.name
+    if task not in ("tracking", "interpolation"):
+        raise OptionError(f"{name!r} is for {task}, which nothing proves plans for", "use --to onnx")
+    if task == "interpolation" and options.precision != "fp32":
+        raise OptionError(
+            f"plans of an interpolator are not built in {options.precision}: flows of many pixels would lose "
+            "the fractions that sharp frames need",
+            "build them in fp32",
+        )
+
+
 def ready_plugins(trt: Any) -> Way:
     """Registers the plugins. Raises RuntimeUnavailableError where they cannot be compiled here."""
     try:
@@ -138,16 +156,20 @@ def ready_plugins(trt: Any) -> Way:
         raise RuntimeUnavailableError(f"TensorRT refuses the plugins ({error})", INSTALL) from error
 
 
-def prove(bundle: Bundle, precision: Precision, frames: int, say: Say, tick: Tick) -> Parity:
+def prove(bundle: Bundle, precision: Precision, frames: int, say: Say, tick: Tick) -> Parity | FrameParity:
     """Runs eager and TensorRT side by side. Raises ParityError beyond the tolerance."""
     say(f"comparing tensorrt with eager over {frames} closed-loop frames")
     reference: Runtime = EagerRuntime(bundle, device="cpu", threads=1)
     try:
         candidate: Runtime = TensorRTRuntime(bundle)
         try:
-            parity = closed_loop_parity(
-                reference, candidate, frames=frames, tolerance=tolerance_of(precision), tick=tick
-            )
+            parity: Parity | FrameParity
+            if bundle.spec.task == "interpolation":
+                parity = proof_of_frames(bundle, reference, candidate, frames, tick)
+            else:
+                parity = closed_loop_parity(
+                    reference, candidate, frames=frames, tolerance=tolerance_of(precision), tick=tick
+                )
         finally:
             candidate.close()
     finally:
@@ -157,6 +179,30 @@ def prove(bundle: Bundle, precision: Precision, frames: int, say: Say, tick: Tic
             f"tensorrt differs from eager by {parity.summary}", "no bundle was written; build in fp32"
         )
     return parity
+
+
+def proof_of_frames(
+    bundle: Bundle, reference: Runtime, candidate: Runtime, frames: int, tick: Tick
+) -> FrameParity:
+    """A clip of each size that the plans are tuned for, the frames shared out; the worst of all counts."""
+    ranges = plan_key(bundle).frames
+    share = max(2, frames // len(ranges))
+    each = []
+    for place, one in enumerate(ranges):
+        height, width = one.usual
+        told = partial(told_from, tick, place * share)
+        each.append(frame_parity(reference, candidate, frames=share, size=(width, height), tick=told))
+    return FrameParity(
+        frames=sum(one.frames for one in each),
+        max_abs=max(one.max_abs for one in each),
+        max_rel=max(one.max_rel for one in each),
+        psnr_db=min(one.psnr_db for one in each),
+    )
+
+
+def told_from(tick: Tick, first: int, frame: int) -> None:
+    """Tells of a frame of a later clip, counted from its first."""
+    tick(first + frame)
 
 
 def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:

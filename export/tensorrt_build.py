@@ -1,4 +1,4 @@
-"""One graph into one TensorRT plan: network, profile, timing cache, progress, and a report of its layers.
+"""One graph into one TensorRT plan: network, profiles, timing cache, progress, and a report of its layers.
 
 NOT RUN on TensorRT: written to its documented interface.
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..bundles import FunctionSpec, ModelSpec, TensorSpec, past_name
+from ..bundles import FunctionSpec, ModelSpec, Size, TensorSpec, past_name
 from ..errors import ExportError
 from ..runtimes.tensorrt_plan import PlanKey
 
@@ -30,15 +30,24 @@ class Plan:
     layers: Mapping[str, int]
 
 
-def profile_of(
-    spec: ModelSpec, function: FunctionSpec, key: PlanKey
-) -> dict[str, tuple[tuple[int, ...], ...]]:
-    """The least, usual and largest shape of every input and past state of a function."""
+Profile = dict[str, tuple[tuple[int, ...], ...]]
+"""The least, usual and largest shape of every input and past state."""
+
+
+def profiles_of(spec: ModelSpec, function: FunctionSpec, key: PlanKey) -> list[Profile]:
+    """A profile for every range of sizes of frames, in the order of the key; one where it has none."""
     states = {tensor.name: tensor for tensor in spec.state}
     tensors: dict[str, TensorSpec] = {tensor.name: tensor for tensor in function.inputs}
     tensors |= {past_name(name): states[name] for name in function.reads_state}
     rows = (key.smallest, key.usual, key.largest)
-    return {name: tuple(tensor.concrete(count) for count in rows) for name, tensor in tensors.items()}
+    sizes: list[tuple[Size | None, ...]] = [(one.least, one.usual, one.most) for one in key.frames]
+    return [
+        {
+            name: tuple(tensor.concrete(count, size) for count, size in zip(rows, frames, strict=True))
+            for name, tensor in tensors.items()
+        }
+        for frames in sizes or [(None, None, None)]
+    ]
 
 
 def build_plan(
@@ -72,10 +81,8 @@ def build_plan(
         config.clear_flag(trt.BuilderFlag.TF32)
     cache = config.create_timing_cache(timing.read_bytes() if timing.is_file() else b"")
     config.set_timing_cache(cache, ignore_mismatch=False)
-    profile = builder.create_optimization_profile()
-    for name, shapes in profile_of(spec, spec.function(function), key).items():
-        profile.set_shape(name, *shapes)
-    config.add_optimization_profile(profile)
+    for shapes in profiles_of(spec, spec.function(function), key):
+        add_profile(builder, config, function, shapes)
     content = builder.build_serialized_network(network, config)
     if content is None:
         raise ExportError(f"TensorRT cannot build {function}; the lines above say why", "see docs/gpu.md")
@@ -89,6 +96,15 @@ def build_plan(
         raise ExportError(f"TensorRT cannot read the plan of {function} back", "report this")
     told = engine.create_engine_inspector().get_engine_information(trt.LayerInformationFormat.JSON)
     return Plan(plan, count_layers(told))
+
+
+def add_profile(builder: Any, config: Any, function: str, shapes: Profile) -> None:
+    """Adds one profile to a build. Raises ExportError where TensorRT does not take it."""
+    profile = builder.create_optimization_profile()
+    for name, three in shapes.items():
+        profile.set_shape(name, *three)
+    if config.add_optimization_profile(profile) < 0:
+        raise ExportError(f"TensorRT refuses the shapes of {function} ({shapes})", "give other sizes")
 
 
 def network_flags(trt: Any) -> int:

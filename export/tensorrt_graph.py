@@ -7,7 +7,7 @@ from pathlib import Path
 import onnx
 from onnx import helper
 
-from ..bundles import FunctionSpec, present_name
+from ..bundles import FunctionSpec, ModelSpec, TensorSpec, past_name, present_name
 from ..errors import ExportError
 from ..plugins.tensorrt_registry import plugin_modules
 from ..plugins.tensorrt_rules import NAMESPACE
@@ -16,12 +16,13 @@ from ..runtimes.tensorrt_plan import SOUND
 VERSION = "1"
 
 
-def prepare_graph(path: Path, function: FunctionSpec) -> dict[str, int]:
+def prepare_graph(path: Path, spec: ModelSpec, function: FunctionSpec) -> dict[str, int]:
     """Rewrites a graph in place; returns how many nodes of each plugin it has.
 
-    Plugin nodes get what the parser looks them up by. A function that writes state gets the output ``SOUND``:
-    for each row the sum of magnitudes of all next states, which is finite where they are; so a broken state
-    is found without copying it to the host.
+    Open dimensions of inputs and outputs get the names that the spec has for them, the same in every graph.
+    Samplers lose their mode, see ``plain_samplers``. Plugin nodes get what the parser looks them up by.
+    A function that writes state gets the output ``SOUND``: for each row the sum of magnitudes of all next
+    states, which is finite where they are; so a broken state is found without copying it to the host.
 
     Raises ExportError for an operator of ours that has no plugin.
     """
@@ -37,16 +38,53 @@ def prepare_graph(path: Path, function: FunctionSpec) -> dict[str, int]:
                 "export it with --to onnx, or build the model of operators that have one",
             )
         found[node.op_type] = found.get(node.op_type, 0) + 1
-        values = {attribute.name: attribute.i for attribute in node.attribute}
+        rule = rules[node.op_type]
+        values = {one.name: helper.get_attribute_value(one) for one in node.attribute}
         del node.attribute[:]
-        for name in rules[node.op_type].attributes:  # the parser gives a plugin lists of numbers
+        for name in (*rule.attributes, *rule.numbers):  # the parser gives a plugin lists of numbers
             node.attribute.append(helper.make_attribute(name, [values[name]]))
         for name, text in (("plugin_namespace", NAMESPACE), ("plugin_version", VERSION)):
             node.attribute.append(helper.make_attribute(name, text))
+    name_dims(model.graph, spec, function)
+    plain_samplers(model.graph)
     if function.writes_state:
         add_sound(model.graph, [present_name(key) for key in function.writes_state])
     onnx.save(model, path)
     return found
+
+
+def name_dims(graph: onnx.GraphProto, spec: ModelSpec, function: FunctionSpec) -> None:
+    """Names the open dimensions of inputs and outputs as the spec does, such as "batch" and "height/8".
+
+    The parser takes dimensions of one name for one size, and the exporter's own names differ from graph to
+    graph. In place.
+    """
+    states = {tensor.name: tensor for tensor in spec.state}
+    known: dict[str, TensorSpec] = {tensor.name: tensor for tensor in (*function.inputs, *function.outputs)}
+    known |= {past_name(key): states[key] for key in function.reads_state}
+    known |= {present_name(key): states[key] for key in function.writes_state}
+    for value in (*graph.input, *graph.output):
+        for dim, size in zip(value.type.tensor_type.shape.dim, known[value.name].shape, strict=True):
+            if isinstance(size, str):
+                dim.dim_param = size
+
+
+def plain_samplers(graph: onnx.GraphProto) -> None:
+    """Leaves a bilinear ``GridSample`` its default mode, which is the same. In place.
+
+    ONNX's opset 20 renamed "bilinear" to "linear", and TensorRT's parser (read: 10.1 to 11.1) does not know
+    the new name and samples the nearest pixel, silently. What is left out it takes for bilinear.
+    Raises ExportError for another mode.
+    """
+    for node in graph.node:
+        if node.op_type != "GridSample" or node.domain not in ("", "ai.onnx"):
+            continue
+        for place, attribute in enumerate(node.attribute):
+            if attribute.name == "mode":
+                if attribute.s not in (b"linear", b"bilinear"):
+                    raise ExportError(f"{node.name} samples by {attribute.s!r}", "sample bilinearly")
+                del node.attribute[place]
+                break
 
 
 def add_sound(graph: onnx.GraphProto, states: list[str]) -> None:

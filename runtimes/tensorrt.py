@@ -1,4 +1,4 @@
-"""TensorRT: one plan a function, state in device memory, a CUDA graph a batch size.
+"""TensorRT: one plan a function, state in device memory, a CUDA graph a batch size and size of frames.
 
 NOT RUN on a GPU: it was written to the documented interfaces of TensorRT and pycuda, and is tested over
 stand-ins for both, whose device is the host.
@@ -12,9 +12,10 @@ from typing import Any
 from ..bundles import Bundle, ModelSpec, Size
 from ..errors import FramestateError, RuntimeUnavailableError, StepError
 from .cuda_graphs import CudaGraphs
-from .protocol import Arrays, State, StateStore, check_call, check_finite, check_open, sized_spec
+from .protocol import Arrays, State, StateStore, check_call, check_finite, check_open, frame_size, sized_spec
+from .tensorrt_bound import Recorder
 from .tensorrt_device import CudaMemory, DeviceRows
-from .tensorrt_function import PlanFunction, Recorder
+from .tensorrt_function import PlanFunction
 from .tensorrt_plan import PlanKey, graph_sizes, plan_key, plan_name
 from .tensorrt_surface import PlanReader
 
@@ -42,7 +43,7 @@ class TensorRTRuntime:
             raise RuntimeUnavailableError(f"TensorRT has no device {device!r}", "use --device cuda")
         self.spec: ModelSpec = bundle.spec
         self.device = device
-        key = plan_key(bundle)
+        self._key = key = plan_key(bundle)
         trt, self._memory = open_vendor()
         check_here(bundle, key, str(trt.__version__), self._memory.gpu)
         graphs = open_graphs()
@@ -54,7 +55,9 @@ class TensorRTRuntime:
             }
 
     def allocate(self, capacity: int, size: Size | None = None) -> StateStore:
-        """See ``Runtime.allocate``."""
+        """See ``Runtime.allocate``. Raises DataError for frames of a size that no plan was built for."""
+        if size is not None and not self.spec.is_sized:
+            self._key.profile(size)
         return DeviceRows(sized_spec(self.spec, size), capacity, self._memory)
 
     def call(self, function: str, inputs: Arrays, state: State | None) -> tuple[Arrays, State | None]:
@@ -62,8 +65,9 @@ class TensorRTRuntime:
         check_open(self.name, self._functions)
         spec = self.spec.function(function)
         batch = check_call(function, self.spec, spec, inputs, state)
+        size = frame_size(function, self.spec, spec, inputs, state or {})
         try:
-            outputs, written = self._functions[function].run(inputs, state or {}, batch)
+            outputs, written = self._functions[function].run(inputs, state or {}, batch, size)
         except FramestateError:
             raise
         except Exception as error:  # pycuda raises a class for each of the driver's codes
@@ -83,7 +87,7 @@ class TensorRTRuntime:
                 f"TensorRT cannot read {path.name}; the line above says why", rebuild(bundle)
             )
         described = self.spec.function(function)
-        return PlanFunction(function, described, self.spec, engine, self._memory, graphs, sizes)
+        return PlanFunction(function, described, self.spec, self._key, engine, self._memory, graphs, sizes)
 
 
 def open_vendor() -> tuple[Any, CudaMemory]:

@@ -106,6 +106,27 @@ class DeviceTensor:
             self.memory.wait()
         return found
 
+    def detach(self) -> DeviceTensor:
+        """With ``cpu``, ``numpy`` and ``new_tensor``: PyTorch's way to the host and back."""
+        return self
+
+    def cpu(self) -> DeviceTensor:
+        """See ``detach``."""
+        return self
+
+    def numpy(self) -> npt.NDArray[Any]:
+        """A copy on the host."""
+        return np.asarray(self)
+
+    def new_tensor(self, array: npt.NDArray[Any]) -> DeviceTensor:
+        """A host array on the same device, under this tensor's name."""
+        whole = np.ascontiguousarray(array, self.dtype)
+        with self.memory.current():
+            made = self.memory.empty(self.name, whole.shape, self.dtype)
+            self.memory.upload(whole, made)
+            self.memory.wait()
+        return made
+
     def rows(self, first: int, count: int) -> DeviceTensor:
         """Some rows, where they lie."""
         size = self.bytes // max(1, self.shape[0])

@@ -11,13 +11,57 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from ..bundles import JSON, Bundle
-from ..errors import BundleError, OptionError
+from ..bundles import JSON, Bundle, Size
+from ..errors import BundleError, DataError, OptionError
 
 SOUND = "framestate.sound"
 """An output that export adds to every graph that writes state: (batch,), finite where all of a row's is."""
 
 MOST_ROWS = 1024
+MOST_SIDE = 16384
+MOST_RANGES = 16
+
+
+@dataclass(frozen=True)
+class FrameRange:
+    """Sizes of frames that a plan takes, each (height, width) in pixels; one size has all three alike.
+
+    Attributes:
+        least, usual, most: the smallest, that which the plan is tuned for, and the largest.
+
+    Raises OptionError for sizes that are in no such order.
+    """
+
+    least: Size
+    usual: Size
+    most: Size
+
+    def __post_init__(self) -> None:
+        for sides in zip(self.least, self.usual, self.most, strict=True):
+            if not 1 <= sides[0] <= sides[1] <= sides[2] <= MOST_SIDE:
+                raise OptionError(
+                    f"frames of {self} cannot be built for",
+                    f"give 1 <= least <= usual <= most <= {MOST_SIDE} for width and height",
+                )
+
+    @classmethod
+    def only(cls, size: Size) -> FrameRange:
+        """One size."""
+        return cls(size, size, size)
+
+    def holds(self, size: Size) -> bool:
+        """Whether frames of a size (height, width) are among them."""
+        sides = zip(self.least, size, self.most, strict=True)
+        return all(least <= side <= most for least, side, most in sides)
+
+    @property
+    def width_of(self) -> int:
+        """How far apart the largest and the smallest are, in pixels of area."""
+        return self.most[0] * self.most[1] - self.least[0] * self.least[1]
+
+    def __str__(self) -> str:
+        sizes = dict.fromkeys(f"{width}x{height}" for height, width in (self.least, self.usual, self.most))
+        return " to ".join((next(iter(sizes)), *list(sizes)[-1:])) if len(sizes) > 1 else next(iter(sizes))
 
 
 @dataclass(frozen=True)
@@ -31,6 +75,7 @@ class PlanKey:
         smallest, usual, largest: rows of a batch: least, tuned for, and most.
         tensorrt: its version.
         gpu: its name, as the driver gives it.
+        frames: sizes of frames, a profile each; none for a model whose shapes do not depend on them.
     """
 
     bundle: str
@@ -41,6 +86,7 @@ class PlanKey:
     largest: int
     tensorrt: str
     gpu: str
+    frames: tuple[FrameRange, ...] = ()
 
     def __post_init__(self) -> None:
         if not 1 <= self.smallest <= self.usual <= self.largest <= MOST_ROWS:
@@ -48,6 +94,25 @@ class PlanKey:
                 f"batches of {self.smallest} to {self.largest} rows, tuned for {self.usual}, cannot be built",
                 f"give 1 <= least <= usual <= most <= {MOST_ROWS}",
             )
+        if len(self.frames) > MOST_RANGES:
+            raise OptionError(
+                f"{len(self.frames)} sizes of frames are too many for one plan",
+                f"give at most {MOST_RANGES}, or a range of sizes",
+            )
+
+    def profile(self, size: Size) -> int:
+        """Which of ``frames`` is the closest around frames of a size (height, width).
+
+        Raises DataError for a size outside all of them.
+        """
+        fitting = [place for place, one in enumerate(self.frames) if one.holds(size)]
+        if not fitting:
+            built = ", ".join(str(one) for one in self.frames)
+            raise DataError(
+                f"frames of {size[1]}x{size[0]} are outside what the plans were built for ({built})",
+                "build them for this size too: 'framestate export MODEL --to tensorrt --size WIDTHxHEIGHT'",
+            )
+        return min(fitting, key=lambda place: self.frames[place].width_of)
 
     @property
     def digest(self) -> str:
@@ -56,7 +121,8 @@ class PlanKey:
 
     def to_json(self) -> dict[str, JSON]:
         """As it stands in a manifest."""
-        return dict(asdict(self))
+        found: dict[str, JSON] = json.loads(json.dumps(asdict(self)))
+        return found
 
     def why_not_here(self, tensorrt: str, gpu: str) -> str:
         """Why a plan of this key does not run with some TensorRT on some GPU; nothing where it does."""
@@ -79,9 +145,8 @@ def plan_key(bundle: Bundle) -> PlanKey:
     key = section.get("key") if isinstance(section, Mapping) else None
     if not isinstance(key, Mapping):
         raise BundleError(f"the manifest of {bundle.spec.name!r} does not say what its plans are for", remedy)
-    kinds = {
-        name: int if name in ("smallest", "usual", "largest") else str for name in PlanKey.__annotations__
-    }
+    kinds: dict[str, type] = dict.fromkeys(PlanKey.__annotations__, str)
+    kinds |= {**dict.fromkeys(("smallest", "usual", "largest"), int), "frames": list}
     broken = [name for name, kind in kinds.items() if type(key.get(name)) is not kind]
     if broken or set(key) != set(kinds):
         raise BundleError(
@@ -90,9 +155,26 @@ def plan_key(bundle: Bundle) -> PlanKey:
             remedy,
         )
     try:
-        return PlanKey(**key)  # type: ignore[arg-type]  # checked above
+        return PlanKey(**{**key, "frames": frames_of(key["frames"])})  # type: ignore[arg-type]  # checked above
     except OptionError as error:
         raise BundleError(f"the key of the plans is broken: {error.problem}", remedy) from error
+
+
+def frames_of(told: object) -> tuple[FrameRange, ...]:
+    """Sizes of frames as a manifest has them. Raises OptionError where they are broken."""
+    found = []
+    for entry in told if isinstance(told, list) else [told]:
+        fields = entry if isinstance(entry, Mapping) else {}
+        sizes = [fields.get(name) for name in FrameRange.__annotations__]
+        if len(fields) != len(sizes) or not all(map(is_size, sizes)):
+            raise OptionError(f"frames {str(entry)[:100]!r} are not three sizes", "build the plans anew")
+        found.append(FrameRange(*((size[0], size[1]) for size in sizes)))  # type: ignore[index]
+    return tuple(found)
+
+
+def is_size(value: object) -> bool:
+    """Whether it is two whole numbers."""
+    return isinstance(value, list) and len(value) == 2 and all(type(side) is int for side in value)
 
 
 def graph_sizes(smallest: int, largest: int) -> tuple[int, ...]:

@@ -16,6 +16,9 @@ class Context(Protocol):
     def set_input_shape(self, name: str, shape: Sequence[int]) -> bool:
         """Fixes the open dimensions of an input."""
 
+    def set_optimization_profile_async(self, profile_index: int, stream_handle: int) -> bool:
+        """Which of the engine's profiles it works in; queued on a stream."""
+
     def set_tensor_address(self, name: str, address: int) -> bool:
         """Where an input or output lies on the device."""
 

@@ -20,7 +20,11 @@ from framestate.plugins import eager_operators
 from framestate.plugins.operators import Dialect
 from framestate.runtimes import Arrays, Runtime, State, open_runtime
 from framestate.runtimes.onnx import OnnxRuntime
+from framestate.runtimes.tensorrt import TensorRTRuntime
+from framestate.runtimes.tensorrt_plan import FrameRange
 from torch import nn
+
+from ..runtimes.host_gpu import plan_bundle, stand_in
 
 SMALL: dict[str, Any] = {
     "channels": (4, 4, 8, 8),
@@ -34,7 +38,7 @@ SMALL: dict[str, Any] = {
     "hidden": 3,
     "carry": ("flow", "ssm"),
 }
-RUNTIMES = ("eager", "onnx", "onnx, bound")
+RUNTIMES = ("eager", "onnx", "onnx, bound", "tensorrt, host")
 
 
 def small_model() -> HybridInterpolator:
@@ -66,9 +70,16 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 
 @pytest.fixture(params=RUNTIMES)
-def runtime(request: pytest.FixtureRequest, bundle: Bundle) -> Iterator[Runtime]:
+def runtime(
+    request: pytest.FixtureRequest, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Runtime]:
     name, _, bound = request.param.partition(", ")
-    opened: Runtime = OnnxRuntime(bundle, bound=True) if bound else open_runtime(bundle, name, threads=1)
+    if name == "tensorrt":
+        stand_in(monkeypatch)
+        frames = FrameRange((32, 32), (64, 96), (160, 288))
+        opened: Runtime = TensorRTRuntime(plan_bundle(bundle, tmp_path / "plans", (frames,)))
+    else:
+        opened = OnnxRuntime(bundle, bound=True) if bound else open_runtime(bundle, name, threads=1)
     yield opened
     opened.close()
 

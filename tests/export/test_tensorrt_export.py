@@ -15,7 +15,7 @@ from framestate.errors import ExportError, OptionError, RuntimeUnavailableError
 from framestate.export.bundle import write_graphs
 from framestate.export.precision import Precision, shrink
 from framestate.export.tensorrt import PlanOptions, cache_folder, export_tensorrt, store
-from framestate.export.tensorrt_build import count_layers, profile_of
+from framestate.export.tensorrt_build import count_layers, profiles_of
 from framestate.export.tensorrt_graph import prepare_graph
 from framestate.plugins.tensorrt_registry import plugin_modules
 from framestate.plugins.tensorrt_rules import OPEN
@@ -43,7 +43,7 @@ def test_a_graph_of_plugins_is_what_the_parser_wants(
     rules = {plugin.RULES.name: plugin.RULES for plugin in plugin_modules()}
     for file, path in plugin_graphs.items():
         function = tiny_bundle.spec.function(Path(file).stem)
-        counts = prepare_graph(path, function)
+        counts = prepare_graph(path, tiny_bundle.spec, function)
         graph = onnx.load(path).graph
         nodes = [node for node in graph.node if node.domain == "framestate"]
         assert len(nodes) == sum(counts.values()) > 0
@@ -86,7 +86,7 @@ def test_the_check_of_the_state_finds_what_is_broken(
 ) -> None:
     """Run by ONNX Runtime: one number a row, NaN for the row with a broken state and no other."""
     path = copy_graphs(tmp_path)["init.onnx"]
-    prepare_graph(path, tiny_bundle.spec.function("init"))
+    prepare_graph(path, tiny_bundle.spec, tiny_bundle.spec.function("init"))
     onnx.checker.check_model(onnx.load(path))
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     template = np.random.default_rng(0).normal(size=(3, 3, 32, 32)).astype(np.float32)
@@ -104,16 +104,16 @@ def test_an_operator_without_a_plugin_is_refused(
 ) -> None:
     path = copy_graphs(tmp_path)["init.onnx"]
     model = onnx.load(path)
-    model.graph.node[0].domain, model.graph.node[0].op_type = "framestate", "MlstmScan"
+    model.graph.node[0].domain, model.graph.node[0].op_type = "framestate", "RwkvScan"
     onnx.save(model, path)
-    with pytest.raises(ExportError, match=r"init.onnx uses MlstmScan, which has no TensorRT plugin"):
-        prepare_graph(path, tiny_bundle.spec.function("init"))
+    with pytest.raises(ExportError, match=r"init.onnx uses RwkvScan, which has no TensorRT plugin"):
+        prepare_graph(path, tiny_bundle.spec, tiny_bundle.spec.function("init"))
 
 
 def test_the_profile_covers_every_input_and_state(tiny_bundle: Bundle) -> None:
     spec = tiny_bundle.spec
     function = spec.function("step")
-    profile = profile_of(spec, function, KEY)
+    (profile,) = profiles_of(spec, function, KEY)
     assert set(profile) == {t.name for t in function.inputs} | {
         f"past_state.{n}" for n in function.reads_state
     }

@@ -10,13 +10,11 @@ import numpy as np
 import pytest
 from framestate.bundles import Bundle
 from framestate.runtimes import Arrays, Runtime, open_runtime, runtime_table
-from framestate.runtimes import tensorrt as on_tensorrt
 from framestate.runtimes.eager import EagerRuntime
 from framestate.runtimes.onnx import OnnxRuntime
 from framestate.runtimes.tensorrt import TensorRTRuntime
-from framestate.runtimes.tensorrt_device import CudaMemory
 
-from .host_gpu import HostCuda, HostEngine, HostPool, plan_bundle
+from .host_gpu import plan_bundle, stand_in
 from .host_graphs import HostRecorder
 
 INSTALLED = [entry.name for entry in runtime_table() if entry.name != "tensorrt" and not entry.missing]
@@ -56,25 +54,8 @@ def crops() -> Arrays:
 
 @pytest.fixture
 def host_vendor(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """TensorRT, pycuda and CUDA graphs as stand-ins on the host; ``engines`` are those that were opened."""
-    engines: list[HostEngine] = []
-
-    def read(plan: bytes) -> HostEngine | None:
-        if not plan:
-            return None
-        engines.append(HostEngine(plan))
-        return engines[-1]
-
-    trt = SimpleNamespace(
-        __version__="11.4.0",
-        QuickPluginCreationRequest=None,
-        Logger=type("Logger", (), {"WARNING": 1, "__init__": lambda self, level: None}),
-        Runtime=lambda logger: SimpleNamespace(deserialize_cuda_engine=read),
-    )
-    monkeypatch.setattr(on_tensorrt, "open_vendor", lambda: (trt, CudaMemory(HostCuda(), HostPool)))
-    again = SimpleNamespace(record=lambda stream, work: work)
-    monkeypatch.setattr(on_tensorrt, "open_graphs", lambda: again)
-    return SimpleNamespace(trt=trt, engines=engines)
+    """See ``stand_in``."""
+    return stand_in(monkeypatch)
 
 
 @pytest.fixture

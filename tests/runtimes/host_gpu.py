@@ -12,9 +12,12 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
+import pytest
 from framestate.bundles import Bundle, write_bundle
 from framestate.export.tensorrt_graph import prepare_graph
-from framestate.runtimes.tensorrt_plan import PlanKey, plan_name
+from framestate.runtimes import tensorrt as on_tensorrt
+from framestate.runtimes.tensorrt_device import CudaMemory
+from framestate.runtimes.tensorrt_plan import FrameRange, PlanKey, plan_name
 
 
 class HostCuda:
@@ -78,6 +81,7 @@ class HostEngine:
         self.places: dict[str, int] = {}
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.ran: list[int] = []
+        self.profiles: list[int] = []
 
     def get_tensor_shape(self, name: str) -> list[int]:
         return [dim if isinstance(dim, int) else -1 for dim in self.values[name].shape]
@@ -86,6 +90,10 @@ class HostEngine:
         other = copy.copy(self)
         other.shapes, other.places = {}, {}
         return other
+
+    def set_optimization_profile_async(self, profile: int, stream: int) -> bool:
+        self.profiles.append(profile)
+        return True
 
     def set_input_shape(self, name: str, shape: Sequence[int]) -> bool:
         self.shapes[name] = tuple(shape)
@@ -109,15 +117,37 @@ class HostEngine:
         return True
 
 
-def plan_bundle(source: Bundle, folder: Path, **changes: Any) -> Bundle:
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """TensorRT, pycuda and CUDA graphs as stand-ins on the host; ``engines`` are those that were opened."""
+    engines: list[HostEngine] = []
+
+    def read(plan: bytes) -> HostEngine | None:
+        if not plan:
+            return None
+        engines.append(HostEngine(plan))
+        return engines[-1]
+
+    trt = SimpleNamespace(
+        __version__="11.4.0",
+        QuickPluginCreationRequest=None,
+        Logger=type("Logger", (), {"WARNING": 1, "__init__": lambda self, level: None}),
+        Runtime=lambda logger: SimpleNamespace(deserialize_cuda_engine=read),
+    )
+    monkeypatch.setattr(on_tensorrt, "open_vendor", lambda: (trt, CudaMemory(HostCuda(), HostPool)))
+    again = SimpleNamespace(record=lambda stream, work: work)
+    monkeypatch.setattr(on_tensorrt, "open_graphs", lambda: again)
+    return SimpleNamespace(trt=trt, engines=engines)
+
+
+def plan_bundle(source: Bundle, folder: Path, frames: tuple[FrameRange, ...] = (), **changes: Any) -> Bundle:
     """A bundle whose plans are its graphs, whole and with the check of the state, for the stand-in "Host"."""
     folder.mkdir()
     files: dict[str, Path | bytes] = {"weights.safetensors": source.file("weights.safetensors")}
     for name, function in source.spec.functions.items():
         graph = folder / f"{name}.onnx"
         onnx.save(onnx.load(source.file(graph.name)), graph)
-        prepare_graph(graph, function)
+        prepare_graph(graph, source.spec, function)
         files[plan_name(name)] = graph.read_bytes()
-    key = PlanKey(source.hash, "p", "fp32", 1, 2, 4, "11.4.0", "Host")
+    key = PlanKey(source.hash, "p", "fp32", 1, 2, 4, "11.4.0", "Host", frames)
     told = {"tensorrt": {"key": {**key.to_json(), **changes}}}
     return write_bundle(folder / "bundle", source.spec, files, provenance={}, metrics={}, parity=told)

@@ -27,7 +27,7 @@ from framestate.runtimes import (
 from framestate.runtimes import tensorrt as on_tensorrt
 from framestate.runtimes.cuda_graphs import CudaGraphs
 from framestate.runtimes.tensorrt import TensorRTRuntime
-from framestate.runtimes.tensorrt_plan import PlanKey, graph_sizes, padded_size, plan_key
+from framestate.runtimes.tensorrt_plan import FrameRange, PlanKey, graph_sizes, padded_size, plan_key
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -127,7 +127,7 @@ def test_a_failing_engine_is_a_failed_step(
     ],
 )
 def test_plans_of_another_place_are_refused_with_the_remedy(
-    tiny_bundle: Bundle, tmp_path: Path, host_vendor: SimpleNamespace, changes: dict[str, str], why: str
+    tiny_bundle: Bundle, tmp_path: Path, host_vendor: SimpleNamespace, changes: dict[str, Any], why: str
 ) -> None:
     bundle = plan_bundle(tiny_bundle, tmp_path / "other", **changes)
     with pytest.raises(RuntimeUnavailableError, match=why) as caught:
@@ -154,6 +154,7 @@ def test_every_part_of_a_key_counts() -> None:
     texts = [name for name, value in asdict(KEY).items() if isinstance(value, str)]
     others = [PlanKey(**{**asdict(KEY), name: "other"}) for name in texts]
     others += [replace(KEY, smallest=2), replace(KEY, usual=9), replace(KEY, largest=65)]
+    others.append(replace(KEY, frames=(FrameRange.only((32, 32)),)))
     assert len({one.digest for one in (KEY, *others)}) == 1 + len(asdict(KEY))
     assert KEY.digest == replace(KEY).digest
     assert KEY.why_not_here("11.4.0", "Orin") == ""
@@ -167,7 +168,8 @@ def test_batches_that_make_no_sense(batches: tuple[int, int, int]) -> None:
 
 @pytest.mark.parametrize(
     "edit", [lambda key: key.pop("gpu"), lambda key: key.update(usual="8"), lambda key: key.update(more=1),
-             lambda key: key.update(largest=True), lambda key: key.update(smallest=0)]
+             lambda key: key.update(largest=True), lambda key: key.update(smallest=0),
+             lambda key: key.update(frames=[3])]
 )  # fmt: skip
 def test_a_broken_key_is_a_broken_bundle(
     plans: Bundle, tmp_path: Path, edit: Callable[[dict[str, Any]], Any]
