@@ -22,7 +22,8 @@ Flow = npt.NDArray[np.float32]
 
 SHRINK = 2  # how much smaller the grey pictures are
 LEAST = 16  # pixels of a side of a grey picture, below which nothing is looked for
-_FINEST, _STRIDE, _ITERATIONS = 1, 4, 16
+SMALL = 2**15  # pixels of a grey picture up to which DIS goes to its finest scale, for four times the time
+_STRIDE, _ITERATIONS = 4, 16
 _FIXED_POINT = 3  # iterations
 _CLOSER, _WINDOW, _FLAT = 2, 3, 20.0  # iterations; places a side; squared grey levels that count as no edge
 
@@ -64,6 +65,7 @@ class MiddleFlow:
             flow = self._idle.pop()
         except IndexError:
             flow = dis_flow()
+        flow.setFinestScale(0 if first.size <= SMALL else 1)
         found = flow.calc(first, second, None), flow.calc(second, first, None)
         self._idle.append(flow)
         return found
@@ -72,7 +74,6 @@ class MiddleFlow:
 def dis_flow() -> Any:
     """OpenCV's estimator with the settings that are used here."""
     flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    flow.setFinestScale(_FINEST)
     flow.setPatchStride(_STRIDE)
     flow.setGradientDescentIterations(_ITERATIONS)
     flow.setVariationalRefinementIterations(0)
