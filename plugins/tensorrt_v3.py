@@ -27,7 +27,11 @@ OpenDriver = Callable[[], Driver]
 def register_v3(
     trt: Any, plugin: ModuleType, capability: Callable[[], int], open_driver: OpenDriver = Driver
 ) -> None:
-    """Registers one plugin: arguments as of ``tensorrt_quick.register_quick``."""
+    """Registers one plugin: arguments as of ``tensorrt_quick.register_quick``.
+
+    Raises RuntimeError where the bindings misread the fields of plugins.
+    """
+    check_fields(trt)
     rules: PluginRules = plugin.RULES
     made = plugin_class(trt, plugin, capability, open_driver)
     int32, chars = trt.PluginFieldType.INT32, trt.PluginFieldType.CHAR
@@ -151,6 +155,20 @@ def plugin_class(trt: Any, plugin: ModuleType, capability: Callable[[], int], op
             return other
 
     return Plugin
+
+
+def check_fields(trt: Any) -> None:
+    """Raises RuntimeError where arrays come back from fields wrong, as from bindings older than NumPy 2.
+
+    NVIDIA's wheel of 10.3.0 repeats the first number of an array where NumPy 2 is installed.
+    """
+    told = np.array([1, 2, 3], np.int32)
+    read = np.ravel(trt.PluginField("told", told, trt.PluginFieldType.INT32).data)
+    if read.tolist() != told.tolist():
+        raise RuntimeError(
+            f"these bindings of TensorRT read {told.tolist()} as {read.tolist()} with NumPy {np.__version__};"
+            " install numpy below 2, or bindings that were built with pybind11 2.12 or newer"
+        )
 
 
 def field_of(trt: Any, real: bool, value: float) -> tuple[Any, Any]:

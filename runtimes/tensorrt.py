@@ -122,7 +122,10 @@ def open_reader(trt: Any) -> PlanReader:
                 f"TensorRT {trt.__version__} needs the plugins' classes, which do not import ({error})",
                 "pip install 'framestate[torch]'",
             ) from error
-        register_plugins(trt)
+        try:
+            register_plugins(trt)
+        except RuntimeError as error:
+            raise RuntimeUnavailableError(f"the plugins cannot be registered: {error}", INSTALL) from error
     reader: PlanReader = trt.Runtime(trt.Logger(trt.Logger.WARNING))
     return reader
 

@@ -45,7 +45,8 @@ else
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT
     git clone --depth 1 --branch release/10.3 https://github.com/NVIDIA/TensorRT.git "$work/TensorRT"
-    git clone --depth 1 --branch v2.9.2 https://github.com/pybind/pybind11.git "$work/external/pybind11"
+    # pybind11 2.12 is the first that knows NumPy 2; with the 2.9 of NVIDIA's own wheels, arrays in plugins' fields are misread
+    git clone --depth 1 --branch v2.12.0 https://github.com/pybind/pybind11.git "$work/external/pybind11"
     mkdir -p "$work/external/python3.$minor"
     cp -r "$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')" "$work/external/python3.$minor/include"
     (

@@ -225,6 +225,16 @@ def test_a_plugin_is_made_of_nvidias_classes(
     )
 
 
+def test_bindings_that_misread_fields_are_refused() -> None:
+    """As those of 10.3.0 do beside NumPy 2: the first number of an array again and again."""
+    misread = SimpleNamespace(
+        PluginFieldType=SimpleNamespace(INT32=1),
+        PluginField=lambda name, data, kind: SimpleNamespace(data=np.full(len(data), data[0])),
+    )
+    with pytest.raises(RuntimeError, match=r"read \[1, 2, 3\] as \[1, 1, 1\] with NumPy .*numpy below 2"):
+        register_v3(misread, plugin_modules()[0], lambda: 87)
+
+
 def test_creators_are_nvidias_too(compiled: ModuleType) -> None:
     kept: list[Any] = []
     registry = SimpleNamespace(register_creator=lambda made, space: kept.append(made))
