@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import time
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
-from framestate.client import wire
 from framestate.vision import Box
 from framestate.vision.synthetic import demo_clip
 from playwright.sync_api import FileChooser, Page, expect
@@ -47,14 +44,6 @@ def box_in(page: Page) -> list[float]:
     """The box in numbers."""
     values = [page.input_value(f"#box-{name}") for name in "xywh"]
     return [float(value) for value in values]
-
-
-def until(page: Page, script: str) -> None:
-    """Waits for a script to be true; the page's own policy forbids Playwright to do so within it."""
-    end = time.monotonic() + 20
-    while not page.evaluate(script):
-        assert time.monotonic() < end, script
-        page.wait_for_timeout(50)
 
 
 def status(page: Page) -> str:
@@ -281,52 +270,3 @@ def visit_locked(site: Any, visit: Any) -> Page:
     page: Page = visit(site, expected=NOT_FOUND, ready=False)
     expect(page.locator("#key-form")).to_be_visible()
     return page
-
-
-def test_a_video_is_smoothed_and_compared(site: Any, visit: Any, film: Film) -> None:
-    page = visit(site)
-    page.click("#tab-interpolate")
-    page.set_input_files("#job-file", film[0])
-    page.click("#job-start")
-    expect(page.locator("#compare")).to_be_visible(timeout=60_000)
-    lengths = page.evaluate("['before', 'after'].map((id) => document.getElementById(id).duration)")
-    assert lengths[0] == pytest.approx(lengths[1], abs=0.2)
-    before, after = (f"document.getElementById('{name}')" for name in ("before", "after"))
-    apart = f"Math.abs({before}.currentTime - {after}.currentTime)"
-    until(page, f"{before}.currentTime > 0.2")
-    assert page.evaluate(apart) < 0.3
-    page.click("#play")
-    assert page.evaluate(f"{before}.paused && {after}.paused")
-    page.fill("#seek", "1")
-    until(page, f"{apart} < 0.001 && {after}.currentTime === 1")
-    with page.expect_download() as download:
-        page.click("#download")
-    assert download.value.suggested_filename == "koi_2x.mp4"
-    assert Path(download.value.path()).stat().st_size > 1000
-
-
-def test_a_job_is_cancelled_and_a_bad_file_is_told_of(
-    site: Any, visit: Any, film: Film, tmp_path: Path
-) -> None:
-    page = visit(site, expected=NOT_FOUND)
-    page.click("#tab-interpolate")
-    (tmp_path / "notes.mp4").write_text("this is no video")
-    page.set_input_files("#job-file", tmp_path / "notes.mp4")
-    page.click("#job-start")
-    expect(page.get_by_role("alert")).to_be_visible()
-    assert page.inner_text("#alert-remedy")
-    expect(page.locator("#job-progress")).to_be_hidden()
-    expect(page.locator("#job-start")).to_be_enabled()
-
-
-def test_the_javascript_client_writes_what_the_python_one_reads(site: Any, visit: Any) -> None:
-    page = visit(site)
-    script = """async ([index, pts]) => {
-        const { encodePicture } = await import("/static/client.js");
-        return [...new Uint8Array(encodePicture(index, pts, "png", new Uint8Array([1, 2, 255]).buffer))];
-    }"""
-    for index, pts in ((0, 0), (7, 1_234_567), (2**53 - 1, 2**53 - 2)):
-        data = bytes(page.evaluate(script, [index, pts]))
-        wanted = wire.Picture("frame", index, pts, Fraction(1, 1_000_000), "png", b"\x01\x02\xff")
-        assert wire.decode_picture(data) == wanted
-        assert data == wire.encode_picture(wanted)

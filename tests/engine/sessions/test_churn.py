@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import random
+import weakref
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
@@ -78,3 +79,21 @@ def test_fifty_thousand_frames_of_churn_leave_nothing_behind(open_runtime: Make,
     settled = ROUNDS // 2
     assert objects[-1] - objects[settled] < 2000, objects  # ten a session at most, of those that are open now
     assert memory[-1] - memory[settled] < 5, memory
+
+
+def test_an_answered_frame_is_let_go(runtime: Any, frame: Make) -> None:
+    """No cycle and no idle thread keeps pixels alive."""
+    engine = Engine(runtime, capacity=1)
+    session = engine.open(frame(0, 0), BOX)
+    gc.disable()
+    try:
+        image = frame(0, 1).image.copy()
+        gone = weakref.ref(image)
+        session.submit_nowait(image).result()
+        del image
+        engine.service.call(lambda: None).result()
+        engine.service.call(lambda: None).result()
+        assert gone() is None
+    finally:
+        gc.enable()
+        engine.close()

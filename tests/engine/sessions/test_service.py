@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import gc
 import random
 import threading
-import weakref
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, wait
 from typing import Any
@@ -18,7 +16,6 @@ from framestate.engine import Engine, Policy, Session, Track
 from framestate.engine.lanes import Lanes
 from framestate.errors import (
     CapacityError,
-    FrameDroppedError,
     FrameError,
     FramestateError,
     OptionError,
@@ -160,24 +157,6 @@ def test_churn_leaves_nothing_behind(runtime: Any, frame: Make, lanes: Callable[
     engine.close()
 
 
-def test_an_answered_frame_is_let_go(runtime: Any, frame: Make) -> None:
-    """No cycle and no idle thread keeps pixels alive."""
-    engine = Engine(runtime, capacity=1)
-    session = engine.open(frame(0, 0), BOX)
-    gc.disable()
-    try:
-        image = frame(0, 1).image.copy()
-        gone = weakref.ref(image)
-        session.submit_nowait(image).result()
-        del image
-        engine.service.call(lambda: None).result()
-        engine.service.call(lambda: None).result()
-        assert gone() is None
-    finally:
-        gc.enable()
-        engine.close()
-
-
 def test_drop_policies_and_what_the_next_answer_says(runtime: Any, frame: Make) -> None:
     engine = Engine(runtime, capacity=3)
     sessions = {policy: engine.open(frame(1, 0), BOX, policy=policy, queue=2) for policy in Policy}
@@ -287,62 +266,6 @@ def test_a_callback_may_use_the_engine(runtime: Any, frame: Make) -> None:
     session.update(frame(0, 2))
     assert opened[0].update(frame(0, 1)).frame_index == 1
     engine.close()
-
-
-def test_async_sessions_wait_for_room_and_survive_cancellation(runtime: Any, frame: Make) -> None:
-    async def go() -> None:
-        engine = Engine(runtime, capacity=2)
-        async with await engine.service.open(frame(0, 0), BOX, queue=1) as session:
-            runtime.gate = threading.Event()
-            tasks = [asyncio.ensure_future(session.submit(frame(0, index))) for index in range(1, 7)]
-            await asyncio.sleep(0.05)
-            assert len(session.overflow) == 4
-            tasks[1].cancel()  # queued: the next in line takes its place
-            tasks[4].cancel()  # in line
-            await asyncio.sleep(0)
-            assert len(session.overflow) == 2
-            tasks[0].cancel()  # in a step: it is run to its end
-            runtime.gate.set()
-            results = await asyncio.gather(*tasks, return_exceptions=True)
-            ends = [result.frame_index if isinstance(result, Track) else "cancelled" for result in results]
-            assert ends == ["cancelled", "cancelled", 3, 4, "cancelled", 6]
-            assert engine.service._scheduler.num_queued() == 0
-        with pytest.raises(SessionError):
-            await session.submit(frame(0, 9))
-        runtime.gate = threading.Event()
-        opening = asyncio.ensure_future(engine.service.open(frame(0, 0), BOX))
-        await asyncio.sleep(0.05)
-        opening.cancel()
-        await asyncio.gather(opening, return_exceptions=True)
-        runtime.gate.set()
-        await asyncio.wrap_future(engine.service.call(lambda: None))
-        await asyncio.wrap_future(engine.service.call(lambda: None))
-        assert not engine.service.sessions()
-        assert engine.slots.num_used == 0
-        engine.close()
-
-    asyncio.run(go())
-
-
-def test_dropped_frames_raise_in_async_callers(runtime: Any, frame: Make) -> None:
-    async def go() -> None:
-        with Engine(runtime, capacity=1) as engine:
-            session = await engine.service.open(frame(0, 0), BOX, policy="DROP_OLDEST", queue=1)
-            runtime.gate = threading.Event()
-            tasks = []
-            for index in range(1, 5):
-                tasks.append(asyncio.ensure_future(session.submit(frame(0, index))))
-                await asyncio.sleep(0.02)
-            runtime.gate.set()
-            results = await asyncio.gather(*tasks, return_exceptions=True)
-            assert [type(result) for result in results] == [
-                Track,
-                FrameDroppedError,
-                FrameDroppedError,
-                Track,
-            ]
-
-    asyncio.run(go())
 
 
 def test_a_real_model_side_by_side(tiny_bundle: Bundle, frame: Make) -> None:
