@@ -97,14 +97,24 @@ def eager_call(system: System) -> Call:
     return call
 
 
+@torch.no_grad()
+def drawn(system: System) -> nn.Module:
+    """The model with random weights, those that start at zero too: else nothing behind them would be seen."""
+    torch.manual_seed(0)
+    model = system.build(eager_operators()).eval()
+    for parameter in model.parameters():
+        if parameter.dim() > 1 and not parameter.any():
+            nn.init.normal_(parameter, std=0.1)
+    return model
+
+
 def graphs(system: System, dialect: Dialect, folder: Path, say: Say) -> tuple[Bundle, float]:
     """A bundle of random weights and every function's graph in an empty folder; seconds that graphs took."""
 
     def build(spec: ModelSpec, operators: Operators) -> nn.Module:
         return system.build(operators).eval()
 
-    torch.manual_seed(0)
-    model = system.build(eager_operators()).eval()
+    model = drawn(system)
     spec, weights = system.spec(model), dump_weights(model)
     folder.mkdir()
     (folder / "weights.safetensors").write_bytes(save(weights))
