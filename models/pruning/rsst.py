@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +44,7 @@ class Pull:
     model: nn.Module
     targets: dict[str, Tensor]
     most: float
+    _ones: dict[str, Tensor] = field(default_factory=dict, init=False)
 
     @torch.no_grad()
     def __call__(self, done: float) -> None:
@@ -52,7 +53,9 @@ class Pull:
         parameters = dict(self.model.named_parameters())
         for name, targeted in self.targets.items():
             value = parameters[name]
-            value.mul_(1 - shrink * targeted.to(value.device, value.dtype))
+            if name not in self._ones:  # by now the model is where it is trained
+                self._ones[name] = targeted.to(value.device, value.dtype)
+            value.mul_(1 - shrink * self._ones[name])
 
 
 def norms(model: nn.Module, targets: dict[str, Tensor]) -> tuple[float, float]:
