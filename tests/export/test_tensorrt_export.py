@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from framestate.bundles import Bundle
+from framestate.bundles import Bundle, FunctionSpec, ModelSpec, TensorSpec
 from framestate.errors import ExportError, OptionError, RuntimeUnavailableError
 from framestate.export.bundle import write_graphs
 from framestate.export.precision import Precision, shrink
@@ -108,6 +108,32 @@ def test_an_operator_without_a_plugin_is_refused(
     onnx.save(model, path)
     with pytest.raises(ExportError, match=r"init.onnx uses RwkvScan, which has no TensorRT plugin"):
         prepare_graph(path, tiny_bundle.spec, tiny_bundle.spec.function("init"))
+
+
+def test_numbers_of_a_node_are_lists_too(tmp_path: Path) -> None:
+    """The mLSTM's ``eps`` is a number, not an integer."""
+    (rules,) = [plugin.RULES for plugin in plugin_modules() if plugin.RULES.name == "MlstmScan"]
+    sizes: dict[str, int | str] = {"B": "batch", "T": 6, "H": 2, "K": 4, "V": 3}
+    tensors = {
+        rule.name: TensorSpec(rule.name, "float32", tuple(sizes[dim] for dim in rule.dims))
+        for rule in (*rules.inputs, *rules.outputs)
+    }
+    inputs, outputs = ([rule.name for rule in side] for side in (rules.inputs, rules.outputs))
+    node = onnx.helper.make_node("MlstmScan", inputs, outputs, domain="framestate", eps=1e-6)
+    values = {name: onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, tensors[name].shape)
+              for name in tensors}  # fmt: skip
+    graph = onnx.helper.make_graph(
+        [node], "one", [values[name] for name in inputs], [values[name] for name in outputs]
+    )
+    path = tmp_path / "one.onnx"
+    onnx.save(onnx.helper.make_model(graph), path)
+    function = FunctionSpec(tuple(map(tensors.__getitem__, inputs)), tuple(map(tensors.__getitem__, outputs)))
+    spec = ModelSpec("one", "tracking", "none", {}, {}, {"step": function}, ())
+    assert prepare_graph(path, spec, function) == {"MlstmScan": 1}
+    (made,) = onnx.load(path).graph.node
+    attributes = {one.name: onnx.helper.get_attribute_value(one) for one in made.attribute}
+    assert attributes.pop("eps") == [pytest.approx(1e-6)]
+    assert attributes == {"plugin_namespace": b"framestate", "plugin_version": b"1"}
 
 
 def test_the_profile_covers_every_input_and_state(tiny_bundle: Bundle) -> None:

@@ -145,7 +145,7 @@ class Builder:
         return Expression(value)
 
     def operation(self, operation: str, one: Expression, other: Expression) -> Expression:
-        ways = {"SUM": operator.add, "CEIL_DIV": lambda a, b: -(-a // b)}
+        ways: dict[str, Any] = {"SUM": operator.add, "CEIL_DIV": lambda a, b: -(-a // b)}
         known = one.value is not None and other.value is not None
         return Expression(ways[operation](one.value, other.value) if known else None)
 
