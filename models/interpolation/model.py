@@ -32,6 +32,11 @@ from .warp import choose_warp
 
 State = dict[str, Tensor]
 LEVELS = (4, 8, 16, 32)
+REFINES: dict[str, type[QuarterRefine | PatchRefine | FullRefine]] = {
+    "quarter": QuarterRefine,
+    "patch": PatchRefine,
+    "full": FullRefine,
+}
 
 
 class Encoder(nn.Module):
@@ -101,8 +106,7 @@ class HybridInterpolator(nn.Module):
         self.choice = Choice(config) if starts else None
         self.scale4 = NextScale(config, 2, self._warp, extra=1)
         self.head4 = head(config.flow_width[2], FLOW + 1, config.head_kernels[2])
-        refines = {"quarter": QuarterRefine, "patch": PatchRefine, "full": FullRefine}
-        self.refine = refines[config.refine](config)
+        self.refine = REFINES[config.refine](config)
 
     def encode(self, image: Tensor) -> State:
         """image -> the features of one frame: image, f4, f8, f16, f32."""

@@ -202,6 +202,6 @@ def start_between(first: Any, second: Any, multiple: int) -> Any:
     """The flow that a model starts from, (4, H/8, W/8), of two frames padded to a multiple."""
     height, width = first.shape[:2]
     pads = ((0, -height % multiple), (0, -width % multiple), (0, 0))
-    greys = [grey_of(np.pad(image, pads, mode="edge")) for image in (first, second)]
-    sides = ((side + pad[1]) // TEACHER_LEVEL for side, pad in zip((height, width), pads, strict=False))
-    return MiddleFlow().find(*greys, *sides)
+    one, other = (grey_of(np.pad(image, pads, mode="edge")) for image in (first, second))
+    down, across = (height + pads[0][1]) // TEACHER_LEVEL, (width + pads[1][1]) // TEACHER_LEVEL
+    return MiddleFlow().find(one, other, down, across)

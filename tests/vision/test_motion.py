@@ -99,7 +99,7 @@ def test_threads_may_share_one() -> None:
     whole, finder = ground(5), MiddleFlow()
     greys = [grey_of(window(whole, 80 + 3 * step, 90 + step)) for step in range(6)]
     pairs = [(one, other) for one in greys for other in greys]
-    expected = [MiddleFlow().find(*pair, 24, 32) for pair in pairs]
+    expected = [MiddleFlow().find(one, other, 24, 32) for one, other in pairs]
     with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(lambda pair: finder.find(*pair, 24, 32), pairs))
+        together = list(pool.map(lambda pair: finder.find(pair[0], pair[1], 24, 32), pairs))
     assert all(np.array_equal(one, other) for one, other in zip(together, expected, strict=True))

@@ -110,6 +110,14 @@ def test_what_is_carried_matters(build: Build, frames: list[Tensor], kept: str) 
     assert (fresh["flow"] - carried["flow"]).abs().max() > 1e-5
 
 
+def trust(choice: Choice, share: float, side: float = 0.0) -> None:
+    """Sets, as logits, how much of a flow to start from is taken, and which half of it."""
+    bias = choice.head.bias
+    assert bias is not None
+    with torch.no_grad():
+        bias[4:] = torch.tensor([share, side])
+
+
 def test_a_flow_to_start_from_is_believed_where_it_is_trusted(build: Build, frames: list[Tensor]) -> None:
     """With a share of 1 and nothing mended, both halves come through as one straight motion."""
     model = build(start_flow="dis")
@@ -118,9 +126,10 @@ def test_a_flow_to_start_from_is_believed_where_it_is_trusted(build: Build, fram
     with torch.no_grad():
         for parameter in model.choice.head.parameters():
             parameter.zero_()
-        own, _ = model.motion(*(model.encode(frame) for frame in frames[:2]), {}, start)
-        model.choice.head.bias[4] = 50.0
-        found, _ = model.motion(*(model.encode(frame) for frame in frames[:2]), {}, start)
+        one, other = model.encode(frames[0]), model.encode(frames[1])
+        own, _ = model.motion(one, other, {}, start)
+        trust(model.choice, 50.0)
+        found, _ = model.motion(one, other, {}, start)
     straight = (start[:, :2] - start[:, 2:]) / 2
     torch.testing.assert_close(found["flow"], torch.cat([straight, -straight], dim=1))
     assert (own["flow"] - found["flow"]).abs().max() > 0.1
@@ -130,7 +139,7 @@ def test_a_flow_to_start_from_is_believed_where_it_is_trusted(build: Build, fram
 def test_either_half_of_a_flow_can_be_chosen(side: float, half: int) -> None:
     choice = Choice(InterpolatorConfig(start_flow="dis"))
     with torch.no_grad():
-        choice.head.bias[4], choice.head.bias[5] = 50.0, side
+        trust(choice, 50.0, side)
         start = torch.randn(1, 4, 3, 5)
         found = choice(torch.zeros(1, 48, 3, 5), torch.zeros(1, 4, 3, 5), start)
     chosen = start[:, 2 * half : 2 * half + 2]

@@ -201,7 +201,9 @@ def test_a_model_grows_a_start_and_gives_what_it_gave(build: Build) -> None:
     load_weights(fresh, grown(weights, fresh))
     assert fresh.choice is not None
     with torch.no_grad():
-        fresh.choice.head.bias[4] = -50.0
+        bias = fresh.choice.head.bias
+        assert bias is not None
+        bias[4] = -50.0
         frames = torch.rand(2, 1, 3, 64, 96)
         start, t = torch.randn(1, 4, 8, 12), torch.full((1, 1), 0.5)
         made, expected = fresh(*frames, t, start), small(*frames, t)
