@@ -45,6 +45,14 @@ def prune(
     target: Annotated[
         str, typer.Option("--target", metavar="PART", help="ssm, mlp, both, stem, head, attention or all.")
     ] = "both",
+    units: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--units",
+            metavar="GROUP=N",
+            help="In place of ratio and target: groups (or patterns, such as 'stem.*') and units each keeps.",
+        ),
+    ] = None,
     recipe: Annotated[
         Path | None, typer.Option("--recipe", metavar="FILE", help="The recipe that trains the model.")
     ] = None,
@@ -97,6 +105,8 @@ def prune(
             shared.check_plot(plot)
             if (recipe is None) != (data is None):
                 raise OptionError("--recipe and --data go together", "Give both, or neither.")
+            if "dense" in method:
+                raise OptionError("dense is no method of pruning", "Use --dense to compare with it.")
 
             from ..bundles import load_bundle
             from ..models.pruning.options import PruneOptions
@@ -104,7 +114,7 @@ def prune(
             source = load_bundle(model)
             trainer, length = open_recipe(recipe, data, source, steps)
             common: dict[str, Any] = {
-                "target": target, "rounds": rounds, "rank": rank, "fillback": fillback, "strength": strength,
+                "target": target, "units": counts_in(units or []), "rounds": rounds, "rank": rank, "fillback": fillback, "strength": strength,
                 "share": share, "rewind": rewind, "steps": length, "minutes": minutes,
             }  # fmt: skip
             chosen = [PruneOptions(method=one, ratio=r, **common) for r in ratio for one in method]
@@ -112,8 +122,6 @@ def prune(
                 chosen.insert(
                     0, PruneOptions(method="dense", ratio=0.0, **{**common, "rounds": 1, "rank": ""})
                 )
-            if any(one.method == "dense" for one in chosen[1:]):
-                raise OptionError("dense is no method of pruning", "Use --dense to compare with it.")
             runs = [run(source, trainer, one, out, frames) for one in chosen]
             report = compare(source, runs, out, model)
             if trainer is not None:
@@ -127,6 +135,15 @@ def prune(
             print_json(report)
         else:
             show(*tables(report))
+
+
+def counts_in(units: list[str]) -> tuple[tuple[str, int], ...]:
+    """``GROUP=N``, each as a pair. Raises OptionError for anything else."""
+    pairs = [text.rpartition("=") for text in units]
+    wrong = [text for text, (name, _, count) in zip(units, pairs, strict=True) if not name or not count.isdigit()]
+    if wrong:
+        raise OptionError(f"--units {wrong[0]} is no group and count", "Give one, such as stem.1=48.")
+    return tuple((name, int(count)) for name, _, count in pairs)
 
 
 def open_recipe(
