@@ -114,7 +114,8 @@ def prune(
             source = load_bundle(model)
             trainer, length = open_recipe(recipe, data, source, steps)
             common: dict[str, Any] = {
-                "target": target, "units": counts_in(units or []), "rounds": rounds, "rank": rank, "fillback": fillback, "strength": strength,
+                "target": target, "units": counts_in(units or []), "rounds": rounds, "rank": rank,
+                "fillback": fillback, "strength": strength,
                 "share": share, "rewind": rewind, "steps": length, "minutes": minutes,
             }  # fmt: skip
             chosen = [PruneOptions(method=one, ratio=r, **common) for r in ratio for one in method]
@@ -140,7 +141,9 @@ def prune(
 def counts_in(units: list[str]) -> tuple[tuple[str, int], ...]:
     """``GROUP=N``, each as a pair. Raises OptionError for anything else."""
     pairs = [text.rpartition("=") for text in units]
-    wrong = [text for text, (name, _, count) in zip(units, pairs, strict=True) if not name or not count.isdigit()]
+    wrong = [
+        text for text, (name, _, count) in zip(units, pairs, strict=True) if not name or not count.isdigit()
+    ]
     if wrong:
         raise OptionError(f"--units {wrong[0]} is no group and count", "Give one, such as stem.1=48.")
     return tuple((name, int(count)) for name, _, count in pairs)

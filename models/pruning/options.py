@@ -20,6 +20,7 @@ class PruneOptions:
             mask of single weights says; "dense" takes nothing, and is trained as long.
         ratio: share of the target's units that goes, over all rounds.
         target: "ssm", "mlp", "both" of them, "stem", "head", "attention" or "all".
+        units: in place of ratio and target: patterns of groups' names, and how many units each of them keeps.
         rounds: as many times, each the same share of what is left.
         rank: what units count by; empty is "saliency" for that method, else "magnitude".
         fillback: share of the units that the mask empties which stays nevertheless (Refill, RSST).
@@ -34,6 +35,7 @@ class PruneOptions:
     method: str = "rsst"
     ratio: float = 0.5
     target: str = "both"
+    units: tuple[tuple[str, int], ...] = ()
     rounds: int = 1
     rank: str = ""
     fillback: float = 0.0
@@ -55,6 +57,11 @@ class PruneOptions:
                 f"rounds and batches are {self.rounds, self.batches}, steps and minutes "
                 f"{self.steps, self.minutes}",
                 "give at least 1 round and batch, and no negative time",
+            )
+        if self.units and (self.rounds > 1 or min(count for _, count in self.units) < 1):
+            told = ", ".join(f"{name}={count}" for name, count in self.units)
+            raise OptionError(
+                f"units are {told} in {self.rounds} rounds", "give counts of at least 1, and one round"
             )
         if not 0 < self.strength <= 1 or not 0 < self.share < 1:
             raise OptionError(

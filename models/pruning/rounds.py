@@ -12,6 +12,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from fnmatch import fnmatchcase as fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ class Pruning:
         self.trainer, self.options, self.out = trainer, options, out
         self.progress, self.say = progress, say
         self.model, self.spec = copy.deepcopy(model), spec
-        self.targets = [group.name for group in outermost(targeted(groups_of(spec), options.target))]
+        self.targets = named(groups_of(spec), options)
         self.original = {group.name: group for group in self.groups}
         self.start = {name: value.clone() for name, value in model.state_dict().items()}
         self.phases, self.steps, self.seconds, self.cpu = 0, 0, 0.0, 0.0
@@ -149,6 +150,12 @@ class Pruning:
         else:
             counts = rounded(groups, wanted)
         counts = {group.name: min(counts[group.name], group.units) for group in groups}
+        counts |= {
+            group.name: min(count, group.units)
+            for pattern, count in options.units
+            for group in groups
+            if fnmatch(group.name, pattern)
+        }
         return best(self.scores(groups), counts)
 
     def scores(self, groups: Sequence[Group]) -> Scores:
@@ -234,6 +241,17 @@ class Pruning:
             self.progress((before + step) / self.options.steps, detail)
 
         return tell
+
+
+def named(groups: Sequence[Group], options: PruneOptions) -> list[str]:
+    """The groups that a run cuts. Raises OptionError for a pattern that no group has."""
+    if not options.units:
+        return [group.name for group in outermost(targeted(groups, options.target))]
+    for pattern, _ in options.units:
+        if not any(fnmatch(group.name, pattern) for group in groups):
+            names = ", ".join(group.name for group in groups[:12])
+            raise OptionError(f"no group is called {pattern}", f"there are {names} and so on")
+    return [g.name for g in groups if any(fnmatch(g.name, pattern) for pattern, _ in options.units)]
 
 
 def share_of(whole: int, parts: int, number: int) -> int:
