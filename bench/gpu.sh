@@ -57,7 +57,7 @@ part doctor framestate doctor --json
 part errors errors                               # each kernel's error against float64
 part kernels tests tests/plugins                 # the same as tests, and rows by index
 part runtimes tests tests/runtimes               # eager with graphs and halves, onnx bound and with graphs, crops
-part scan python3 -m framestate.bench.gpu_scan --device $device --repetitions $((pairs * 2)) # beside its floor and mamba-ssm
+part scan python3 -m framestate.plugins.gpu_scan --device $device --repetitions $((pairs * 2)) # beside its floor and mamba-ssm
 for runtime in eager onnx; do
     for size in $sizes; do
         part "latency-$runtime-$size" latency tracker-nano $runtime "$size"

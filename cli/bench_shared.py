@@ -38,7 +38,7 @@ def check_plot(plot: Path | None) -> None:
         )
 
 
-def draw(plot: Path | None, make: Callable[[Path], None]) -> list[Path]:
+def draw(plot: Path | None, make: Callable[[Path], object]) -> list[Path]:
     """Writes the plot, whole or not at all, and returns the files written."""
     if plot is None:
         return []

@@ -8,7 +8,6 @@ from typing import Any, Literal
 from ...errors import OptionError
 from ..training.tables import build
 
-
 MOBILE_WIDTHS = (16, 72, 88, 96, 240, 240, 120, 144)  # MobileNetV3-Small, table 2
 
 
@@ -34,7 +33,7 @@ class ArtrackMambaConfig:
     head_dim: int = 96
     # What pruning leaves; the defaults are the whole model.
     stem_widths: tuple[int, ...] = MOBILE_WIDTHS  # channels inside each block of the mobile stem
-    head_widths: tuple[int, int] | tuple[()] = ()  # channels inside the head's two blocks; empty: 2 * head_dim
+    head_widths: tuple[int, int] | tuple[()] = ()  # inside the head's two blocks; empty: 2 * head_dim
     kept_heads: int = 0  # state-space heads of a direction; 0: dim * expand / head_channels
     norm_epsilon: float = 1e-5  # of the mixers' gated norm
 

@@ -96,11 +96,10 @@ class MobileBlock(nn.Module):
 
 
 class MobileStem(nn.Sequential):
-    """(B, 3, S, S) -> (B, 48, S / 16, S / 16): MobileNetV3-Small up to stride 16, with its channels
-    or, inside the blocks, fewer.
+    """(B, 3, S, S) -> (B, 48, S / 16, S / 16): MobileNetV3-Small up to stride 16.
 
-    Whole: 190,520 parameters, 49 million multiply-adds at S = 256. It has the shape of NanoTrack v2's backbone, so
-    that it can learn that one's features.
+    Inside the blocks it may have fewer channels. Whole: 190,520 parameters, 49 million multiply-adds at
+    S = 256. It has the shape of NanoTrack v2's backbone, so that it can learn that one's features.
     """
 
     channels = 48

@@ -246,7 +246,7 @@ class Pruning:
 def named(groups: Sequence[Group], options: PruneOptions) -> list[str]:
     """The groups that a run cuts. Raises OptionError for a pattern that no group has."""
     if not options.units:
-        return [group.name for group in outermost(targeted(groups, options.target))]
+        return [group.name for group in outermost(targeted(list(groups), options.target))]
     for pattern, _ in options.units:
         if not any(fnmatch(group.name, pattern) for group in groups):
             names = ", ".join(group.name for group in groups[:12])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from framestate.bench.gpu_report import report, rows_of
-from framestate.bench.gpu_scan import GPUS, HALVES, SHAPES, Shape, floors_table, measure
+from framestate.plugins.gpu_scan import GPUS, HALVES, SHAPES, Shape, floors_table, measure
 
 SMALL = Shape("small", 2, 20, 2, 16, 1, 16)
 
@@ -16,7 +16,9 @@ SMALL = Shape("small", 2, 20, 2, 16, 1, 16)
 def test_the_page_holds_the_floors(checkout: Path) -> None:
     pytest.importorskip("triton")
     page = checkout.joinpath("docs/operators.md").read_text("utf-8")
-    assert floors_table() in page, "run python -m framestate.bench.gpu_scan --floors and put it into the page"
+    assert floors_table() in page, (
+        "run python -m framestate.plugins.gpu_scan --floors and put it into the page"
+    )
 
 
 def test_a_floor_is_what_must_move_and_be_made() -> None:

@@ -17,7 +17,9 @@ Invoke = Callable[..., Result]
 MakeClip = Callable[..., Path]
 Start = Callable[..., "subprocess.Popen[str]"]
 
-VERBS = ("demo", "track", "classify", "eval", "train", "prune", "export", "adopt", "bench", "models", "doctor")
+VERBS = (
+    "demo", "track", "classify", "eval", "train", "prune", "export", "adopt", "bench", "models", "doctor",
+)  # fmt: skip
 HEAVY = ("av", "cv2", "filterpy", "numpy", "onnxruntime", "scipy", "torch")
 
 

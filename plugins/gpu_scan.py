@@ -1,6 +1,6 @@
 """The Mamba-2 scan on a GPU: time and error of every kernel that works there, beside what no kernel can beat.
 
-    python -m framestate.bench.gpu_scan [--device cuda] [--repetitions 50]
+    python -m framestate.plugins.gpu_scan [--device cuda] [--repetitions 50]
 
 Prints JSON. Times are medians between CUDA events, errors are against float64. On a CPU it times the PyTorch
 form on the first shape, to show that it runs. Floors are computed: bytes that must move, products that are
@@ -20,8 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..plugins.kernels import kernels
-from ..plugins.ssd_scan import ssd_scan_chunked
+from .kernels import kernels
+from .ssd_scan import ssd_scan_chunked
 
 Inputs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 HALVES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -74,7 +74,7 @@ class Shape:
 
     def tile(self) -> dict[str, int]:
         """Steps, states and channels of one program of our kernel."""
-        from ..plugins.ssd_scan.triton_kernel import blocks  # Triton is optional
+        from .ssd_scan.triton_kernel import blocks  # Triton is optional
 
         return blocks(self.time, self.channels, self.states)
 
