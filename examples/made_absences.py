@@ -50,7 +50,8 @@ def without_target(
         target.update(frame)
     scores = []
     for _, frame in zip(range(count), other.frames(), strict=False):
-        scores.append(target.update(cv2.resize(frame.image, (first.width, first.height))).score)
+        image = cv2.resize(frame.image, (first.width, first.height)).astype(np.uint8)
+        scores.append(target.update(image).score)
     target.close()
     return scores
 

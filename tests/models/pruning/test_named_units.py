@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from framestate.bundles import load_bundle
@@ -19,7 +20,8 @@ def test_named_groups_keep_as_many_as_told_and_others_all(tmp_path: Path) -> Non
     model, spec = open_model(bundle), bundle.spec
     options = PruneOptions(method="magnitude", units=UNITS)
     pruned = Pruning(model, spec, None, options, tmp_path).run("less")
-    before, after = dict(spec.config), dict(pruned.spec.config)
+    before: dict[str, Any] = dict(spec.config)
+    after: dict[str, Any] = dict(pruned.spec.config)
     assert (after["states"], after["head_channels"]) == (8, 16)
     assert list(after["stem_widths"]) == [24 if i == 1 else w for i, w in enumerate(before["stem_widths"])]
     assert list(after["head_widths"]) == [32, list(before["head_widths"])[1]]

@@ -87,9 +87,9 @@ def test_the_note_says_what_went(build: Build, name: str) -> None:
     assert isinstance(parameters, list)
     assert isinstance(state, list)
     assert isinstance(units, dict)
-    assert parameters[1] < parameters[0]  # type: ignore[operator]
-    assert (state[1] < state[0]) == (spec.task == "tracking")  # type: ignore[operator]
-    assert all(after < before for before, after in units.values())  # type: ignore[operator, union-attr, misc]
+    assert parameters[1] < parameters[0]
+    assert (state[1] < state[0]) == (spec.task == "tracking")
+    assert all(after < before for before, after in units.values())
     assert json.loads(json.dumps(said)) == said
 
 
