@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from ..bundles import ModelSpec, Size
+from ..bundles import ModelSpec, Size, load_bundle
 from ..models.artrack_mamba import ArtrackMamba, ArtrackMambaConfig
 from ..models.artrack_mamba_v2 import ArtrackMambaV2, ArtrackMambaV2Config
 from ..models.artrack_mamba_v2 import base as artrack_base
@@ -54,15 +54,9 @@ def trajectory(config: ArtrackMambaV2Config) -> Callable[[Operators], nn.Module]
 
 
 def shipped_tracker(operators: Operators) -> nn.Module:
-    """The shape of tracker-nano."""
-    shape: dict[str, Any] = {
-        "stem": "mobile",
-        "search_size": 256,
-        "search_factor": 4.0,
-        "dim": 64,
-        "layers": 2,
-    }
-    return ArtrackMamba(ArtrackMambaConfig(**shape, head_channels=64, head_dim=96), operators)
+    """The model of the bundle that ships."""
+    config = dict(load_bundle("tracker-nano").spec.config)
+    return ArtrackMamba(ArtrackMambaConfig.from_dict(config), operators)
 
 
 def interpolator(config: InterpolatorConfig) -> Callable[[Operators], nn.Module]:
