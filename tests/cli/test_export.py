@@ -71,7 +71,7 @@ def test_plans_without_tensorrt(refused: Refused, work: Path) -> None:
     assert "--ops portable has no use" in refused(*to, "--ops", "portable")
     assert "plans are not built in 'int8'" in refused(*to, "--precision", "int8")
     assert "'nope'" in refused("export", "nope", "--to", "tensorrt", "--out", "new")
-    assert "is no tracker" in refused("export", "interp-nano", "--to", "tensorrt", "--out", "new")
+    assert "does not import" in refused("export", "interp-nano", "--to", "tensorrt", "--out", "new")
     assert list(work.iterdir()) == []
 
 
