@@ -89,8 +89,8 @@ class Shape:
 
 
 SHAPES = (
-    Shape("tracker-nano, 1 session", 1, 256, 2, 64, 1, 32),
-    Shape("tracker-nano, 64 sessions", 64, 256, 2, 64, 1, 32),
+    Shape("tracker-nano, 1 session", 1, 256, 2, 32, 1, 16),
+    Shape("tracker-nano, 64 sessions", 64, 256, 2, 32, 1, 16),
     Shape("interpolator, 720p", 4, 2 * 23 * 40, 2, 32, 1, 16),
     Shape("interpolator, 1080p", 4, 2 * 34 * 60, 2, 32, 1, 16),
     Shape("24 heads, 512 steps, 16 rows", 16, 512, 24, 64, 1, 128),
