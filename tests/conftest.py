@@ -15,7 +15,7 @@ import pytest
 from framestate.vision.datasets import MOMENT_LAYOUTS
 
 from .tiny_graphs import write_interpolator, write_siamese_pair
-from .tiny_sets import write_moments, write_tracking_set
+from .tiny_sets import write_cifar, write_moments, write_tracking_set
 
 if TYPE_CHECKING:
     from framestate.bundles import Bundle
@@ -235,3 +235,10 @@ def tiny_trajectory_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
             nn.init.normal_(parameter)
     folder = tmp_path_factory.mktemp("bundles") / "tiny-trajectory"
     return bundle_model(model, model.spec("tiny-trajectory"), folder, provenance={"seed": 0}, frames=5)[0]
+
+
+@pytest.fixture
+def tiny_cifar(tmp_path: Path) -> Path:
+    """A folder whose ``set`` is CIFAR-10 with twelve pictures of the three classes of ``tiny_classifier``."""
+    write_cifar(tmp_path / "set")
+    return tmp_path

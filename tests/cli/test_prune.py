@@ -31,18 +31,10 @@ warmup_steps = 1
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> Path:
-    """Ten pictures to train on and two to test with, of the three classes of ``tiny_classifier``."""
-    folder = tmp_path / "data" / "set"
-    folder.mkdir(parents=True)
-    (folder / "batches.meta.txt").write_text("cat\ndog\nsea\n")
-    rng = np.random.default_rng(0)
-    for name in [*(f"data_batch_{index}.bin" for index in range(1, 6)), "test_batch.bin"]:
-        records = rng.integers(0, 256, (2, 3073), dtype=np.uint8)
-        records[:, 0] %= 3
-        (folder / name).write_bytes(records.tobytes())
-    (tmp_path / "micro.toml").write_text(RECIPE)
-    return tmp_path
+def data(tiny_cifar: Path) -> Path:
+    """Pictures and a recipe that trains on them."""
+    (tiny_cifar / "micro.toml").write_text(RECIPE)
+    return tiny_cifar
 
 
 @pytest.fixture
@@ -73,7 +65,7 @@ def test_methods_are_compared_and_a_finished_run_is_there_at_once(
     pytest.importorskip("matplotlib")
     arguments = (
         "prune", classifier, "--out", "runs", "--method", "rsst", "--method", "magnitude", "--ratio", 0.5,
-        "--recipe", data / "micro.toml", "--data", data / "data", "--frames", 2, "--dense",
+        "--recipe", data / "micro.toml", "--data", data, "--frames", 2, "--dense",
         "--plot", "curve.png",
     )  # fmt: skip
     found = report(*arguments)
@@ -149,7 +141,5 @@ def test_a_recipe_of_another_kind_is_refused(
     refused: Callable[..., str], tiny_classifier: Bundle, data: Path
 ) -> None:
     pytest.importorskip("torch")
-    line = refused(
-        "prune", "tracker-nano", "--out", "runs", "--recipe", data / "micro.toml", "--data", data / "data"
-    )
+    line = refused("prune", "tracker-nano", "--out", "runs", "--recipe", data / "micro.toml", "--data", data)
     assert "recipe micro is not one of artrack_mamba" in line

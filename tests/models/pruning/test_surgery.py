@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from framestate.errors import DataError, OptionError
@@ -28,17 +27,6 @@ def half(model: nn.Module) -> Kept:
     return {group.name: range(max(1, group.units // 2)) for group in groups}
 
 
-def write_cifar(folder: Path) -> None:
-    """Ten pictures to train on and two to test with, as official binary files."""
-    folder.mkdir(parents=True)
-    (folder / "batches.meta.txt").write_text("cat\ndog\nsea\n")
-    rng = np.random.default_rng(0)
-    for name in [*(f"data_batch_{index}.bin" for index in range(1, 6)), "test_batch.bin"]:
-        records = rng.integers(0, 256, (2, 3073), dtype=np.uint8)
-        records[:, 0] %= 3
-        (folder / name).write_bytes(records.tobytes())
-
-
 def pruned_recipe(folder: Path, weights: str, model: MambaClassifier) -> ClassifierRecipe:
     """A recipe that starts from weights in ``folder`` with the options of a pruned model."""
     lines = start_lines(model.spec("small"), weights)
@@ -48,15 +36,14 @@ def pruned_recipe(folder: Path, weights: str, model: MambaClassifier) -> Classif
     return read_recipe(folder / "on.toml")
 
 
-def test_a_pruned_classifier_trains_on_by_a_recipe(build: Build, tmp_path: Path) -> None:
+def test_a_pruned_classifier_trains_on_by_a_recipe(build: Build, tiny_cifar: Path) -> None:
     model = build("classifier for training")
     left, spec = cut_model(model, model.spec("small"), half(model), "less")  # type: ignore[operator]
     assert isinstance(left, MambaClassifier)
-    save_file(dump_weights(left), tmp_path / "left.safetensors")
-    write_cifar(tmp_path / "set")
-    recipe = pruned_recipe(tmp_path, str(tmp_path / "left.safetensors"), left)
+    save_file(dump_weights(left), tiny_cifar / "left.safetensors")
+    recipe = pruned_recipe(tiny_cifar, str(tiny_cifar / "left.safetensors"), left)
     assert recipe.model.kept_channels == (8, 8)
-    result, report = train_classifier(recipe, tmp_path, tmp_path / "run")
+    result, report = train_classifier(recipe, tiny_cifar, tiny_cifar / "run")
     assert result.steps == 2
     assert report["start"] == "left.safetensors"
     trained, before = result.model.state_dict(), left.state_dict()
@@ -66,15 +53,14 @@ def test_a_pruned_classifier_trains_on_by_a_recipe(build: Build, tmp_path: Path)
     assert spec.config["kept_states"] == [2, 2]
 
 
-def test_a_start_that_is_none_is_refused(build: Build, tmp_path: Path) -> None:
+def test_a_start_that_is_none_is_refused(build: Build, tiny_cifar: Path) -> None:
     model = build("classifier for training")
     assert isinstance(model, MambaClassifier)
-    write_cifar(tmp_path / "set")
-    (tmp_path / "broken.safetensors").write_bytes(b"no")
+    (tiny_cifar / "broken.safetensors").write_bytes(b"no")
     for name in ("none", "broken"):
-        recipe = pruned_recipe(tmp_path, str(tmp_path / f"{name}.safetensors"), model)
+        recipe = pruned_recipe(tiny_cifar, str(tiny_cifar / f"{name}.safetensors"), model)
         with pytest.raises(DataError, match="cannot be read"):
-            train_classifier(recipe, tmp_path, tmp_path / "run")
+            train_classifier(recipe, tiny_cifar, tiny_cifar / "run")
 
 
 @pytest.mark.parametrize("name", ["classifier", "tracker", "vil"])
