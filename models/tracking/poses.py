@@ -25,7 +25,8 @@ class SampleConfig:
     zoom: float = 0.16
     turn: float = 0.25
     aspect: float = 0.12
-    absent: float = 0.05
+    absent: float = 0.05  # share of samples with a search crop that lacks the target
+    absent_elsewhere: float = 0.0  # of those, the share that show the target of another clip, not any place
     max_gap: int = 40  # frames between template and search in real clips
 
 

@@ -84,19 +84,33 @@ class SampleSource:
             self._plain and draw < c.share_pasted + c.share_in_place + c.share_regions
         ):
             sample = self._in_place(rng, masked=False)
+        elif self.mix is None:
+            clip = self.clips[rng.integers(len(self.clips))]
+            return self._finish(self._views(clip, rng), rng, clip)
         else:
-            sample = self._real(rng)
+            sample = self._mixed(self.mix, rng)
         return self._finish(sample, rng)
 
-    def _finish(self, sample: Sample, rng: np.random.Generator) -> Sample:
+    def _without_target(self, clip: Clip | None, rng: np.random.Generator) -> Pixels | None:
+        """A search crop of something else: around the target of another clip, or any part of a picture."""
+        c = self.config
+        others = [other for other in self.clips if clip is None or other.frames is not clip.frames]
+        if c.absent_elsewhere and others and rng.random() < c.absent_elsewhere:
+            other = others[rng.integers(len(others))]
+            index = int(rng.choice(other.present))
+            return cut(other.pixels(index), search_crop(Box(*other.boxes[index]), rng, c))
+        if not self._plain:
+            return None
+        return background(self._plain[rng.integers(len(self._plain))].pixels(), rng, c.search_size)[0]
+
+    def _finish(self, sample: Sample, rng: np.random.Generator, clip: Clip | None = None) -> Sample:
         """What is common to all sources: absence, mirror images, colour, sharpness."""
         c = self.config
         if rng.random() < c.absent and c.searches > 1:  # one search crop without the target
             k = int(rng.integers(c.searches))
-            other = self._plain[rng.integers(len(self._plain))].pixels() if self._plain else None
+            other = self._without_target(clip, rng)
             if other is not None:
-                sample["search"][k] = background(other, rng, c.search_size)[0]
-                sample["visible"][k] = False
+                sample["search"][k], sample["visible"][k] = other, False
         curve, saturation = colour_curve(rng, 0.7)
         grey = rng.random() < 0.15
         detail = rng.uniform(0.2, 0.7) if rng.random() < 0.35 else 1.0
@@ -213,15 +227,13 @@ class SampleSource:
         pose = Pose(rng.uniform(-3, 3), 1.0, False, (float(centre[0]), float(centre[1])), extent)
         return paste(view, pixels, place(points, pose)[0])
 
-    def _real(self, rng: np.random.Generator) -> Sample:
-        """Frames of a real clip; where one of them does not decode, those of another."""
-        if self.mix is None:
-            return self._views(self.clips[rng.integers(len(self.clips))], rng)
+    def _mixed(self, mix: FootageMix, rng: np.random.Generator) -> Sample:
+        """Frames of a sequence of a data set; where one of them does not decode, those of another."""
         for _ in range(TRIES):
             try:
-                return self._views(self.mix.draw(rng), rng)
+                return self._views(mix.draw(rng), rng)
             except ImageError:
-                self.mix.skip()
+                mix.skip()
         raise DataError(f"pictures of {TRIES} drawn sequences do not decode", "get undamaged copies of them")
 
     def _views(self, clip: Footage, rng: np.random.Generator) -> Sample:
@@ -244,14 +256,7 @@ class SampleSource:
                 crop = around(Box(x, y, w, h), c.template_factor, c.template_size)
                 view = cut(image, crop)
             else:
-                centre, extent = place_in_search(rng, c)
-                scale = extent / np.sqrt(w * h)
-                crop = SquareCrop(
-                    cx=x + w / 2 - (centre[0] - c.search_size / 2) / scale,
-                    cy=y + h / 2 - (centre[1] - c.search_size / 2) / scale,
-                    side=c.search_size / scale,
-                    size=c.search_size,
-                )
+                crop = search_crop(Box(x, y, w, h), rng, c)
                 view = cut(image, crop)
                 box = crop.to_crop(Box(x, y, w, h))
                 left = c.search_size - box.x - box.w if mirror else box.x
@@ -266,3 +271,15 @@ class SampleSource:
             "boxes": np.stack(boxes).astype(np.float32),
             "visible": np.ones(len(boxes), bool),
         }
+
+
+def search_crop(box: Box, rng: np.random.Generator, config: SampleConfig) -> SquareCrop:
+    """A crop that has the target where, and as large as, a tracker would leave it."""
+    centre, extent = place_in_search(rng, config)
+    scale = extent / np.sqrt(box.w * box.h)
+    return SquareCrop(
+        cx=box.x + box.w / 2 - (centre[0] - config.search_size / 2) / scale,
+        cy=box.y + box.h / 2 - (centre[1] - config.search_size / 2) / scale,
+        side=config.search_size / scale,
+        size=config.search_size,
+    )

@@ -279,6 +279,25 @@ def test_an_absent_target_is_marked(source: Callable[..., SampleSource]) -> None
     assert all(never[i]["visible"].all() for i in range(5))
 
 
+def test_in_place_of_an_absent_target_is_that_of_another_clip() -> None:
+    def plain(level: int) -> Clip:
+        picture = cv2.imencode(".png", np.full((300, 300, 3), level, np.uint8))[1].tobytes()
+        boxes = np.tile([130.0, 130.0, 40.0, 40.0], (6, 1))
+        return Clip(str(level), (picture,) * 6, boxes, np.arange(6))
+
+    config = replace(
+        SMALL, absent=1.0, absent_elsewhere=1.0, share_pasted=0.0, share_in_place=0.0, share_regions=0.0
+    )
+    source = SampleSource(config, [], [plain(40), plain(220)])
+    for index in range(8):
+        sample = source[index]
+        (missing,) = np.flatnonzero(~sample["visible"])
+        views = sample["template"][16:48, 16:48], *sample["search"][:, 32:64, 32:64]
+        level, *others = (float(view.mean()) for view in views)
+        there, away = abs(others[1 - missing] - level), abs(others[missing] - level)
+        assert away > 2 * there, "one is of the template's clip, one of the other"
+
+
 def test_clips_alone_are_enough_and_nothing_is_not(clip: Clip, write_archive: WriteArchive) -> None:
     assert SampleSource(SMALL, [], [clip])[0]["search"].any()
     assert SampleSource(SMALL, [read_archive(write_archive())], [])[0]["search"].any()
