@@ -27,14 +27,22 @@ def padded(image: Image, height: int, width: int) -> Image:
 
 def as_input(image: Image, height: int, width: int) -> Plane:
     """RGB uint8 (h, w, 3) as (1, 3, height, width) in [0, 1]; see `padded`."""
-    planes = np.ascontiguousarray(padded(image, height, width).transpose(2, 0, 1))
-    return np.multiply(planes[None], np.float32(1 / 255), dtype=np.float32)
+    planes = np.empty((1, 3, height, width), np.float32)
+    for colour, plane in zip(cv2.split(padded(image, height, width)), planes[0], strict=True):
+        np.multiply(colour, np.float32(1 / 255), out=plane, dtype=np.float32)
+    return planes
 
 
 def as_levels(output: Plane, height: int, width: int) -> Plane:
     """A model's (1, 3, h, w) in [0, 1] as (height, width, 3) in levels from 0 to 255, not rounded."""
     levels = np.array(output[0, :, :height, :width].transpose(1, 2, 0), order="C")  # a copy
     return np.multiply(levels, np.float32(255), out=levels)
+
+
+def as_pixels(output: Plane, height: int, width: int) -> Image:
+    """A model's (1, 3, h, w) in [0, 1] as RGB uint8 (height, width, 3), as `as_image` of `as_levels`."""
+    planes = (np.maximum(plane[:height, :width], 0) for plane in output[0])
+    return as_uint8(cv2.merge([cv2.convertScaleAbs(plane, alpha=255) for plane in planes]))
 
 
 def as_image(levels: Plane) -> Image:

@@ -14,7 +14,7 @@ from ...vision.motion import Grey
 from ...vision.pixels import as_uint8
 from .model import Features, InterpolationModel, Motion
 from .options import SCALES, InterpolationOptions
-from .padding import Plane, as_image, as_input, as_levels, padded, padded_size
+from .padding import Plane, as_image, as_input, as_levels, as_pixels, padded, padded_size
 from .resampling import Maps, enlarged, part
 from .tiles import plan
 
@@ -96,21 +96,26 @@ class SizedModel:
 
     def between(self, first: EncodedFrame, second: EncodedFrame, motion: PairMotion, t: float) -> Image:
         """The frame at ``t`` in (0, 1) between two: RGB uint8 (height, width, 3). Raises StepError."""
+        if len(self.tiles) == 1:
+            return as_pixels(self._made(0, first, second, motion, t), *self.tiles[0].size)
         return as_image(self.levels(first, second, motion, t))
 
     def levels(self, first: EncodedFrame, second: EncodedFrame, motion: PairMotion, t: float) -> Plane:
         """As `between`, but float32 levels that are neither rounded nor kept within 0 to 255."""
         total = np.zeros((self._height, self._width, 3), np.float32) if len(self.tiles) > 1 else None
         for place, tile in enumerate(self.tiles):
-            made = self._model.interpolate(
-                first.tiles[place], second.tiles[place], self._motion_of(place, motion), t
-            )
-            levels = as_levels(made, *tile.size)
+            levels = as_levels(self._made(place, first, second, motion, t), *tile.size)
             if total is None:
                 return levels
             total[tile.area] += np.multiply(levels, tile.weights(), out=levels)
         assert total is not None, "there is at least one tile"
         return total
+
+    def _made(
+        self, place: int, first: EncodedFrame, second: EncodedFrame, motion: PairMotion, t: float
+    ) -> Plane:
+        found = self._motion_of(place, motion)
+        return self._model.interpolate(first.tiles[place], second.tiles[place], found, t)
 
     def _motion_of(self, place: int, motion: PairMotion) -> Motion:
         if motion.maps is None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from framestate.engine.interpolation.padding import as_image, as_input, as_levels, padded_size
+from framestate.engine.interpolation.padding import as_image, as_input, as_levels, as_pixels, padded_size
 from framestate.engine.interpolation.tiles import plan
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -58,3 +58,11 @@ def test_padding_there_and_back_changes_nothing(height: int, width: int, multipl
         planes[0, :, height - 1 :, width - 1 :] == planes[0, :, height - 1, width - 1][:, None, None]
     ).all()
     assert np.array_equal(as_image(as_levels(planes, height, width)), image)
+    assert np.array_equal(as_pixels(planes, height, width), image)
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 99))
+def test_pixels_are_levels_rounded(height: int, width: int, seed: int) -> None:
+    made = np.random.default_rng(seed).uniform(-0.1, 1.1, (1, 3, height + 3, width + 5)).astype(np.float32)
+    expected = as_image(as_levels(made, height, width))
+    np.testing.assert_array_equal(as_pixels(made, height, width), expected)
