@@ -17,13 +17,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ...bundles import Dim, FunctionSpec, ModelSpec, TensorSpec
 from ...plugins import Operators
 from .config import InterpolatorConfig
 from .flow import FLOW, FirstScale, NextScale, onto_finer, retime
 from .hyper import HyperConnection
-from .layers import Layer, conv, enlarge, head, shrink
+from .layers import Layer, conv, enlarge, enlarge_in_patches, head, shrink
 from .lgs import LgsBlock
 from .refine import FullRefine, PatchRefine, QuarterRefine
 from .scan import DIRECTIONS
@@ -92,6 +93,7 @@ class HybridInterpolator(nn.Module):
         super().__init__()
         self.config = config
         self._warp = choose_warp(operators)
+        self._shuffles_once = operators.name == "ort"
         self.encoder = Encoder(config)
         c16, c32 = config.channels[2], config.channels[3]
         self.lgs32 = LgsStage(config, c32, config.lgs_layers[1], operators)
@@ -170,9 +172,12 @@ class HybridInterpolator(nn.Module):
             return blend + enlarge(refined[:, :3], times), known
         one, other = self._fetch(first, second, known, times)
         if isinstance(self.refine, PatchRefine):
-            near, added = self.refine(trunk, one, other)
+            near, looked = self.refine(trunk, one, other)
             near = torch.cat([near[:, :3], known[:, FLOW:] + near[:, 3:]], dim=1).float()
-            refined = enlarge(near, times) + added.float()
+            if self._shuffles_once:
+                refined = functional.pixel_shuffle(looked + enlarge_in_patches(near, times), times)
+            else:
+                refined = enlarge(near, times) + functional.pixel_shuffle(looked, times).float()
             return other + torch.sigmoid(refined[:, 3:]) * (one - other) + refined[:, :3], known
         logit = enlarge(known[:, FLOW:], times)
         blend = other + torch.sigmoid(logit) * (one - other)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from .config import InterpolatorConfig
 from .layers import Layer, conv, enlarge, head
@@ -58,12 +57,12 @@ class PatchRefine(nn.Module):
     def forward(self, trunk: Tensor, one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
         """trunk (B, C, H/4, W/4), both warped frames (B, 3, H, W) -> residual and mask.
 
-        As (B, 4, H/4, W/4), and what the second look adds to them, (B, 4, H, W).
+        As (B, 4, H/4, W/4), and what the second look adds to them in patches, (B, 64, H/4, W/4).
         """
         near: Tensor = self.layer(trunk)
         parts = [near, self.patches(one - 0.5), self.patches(other - 0.5)]
-        looked = self.fine(self.look(self.join(torch.cat(parts, dim=1))))
-        return self.head(near), functional.pixel_shuffle(looked, PATCH)
+        looked: Tensor = self.fine(self.look(self.join(torch.cat(parts, dim=1))))
+        return self.head(near), looked
 
 
 class FullRefine(nn.Module):

@@ -11,12 +11,14 @@ from framestate.errors import OptionError
 from framestate.models import build_model
 from framestate.models.interpolation import HybridInterpolator, InterpolatorConfig, base, nano
 from framestate.models.interpolation.hyper import HyperConnection, sinkhorn
+from framestate.models.interpolation.layers import enlarge, enlarge_in_patches
 from framestate.models.interpolation.lgs import GatedWindowAttention, LgsBlock
 from framestate.models.interpolation.matvlm import start_mamba_from_attention
 from framestate.models.interpolation.refine import PatchRefine
 from framestate.models.interpolation.start import Choice
 from framestate.plugins import eager_operators
 from torch import Tensor
+from torch.nn import functional
 
 Build = Callable[..., HybridInterpolator]
 MODES = ("hybrid", "mamba2_only", "gated_attn_only")
@@ -152,8 +154,16 @@ def test_a_second_look_starts_by_adding_nothing() -> None:
     refine = PatchRefine(config)
     one, other = torch.rand(2, 1, 3, 32, 64)
     _, added = refine(torch.rand(1, 32, 8, 16), one, other)
-    assert added.shape == (1, 4, 32, 64)
+    assert added.shape == (1, 4 * 4 * 4, 8, 16)
     assert not added.any()
+
+
+@pytest.mark.parametrize(("channels", "times"), [(1, 2), (4, 4), (3, 5)])
+def test_enlarging_in_patches_is_enlarging(channels: int, times: int) -> None:
+    small = torch.rand(2, channels, 5, 7)
+    patches = enlarge_in_patches(small, times)
+    assert patches.shape == (2, channels * times**2, 5, 7)
+    torch.testing.assert_close(functional.pixel_shuffle(patches, times), enlarge(small, times))
 
 
 def test_the_middle_needs_no_retiming(build: Build, frames: list[Tensor]) -> None:
