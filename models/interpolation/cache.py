@@ -156,13 +156,13 @@ def teacher_flows(frames: Images) -> tuple[Flows, npt.NDArray[np.bool_]]:
 
 
 def start_flows(clip: CachedClip) -> Flows:
-    """The flows of every usable triplet's middle, found between its neighbours alone; not brought closer."""
+    """The flows of every usable triplet's middle, found between its neighbours alone."""
     finder, found = MiddleFlow(), np.zeros(clip.flows.shape, np.float16)
     greys = [grey_of(np.asarray(frame)) for frame in clip.frames]
     height, width = clip.flows.shape[-2:]
     for middle, place in zip(*np.nonzero(clip.usable), strict=True):
         ends = greys[middle - GAPS[place]], greys[middle + GAPS[place]]
-        flow = finder.coarse(*ends, height, width) * SHRINK
+        flow = finder.find(*ends, height, width) * SHRINK
         found[middle, place] = flow.reshape(2, 2, height, width)
     return found
 

@@ -165,7 +165,9 @@ class InterpolatorConfig:
 
 def nano() -> InterpolatorConfig:
     """The size meant for CPUs: it mends a classical flow, and looks at patches of the warped frames."""
-    return InterpolatorConfig(encoder_depth=(2, 6, 5, 3), refine="patch", refine_width=32, start_flow="dis")
+    return InterpolatorConfig(
+        encoder_depth=(2, 1, 1, 0), flow_depth=(2, 2, 2), refine="patch", refine_width=32, start_flow="dis"
+    )
 
 
 def base() -> InterpolatorConfig:

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError, FramestateError, ImageError, OptionError
-from ...vision.motion import MiddleFlow
+from ...vision.motion import MiddleFlow, grey_of
 from ..datasets.footage import TRIES
 from .datasets import Moment, Scene, mixed, read_picture, vimeo, x4k_scenes
-from .samples import TEACHER_LEVEL, Picture, ends_of, planes, recolour, turn
+from .samples import TEACHER_LEVEL, Picture, planes, recolour, turn
 
 LONGEST = 32  # frames from end to end of an X4K1000FPS sample
 KINDS = ("vimeo-triplet", "vimeo-septuplet", "x4k")
@@ -85,7 +85,8 @@ class MomentSource:
         pictures, flow, t = turn(pictures, flow, moment.t, bool(rng.random() < 0.5), rng)
         extra: dict[str, Any] = {}
         if self.start:
-            extra["start"] = MiddleFlow().find(*ends_of(pictures), grid, grid)
+            first, second = (grey_of(np.ascontiguousarray(picture)) for picture in pictures[::2])
+            extra["start"] = MiddleFlow().find(first, second, grid, grid)
         pictures = recolour(pictures, rng)
         named = zip(("first", "target", "second"), pictures, strict=True)
         return {

@@ -35,6 +35,7 @@ class InterpolationRecipe:
     sets: tuple[str, ...] = ()  # public data sets as "kind:folder", in place of videos; see ``moments``
     ratio: tuple[int, ...] = (1,)  # how many batches of each set come in a row
     start: str = ""  # weights (safetensors) to start from; what they lack starts by adding nothing
+    without: tuple[str, ...] = ()  # layers of those weights to leave out, as "scale8.layers.0"
     freeze_backbone: int = 0  # steps for which encoder and LGS blocks stay as they are
     mamba_from_attention: bool = False  # copy trained attention into the Mamba-2 branches, where it fits
     notes: str = ""

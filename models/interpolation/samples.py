@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import DataError, OptionError
-from ...vision.motion import Grey, brought_closer, grey_of
 from .cache import GAPS, SHRINK, CachedClip
 
 Picture = npt.NDArray[Any]
@@ -36,6 +35,7 @@ class TripletConfig:
         seek_motion: share of samples cut where, of three places, most moves.
         start: whether samples bring a flow to start from, for models that want one.
         start_dropped: share of samples whose flow to start from says that nothing moves.
+        noisy: share of samples whose ends, not the frame to make, have noise of up to 6 levels added.
     """
 
     crops: tuple[int, ...] = (192,)
@@ -47,6 +47,7 @@ class TripletConfig:
     before: bool = False
     start: bool = False
     start_dropped: float = 0.04
+    noisy: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "gaps", tuple(self.gaps))
@@ -153,9 +154,10 @@ class TripletSource:
         pictures, flows, t = turn(pictures, flows, t, reverse, rng)
         extra: dict[str, Any] = {}
         if self.config.start:
-            start = np.ascontiguousarray(flows[1].reshape(4, grid, grid))
-            extra["start"] = brought_closer(start, *ends_of(pictures)) if started else start
+            extra["start"] = np.ascontiguousarray(flows[1].reshape(4, grid, grid))
         pictures = recolour(pictures, rng)
+        if self.config.noisy and rng.random() < self.config.noisy:
+            pictures[::2] = [with_noise(picture, rng) for picture in pictures[::2]]  # both ends
         if self.config.before:
             extra["before"] = planes(pictures[3])
             extra["seen"] = np.array([earlier is not None], np.float32)
@@ -210,12 +212,6 @@ def fitted(
     return found * np.float32(size / side / TEACHER_LEVEL)
 
 
-def ends_of(pictures: list[Picture]) -> tuple[Grey, Grey]:
-    """What a flow is found by, of the first and the last of three pictures."""
-    first, second = (grey_of(np.ascontiguousarray(pictures[index])) for index in (0, 2))
-    return first, second
-
-
 def turn(
     pictures: list[Picture], flow: npt.NDArray[np.float32], t: float, reverse: bool, rng: np.random.Generator
 ) -> tuple[list[Picture], npt.NDArray[np.float32], float]:
@@ -247,6 +243,15 @@ def recolour(pictures: list[Picture], rng: np.random.Generator) -> list[Picture]
         table = np.clip(255 * (offset + gain * (np.arange(256) / 255) ** gamma), 0, 255).astype(np.uint8)
         pictures = [table[picture] for picture in pictures]
     return pictures
+
+
+MOST_NOISE = 6.0  # levels, as a standard deviation
+
+
+def with_noise(picture: Picture, rng: np.random.Generator) -> Picture:
+    """A camera's noise, of a strength by chance: a made frame should have less than the two it is made of."""
+    noise = rng.standard_normal(picture.shape, dtype=np.float32) * rng.uniform(1.0, MOST_NOISE)
+    return np.clip(np.rint(picture + noise), 0, 255).astype(np.uint8)
 
 
 def planes(picture: Picture) -> Picture:

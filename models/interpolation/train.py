@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from ...errors import DataError
+from ...errors import DataError, OptionError
 from ...plugins import eager_operators
 from ..registry import load_weights
 from ..training.distributed import main_first
@@ -46,7 +46,7 @@ def train_interpolator(
         source, held_out, report = open_sources(recipe, data, cache or out / "frames", say)
     model = HybridInterpolator(recipe.model, eager_operators()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if recipe.start:
-        load_weights(model, grown(load_file(recipe.start), model))
+        load_weights(model, grown(thinned(load_file(recipe.start), recipe.without), model))
     if recipe.mamba_from_attention:
         start_mamba_from_attention(model)
     task = InterpolationTask(
@@ -68,6 +68,27 @@ def train_interpolator(
 
 ADDED = ("choice.", "scale16.start.", "refine.patches.", "refine.join.", "refine.fine.")
 """What a model may have that the weights it starts from lack: it begins by adding nothing."""
+
+
+def thinned(weights: dict[str, NDArray[Any]], without: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Weights with some layers left out; those after them in the same row move up.
+
+    Raises OptionError: there is no such layer.
+    """
+    found = dict(weights)
+    for layer in sorted(without, key=lambda name: (len(name), name), reverse=True):  # the last of a row first
+        row, _, place = layer.rpartition(".")
+        if not place.isdigit() or not any(name.startswith(f"{layer}.") for name in found):
+            raise OptionError(f"without names {layer!r}, which the start lacks", "name layers of its rows")
+        moved: dict[str, NDArray[Any]] = {}
+        for name, value in found.items():
+            number, _, rest = name.removeprefix(f"{row}.").partition(".")
+            if not name.startswith(f"{row}.") or int(number) < int(place):
+                moved[name] = value
+            elif int(number) > int(place):
+                moved[f"{row}.{int(number) - 1}.{rest}"] = value
+        found = moved
+    return found
 
 
 def grown(weights: dict[str, NDArray[Any]], model: HybridInterpolator) -> dict[str, NDArray[Any]]:

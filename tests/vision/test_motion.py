@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from framestate.vision import Image
-from framestate.vision.motion import LEAST, MiddleFlow, brought_closer, grey_of
+from framestate.vision.motion import LEAST, MiddleFlow, grey_of
 
 
 def ground(seed: int = 0) -> Image:
@@ -55,24 +55,6 @@ def test_mirrored_pictures_mirror_the_flow() -> None:
     mirrored = found(one[:, ::-1].copy(), other[:, ::-1].copy())[..., ::-1]
     expected = flow * np.array([-1, 1, -1, 1], np.float32)[:, None, None]
     assert np.median(np.abs(mirrored - expected)[:, 4:-4, 4:-4]) < 0.02
-
-
-def test_a_second_look_brings_a_flow_closer() -> None:
-    whole, step = ground(3), 2.4
-    greys = grey_of(window(whole, 100, 100)), grey_of(window(whole, 100 + step, 100))
-    rough = np.zeros((4, 24, 32), np.float32)
-    rough[0], rough[2] = (step / 2 - 0.7) / 8, -(step / 2 - 0.7) / 8
-    closer = brought_closer(rough, *greys)
-    errors = [np.abs(flow[0, 4:-4, 4:-4] * 8 - step / 2).mean() for flow in (rough, closer)]
-    assert errors[1] < 0.3 * errors[0]
-
-
-def test_what_bends_stays_bent() -> None:
-    whole = ground(4)
-    greys = grey_of(window(whole, 100, 100)), grey_of(window(whole, 102, 100))
-    flow = np.random.default_rng(0).normal(0, 0.1, (4, 24, 32)).astype(np.float32)
-    closer = brought_closer(flow, *greys)
-    np.testing.assert_allclose(closer[:2] + closer[2:], flow[:2] + flow[2:], atol=1e-5)
 
 
 @pytest.mark.parametrize("levels", [(0, 0), (255, 255), (0, 255), (90, 100)])

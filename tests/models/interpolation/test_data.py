@@ -99,6 +99,20 @@ def test_flows_to_start_from_are_dropped_now_and_then(clips: list[CachedClip]) -
     assert 16 < sum(there) < 38
 
 
+def test_noise_is_added_to_the_ends_alone(clips: list[CachedClip]) -> None:
+    clean, noisy = (TripletSource(TripletConfig(noisy=share), clips, 5) for share in (0.0, 1.0))
+    strengths = []
+    for index in range(12):
+        one, other = clean.sample(index, 96), noisy.sample(index, 96)
+        np.testing.assert_array_equal(one["target"], other["target"])
+        np.testing.assert_array_equal(one["flow"], other["flow"])
+        added = [np.abs(one[end].astype(int) - other[end]).mean() for end in ("first", "second")]
+        assert min(added) > 0.4
+        strengths.append(np.mean(added))
+    assert max(strengths) < 6
+    assert np.ptp(strengths) > 0.5
+
+
 def test_a_sample_follows_from_its_index(clips: list[CachedClip]) -> None:
     config = TripletConfig(crops=(64, 96), crop_steps=(0, 10))
     ones, others = (TripletSource(config, clips, seed=2) for _ in range(2))

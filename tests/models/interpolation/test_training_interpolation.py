@@ -21,7 +21,7 @@ from framestate.models.interpolation.losses import (
 )
 from framestate.models.interpolation.recipe import InterpolationRecipe, read_recipe
 from framestate.models.interpolation.task import InterpolationTask, make_frame
-from framestate.models.interpolation.train import grown, train_interpolator
+from framestate.models.interpolation.train import grown, thinned, train_interpolator
 from framestate.models.plans import read_plan
 from framestate.models.registry import load_weights
 from framestate.models.tracking.recipe import TrackerRecipe
@@ -145,6 +145,25 @@ def test_layers_that_a_start_lacks_begin_at_zero(build: Build) -> None:
     assert not any(found[name].any() for name in added)
     missing = grown({name: array for name, array in weights.items() if "down" not in name}, deep)
     assert set(deep.state_dict()) - set(missing) == {"down.weight", "down.bias"}
+
+
+def test_layers_left_out_of_a_start(build: Build) -> None:
+    deep, shallow = build(encoder_depth=(0, 3, 1, 0)), build(encoder_depth=(0, 1, 1, 0))
+    weights = {name: tensor.numpy() for name, tensor in deep.state_dict().items()}
+    found = thinned(weights, ("encoder.stages.1.1", "encoder.stages.1.2"))
+    load_weights(shallow, found)
+    kept = weights["encoder.stages.1.3.body.0.weight"]
+    np.testing.assert_array_equal(found["encoder.stages.1.1.body.0.weight"], kept)
+    np.testing.assert_array_equal(
+        found["encoder.stages.2.1.body.0.bias"], weights["encoder.stages.2.1.body.0.bias"]
+    )
+
+
+@pytest.mark.parametrize("layer", ["encoder.stages.1.9", "encoder", "down", ""])
+def test_a_layer_to_leave_out_must_be_there(build: Build, layer: str) -> None:
+    weights = {name: tensor.numpy() for name, tensor in build().state_dict().items()}
+    with pytest.raises(OptionError, match="without names"):
+        thinned(weights, (layer,))
 
 
 def test_frames_of_any_size(build: Build) -> None:
