@@ -178,7 +178,23 @@ def test_frames_of_any_size(build: Build) -> None:
 def test_the_recipes_that_come_along(path: Path) -> None:
     plan = read_plan(path)
     assert isinstance(plan, InterpolationRecipe)
-    assert plan.name in ("interp-nano", "interp-nano-own-flow", "interp-nano-shallow", "interp-base")
+    known = ("interp-nano", "interp-nano-deep", "interp-nano-own-flow", "interp-nano-shallow", "interp-base")
+    assert plan.name in known
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [("shallow", "own-flow"), ("own-flow", "deep"), ("deep", "")],
+)
+def test_each_recipe_goes_on_from_the_one_before(start: str, end: str) -> None:
+    before, after = (
+        read_plan(RECIPES / f"interp-nano{f'-{name}' if name else ''}.toml") for name in (start, end)
+    )
+    assert isinstance(before, InterpolationRecipe)
+    assert isinstance(after, InterpolationRecipe)
+    old, new = (HybridInterpolator(plan.model, eager_operators()) for plan in (before, after))
+    weights = {name: tensor.numpy() for name, tensor in old.state_dict().items()}
+    load_weights(new, grown(thinned(weights, after.without), new))
 
 
 def test_a_trackers_recipe_is_none_of_these() -> None:
