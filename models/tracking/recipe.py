@@ -46,12 +46,18 @@ class TrackerRecipe:
     more_clips: tuple[str, ...] = ()  # further folders of sequences, relative to the data folder
     options: dict[str, Any] = field(default_factory=dict)  # thresholds that the bundle asks the engine for
     start: str = ""  # weights (safetensors) to start from, such as pruning left; the first stage is over then
+    start_share: float = 0.0  # of those weights in the final ones, which are a mean of both; see ``blend``
     notes: str = ""
     text: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         if self.start and self.distil:
             raise OptionError("the recipe has both start and a first stage", "leave out one of them")
+        if not 0 <= self.start_share < 1 or (self.start_share and not self.start):
+            raise OptionError(
+                f"start_share is {self.start_share} and start {self.start!r}",
+                "give a start, and a share of it from 0 up to below 1",
+            )
         check_counts(self.batch, self.threads, self.workers)
         check_crops(self.model, self.samples)
         if (self.distil or self.teacher_head) and not self.teacher:

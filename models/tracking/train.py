@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...errors import OptionError
 from ...plugins import eager_operators
@@ -62,7 +64,23 @@ def train_tracker(
     if recipe.teacher_head:
         report["teacher_head"] = Path(recipe.teacher_head).name
         del result.model.answer_head
+    if recipe.start_share:
+        blend(result.model, read_weights(Path(recipe.start)), recipe.start_share)
+        result = replace(result, metrics=task.validate(result.model))
+        report["start_share"] = recipe.start_share
     return result, report
+
+
+def blend(model: nn.Module, start: Mapping[str, NDArray[Any]], share: float) -> None:
+    """Weights as a mean of those of ``model`` and, by ``share``, those that its training started from.
+
+    Between the two lie weights that forget less of what came before and know most of what was added. Source:
+    WiSE-FT (Wortsman et al. 2022, arXiv 2109.01903).
+    """
+    with torch.no_grad():
+        for name, value in model.state_dict().items():
+            if value.is_floating_point():
+                value.lerp_(torch.from_numpy(start[name]).to(value), share)
 
 
 def distil_stem(

@@ -9,17 +9,18 @@ from typing import Any
 
 import pytest
 import torch
-from framestate.errors import DataError, TrainingError
+from framestate.errors import DataError, OptionError, TrainingError
 from framestate.models import build_model, dump_weights, load_weights
 from framestate.models.artrack_mamba import ArtrackMamba
 from framestate.models.tracking.clips import Clip
 from framestate.models.tracking.poses import SampleConfig
-from framestate.models.tracking.recipe import read_recipe
+from framestate.models.tracking.recipe import TrackerRecipe, read_recipe
 from framestate.models.tracking.samples import SampleSource
 from framestate.models.tracking.task import SampleDataset, TrackerTask
 from framestate.models.tracking.train import train_tracker
 from framestate.models.training.loop import LoopConfig, parameter_groups, train
 from framestate.plugins import eager_operators
+from safetensors.numpy import save_file
 from torch import Tensor, nn
 
 BuildModel = Callable[..., ArtrackMamba]
@@ -172,19 +173,55 @@ def test_a_teacher_that_is_not_there(task: MakeTask, tmp_path: Path) -> None:
         task(teacher=tmp_path / "none.onnx")
 
 
+def small_recipe(folder: Path, more: str = "") -> TrackerRecipe:
+    (folder / "recipe.toml").write_text(
+        f'name = "small"\nbatch = 2\nworkers = 0\nclips = "clips"\nheld_out = ["held"]\n{more}\n'
+        "[model]\ntemplate_size = 32\nsearch_size = 64\ndim = 8\nlayers = 1\nstem_channels = [4, 4, 8, 8]\n"
+        "head_channels = 4\nstates = 4\nhead_dim = 8\n"
+        "[samples]\ntemplate_size = 32\nsearch_size = 64\n[loop]\nsteps = 2\n"
+    )
+    return read_recipe(folder / "recipe.toml")
+
+
+def test_final_weights_may_lie_between_start_and_end(
+    tmp_path: Path, write_archive: Callable[..., Path], write_clip: Callable[..., Path]
+) -> None:
+    write_archive("images/one.zip")
+    for name in ("kept", "held"):
+        write_clip(name, frames=4)
+    first, _ = train_tracker(small_recipe(tmp_path), tmp_path, tmp_path / "first")
+    start = tmp_path / "start.safetensors"
+    save_file(dump_weights(first.model), start)
+    goes_on = f'start = "{start}"\nseed = 3'
+    end, _ = train_tracker(small_recipe(tmp_path, goes_on), tmp_path, tmp_path / "end")
+    between, report = train_tracker(
+        small_recipe(tmp_path, f"{goes_on}\nstart_share = 0.25"), tmp_path, tmp_path / "between"
+    )
+    assert report["start_share"] == 0.25
+    assert between.metrics.keys() == {"iou_restart", "iou_carry"}
+    ends = first.model.state_dict(), end.model.state_dict()
+    for name, value in between.model.state_dict().items():
+        one, other = (weights[name] for weights in ends)
+        expected = 0.25 * one + 0.75 * other if value.is_floating_point() else other
+        torch.testing.assert_close(value, expected)
+    assert not same(*ends)
+
+
+@pytest.mark.parametrize(
+    "more", ["start_share = 0.5", 'start = "x"\nstart_share = 1.0', "start_share = -1.0"]
+)
+def test_a_share_of_a_start_that_cannot_be_meant(tmp_path: Path, more: str) -> None:
+    with pytest.raises(OptionError, match="start_share is"):
+        small_recipe(tmp_path, more)
+
+
 def test_from_a_recipe_to_weights_that_load(
     tmp_path: Path, write_archive: Callable[..., Path], write_clip: Callable[..., Path]
 ) -> None:
     write_archive("images/one.zip")
     for name in ("kept", "held"):
         write_clip(name, frames=4)
-    (tmp_path / "recipe.toml").write_text(
-        'name = "small"\nbatch = 2\nworkers = 0\nclips = "clips"\nheld_out = ["held"]\n'
-        "[model]\ntemplate_size = 32\nsearch_size = 64\ndim = 8\nlayers = 1\nstem_channels = [4, 4, 8, 8]\n"
-        "head_channels = 4\nstates = 4\nhead_dim = 8\n"
-        "[samples]\ntemplate_size = 32\nsearch_size = 64\n[loop]\nsteps = 2\n"
-    )
-    result, report = train_tracker(read_recipe(tmp_path / "recipe.toml"), tmp_path, tmp_path / "run")
+    result, report = train_tracker(small_recipe(tmp_path), tmp_path, tmp_path / "run")
     assert report["clips"] == 1
     assert result.metrics.keys() == {"iou_restart", "iou_carry"}
     assert all(0 <= value <= 1 for value in result.metrics.values())
