@@ -66,7 +66,8 @@ def train_tracker(
         del result.model.answer_head
     if recipe.start_share:
         blend(result.model, read_weights(Path(recipe.start)), recipe.start_share)
-        result = replace(result, metrics=task.validate(result.model))
+        with torch.no_grad():
+            result = replace(result, metrics=task.validate(result.model))
         report["start_share"] = recipe.start_share
     return result, report
 
