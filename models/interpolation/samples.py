@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import DataError, OptionError
+from ...vision.pixels import as_uint8
 from .cache import GAPS, SHRINK, CachedClip
 
 Picture = npt.NDArray[Any]
@@ -251,7 +252,7 @@ MOST_NOISE = 6.0  # levels, as a standard deviation
 def with_noise(picture: Picture, rng: np.random.Generator) -> Picture:
     """A camera's noise, of a strength by chance: a made frame should have less than the two it is made of."""
     noise = rng.standard_normal(picture.shape, dtype=np.float32) * rng.uniform(1.0, MOST_NOISE)
-    return np.clip(np.rint(picture + noise), 0, 255).astype(np.uint8)
+    return as_uint8(np.clip(np.rint(picture + noise), 0, 255).astype(np.uint8))
 
 
 def planes(picture: Picture) -> Picture:
