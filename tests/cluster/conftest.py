@@ -13,6 +13,7 @@ from framestate.cluster.directory import Directory
 from framestate.cluster.front_server import FrontServer
 from framestate.cluster.local_directory import DirectoryThread
 from framestate.cluster.replica import Replica, ServerThread
+from framestate.cluster.view import View
 from framestate.engine import Engine
 from framestate.server import Settings
 from framestate.vision import Box, Frame, decode_image, encode_image
@@ -48,9 +49,13 @@ class Cluster:
         )
         self._threads[name] = ServerThread(replica)
         self.replicas[name] = replica
-        while name not in self._routes.view.names:  # the front looks every half second
+        while any(name not in view.names for view in self._views()):  # they look every half second
             time.sleep(0.02)
         return replica
+
+    def _views(self) -> list[View]:
+        """Who is there, as the front and every server see it."""
+        return [self._routes.view, *(one.member.view for one in self.replicas.values())]
 
     def leave(self, name: str) -> int:
         """A planned end; returns how many sessions nobody took."""
