@@ -24,6 +24,7 @@ LEAST = 16  # pixels of a side of a grey picture, below which nothing is looked 
 SMALL = 2**15  # pixels of a grey picture up to which DIS goes to its finest scale, for four times the time
 _PATCH, _STRIDE = 5, 3  # pixels: finer than in OpenCV's presets, see decision 0025
 _ITERATIONS = 16
+SETTINGS = f"dis-{_PATCH}-{_STRIDE}-{_ITERATIONS}"  # what a stored flow was found by
 _FIXED_POINT = 3  # iterations
 
 

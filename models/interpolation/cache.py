@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import DataError
-from ...vision.motion import MiddleFlow, grey_of
+from ...vision.motion import SETTINGS, MiddleFlow, grey_of
 from ...vision.reader import VideoReader
 
 GAPS = (1, 2, 3)
@@ -88,12 +88,17 @@ def build_cache(
     return index
 
 
+def start_file(out: Path, name: str) -> Path:
+    """Where a clip's flows to start from lie: those found by other settings are others."""
+    return out / f"{name}.start.{SETTINGS}.npy"
+
+
 def build_starts(out: Path, names: Sequence[str], say: Callable[[str], None] = lambda text: None) -> None:
     """Adds to clips of a cache the flows that a model starts from, where they lack them."""
-    for clip in open_cache(out, [name for name in names if not (out / f"{name}.start.npy").exists()]):
+    for clip in open_cache(out, [name for name in names if not start_file(out, name).exists()]):
         unfinished = out / f"{clip.name}.start.part.npy"
         np.save(unfinished, start_flows(clip))
-        unfinished.rename(out / f"{clip.name}.start.npy")
+        unfinished.rename(start_file(out, clip.name))
         say(f"{clip.name}: the flows to start from")
 
 
@@ -116,7 +121,7 @@ def open_cache(out: Path, names: Sequence[str]) -> list[CachedClip]:
     for name in names:
         frames = np.load(out / f"{name}.npy", mmap_mode="r")
         flows = np.load(out / f"{name}.flow.npy", mmap_mode="r")
-        path = out / f"{name}.start.npy"
+        path = start_file(out, name)
         starts = np.load(path, mmap_mode="r") if path.exists() else None
         clips.append(CachedClip(name, frames, flows, np.load(out / f"{name}.usable.npy"), starts))
     return clips

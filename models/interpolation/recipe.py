@@ -45,6 +45,8 @@ class InterpolationRecipe:
         check_counts(self.batch, self.threads, self.workers)
         if self.task != "interpolation":
             raise OptionError(f"task is {self.task!r}", "it is interpolation")
+        if self.without and not self.start:
+            raise OptionError(f"without is {list(self.without)} and start is empty", "give a start")
         if self.losses.half_steps and self.model.refine == "patch":
             raise OptionError(
                 f"half_steps is {self.losses.half_steps}, and patches are of the full size", "leave it at 0"

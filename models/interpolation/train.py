@@ -76,7 +76,8 @@ def thinned(weights: dict[str, NDArray[Any]], without: Sequence[str]) -> dict[st
     Raises OptionError: there is no such layer.
     """
     found = dict(weights)
-    for layer in sorted(without, key=lambda name: (len(name), name), reverse=True):  # the last of a row first
+    last_first = sorted(set(without), key=lambda name: (len(name), name), reverse=True)  # of each row
+    for layer in last_first:
         row, _, place = layer.rpartition(".")
         if not place.isdigit() or not any(name.startswith(f"{layer}.") for name in found):
             raise OptionError(f"without names {layer!r}, which the start lacks", "name layers of its rows")

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ...errors import DataError, ImageError
+from ...errors import DataError, ImageError, OptionError
 from ...vision.box import Box
 from ...vision.crop import SquareCrop, around, cut
 from ..datasets.footage import TRIES, Footage, FootageMix
@@ -47,6 +47,11 @@ class SampleSource:
     def __post_init__(self) -> None:
         if not self.archives and not self.clips and self.mix is None:
             raise DataError("there is nothing to make samples from", "give archives, clips or data sets")
+        if self.config.absent and self.config.absent_elsewhere and not self.clips:
+            raise OptionError(
+                f"absent_elsewhere is {self.config.absent_elsewhere} and there is no clip",
+                "give clips, or leave it at 0: other places are shown then",
+            )
         stills = [still for archive in self.archives for still in archive.stills]
         self._objects = [(still, value) for still in stills for value in still.objects]
         weights = [
@@ -94,11 +99,12 @@ class SampleSource:
     def _without_target(self, clip: Clip | None, rng: np.random.Generator) -> Pixels | None:
         """A search crop of something else: around the target of another clip, or any part of a picture."""
         c = self.config
-        others = [other for other in self.clips if clip is None or other.frames is not clip.frames]
-        if c.absent_elsewhere and others and rng.random() < c.absent_elsewhere:
-            other = others[rng.integers(len(others))]
-            index = int(rng.choice(other.present))
-            return cut(other.pixels(index), search_crop(Box(*other.boxes[index]), rng, c))
+        if c.absent_elsewhere and rng.random() < c.absent_elsewhere:
+            others = [other for other in self.clips if clip is None or other.frames is not clip.frames]
+            if others:
+                other = others[rng.integers(len(others))]
+                index = int(rng.choice(other.present))
+                return cut(other.pixels(index), search_crop(Box(*other.boxes[index]), rng, c))
         if not self._plain:
             return None
         return background(self._plain[rng.integers(len(self._plain))].pixels(), rng, c.search_size)[0]

@@ -173,6 +173,15 @@ def test_a_teacher_that_is_not_there(task: MakeTask, tmp_path: Path) -> None:
         task(teacher=tmp_path / "none.onnx")
 
 
+@pytest.fixture
+def data(tmp_path: Path, write_archive: Callable[..., Path], write_clip: Callable[..., Path]) -> Path:
+    """A folder with some pictures, a clip to learn from and one to hold out."""
+    write_archive("images/one.zip")
+    for name in ("kept", "held"):
+        write_clip(name, frames=4)
+    return tmp_path
+
+
 def small_recipe(folder: Path, more: str = "") -> TrackerRecipe:
     (folder / "recipe.toml").write_text(
         f'name = "small"\nbatch = 2\nworkers = 0\nclips = "clips"\nheld_out = ["held"]\n{more}\n'
@@ -183,19 +192,14 @@ def small_recipe(folder: Path, more: str = "") -> TrackerRecipe:
     return read_recipe(folder / "recipe.toml")
 
 
-def test_final_weights_may_lie_between_start_and_end(
-    tmp_path: Path, write_archive: Callable[..., Path], write_clip: Callable[..., Path]
-) -> None:
-    write_archive("images/one.zip")
-    for name in ("kept", "held"):
-        write_clip(name, frames=4)
-    first, _ = train_tracker(small_recipe(tmp_path), tmp_path, tmp_path / "first")
-    start = tmp_path / "start.safetensors"
+def test_final_weights_may_lie_between_start_and_end(data: Path) -> None:
+    first, _ = train_tracker(small_recipe(data), data, data / "first")
+    start = data / "start.safetensors"
     save_file(dump_weights(first.model), start)
     goes_on = f'start = "{start}"\nseed = 3'
-    end, _ = train_tracker(small_recipe(tmp_path, goes_on), tmp_path, tmp_path / "end")
+    end, _ = train_tracker(small_recipe(data, goes_on), data, data / "end")
     between, report = train_tracker(
-        small_recipe(tmp_path, f"{goes_on}\nstart_share = 0.25"), tmp_path, tmp_path / "between"
+        small_recipe(data, f"{goes_on}\nstart_share = 0.25"), data, data / "between"
     )
     assert report["start_share"] == 0.25
     assert between.metrics.keys() == {"iou_restart", "iou_carry"}
@@ -215,13 +219,8 @@ def test_a_share_of_a_start_that_cannot_be_meant(tmp_path: Path, more: str) -> N
         small_recipe(tmp_path, more)
 
 
-def test_from_a_recipe_to_weights_that_load(
-    tmp_path: Path, write_archive: Callable[..., Path], write_clip: Callable[..., Path]
-) -> None:
-    write_archive("images/one.zip")
-    for name in ("kept", "held"):
-        write_clip(name, frames=4)
-    result, report = train_tracker(small_recipe(tmp_path), tmp_path, tmp_path / "run")
+def test_from_a_recipe_to_weights_that_load(data: Path) -> None:
+    result, report = train_tracker(small_recipe(data), data, data / "run")
     assert report["clips"] == 1
     assert result.metrics.keys() == {"iou_restart", "iou_carry"}
     assert all(0 <= value <= 1 for value in result.metrics.values())

@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from framestate.errors import DataError, VideoError
+from framestate.errors import DataError, OptionError, VideoError
 from framestate.models.tracking.archives import read_archive, usable_objects
 from framestate.models.tracking.clips import Clip, read_clips, read_folder
 from framestate.models.tracking.poses import SampleConfig
@@ -301,6 +301,8 @@ def test_in_place_of_an_absent_target_is_that_of_another_clip() -> None:
 def test_clips_alone_are_enough_and_nothing_is_not(clip: Clip, write_archive: WriteArchive) -> None:
     assert SampleSource(SMALL, [], [clip])[0]["search"].any()
     assert SampleSource(SMALL, [read_archive(write_archive())], [])[0]["search"].any()
+    with pytest.raises(OptionError, match="absent_elsewhere is"):
+        SampleSource(replace(SMALL, absent=0.1, absent_elsewhere=0.5), [read_archive(write_archive())], [])
     with pytest.raises(DataError, match="nothing to make samples from"):
         SampleSource(SMALL, [], [])
 

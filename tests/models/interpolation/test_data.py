@@ -56,6 +56,17 @@ def clips(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Cached
     return open_cache(cache, ["moves", "stands"])
 
 
+def test_flows_of_other_settings_are_found_again(clips: list[CachedClip], tmp_path: Path) -> None:
+    np.save(tmp_path / "moves.npy", clips[0].frames)
+    np.save(tmp_path / "moves.flow.npy", clips[0].flows)
+    np.save(tmp_path / "moves.usable.npy", clips[0].usable)
+    np.save(tmp_path / "moves.start.dis-8-4-16.npy", np.zeros_like(clips[0].flows))
+    build_starts(tmp_path, ["moves"])
+    (found,) = open_cache(tmp_path, ["moves"])
+    assert found.starts is not None
+    assert found.starts.any()
+
+
 def test_a_cache_knows_what_moves(clips: list[CachedClip]) -> None:
     moves, stands = clips
     assert moves.frames.shape == (9, 128, 160, 3)

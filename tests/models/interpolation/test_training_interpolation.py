@@ -159,6 +159,14 @@ def test_layers_left_out_of_a_start(build: Build) -> None:
     )
 
 
+def test_a_layer_named_twice_goes_once(build: Build) -> None:
+    weights = {
+        name: tensor.numpy() for name, tensor in build(encoder_depth=(0, 3, 1, 0)).state_dict().items()
+    }
+    once, twice = thinned(weights, ("encoder.stages.1.1",)), thinned(weights, ("encoder.stages.1.1",) * 2)
+    assert once.keys() == twice.keys()
+
+
 @pytest.mark.parametrize("layer", ["encoder.stages.1.9", "encoder", "down", ""])
 def test_a_layer_to_leave_out_must_be_there(build: Build, layer: str) -> None:
     weights = {name: tensor.numpy() for name, tensor in build().state_dict().items()}
@@ -210,6 +218,7 @@ def test_a_trackers_recipe_is_none_of_these() -> None:
         ({"losses": 'teacher = "x"'}, OptionError, "losses option teacher"),
         ({"": "surprise = 1"}, OptionError, "unknown recipe option surprise"),
         ({"": "threads = 0"}, OptionError, "threads 0"),
+        ({"": 'without = ["down"]'}, OptionError, "start is empty"),
         ({"": "x ="}, DataError, "cannot be read"),
     ],
 )
