@@ -47,10 +47,10 @@ class SampleSource:
     def __post_init__(self) -> None:
         if not self.archives and not self.clips and self.mix is None:
             raise DataError("there is nothing to make samples from", "give archives, clips or data sets")
-        if self.config.absent and self.config.absent_elsewhere and not self.clips:
+        if self.config.absent and self.config.absent_elsewhere and not self._is_real:
             raise OptionError(
                 f"absent_elsewhere is {self.config.absent_elsewhere} and there is no clip",
-                "give clips, or leave it at 0: other places are shown then",
+                "give clips or data sets, or leave it at 0: other places are shown then",
             )
         stills = [still for archive in self.archives for still in archive.stills]
         self._objects = [(still, value) for still in stills for value in still.objects]
@@ -93,23 +93,31 @@ class SampleSource:
             clip = self.clips[rng.integers(len(self.clips))]
             return self._finish(self._views(clip, rng), rng, clip)
         else:
-            sample = self._mixed(self.mix, rng)
+            return self._mixed(self.mix, rng)
         return self._finish(sample, rng)
 
-    def _without_target(self, clip: Clip | None, rng: np.random.Generator) -> Pixels | None:
+    def _without_target(self, clip: Footage | None, rng: np.random.Generator) -> Pixels | None:
         """A search crop of something else: around the target of another clip, or any part of a picture."""
         c = self.config
         if c.absent_elsewhere and rng.random() < c.absent_elsewhere:
-            others = [other for other in self.clips if clip is None or other.frames is not clip.frames]
-            if others:
-                other = others[rng.integers(len(others))]
+            other = self._other(clip, rng)
+            if other is not None:
                 index = int(rng.choice(other.present))
                 return cut(other.pixels(index), search_crop(Box(*other.boxes[index]), rng, c))
         if not self._plain:
             return None
         return background(self._plain[rng.integers(len(self._plain))].pixels(), rng, c.search_size)[0]
 
-    def _finish(self, sample: Sample, rng: np.random.Generator, clip: Clip | None = None) -> Sample:
+    def _other(self, clip: Footage | None, rng: np.random.Generator) -> Footage | None:
+        """Any footage whose frames are not those of ``clip``; None where there is hardly any."""
+        if self.mix is not None:
+            drawn = (self.mix.draw(rng) for _ in range(TRIES))
+            return next((other for other in drawn if clip is None or other.name != clip.name), None)
+        frames = clip.frames if isinstance(clip, Clip) else None
+        others = [other for other in self.clips if other.frames is not frames]
+        return others[rng.integers(len(others))] if others else None
+
+    def _finish(self, sample: Sample, rng: np.random.Generator, clip: Footage | None = None) -> Sample:
         """What is common to all sources: absence, mirror images, colour, sharpness."""
         c = self.config
         if rng.random() < c.absent and c.searches > 1:  # one search crop without the target
@@ -236,8 +244,9 @@ class SampleSource:
     def _mixed(self, mix: FootageMix, rng: np.random.Generator) -> Sample:
         """Frames of a sequence of a data set; where one of them does not decode, those of another."""
         for _ in range(TRIES):
+            clip = mix.draw(rng)
             try:
-                return self._views(mix.draw(rng), rng)
+                return self._finish(self._views(clip, rng), rng, clip)
             except ImageError:
                 mix.skip()
         raise DataError(f"pictures of {TRIES} drawn sequences do not decode", "get undamaged copies of them")

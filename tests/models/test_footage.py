@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 import torch
 from framestate.errors import DataError, OptionError
-from framestate.models.datasets import KINDS, FootageMix, open_footage
+from framestate.models.datasets import KINDS, Footage, FootageMix, open_footage
+from framestate.models.datasets.footage import SequenceSet
 from framestate.models.tracking.distil import ViewSource
 from framestate.models.tracking.poses import SampleConfig
 from framestate.models.tracking.recipe import open_sources, read_recipe
@@ -182,6 +184,29 @@ def test_coco_says_what_is_wrong(tiny_set: WriteSet) -> None:
     listing.unlink()
     with pytest.raises(DataError, match="instances_train2017"):
         open_footage(root.parent, ["coco:coco"])
+
+
+def test_in_place_of_an_absent_target_is_that_of_another_sequence(tiny_set: WriteSet) -> None:
+    config = replace(REAL, absent=1.0, absent_elsewhere=1.0)
+    mix = opened(tiny_set, "lasot", "coco")
+    drawn: list[str] = []
+    draw = mix.draw
+
+    def noted(rng: np.random.Generator) -> Footage:
+        drawn.append((footage := draw(rng)).name)
+        return footage
+
+    with patch.object(mix, "draw", noted):
+        for index in range(20):
+            drawn.clear()
+            sample = SampleSource(config, [], [], 3, mix)[index]
+            assert sample["visible"].sum() == 1
+            first, *_, other = drawn
+            assert other != first
+    one = mix.sets[0]
+    assert isinstance(one, SequenceSet)
+    alone = FootageMix([replace(one, sequences=one.sequences[:1])])
+    assert SampleSource(config, [], [], 3, alone)[0]["visible"].all()  # there is nothing else to show
 
 
 def test_a_recipe_names_its_sets(tiny_set: WriteSet, checkout: Path) -> None:
