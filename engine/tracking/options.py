@@ -31,6 +31,8 @@ class TrackingOptions:
     lost_after: int = 8  # frames in a row without a measurement
     growth: float = 1.08  # of the search area's side, each frame once lost
     widest: float = 1.8  # bound of that growth
+    sweep_after: int = 0  # frames lost, after which every second look goes elsewhere in the frame; 0 is never
+    sweep_sure: float = 0.5  # least score of what is found there, twice in a row
     size_floor: float = 0.5  # share of a newly measured size that is taken at score 0 …
     size_ceiling: float = 1.0  # … and at score 1
     usual_rate: float = (
@@ -51,6 +53,7 @@ class TrackingOptions:
         for name in (
             "window",
             "sure",
+            "sweep_sure",
             "seen",
             "override",
             "refresh_sure",
@@ -71,9 +74,10 @@ class TrackingOptions:
                 f"score_slope is {self.score_slope} and score_offset {self.score_offset}",
                 "give finite numbers, the slope above 0, so that a higher score stays higher",
             )
-        if self.lost_after < 1 or self.refresh_every < 0 or self.reference_rate <= 0:
+        if min(self.lost_after - 1, self.refresh_every, self.sweep_after) < 0 or self.reference_rate <= 0:
             raise OptionError(
-                "a frame count or rate is out of range", "lost_after >= 1, refresh_every >= 0, rate > 0"
+                "a frame count or rate is out of range",
+                "lost_after >= 1, refresh_every >= 0, sweep_after >= 0, rate > 0",
             )
 
     def chance(self, score: float) -> float:

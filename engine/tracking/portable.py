@@ -39,6 +39,8 @@ def pack_memory(memory: TargetMemory) -> tuple[dict[str, Any], Arrays]:
         "since_refresh": memory.since_refresh,
         "usual_size": [float(side) for side in memory.usual_size],
     }
+    if memory.candidate is not None:
+        values["candidate"] = [float(value) for value in memory.candidate.xywh]
     if memory.recent:
         values["recent"] = [float(value) for box in memory.recent for value in box.xywh]
     arrays: Arrays = {FILTER + name: array for name, array in memory.filter.state_dict().items()}
@@ -70,7 +72,7 @@ def unpack_memory(
         "since_refresh",
         "usual_size",
     } | ({"recent"} if history else set())
-    if set(values) != known:
+    if set(values) - {"candidate"} != known:
         raise StateError(f"a target's memory holds {sorted(values)}, not {sorted(known)}", _REMEDY)
     width, height = whole(values["frame_size"], "frame_size", 2, least=1, most=2**24)
     pts, numerator, denominator, index = whole(values["clock"], "clock", 4)
@@ -96,6 +98,11 @@ def unpack_memory(
     if usual_w <= 0 or usual_h <= 0:
         raise StateError(f"usual_size is {usual_w:g}, {usual_h:g}, and both must be above 0", _REMEDY)
     memory.usual_size = (usual_w, usual_h)
+    if "candidate" in values:
+        cx, cy, cw, ch = reals(values["candidate"], "candidate", 4)
+        if cw <= 0 or ch <= 0:
+            raise StateError(f"candidate is {cw:g} x {ch:g}, and both must be above 0", _REMEDY)
+        memory.candidate = Box(cx, cy, cw, ch)
     if history:
         recent = reals(values["recent"], "recent", 4 * history)
         memory.recent = tuple(Box(*recent[place : place + 4]) for place in range(0, 4 * history, 4))

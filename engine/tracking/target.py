@@ -12,10 +12,13 @@ from ..track import Status
 from .kalman import BoxFilter, nominal_steps
 from .measurement import Measurement
 from .options import TrackingOptions
+from .sweep import place
 
 Boxes = tuple[Box, ...]
-Values = tuple[Box, Clock, int, int, Status, float, int, Arrays | None, tuple[float, float], Boxes]
-MemorySnapshot = tuple[Values, tuple[object, ...]]
+Values = tuple[
+    Box, Clock, int, int, Status, float, int, Arrays | None, tuple[float, float], Boxes, Box | None
+]
+MemorySnapshot = tuple[Values, BoxFilter, tuple[object, ...]]
 
 
 class TargetMemory:
@@ -41,6 +44,8 @@ class TargetMemory:
         self.score = 1.0
         self.since_refresh = 0
         self.usual_size = (box.w, box.h)  # slow mean: an occluder shrinks the box long before this
+        self.candidate: Box | None = None  # seen once elsewhere in the frame while lost: looked at again
+        self.elsewhere = False  # whether the look at this frame was not at where the target is believed
         self.recent: Boxes = (box,) * history  # the last boxes, oldest first, where the model is told them
         self.first_view: npt.NDArray[np.uint8] | None = None  # the first template, where it gets refreshed
         self.taken_up = False  # from a snapshot, so that the row may hold a refreshed template
@@ -59,14 +64,15 @@ class TargetMemory:
             self.first_row,
             self.usual_size,
             self.recent,
+            self.candidate,
         )
-        return values, self.filter.save()
+        return values, self.filter, self.filter.save()
 
     def restore(self, saved: MemorySnapshot) -> None:
         """Undoes everything since ``save``."""
-        values, filter_state = saved
+        values, self.filter, filter_state = saved
         self.box, self.clock, self.frames, self.unseen, self.status, self.score = values[:6]
-        self.since_refresh, self.first_row, self.usual_size, self.recent = values[6:]
+        self.since_refresh, self.first_row, self.usual_size, self.recent, self.candidate = values[6:]
         self.filter.restore(filter_state)
 
     @property
@@ -84,10 +90,15 @@ class TargetMemory:
             nominal_steps(frame.seconds - self.clock.seconds, self.options.reference_rate)
         )
         self.clock = Clock.of(frame)
-        if self.status == "lost" or self.options.crop == "last":
+        o = self.options
+        late = max(0, self.unseen - o.lost_after)
+        sweeps = self.status == "lost" and 0 < o.sweep_after <= late and late % 2 == 1
+        self.elsewhere = sweeps or self.candidate is not None
+        if self.elsewhere:
+            return self.candidate or place(self.box, self.frame_size, late // 2), 1.0
+        if self.status == "lost" or o.crop == "last":
             expected = self.box
-        late = max(0, self.unseen - self.options.lost_after)
-        return self._inside(expected), min(self.options.growth**late, self.options.widest)
+        return self._inside(expected), min(o.growth**late, o.widest)
 
     def observe(self, measured: Measurement) -> None:
         """Takes a measurement in, or coasts; settles box, score and status."""
@@ -102,7 +113,9 @@ class TargetMemory:
         self.score = measured.score
         needed = o.sure if self.status == "lost" else o.seen
         accepted = False
-        if measured.score >= needed:
+        if self.elsewhere:
+            accepted = self._found_elsewhere(measured)
+        elif measured.score >= needed:
             passes = self.filter.gate(measured.box, measured.std) <= o.filter.gate
             accepted = passes or measured.score >= o.override
         if accepted:
@@ -121,6 +134,18 @@ class TargetMemory:
         self.status = "lost" if self.unseen >= o.lost_after else "uncertain"
         if self.status != "lost":
             self.box = self._inside(self.filter.box)
+
+    def _found_elsewhere(self, measured: Measurement) -> bool:
+        """Whether it is the target, seen for the second time in a row far from where it was lost."""
+        again, self.candidate = self.candidate is not None, None
+        if measured.score < self.options.sweep_sure:
+            return False
+        if not again:
+            self.candidate = self._inside(measured.box)
+            return False
+        self.filter = BoxFilter(measured.box, self.options.filter)  # nothing of its old motion holds
+        self.box = measured.box
+        return True
 
     def _smoothed(self, measured: Measurement) -> Box:
         """Centre as measured; size moves towards the measured one, more so the surer the model is."""

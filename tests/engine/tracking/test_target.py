@@ -161,7 +161,7 @@ def test_a_step_is_taken_back_whole(memory: TargetMemory) -> None:
     assert memory.box == twin.box
     ours, theirs = memory.save(), twin.save()
     assert ours[0] == theirs[0]
-    assert ours[1] == theirs[1]
+    assert ours[2] == theirs[2]
 
 
 def test_a_refresh_is_due_after_its_frames_when_sure() -> None:
@@ -185,6 +185,8 @@ def test_a_refresh_is_due_after_its_frames_when_sure() -> None:
         ({"widest": 0.5}, "widest 0.5"),
         ({"lost_after": 0}, "frame count or rate"),
         ({"refresh_every": -1}, "frame count or rate"),
+        ({"sweep_after": -1}, "frame count or rate"),
+        ({"sweep_sure": 1.01}, "sweep_sure is 1.01"),
         ({"reference_rate": 0.0}, "frame count or rate"),
     ],
 )

@@ -1,0 +1,144 @@
+"""A lost target is looked for in the whole frame, and believed elsewhere when it was seen there twice."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from framestate.engine.tracking import TargetMemory
+from framestate.engine.tracking.portable import pack_memory, unpack_memory
+from framestate.engine.tracking.sweep import MOST_PLACES, STEP, place
+from framestate.errors import StateError
+from framestate.vision import Box
+
+from .test_target import OPTIONS, START, at, moved, seen
+
+SWEEPS = replace(OPTIONS, sweep_after=2, sweep_sure=0.6)
+WIDE = np.zeros((240, 320, 3), np.uint8)
+FAR = Box.from_centre(280, 200, 20, 10)
+NOTHING = seen(0.1)
+
+
+def lost(frames: int = 4) -> TargetMemory:
+    """A target that has been lost for as long as it takes to be looked for elsewhere at the next frame."""
+    memory = TargetMemory(at(0, WIDE), START, SWEEPS)
+    for frame in range(1, frames + SWEEPS.lost_after):
+        step(memory, frame, NOTHING)
+    assert memory.status == "lost"
+    return memory
+
+
+def step(memory: TargetMemory, frame: int, measured: Any) -> TargetMemory:
+    memory.predict(at(frame, WIDE))
+    memory.observe(measured)
+    return memory
+
+
+@pytest.mark.parametrize(
+    ("box", "size"),
+    [
+        (START, (320, 240)),
+        (Box(0, 0, 5, 5), (640, 360)),
+        (Box(600, 300, 300, 200), (640, 360)),
+        (Box(-50, 400, 60, 20), (100, 2000)),
+        (Box(3, 3, 1, 1), (3840, 2160)),
+    ],
+)
+def test_a_tour_covers_the_frame_the_nearest_first(box: Box, size: tuple[int, int]) -> None:
+    centres: list[tuple[float, float]] = []
+    for look in range(2 * MOST_PLACES):
+        centre = place(box, size, look).centre
+        if centre in centres:
+            assert centre == centres[0], "the tour begins anew"
+            break
+        centres.append(centre)
+    away = [math.dist(centre, box.centre) for centre in centres]
+    assert away == sorted(away)
+    width, height = size
+    assert all(0 < x < width and 0 < y < height for x, y in centres)
+    step = max(STEP * math.sqrt(box.w * box.h), math.sqrt(width * height / MOST_PLACES))
+    corners = [(0, 0), (width, 0), (0, height), (width, height), (width / 2, height / 2)]
+    for corner in corners:  # half a step at most from a place, along each axis
+        assert min(max(abs(x - corner[0]), abs(y - corner[1])) for x, y in centres) <= step / 2 + 1e-9
+    assert place(box, size, 0).w == pytest.approx(box.w)
+
+
+def test_every_second_look_goes_elsewhere() -> None:
+    memory = TargetMemory(at(0, WIDE), START, SWEEPS)
+    away = []
+    for frame in range(1, 13):
+        expected, growth = memory.predict(at(frame, WIDE))
+        away.append(math.dist(expected.centre, START.centre) > 1)
+        assert growth == 1 or not away[-1]
+        memory.observe(NOTHING)
+    # lost at the third frame; two frames on, and every other one
+    assert away == [False] * 6 + [True, False, True, False, True, False]
+    assert memory.box.centre == pytest.approx(START.centre), "what is answered stays where it was believed"
+
+
+def test_it_is_never_elsewhere_unless_asked() -> None:
+    memory = TargetMemory(at(0, WIDE), START, OPTIONS)
+    for frame in range(1, 40):
+        assert memory.predict(at(frame, WIDE))[0].centre == pytest.approx(START.centre)
+        memory.observe(NOTHING)
+
+
+def test_what_is_seen_twice_is_the_target() -> None:
+    memory = lost()
+    assert step(memory, 7, seen(0.7, FAR)).status == "lost"
+    assert memory.box.centre == pytest.approx(START.centre)
+    expected, growth = memory.predict(at(8, WIDE))
+    assert (expected, growth) == (FAR, 1.0)
+    memory.observe(seen(0.65, FAR))
+    assert (memory.status, memory.box, memory.unseen, memory.candidate) == ("tracking", FAR, 0, None)
+    expected, _ = memory.predict(at(9, WIDE))
+    assert expected.centre == pytest.approx(FAR.centre, abs=1e-6), "its old motion is forgotten"
+
+
+@pytest.mark.parametrize("scores", [(0.7, 0.59), (0.59, 0.7)])
+def test_what_is_seen_once_is_not(scores: tuple[float, float]) -> None:
+    memory = lost()
+    for frame, score in enumerate(scores, 7):
+        step(memory, frame, seen(score, FAR) if memory.candidate or frame == 7 else NOTHING)
+    assert memory.status == "lost"
+    assert memory.candidate is None
+    assert memory.box.centre == pytest.approx(START.centre)
+
+
+def test_a_failed_step_leaves_it_where_it_was() -> None:
+    memory, twin = lost(), lost()
+    for other in (memory, twin):
+        step(other, 7, seen(0.7, FAR))
+    saved = memory.save()
+    step(memory, 8, seen(0.9, FAR))
+    assert memory.status == "tracking"
+    memory.restore(saved)
+    for other in (memory, twin):
+        step(other, 8, NOTHING)
+        step(other, 9, seen(0.55))
+    assert pack_memory(memory)[0] == pack_memory(twin)[0]
+    assert memory.filter.save() == twin.filter.save()
+
+
+def test_a_snapshot_holds_what_was_seen_once() -> None:
+    memory = step(lost(), 7, seen(0.7, FAR))
+    values, arrays = pack_memory(memory)
+    again = unpack_memory(values, arrays, SWEEPS)
+    for other in (memory, again):
+        step(other, 8, seen(0.8, FAR))
+    assert again.box == memory.box == FAR
+    assert "candidate" not in pack_memory(again)[0]
+    for broken in ([1, 2, 3], [0, 0, 0, 5], [0, 0, float("nan"), 5], "far", None):
+        with pytest.raises(StateError):
+            unpack_memory({**values, "candidate": broken}, arrays, SWEEPS)
+
+
+def test_a_target_in_view_is_followed_as_before() -> None:
+    one, other = TargetMemory(at(0), START, SWEEPS), TargetMemory(at(0), START, OPTIONS)
+    for frame in range(1, 30):
+        box = Box.from_centre(50 + math.sin(frame), 40 + frame / 3, 20, 10)
+        measured = seen(0.1 if frame % 6 in (1, 2) else 0.8, box)
+        assert moved(one, frame, measured).box == moved(other, frame, measured).box
