@@ -69,19 +69,22 @@ class BoxFilter:
     """
 
     def __init__(self, box: Box, options: FilterOptions | None = None) -> None:
-        self.options = options or FilterOptions()
-        self.missed = 0
-        """Measurements missed in a row."""
-        o = self.options
+        self.options = o = options or FilterOptions()
         self._ceilings = [(o.widest_position**2, o.widest_velocity**2)] * 2
         self._ceilings += [(o.widest_size**2, o.widest_velocity**2)] * 2  # of value and velocity, in units
-        measured = _measurement(box)
+        self.restart(box)
+
+    def restart(self, box: Box) -> None:
+        """Forgets all there was: the target is at ``box``, and how it moves is open. Raises BoxError."""
+        o, measured = self.options, _measurement(box)
         first = (o.initial_position * o.position_std) ** 2, (o.initial_velocity * o.velocity_std) ** 2
         self._axes = tuple(
             Axis(value, 0.0, first[0] * unit2, 0.0, first[1] * unit2)
             for value, unit2 in zip(measured, _units2(*measured[2:]), strict=True)
         )
         self._anchor = self._new_anchor()
+        self.missed = 0
+        """Measurements missed in a row."""
 
     @property
     def box(self) -> Box:

@@ -18,7 +18,7 @@ Boxes = tuple[Box, ...]
 Values = tuple[
     Box, Clock, int, int, Status, float, int, Arrays | None, tuple[float, float], Boxes, Box | None
 ]
-MemorySnapshot = tuple[Values, BoxFilter, tuple[object, ...]]
+MemorySnapshot = tuple[Values, tuple[object, ...]]
 
 
 class TargetMemory:
@@ -66,11 +66,11 @@ class TargetMemory:
             self.recent,
             self.candidate,
         )
-        return values, self.filter, self.filter.save()
+        return values, self.filter.save()
 
     def restore(self, saved: MemorySnapshot) -> None:
         """Undoes everything since ``save``."""
-        values, self.filter, filter_state = saved
+        values, filter_state = saved
         self.box, self.clock, self.frames, self.unseen, self.status, self.score = values[:6]
         self.since_refresh, self.first_row, self.usual_size, self.recent, self.candidate = values[6:]
         self.filter.restore(filter_state)
@@ -143,7 +143,7 @@ class TargetMemory:
         if not again:
             self.candidate = self._inside(measured.box)
             return False
-        self.filter = BoxFilter(measured.box, self.options.filter)  # nothing of its old motion holds
+        self.filter.restart(measured.box)  # nothing of its old motion holds
         self.box = measured.box
         return True
 
