@@ -11,34 +11,40 @@ import cv2
 
 from ..engine import Engine, InterpolationOptions
 from ..engine.interpolation.model import InterpolationModel
-from ..engine.interpolation.sized_model import SizedModel
+from ..engine.interpolation.sized_model import Flows, PairMotion, SizedModel
 from ..vision.frame import Frame
 from .interpolation_peers import Image, Made
 
 
 class EngineMiddles:
-    """A session of the engine a clip, fed frame by frame as a stream is.
+    """A session of the engine a clip: as a video that is there already, or live.
 
     What is timed is all that the session does: looking for cuts and duplicates, encoding, motion, and making
-    the frame. With several lanes a clip is timed as a whole, and each frame is given its share.
+    the frame. Of a video a clip is timed as a whole, and each frame is given its share.
 
     Args:
         engine: of an interpolation model; stays the caller's.
         options: of every session; the factor is 2.
         lanes: frames that are made side by side, on a CPU.
+        live: pushes frame by frame, as a stream is; otherwise the pair after one tells of it, too, where the
+            model asks for that.
     """
 
-    def __init__(self, engine: Engine, options: InterpolationOptions | None = None, lanes: int = 1) -> None:
+    def __init__(
+        self, engine: Engine, options: InterpolationOptions | None = None, lanes: int = 1, live: bool = False
+    ) -> None:
         self._engine = engine
         self._options = options or InterpolationOptions()
         self._lanes = lanes if engine.runtime.device == "cpu" else 1
+        self._live = live
 
     def middles(self, images: Sequence[Image]) -> Iterator[Made]:
         """See `MiddleMaker`."""
         frames = (Frame(image, index, Fraction(1, 25), index) for index, image in enumerate(images))
         with self._engine.interpolate(options=self._options) as session:
-            if self._lanes > 1:
-                with opencv_threads(1):  # one a lane: more would spin beside the lanes
+            if not self._live:
+                # one a lane: more would spin beside the lanes
+                with opencv_threads(1 if self._lanes > 1 else cv2.getNumThreads()):
                     began = time.perf_counter()
                     shown = list(session.ahead(frames, self._lanes))
                     share = (time.perf_counter() - began) / max(1, len(images) - 1)
@@ -82,11 +88,14 @@ class ModelMiddles:
         height, width = images[0].shape[:2]
         sized = SizedModel(self._model, height, width, self._options)
         began = time.perf_counter()
-        last, motion = sized.encode(images[0]), None
+        last, guides = sized.encode(images[0]), sized.guides(images[0])
+        motion: PairMotion | None = None
+        before: tuple[Flows, float] | None = None
         for image in images[1:]:
-            encoded = sized.encode(image)
-            motion = sized.motion(last, encoded, motion)
+            encoded, others = sized.encode(image), sized.guides(image)
+            flows = sized.flows(guides, others)
+            motion = sized.motion(last, encoded, motion, flows, before)
             made = sized.levels(last, encoded, motion, 0.5)
             yield made, time.perf_counter() - began
-            last = encoded
+            last, guides, before = encoded, others, (flows, 1.0)
             began = time.perf_counter()

@@ -12,11 +12,12 @@ from rich.table import Table
 
 from ..engine.interpolation import InterpolationModel
 from ..engine.interpolation.model import Features
-from ..engine.interpolation.padding import Plane, as_image, as_input, as_levels, padded_size
+from ..engine.interpolation.padding import as_image, as_input, as_levels, padded_size
 from ..engine.interpolation.padding import padded as grow
 from ..errors import StepError
+from ..runtimes import Arrays
 from ..vision import Image
-from ..vision.motion import Grey
+from ..vision.motion import Grey, Neighbour
 from .timing import interleaved
 
 Seen = tuple[Features, Grey | None]
@@ -68,10 +69,12 @@ def measure_pair(
         grown = grow(image, *padded)
         return model.encode(as_input(grown, *padded)), None if prior is None else prior.guide(grown)
 
-    def flow(earlier: Seen, later: Seen) -> Plane | None:
+    def flow(earlier: Seen, later: Seen) -> Arrays:
         if prior is None or earlier[1] is None or later[1] is None:
-            return None
-        return prior.find(earlier[1], later[1], *padded)
+            return {}
+        found = prior.find(earlier[1], later[1], *padded)
+        neighbour = Neighbour(found)  # as good as any for its time
+        return prior.told(found, neighbour, neighbour)
 
     def between(earlier: Seen) -> Image:
         later = seen(second)

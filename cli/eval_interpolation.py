@@ -34,6 +34,12 @@ def evaluate(
     device: options.Device = "auto",
     threads: options.Threads = None,
     lanes: options.Lanes = None,
+    live: Annotated[
+        bool,
+        typer.Option(
+            "--live", help="Feed frame by frame, as a stream: what comes after a pair can tell nothing of it."
+        ),
+    ] = False,
     scale: Annotated[
         str, typer.Option("--scale", metavar="S", help="Size at which motion is found: auto, 1, 0.5, 0.25.")
     ] = "auto",
@@ -82,30 +88,38 @@ def evaluate(
             )
             from ..bench.run_store import KeptFolder
             from ..engine import Engine, InterpolationOptions
+            from ..errors import OptionError
 
             layout = find_layout(folder, layout)
             published = layout != OURS
             found = load_clips(folder, names_in(clips) or None, layout=layout)
             wanted = InterpolationOptions.of(2, scale=scale)
             peers = {name: open_interpolation_peer(name) for name in names_in(against)}
-            side_by_side, within = options.spread(lanes, threads, 0, wanted.tile_pixels)
+            if live and lanes not in (None, 1):
+                raise OptionError(f"--lanes is {lanes} with --live", "a stream is one frame after the other")
+            side_by_side, within = options.spread(1 if live else lanes, threads, 0, wanted.tile_pixels)
             with Engine.load(model, runtime=runtime, device=device, threads=within, capacity=1) as engine:
                 name = engine.runtime.spec.name
                 check_name(name, peers, "method")
-                ours: MiddleMaker = EngineMiddles(engine, wanted, side_by_side)
+                ours: MiddleMaker = EngineMiddles(engine, wanted, side_by_side, live)
                 if published:
                     ours = ModelMiddles(engine, wanted)
                 settings = {
                     "layout": layout,
                     "methods": {
-                        name: [engine.bundle_hash, engine.runtime.name, engine.runtime.device, scale]
+                        name: [engine.bundle_hash, engine.runtime.name, engine.runtime.device, scale, live]
                     },
                     "against": sorted(peers),
                 }
                 kept = None if out is None else KeptFolder(out, settings)
                 results = run({name: ours, **peers}, found, published, kept)
-                where = {"model": model, "runtime": engine.runtime.name, "device": engine.runtime.device}
-                where["layout"] = layout
+                where = {
+                    "model": model,
+                    "runtime": engine.runtime.name,
+                    "device": engine.runtime.device,
+                    "layout": layout,
+                    "live": live,
+                }
             outputs = draw(plot, lambda path: quality_plot(results, path))
         if as_json:
             print_json({**where, **results, "outputs": outputs})

@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..bundles import ModelSpec
-from ..engine.interpolation.prior import FLOW, prior_of
+from ..engine.interpolation.prior import prior_of
 from ..runtimes import Arrays, Runtime, State
-from ..vision.motion import Grey
+from ..vision.motion import Grey, Neighbour, PairFlow
 from ..vision.synthetic import demo_clip
 from .parity import Tick
 
@@ -70,6 +70,7 @@ class Pairs:
         self.seen = 0
         self._prior = prior_of(runtime.spec)
         self._guides: list[Grey] = []
+        self._flows: list[PairFlow] = []
 
     def see(self, image: npt.NDArray[np.float32]) -> None:
         """Takes in a frame (1, 3, H, W): encoded once, and its motion from the last one found."""
@@ -88,11 +89,15 @@ class Pairs:
         return [self._prior.guide(np.ascontiguousarray(frame)) for frame in levels]
 
     def _start(self, last: list[Grey], height: int, width: int) -> Arrays:
-        """The inputs of ``motion``: a flow to start from, where the model takes one."""
+        """The inputs of ``motion``: a flow to start from and how it bends, where the model takes them."""
         if self._prior is None:
             return {}
-        pairs = zip(last, self._guides, strict=True)
-        return {FLOW: np.concatenate([self._prior.find(*pair, height, width) for pair in pairs])}
+        prior, before = self._prior, self._flows
+        self._flows = [prior.find(*pair, height, width) for pair in zip(last, self._guides, strict=True)]
+        around: list[Neighbour | None] = [Neighbour(flow) for flow in before]
+        around = around or [None] * len(last)
+        told = [prior.told(*pair) for pair in zip(self._flows, around, strict=True)]
+        return {name: np.concatenate([one[name] for one in told]) for name in told[0]}
 
     def make(self, t: float) -> npt.NDArray[Any]:
         """The frame at a time between the last two (1, 3, H, W)."""

@@ -13,9 +13,9 @@ import numpy as np
 
 from ...bundles import ModelSpec
 from ...errors import BundleError
-from ...runtimes import Runtime, State
+from ...runtimes import Arrays, Runtime, State
 from .padding import Plane
-from .prior import FLOW, prior_of
+from .prior import BEND, FLOW, prior_of
 
 Features = Mapping[str, Any]
 """What ``encode`` wrote for one frame: by name, without ``second.``."""
@@ -61,15 +61,19 @@ class InterpolationModel:
         store = self.runtime.allocate(1, (height, width))
         return {name: value for name, value in store.read([0]).items() if name.startswith(MOTION)}
 
+    @property
+    def bends(self) -> bool:
+        """Whether the motion of a pair is told how it bends, by the pairs before and after."""
+        return self.prior is not None and self.prior.bends
+
     def motion(
-        self, first: Features, second: Features, before: Motion | None, flow: Plane | None = None
+        self, first: Features, second: Features, before: Motion | None, told: Arrays | None = None
     ) -> Motion:
         """How things move between two frames.
 
-        ``before`` is what ``start`` or the last pair gave, ``flow`` what ``prior`` found, if there is one.
+        ``before`` is what ``start`` or the last pair gave, ``told`` what ``prior`` tells, if there is one.
         """
-        inputs = {} if flow is None else {FLOW: flow}
-        _, written = self.runtime.call("motion", inputs, _pair(first, second, before))
+        _, written = self.runtime.call("motion", told or {}, _pair(first, second, before))
         return dict(written or {})
 
     def interpolate(self, first: Features, second: Features, motion: Motion, t: float) -> Plane:
@@ -103,7 +107,9 @@ def check_interpolator(spec: ModelSpec) -> None:
 
 
 def _what_is_wrong(spec: ModelSpec) -> str:
-    start = [FLOW] if "start_flow" in spec.preprocess else []
+    taken = [tensor.name for tensor in spec.functions["motion"].inputs] if "motion" in spec.functions else []
+    bend = [BEND] if BEND in taken else []
+    start = [FLOW, *bend] if "start_flow" in spec.preprocess else []
     expected = {"encode": (["image"], []), "motion": (start, []), "interpolate": (["t"], ["image"])}
     for name, (inputs, outputs) in expected.items():
         if name not in spec.functions:

@@ -4,6 +4,10 @@ A bundle says so by ``preprocess.start_flow`` (``"dis"``, see ``vision.motion``)
 its function ``motion``: (batch, 4, height/N, width/N), x and y from each place in the middle to the first
 frame, then to the second, in pixels of that grid. It is found on what the model sees of a frame: padded, a
 tile of it, or shrunk. Of each frame its grey half-size picture is kept for the next pair.
+
+With a second input, ``bend`` of the same shape, it is also told how the motion bends: x and y by which things
+half-way lie beside the straight line, as the pair before tells, then as the pair after does; zeros where
+there is none, or none yet.
 """
 
 from __future__ import annotations
@@ -14,12 +18,12 @@ import numpy as np
 from ...bundles import ModelSpec
 from ...bundles.tensor import side_of
 from ...errors import BundleError, StepError
+from ...runtimes import Arrays
 from ...vision import Image
-from ...vision.motion import Grey, MiddleFlow, grey_of
-from .padding import Plane
+from ...vision.motion import Grey, MiddleFlow, Neighbour, PairFlow, bend_of, grey_of
 
 METHODS = ("dis",)
-FLOW = "flow"
+FLOW, BEND = "flow", "bend"
 MOST_SHRUNK = 64
 
 
@@ -28,30 +32,37 @@ class Prior:
 
     Args:
         shrink: how much smaller the grid of the flow is than the frame.
+        bends: whether the model is told how the motion bends.
     """
 
-    def __init__(self, shrink: int) -> None:
-        self.shrink = shrink
+    def __init__(self, shrink: int, bends: bool = False) -> None:
+        self.shrink, self.bends = shrink, bends
         self._finder = MiddleFlow()
 
     def guide(self, image: Image) -> Grey:
         """What is kept of a frame as the model sees it: RGB uint8 (height, width, 3), padded."""
         return grey_of(image)
 
-    def find(self, first: Grey, second: Grey, height: int, width: int) -> Plane:
-        """The flow (1, 4, height/N, width/N) between two frames of one size, by their guides.
+    def find(self, first: Grey, second: Grey, height: int, width: int) -> PairFlow:
+        """The motion between two frames of (height, width), by their guides.
 
-        Zeros where frames are too small to look for anything. Raises StepError where OpenCV fails.
+        Nothing moves where frames are too small to look for anything. Raises StepError where OpenCV fails.
         """
         try:
-            found = self._finder.find(first, second, height // self.shrink, width // self.shrink)
+            return self._finder.find(first, second, height // self.shrink, width // self.shrink)
         except cv2.error as error:
             raise StepError(
                 f"OpenCV's DIS flow failed on {width} x {height} pixels "
                 f"({' '.join(str(error).split())[:120]})",
                 "use a model that starts from no flow, and report this",
             ) from error
-        return np.ascontiguousarray(found[None])
+
+    def told(self, pair: PairFlow, before: Neighbour | None = None, after: Neighbour | None = None) -> Arrays:
+        """What ``motion`` is handed for a pair, given those before and after it where they are known."""
+        inputs = {FLOW: np.ascontiguousarray(pair.middle[None])}
+        if self.bends:
+            inputs[BEND] = bend_of(pair, before, after)[None]
+        return inputs
 
 
 def prior_of(spec: ModelSpec) -> Prior | None:
@@ -69,12 +80,14 @@ def prior_of(spec: ModelSpec) -> Prior | None:
             f"{[tensor.name for tensor in inputs]}",
             f"use a bundle that starts from one of {', '.join(METHODS)}, or from nothing",
         )
-    shape = inputs[0].shape if [tensor.name for tensor in inputs] == [FLOW] else ()
+    named = [tensor.name for tensor in inputs]
+    alike = len({tensor.shape for tensor in inputs}) == 1
+    shape = inputs[0].shape if named in ([FLOW], [FLOW, BEND]) and alike else ()
     sides = [side_of(dim) for dim in shape[2:]]
     if len(shape) != 4 or shape[1] != 4 or None in sides:
         raise BundleError(
             f"motion of {spec.name!r} takes {[(tensor.name, tensor.shape) for tensor in inputs]}",
-            "a flow to start from is 'flow', (batch, 4, height/N, width/N)",
+            "a flow to start from is 'flow', (batch, 4, height/N, width/N), and 'bend' is of the same shape",
         )
     (down, rows), (across, columns) = (side for side in sides if side is not None)
     if (down, across) != ("height", "width") or rows != columns or rows > MOST_SHRUNK:
@@ -82,4 +95,4 @@ def prior_of(spec: ModelSpec) -> Prior | None:
             f"the flow that motion of {spec.name!r} takes is {shape}",
             f"it is (batch, 4, height/N, width/N), N at most {MOST_SHRUNK}",
         )
-    return Prior(rows)
+    return Prior(rows, bends=len(named) > 1)

@@ -9,14 +9,15 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
-from ...errors import FrameError, SessionError
+from ...errors import FrameError, FramestateError, SessionError
 from ...vision import Frame, Image
 from .cuts import Sketch, is_cut
 from .duplicates import Sameness, compare
 from .model import InterpolationModel
 from .options import InterpolationOptions
-from .side_by_side import Later, in_order
-from .sized_model import EncodedFrame, PairMotion, SizedModel
+from .pairs import Link, Pair, Seen, linked, seen_by
+from .side_by_side import in_order
+from .sized_model import SizedModel
 from .timeline import Moment, Source, Timeline
 
 
@@ -46,19 +47,9 @@ class _Last:
     frame: Frame
     source: Source
     sketch: Sketch | None
-    encoded: Later[EncodedFrame]
-    motion: Later[PairMotion] | None = None
+    seen: Seen
+    link: Link | None = None
     before: Source | None = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Pair:
-    """Two frames between which others are made: features and motion are computed when first asked for."""
-
-    first: Later[EncodedFrame]
-    second: Later[EncodedFrame]
-    motion: Later[PairMotion]
-    is_still: bool = False
 
 
 class InterpolationSession:
@@ -76,7 +67,7 @@ class InterpolationSession:
     Pushed frames come back as they are (the same array) where the timeline shows them; those in between are
     made. Across a scene cut, or a gap longer than ``options.longest_gap``, they repeat the nearer frame;
     between duplicates they repeat the earlier one. A frame is encoded at most once, and only where a pair
-    needs it.
+    needs it. How the pair before moved tells how the motion bends, where the model asks for that.
 
     A call that fails leaves the session as it was before it: the same frame, or another, can be pushed then.
     """
@@ -137,7 +128,9 @@ class InterpolationSession:
         """All that ``push`` of each frame and then ``flush`` give, up to ``lanes`` made side by side.
 
         For videos that are there already: up to twice ``lanes`` frames are made before they are asked for.
-        With more than one lane a failure ends the session: which frames it took before is then open.
+        Where the model asks how the motion bends, the pair *after* tells of it, too, which ``push`` cannot
+        know yet: made frames are better than those of ``push``, and one more frame is taken ahead.
+        A failure ends the session: which frames it took before is then open.
         Frames too large to go through the model whole are made one after the other, for the memory's sake.
         """
         coming = iter(frames)
@@ -146,8 +139,28 @@ class InterpolationSession:
             if self._sized is not None and len(self._sized.tiles) > 1:
                 lanes = 1
             break
-        yield from in_order((task for frame in coming for task in self._tasks(frame)), lanes)
+        yield from in_order(self._tasks_ahead(coming), lanes)
         yield from self.flush()
+
+    def _tasks_ahead(self, frames: Iterable[Frame]) -> Iterator[Callable[[], Frame]]:
+        """The tasks of all frames: where it matters, those of each when the next one has been taken."""
+        if not self._model.bends:
+            yield from (task for frame in frames for task in self._tasks(frame))
+            return
+        waiting: list[Callable[[], Frame]] = []
+        try:
+            for frame in frames:
+                earlier = self._last.link if self._last is not None else None
+                tasks = list(self._tasks(frame))
+                later = self._last.link if self._last is not None else None
+                if earlier is not None and later is not None:
+                    earlier.around.after = later.timed
+                ready, waiting = waiting, tasks
+                yield from ready
+        except FramestateError:
+            yield from waiting  # what came before the frame that failed
+            raise
+        yield from waiting
 
     def _tasks(self, frame: Frame) -> Iterator[Callable[[], Frame]]:
         """What gives each of the frames to show. The session moves on when the last one has been taken."""
@@ -161,8 +174,8 @@ class InterpolationSession:
         source = Source(last.source.number + 1, frame.pts)
         counts = replace(self.counts, frames_in=self.counts.frames_in + 1)
         sketch = Sketch.of(frame.image) if self.options.cuts else None
-        encoded = self._encoded(frame)
-        pair = self._compare(last, frame, sketch, encoded, counts)
+        seen = self._seen(frame)
+        pair = self._compare(last, frame, sketch, seen, counts)
         made = counts.made
         for moment in timeline.between(last.source, source, counts.frames_out):
             picture = self._picture(last, frame, pair, moment, counts)
@@ -170,9 +183,10 @@ class InterpolationSession:
             counts.frames_out += 1
         self._check_open()
         if pair is not None:
-            encoded = pair.second
-        motion = pair.motion if pair is not None and self._model.carries and counts.made > made else None
-        self._last = _Last(frame, source, sketch, encoded, motion, last.source)
+            seen = pair.second
+        hands_on = self._model.carries or self._model.bends
+        link = pair.link if pair is not None and hands_on and counts.made > made else None
+        self._last = _Last(frame, source, sketch, seen, link, last.source)
         self.counts = counts
 
     def flush(self) -> list[Frame]:
@@ -206,43 +220,36 @@ class InterpolationSession:
         self._check_open()
         self._timeline, self._sized = timeline, sized
         self._start = frame.pts * frame.time_base
-        self._last = _Last(frame, Source(0, frame.pts), sketch, self._encoded(frame))
+        self._last = _Last(frame, Source(0, frame.pts), sketch, self._seen(frame))
         self.counts = Counts(frames_in=1, frames_out=1)
 
-    def _encoded(self, frame: Frame) -> Later[EncodedFrame]:
-        sized = self._sized
-        assert sized is not None, "it was made with the first frame"
-        return Later(lambda: sized.encode(frame.image))
+    def _seen(self, frame: Frame) -> Seen:
+        assert self._sized is not None, "it was made with the first frame"
+        return seen_by(self._sized, frame.image)
 
     def _compare(
-        self, last: _Last, frame: Frame, sketch: Sketch | None, encoded: Later[EncodedFrame], counts: Counts
-    ) -> _Pair | None:
+        self, last: _Last, frame: Frame, sketch: Sketch | None, seen: Seen, counts: Counts
+    ) -> Pair | None:
         """What lies between two frames: a pair to interpolate, a still one, or None where they are apart."""
         gap = (frame.pts - last.frame.pts) * frame.time_base
         if gap > self.options.longest_gap:
             counts.pauses += 1
             return None
-        motion = self._motion(last.encoded, encoded, last.motion)
+        assert self._sized is not None, "it was made with the first frame"
+        link = linked(self._sized, last.seen, seen, gap, last.link)
         if self.options.duplicates:
             sameness = compare(last.frame.image, frame.image)
             if sameness is not Sameness.DIFFERENT:
                 counts.duplicates += 1
                 same = sameness is Sameness.IDENTICAL
-                return _Pair(last.encoded, last.encoded if same else encoded, motion, is_still=True)
+                return Pair(last.seen, last.seen if same else seen, link, is_still=True)
         if last.sketch is not None and sketch is not None and is_cut(last.sketch, sketch):
             counts.scene_cuts += 1
             return None
-        return _Pair(last.encoded, encoded, motion)
-
-    def _motion(
-        self, first: Later[EncodedFrame], second: Later[EncodedFrame], before: Later[PairMotion] | None
-    ) -> Later[PairMotion]:
-        sized = self._sized
-        assert sized is not None, "it was made with the first frame"
-        return Later(lambda: sized.motion(first.get(), second.get(), before.get() if before else None))
+        return Pair(last.seen, seen, link)
 
     def _picture(
-        self, last: _Last, frame: Frame, pair: _Pair | None, moment: Moment, counts: Counts
+        self, last: _Last, frame: Frame, pair: Pair | None, moment: Moment, counts: Counts
     ) -> Callable[[], Image]:
         """What gives the picture of a moment: one of the two frames, or one that is made."""
         if moment.part == 1:
@@ -256,7 +263,7 @@ class InterpolationSession:
         assert sized is not None, "it was made with the first frame"
         counts.made += 1
         return lambda: sized.between(
-            pair.first.get(), pair.second.get(), pair.motion.get(), float(moment.part)
+            pair.first.encoded.get(), pair.second.encoded.get(), pair.link.motion.get(), float(moment.part)
         )
 
     def _check_open(self) -> None:

@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 
 from ...errors import OptionError
+from ...runtimes import Arrays
 from ...vision import Image
-from ...vision.motion import Grey
+from ...vision.motion import Grey, Neighbour, PairFlow
 from ...vision.pixels import as_uint8
 from .model import Features, InterpolationModel, Motion
 from .options import SCALES, InterpolationOptions
@@ -25,15 +26,17 @@ more than the full size (-0.4 to 2.7), at 2560 x 1440 1.3 dB more (0.7 to 2.1): 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncodedFrame:
-    """A frame's features: of each tile at full size, and of the whole at reduced size where that is used.
-
-    ``guides`` are what a flow to start from is found by: of the small frame or of each tile, as the model
-    looks for motion there; none where the model starts from no flow.
-    """
+    """A frame's features: of each tile at full size, and of the whole at reduced size where that is used."""
 
     tiles: Sequence[Features]
     small: Features | None
-    guides: Sequence[Grey] = ()
+
+
+Guides = Sequence[Grey]
+"""What a flow to start from is found by: of the small frame or of each tile, as the model looks for motion
+there; none where the model starts from no flow."""
+Flows = Sequence[PairFlow]
+"""The flows that a pair starts from: of the small frames or of each tile; none where there are no guides."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,25 +77,76 @@ class SizedModel:
 
     def encode(self, image: Image) -> EncodedFrame:
         """The features of RGB uint8 (height, width, 3). Raises StepError."""
-        pieces = [padded(image[tile.area], *self.tile_size) for tile in self.tiles]
-        tiles = [self._model.encode(as_input(piece, *self.tile_size)) for piece in pieces]
+        tiles = [self._model.encode(as_input(image[tile.area], *self.tile_size)) for tile in self.tiles]
         if self._times == 1:
-            return EncodedFrame(tiles, None, self._guides(pieces))
-        small = self._shrunk(image)
-        return EncodedFrame(
-            tiles, self._model.encode(as_input(small, *self._motion_size)), self._guides([small])
-        )
+            return EncodedFrame(tiles, None)
+        small = self._model.encode(as_input(self._shrunk(image), *self._motion_size))
+        return EncodedFrame(tiles, small)
 
-    def motion(self, first: EncodedFrame, second: EncodedFrame, before: PairMotion | None) -> PairMotion:
-        """The motion between two frames; ``before`` is that of the last pair, if any."""
+    @property
+    def carries(self) -> bool:
+        """Whether the motion of a pair starts from that of the pair before."""
+        return self._model.carries
+
+    @property
+    def bends(self) -> bool:
+        """Whether the motion of a pair is told how it bends, by the pairs before and after."""
+        return self._model.bends
+
+    def guides(self, image: Image) -> Guides:
+        """What flows of RGB uint8 (height, width, 3) are found by; none where the model asks for none."""
+        prior = self._model.prior
+        if prior is None:
+            return ()
+        if self._times > 1:
+            return [prior.guide(self._shrunk(image))]
+        return [prior.guide(padded(image[tile.area], *self.tile_size)) for tile in self.tiles]
+
+    def flows(self, first: Guides, second: Guides) -> Flows:
+        """The flows that a pair starts from. Raises StepError."""
+        prior = self._model.prior
+        if prior is None:
+            return ()
+        return [prior.find(*pair, *self._motion_size) for pair in zip(first, second, strict=True)]
+
+    def motion(
+        self,
+        first: EncodedFrame,
+        second: EncodedFrame,
+        last: PairMotion | None,
+        flows: Flows = (),
+        before: tuple[Flows, float] | None = None,
+        after: tuple[Flows, float] | None = None,
+    ) -> PairMotion:
+        """The motion between two frames.
+
+        Args:
+            first, second: the frames.
+            last: the motion of the last pair, for a model that carries it.
+            flows: of this pair.
+            before, after: flows of the pairs around it, and how often each fits in the duration of this one.
+        """
+        told = self._told(flows, before, after)
         if first.small is None or second.small is None:
-            starts = before.tiles if before else [self._model.start(*self.tile_size)] * len(self.tiles)
-            pairs = zip(first.tiles, second.tiles, starts, self._flows(first, second), strict=True)
+            starts = last.tiles if last else [self._model.start(*self.tile_size)] * len(self.tiles)
+            pairs = zip(first.tiles, second.tiles, starts, told, strict=True)
             return PairMotion([self._model.motion(*pair) for pair in pairs], None)
-        start = before.tiles[0] if before else self._model.start(*self._motion_size)
-        (flow,) = self._flows(first, second)
-        motion = self._model.motion(first.small, second.small, start, flow)
+        start = last.tiles[0] if last else self._model.start(*self._motion_size)
+        motion = self._model.motion(first.small, second.small, start, *told)
         return PairMotion([motion], enlarged(motion, self._model.resizes, self._times))
+
+    def _told(
+        self, flows: Flows, before: tuple[Flows, float] | None, after: tuple[Flows, float] | None
+    ) -> Sequence[Arrays]:
+        """What the model is handed beside the features: for the small frames, or for each tile."""
+        prior = self._model.prior
+        if prior is None:
+            return [{}] * (1 if self._times > 1 else len(self.tiles))
+        around = [
+            [None] * len(flows) if known is None else [Neighbour(pair, known[1]) for pair in known[0]]
+            for known in (before, after)
+        ]
+        return [prior.told(*given) for given in zip(flows, *around, strict=True)]
 
     def between(self, first: EncodedFrame, second: EncodedFrame, motion: PairMotion, t: float) -> Image:
         """The frame at ``t`` in (0, 1) between two: RGB uint8 (height, width, 3). Raises StepError."""
@@ -129,18 +183,6 @@ class SizedModel:
         height, width = self._motion_size
         whole = padded(image, *self._padded)
         return as_uint8(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA))
-
-    def _guides(self, seen: Sequence[Image]) -> Sequence[Grey]:
-        prior = self._model.prior
-        return () if prior is None else [prior.guide(image) for image in seen]
-
-    def _flows(self, first: EncodedFrame, second: EncodedFrame) -> Sequence[Plane | None]:
-        """What each motion of a pair starts from."""
-        prior = self._model.prior
-        if prior is None:
-            return [None] * (1 if self._times > 1 else len(self.tiles))
-        guides = zip(first.guides, second.guides, strict=True)
-        return [prior.find(*pair, *self._motion_size) for pair in guides]
 
 
 def choose_scale(model: InterpolationModel, height: int, width: int, options: InterpolationOptions) -> float:

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import DataError
-from ...vision.motion import SETTINGS, MiddleFlow, grey_of
+from ...vision.motion import SETTINGS, MiddleFlow, Neighbour, bend_of, grey_of
 from ...vision.reader import VideoReader
 
 GAPS = (1, 2, 3)
@@ -39,6 +39,8 @@ class CachedClip:
     ``flows[c, g, s]`` (x, y) leads from frame c to frame c - GAPS[g] (s 0) or c + GAPS[g] (s 1).
     ``usable[c, g]``: the three frames are there, something moves, nothing is cut, and the steps are even.
     ``starts``, if any, are as ``flows``, from the middle to its neighbours; zeros where nothing is usable.
+    ``bends``, if any, are how far the middle lies beside the straight line, as the triplet ``2 * gap`` frames
+    before tells (s 0), and as the one after does (s 1); zeros where that one is not usable.
     """
 
     name: str
@@ -46,6 +48,7 @@ class CachedClip:
     flows: Flows
     usable: npt.NDArray[np.bool_]
     starts: Flows | None = None
+    bends: Flows | None = None
 
 
 def clip_files(data: Path, folders: Sequence[str]) -> dict[str, Path]:
@@ -88,18 +91,33 @@ def build_cache(
     return index
 
 
-def start_file(out: Path, name: str) -> Path:
-    """Where a clip's flows to start from lie: those found by other settings are others."""
-    return out / f"{name}.start.{SETTINGS}.npy"
+def file_of(out: Path, name: str, kind: str) -> Path:
+    """Where a clip's flows to start from ("start") or bends lie: those found by other settings are others."""
+    return out / f"{name}.{kind}.{SETTINGS}.npy"
 
 
 def build_starts(out: Path, names: Sequence[str], say: Callable[[str], None] = lambda text: None) -> None:
     """Adds to clips of a cache the flows that a model starts from, where they lack them."""
-    for clip in open_cache(out, [name for name in names if not start_file(out, name).exists()]):
-        unfinished = out / f"{clip.name}.start.part.npy"
-        np.save(unfinished, start_flows(clip))
-        unfinished.rename(start_file(out, clip.name))
-        say(f"{clip.name}: the flows to start from")
+    _build(out, names, "start", start_flows, say)
+
+
+def build_bends(out: Path, names: Sequence[str], say: Callable[[str], None] = lambda text: None) -> None:
+    """Adds to clips of a cache how the motion bends, where they lack it."""
+    _build(out, names, "bend", bends, say)
+
+
+def _build(
+    out: Path,
+    names: Sequence[str],
+    kind: str,
+    make: Callable[[CachedClip], Flows],
+    say: Callable[[str], None],
+) -> None:
+    for clip in open_cache(out, [name for name in names if not file_of(out, name, kind).exists()]):
+        unfinished = out / f"{clip.name}.{kind}.part.npy"
+        np.save(unfinished, make(clip))
+        unfinished.rename(file_of(out, clip.name, kind))
+        say(f"{clip.name}: {kind}")
 
 
 def read_frames(file: Path) -> Images:
@@ -121,9 +139,9 @@ def open_cache(out: Path, names: Sequence[str]) -> list[CachedClip]:
     for name in names:
         frames = np.load(out / f"{name}.npy", mmap_mode="r")
         flows = np.load(out / f"{name}.flow.npy", mmap_mode="r")
-        path = start_file(out, name)
-        starts = np.load(path, mmap_mode="r") if path.exists() else None
-        clips.append(CachedClip(name, frames, flows, np.load(out / f"{name}.usable.npy"), starts))
+        paths = [file_of(out, name, kind) for kind in ("start", "bend")]
+        more = [np.load(path, mmap_mode="r") if path.exists() else None for path in paths]
+        clips.append(CachedClip(name, frames, flows, np.load(out / f"{name}.usable.npy"), *more))
     return clips
 
 
@@ -167,8 +185,24 @@ def start_flows(clip: CachedClip) -> Flows:
     height, width = clip.flows.shape[-2:]
     for middle, place in zip(*np.nonzero(clip.usable), strict=True):
         ends = greys[middle - GAPS[place]], greys[middle + GAPS[place]]
-        flow = finder.find(*ends, height, width) * SHRINK
+        flow = finder.find(*ends, height, width).middle * SHRINK
         found[middle, place] = flow.reshape(2, 2, height, width)
+    return found
+
+
+def bends(clip: CachedClip) -> Flows:
+    """How the motion bends in every usable triplet, by its neighbours that are usable."""
+    finder, found = MiddleFlow(), np.zeros(clip.flows.shape, np.float16)
+    greys = [grey_of(np.asarray(frame)) for frame in clip.frames]
+    height, width = clip.flows.shape[-2:]
+    for place, gap in enumerate(GAPS):
+        known: dict[int, Neighbour] = {}
+        for middle in np.flatnonzero(clip.usable[:, place]).tolist():
+            pair = finder.find(greys[middle - gap], greys[middle + gap], height, width)
+            known[middle] = Neighbour(pair)
+        for middle, this in known.items():
+            bend = bend_of(this.pair, known.get(middle - 2 * gap), known.get(middle + 2 * gap)) * SHRINK
+            found[middle, place] = bend.reshape(2, 2, height, width)
     return found
 
 

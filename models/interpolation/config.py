@@ -63,6 +63,7 @@ class InterpolatorConfig:
             patches of the warped frames) or "full" (a small U-net at full size).
         refine_width: its channels.
         start_flow: "dis" where the caller hands in a classical flow to start from, see ``vision.motion``.
+        bend: whether it comes with how the motion bends, as the pairs before and after tell.
         carry: what the next pair starts from: "flow", "ssm", both or nothing.
     """
 
@@ -91,6 +92,7 @@ class InterpolatorConfig:
     refine: Literal["quarter", "patch", "full"] = "quarter"
     refine_width: int = 32
     start_flow: Literal["none", "dis"] = "none"
+    bend: bool = False
     carry: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -140,6 +142,8 @@ class InterpolatorConfig:
                 f"start_flow is {self.start_flow!r} and carry is {self.carry}",
                 "start from one of them: they are not trained together",
             )
+        if self.bend and self.start_flow == "none":
+            raise OptionError("bend is on and start_flow is 'none'", "start from a flow, which tells it")
         for name in ("stem_kernel", "window", "streams", "hidden", "refine_width"):
             if getattr(self, name) < 1:
                 raise OptionError(f"{name} is {getattr(self, name)}", "give at least 1")
@@ -166,7 +170,13 @@ class InterpolatorConfig:
 def nano() -> InterpolatorConfig:
     """The size meant for CPUs: it mends a classical flow, and looks at patches of the warped frames."""
     return InterpolatorConfig(
-        encoder_depth=(2, 1, 1, 0), flow_depth=(2, 2, 2), refine="patch", refine_width=32, start_flow="dis"
+        encoder_depth=(2, 1, 1, 0),
+        flow_depth=(2, 2, 2),
+        correlation_radius=1,
+        refine="patch",
+        refine_width=32,
+        start_flow="dis",
+        bend=True,
     )
 
 

@@ -113,10 +113,12 @@ def retime(found: Tensor, t: Tensor, warp: Warp) -> Tensor:
     """Flows of the middle, made those of the time t (B, 1) between the frames (0 the first, 1 the second).
 
     What is at a place at time t was, or will be, elsewhere in the middle: its motion there is fetched along
-    itself, and then scaled to the two spans of time. For t = 1/2 nothing changes.
+    itself, and then scaled to the two spans of time. Three places make a parabola: what the two flows have
+    in common is how far the middle lies beside the straight line, and at t that is 4 t (1 - t) of it. For
+    t = 1/2 nothing changes.
     """
     share = t.view(-1, 1, 1, 1)
-    whole = found[:, 2:FLOW] - found[:, :2]  # the motion from the first frame to the second
-    there = warp(found, (0.5 - share) * whole)
-    flows = torch.cat([there[:, :2] * (2.0 * share), there[:, 2:FLOW] * (2.0 - 2.0 * share)], dim=1)
-    return torch.cat([flows, there[:, FLOW:]], dim=1)
+    there = warp(found, (0.5 - share) * (found[:, 2:FLOW] - found[:, :2]))
+    whole = there[:, 2:FLOW] - there[:, :2]  # the motion from the first frame to the second
+    aside = (there[:, 2:FLOW] + there[:, :2]) * (2.0 * share * (1.0 - share))
+    return torch.cat([aside - share * whole, aside + (1.0 - share) * whole, there[:, FLOW:]], dim=1)

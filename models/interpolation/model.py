@@ -101,9 +101,7 @@ class HybridInterpolator(nn.Module):
         self.down = nn.Conv2d(c32, c16, 1)
         self.scale16 = FirstScale(config)
         starts = config.start_flow != "none"
-        self.scale8 = NextScale(
-            config, 1, self._warp, extra=extra_channels(config.channels[1]) if starts else 0
-        )
+        self.scale8 = NextScale(config, 1, self._warp, extra=extra_channels(config))
         self.head8 = head(config.flow_width[1], FLOW + 1 + config.hidden, config.head_kernels[1])
         self.choice = Choice(config) if starts else None
         self.scale4 = NextScale(config, 2, self._warp, extra=1)
@@ -117,13 +115,20 @@ class HybridInterpolator(nn.Module):
         return {"image": image, **named}
 
     def motion(
-        self, first: State, second: State, last: State, start: Tensor | None = None
+        self,
+        first: State,
+        second: State,
+        last: State,
+        start: Tensor | None = None,
+        bend: Tensor | None = None,
     ) -> tuple[State, Tensor]:
         """Features of both frames, the last pair's motion -> this pair's; what level 16 found, for training.
 
         ``last`` is read only where the configuration carries something; it may lack what is not carried.
         ``start`` (B, 4, H/8, W/8) is a flow to start from, in pixels of that grid, where the configuration
-        has one; without it nothing is known to move.
+        has one; without it nothing is known to move. ``bend`` (B, 4, H/8, W/8) goes with it where the
+        configuration says so: x and y by which things half-way lie beside the straight line, as the pair
+        before tells, then as the pair after does; zeros where that is not known.
         """
         pair = torch.stack([first["f32"], second["f32"]]).flatten(0, 1)
         carried = iter(self._carried_names())
@@ -140,13 +145,19 @@ class HybridInterpolator(nn.Module):
         seen = hint = None
         if self.choice is not None:
             start = first["f8"].new_zeros(found_shape(first["f8"])) if start is None else start
-            seen, hint = seen_along(start, first["f8"], second["f8"], self._warp), shrink(start, 2) * 0.5
+            if self.config.bend and bend is None:
+                bend = torch.zeros_like(start)
+            seen = seen_along(start, bend, first["f8"], second["f8"], self._warp)
+            hint = shrink(start, 2) * 0.5
         found16 = self._still(self.scale16(*middle.unflatten(0, (2, -1)).unbind(0), prior, hint))
         found8 = onto_finer(found16)
         trunk = self.scale8(first["f8"], second["f8"], found8, seen)
         found8 = found8 + self.head8(trunk).float()
         if self.choice is not None and start is not None:
-            found8 = torch.cat([self.choice(trunk, found8[:, :FLOW], start), found8[:, FLOW:]], dim=1)
+            flow = self.choice(trunk, found8[:, :FLOW], start)
+            if bend is not None:
+                flow = self.choice.bent(trunk, flow, bend)
+            found8 = torch.cat([flow, found8[:, FLOW:]], dim=1)
         found8 = self._still(found8)
         state = {"flow": found8[:, :FLOW], "hidden": found8[:, FLOW:]}
         state.update({name: value for name, value in zip(names, [*finals, *more], strict=True) if name})
@@ -197,10 +208,17 @@ class HybridInterpolator(nn.Module):
         one, other = (enlarge(flow * float(times), times) for flow in flows)
         return self._warp(first["image"], one), self._warp(second["image"], other)
 
-    def forward(self, first: Tensor, second: Tensor, t: Tensor, start: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        first: Tensor,
+        second: Tensor,
+        t: Tensor,
+        start: Tensor | None = None,
+        bend: Tensor | None = None,
+    ) -> Tensor:
         """Two frames and a time (B, 1) -> the frame at that time, without anything carried."""
         ones, others = self.encode(first), self.encode(second)
-        state, _ = self.motion(ones, others, {}, start)
+        state, _ = self.motion(ones, others, {}, start, bend)
         return self.interpolate(ones, others, state, t)[0].clamp(0.0, 1.0)
 
     def _carried_names(self) -> list[str]:
@@ -220,7 +238,7 @@ class HybridInterpolator(nn.Module):
 
     def _motion_function(self, inputs: State, state: State) -> tuple[State, State]:
         pair = part(state, "first"), part(state, "second")
-        found, _ = self.motion(*pair, part(state, "motion"), inputs.get("flow"))
+        found, _ = self.motion(*pair, part(state, "motion"), inputs.get("flow"), inputs.get("bend"))
         return {}, {f"motion.{name}": value for name, value in found.items()}
 
     def _interpolate_function(self, inputs: State, state: State) -> tuple[State, State]:
@@ -260,7 +278,9 @@ class HybridInterpolator(nn.Module):
         if "flow" not in config.carry:
             carried = tuple(key for key in carried if key != "motion.flow")
         starts = self.choice is not None
-        flow = TensorSpec("flow", "float32", ("batch", FLOW, "height/8", "width/8"))
+        grid: tuple[Dim, ...] = ("batch", FLOW, "height/8", "width/8")
+        told = [*(["flow"] if starts else []), *(["bend"] if config.bend else [])]
+        started = tuple(TensorSpec(key, "float32", grid) for key in told)
         return ModelSpec(
             name=name,
             task="interpolation",
@@ -273,7 +293,7 @@ class HybridInterpolator(nn.Module):
             },
             functions={
                 "encode": FunctionSpec((image,), (), (), second),
-                "motion": FunctionSpec((flow,) if starts else (), (), (*coarse, *carried), written),
+                "motion": FunctionSpec(started, (), (*coarse, *carried), written),
                 "interpolate": FunctionSpec(
                     (TensorSpec("t", "float32", ("batch", 1)),),
                     (image,),

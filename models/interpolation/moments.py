@@ -86,7 +86,7 @@ class MomentSource:
         extra: dict[str, Any] = {}
         if self.start:
             first, second = (grey_of(np.ascontiguousarray(picture)) for picture in pictures[::2])
-            extra["start"] = MiddleFlow().find(first, second, grid, grid)
+            extra["start"] = MiddleFlow().find(first, second, grid, grid).middle
         pictures = recolour(pictures, rng)
         named = zip(("first", "target", "second"), pictures, strict=True)
         return {

@@ -35,6 +35,8 @@ class TripletConfig:
         before: whether samples bring the frame before the pair too, for models that carry something.
         seek_motion: share of samples cut where, of three places, most moves.
         start: whether samples bring a flow to start from, for models that want one.
+        bend: whether they bring how the motion bends, too.
+        before_dropped, after_dropped: share of samples that are not told so by the pair before, or after.
         start_dropped: share of samples whose flow to start from says that nothing moves.
         noisy: share of samples whose ends, not the frame to make, have noise of up to 6 levels added.
     """
@@ -47,6 +49,9 @@ class TripletConfig:
     seek_motion: float = 0.5
     before: bool = False
     start: bool = False
+    bend: bool = False
+    before_dropped: float = 0.1
+    after_dropped: float = 0.4
     start_dropped: float = 0.04
     noisy: float = 0.0
 
@@ -103,7 +108,7 @@ class TripletSource:
 
         first, target, second uint8 (3, S, S); t (1,); flow (4, S/8, S/8); known (1,): 1 where it holds.
         With ``before`` also before (3, S, S) and seen (1,): 1 where there is such a frame; with ``start``
-        also start (4, S/8, S/8). Flows are in pixels of their grids."""
+        also start (4, S/8, S/8), with ``bend`` also bend, alike. Flows are in pixels of their grids."""
         rng = np.random.default_rng((self.seed, index))
         choice = self.choose(rng)
         return self.cut(choice, size, rng)
@@ -144,18 +149,25 @@ class TripletSource:
             pictures = [cv2.resize(picture, (size, size), interpolation=way) for picture in pictures]
         known = choice.gap >= 0
         grid = size // TEACHER_LEVEL
-        flows = np.zeros((2, 2, 2, grid, grid), np.float32)
+        flows = np.zeros((3, 2, 2, grid, grid), np.float32)
         if known:
             flows[0] = fitted(choice.clip.flows[choice.middle, choice.gap], top, left, side, size)
         started = self.config.start and bool(rng.random() >= self.config.start_dropped)
         if started:
             assert choice.clip.starts is not None, "the cache was built with them"
             flows[1] = fitted(choice.clip.starts[choice.middle, choice.span], top, left, side, size)
+        if started and self.config.bend:
+            assert choice.clip.bends is not None, "the cache was built with them"
+            flows[2] = fitted(choice.clip.bends[choice.middle, choice.span], top, left, side, size)
         t = (choice.target - choice.ends[0]) / (choice.ends[1] - choice.ends[0])
         pictures, flows, t = turn(pictures, flows, t, reverse, rng)
         extra: dict[str, Any] = {}
         if self.config.start:
             extra["start"] = np.ascontiguousarray(flows[1].reshape(4, grid, grid))
+        if self.config.bend:
+            dropped = (self.config.before_dropped, self.config.after_dropped)
+            told = (rng.random(2) >= dropped).astype(np.float32)
+            extra["bend"] = (flows[2] * told.reshape(2, 1, 1, 1)).reshape(4, grid, grid)
         pictures = recolour(pictures, rng)
         if self.config.noisy and rng.random() < self.config.noisy:
             pictures[::2] = [with_noise(picture, rng) for picture in pictures[::2]]  # both ends

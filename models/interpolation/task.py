@@ -13,7 +13,7 @@ from torch.nn import functional
 from torch.utils.data import Dataset
 
 from ...errors import TrainingError
-from ...vision.motion import MiddleFlow, grey_of
+from ...vision.motion import MiddleFlow, Neighbour, PairFlow, bend_of, grey_of
 from ..training.loaders import batches_of
 from .cache import GAPS, CachedClip
 from .flow import FLOW
@@ -104,7 +104,8 @@ class InterpolationTask:
         for part in (self.model.encoder, self.model.lgs32, self.model.lgs16, self.model.down):
             part.requires_grad_(step >= self.freeze_backbone)
         ones, others = self.model.encode(first), self.model.encode(second)
-        motion, found16 = self.model.motion(ones, others, self.carried(batch, ones), batch.get("start"))
+        carried = self.carried(batch, ones)
+        motion, found16 = self.model.motion(ones, others, carried, batch.get("start"), batch.get("bend"))
         times, real_here = 4, real
         if step < weights.half_steps:
             times, real_here = 2, shrink(real, 2)
@@ -152,11 +153,17 @@ class InterpolationTask:
         return {name: value * seen[name] for name, value in last.items()}
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """PSNR in dB of made frames on the held-out clips, neighbours 1 and 2 frames away."""
+        """PSNR in dB of made frames on the held-out clips, neighbours 1 and 2 frames away.
+
+        Where the model is told how the motion bends, ``live`` is without the pair that comes after.
+        """
         assert isinstance(model, HybridInterpolator)
         if not self.held_out:
             return {}
         scores = {f"psnr_gap{gap}": psnr_of_clips(model, self.held_out, gap) for gap in GAPS[:2]}
+        if model.config.bend:
+            for gap in GAPS[:2]:
+                scores[f"psnr_gap{gap}_live"] = psnr_of_clips(model, self.held_out, gap, live=True)
         return {name: round(value, 3) for name, value in scores.items()}
 
 
@@ -165,8 +172,13 @@ def picture(image: Tensor) -> Tensor:
     return image.contiguous().float().div(255.0)
 
 
-def psnr_of_clips(model: HybridInterpolator, clips: list[CachedClip], gap: int, each: int = 5) -> float:
-    """Mean over clips of the mean PSNR of up to ``each`` frames, spread over the clip."""
+def psnr_of_clips(
+    model: HybridInterpolator, clips: list[CachedClip], gap: int, each: int = 5, live: bool = False
+) -> float:
+    """Mean over clips of the mean PSNR of up to ``each`` frames, spread over the clip.
+
+    The frames of the pairs before and, unless ``live``, after help where there are such.
+    """
     means = []
     for clip in clips:
         middles = np.flatnonzero(clip.usable[:, GAPS.index(gap)])
@@ -175,33 +187,54 @@ def psnr_of_clips(model: HybridInterpolator, clips: list[CachedClip], gap: int, 
         picked = middles[np.linspace(0, len(middles) - 1, min(each, len(middles))).round().astype(int)]
         scores = []
         for middle in picked:
-            frames = [np.array(clip.frames[i]) for i in (middle - gap, middle, middle + gap)]
-            made = make_frame(model, frames[0], frames[2])
-            error = np.mean((made.astype(np.float64) - frames[1]) ** 2)
+            first, real, second = (np.array(clip.frames[i]) for i in (middle - gap, middle, middle + gap))
+            earlier, later = middle - 3 * gap, middle + 3 * gap
+            before = np.array(clip.frames[earlier]) if earlier >= 0 else None
+            after = np.array(clip.frames[later]) if later < len(clip.frames) and not live else None
+            made = make_frame(model, first, second, before=before, after=after)
+            error = np.mean((made.astype(np.float64) - real) ** 2)
             scores.append(-10 * np.log10(max(error, 1e-4) / 255**2))
         means.append(np.mean(scores))
     return float(np.mean(means))
 
 
 @torch.no_grad()
-def make_frame(model: HybridInterpolator, first: Any, second: Any, t: float = 0.5) -> Any:
-    """Two frames, uint8 (H, W, 3) of any size -> the one between them, padded for the model and cut back."""
+def make_frame(
+    model: HybridInterpolator, first: Any, second: Any, t: float = 0.5, before: Any = None, after: Any = None
+) -> Any:
+    """Two frames, uint8 (H, W, 3) of any size -> the one between them, padded for the model and cut back.
+
+    ``before`` and ``after``, if there are such, are as far from the two as these from each other.
+    """
     height, width = first.shape[:2]
     below, right = -height % model.config.multiple, -width % model.config.multiple
     device = next(model.parameters()).device
     pair = [picture(torch.from_numpy(image).permute(2, 0, 1)[None].to(device)) for image in (first, second)]
     padded = [functional.pad(image, (0, right, 0, below), mode="replicate") for image in pair]
-    start = None
+    told: list[Tensor] = []
     if model.config.start_flow != "none":
-        start = torch.from_numpy(start_between(first, second, model.config.multiple))[None].to(device)
-    made = model(*padded, torch.full((1, 1), t, device=device), start)[0, :, :height, :width]
+        flows = start_between(before, first, second, after, model.config.multiple)
+        told = [torch.from_numpy(flow)[None].to(device) for flow in flows]
+    if not model.config.bend:
+        told = told[:1]
+    made = model(*padded, torch.full((1, 1), t, device=device), *told)[0, :, :height, :width]
     return (made * 255.0).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
 
 
-def start_between(first: Any, second: Any, multiple: int) -> Any:
-    """The flow that a model starts from, (4, H/8, W/8), of two frames padded to a multiple."""
+def start_between(before: Any, first: Any, second: Any, after: Any, multiple: int) -> tuple[Any, Any]:
+    """The flow that a model starts from and its bend, (4, H/8, W/8) each, of frames padded to a multiple."""
     height, width = first.shape[:2]
     pads = ((0, -height % multiple), (0, -width % multiple), (0, 0))
-    one, other = (grey_of(np.pad(image, pads, mode="edge")) for image in (first, second))
     down, across = (height + pads[0][1]) // TEACHER_LEVEL, (width + pads[1][1]) // TEACHER_LEVEL
-    return MiddleFlow().find(one, other, down, across)
+    finder = MiddleFlow()
+
+    def between(one: Any, other: Any) -> PairFlow | None:
+        if one is None or other is None:
+            return None
+        greys = [grey_of(np.pad(image, pads, mode="edge")) for image in (one, other)]
+        return finder.find(greys[0], greys[1], down, across)
+
+    pair = between(first, second)
+    assert pair is not None, "both are there"
+    around = [between(before, first), between(second, after)]
+    return pair.middle, bend_of(pair, *(None if flow is None else Neighbour(flow) for flow in around))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,8 @@ from ...plugins import eager_operators
 from ..registry import load_weights
 from ..training.distributed import main_first
 from ..training.loop import Result, train
-from .cache import CachedClip, build_cache, build_starts, clip_files, open_cache
+from .cache import CachedClip, build_bends, build_cache, build_starts, clip_files, open_cache
+from .config import InterpolatorConfig
 from .matvlm import start_mamba_from_attention
 from .model import HybridInterpolator
 from .moments import MomentSource, open_sets
@@ -96,8 +98,9 @@ def grown(weights: dict[str, NDArray[Any]], model: HybridInterpolator) -> dict[s
     """Weights of a smaller model as those of ``model``, which first gives what the smaller one gave.
 
     Residual layers that are missing start at zero, as do the weights of further inputs of a scale; parts by
-    the names of ``ADDED`` keep the values that they were made with. Anything else that is missing or of
-    another shape stays so, for ``load_weights`` to refuse.
+    the names of ``ADDED`` keep the values that they were made with. Where the correlation reaches less far,
+    what was seen beyond is left out, which does change what the model gives. Anything else that is missing or
+    of another shape stays so, for ``load_weights`` to refuse.
     """
     found = dict(weights)
     for name, tensor in model.state_dict().items():
@@ -111,7 +114,22 @@ def grown(weights: dict[str, NDArray[Any]], model: HybridInterpolator) -> dict[s
             wider = np.zeros(shape, np.float32)
             wider[:, : weights[name].shape[1]] = weights[name]
             found[name] = wider
+    entry = "scale16.entry.0.weight"
+    if entry in weights:
+        found[entry] = within_reach(weights[entry], model.config)
     return found
+
+
+def within_reach(weight: NDArray[Any], config: InterpolatorConfig) -> NDArray[Any]:
+    """The weights (out, in, 1, 1) of a first scale whose correlation reached further; others as they are."""
+    features, radius = 2 * config.channels[2], config.correlation_radius
+    span = math.isqrt(max(0, weight.shape[1] - features) // 2)
+    away = (span - 1) // 2 - radius
+    if radius == 0 or away <= 0 or features + 2 * span**2 != weight.shape[1]:
+        return weight
+    seen = weight[:, features:].reshape(len(weight), 2, span, span, 1, 1)
+    middle = seen[:, :, away:-away, away:-away].reshape(len(weight), -1, 1, 1)
+    return np.ascontiguousarray(np.concatenate([weight[:, :features], middle], axis=1))
 
 
 def open_sources(
@@ -121,7 +139,7 @@ def open_sources(
 
     Raises DataError, OptionError: data is missing, or is not what the recipe says.
     """
-    starts = recipe.model.start_flow != "none"
+    starts, bend = recipe.model.start_flow != "none", recipe.model.bend
     if recipe.sets:
         sets = open_sets(data, recipe.sets)
         counts = {name: len(found) for name, found in zip(recipe.sets, sets, strict=True)}
@@ -135,7 +153,9 @@ def open_sources(
     kept = [name for name in names if name not in recipe.held_out]
     if starts:
         build_starts(folder, names, say)
-    samples = replace(recipe.samples, start=starts)
+    if bend:
+        build_bends(folder, names, say)
+    samples = replace(recipe.samples, start=starts, bend=bend)
     source = TripletSource(samples, open_cache(folder, kept), recipe.seed)
     report = {
         "clips": len(kept),

@@ -96,11 +96,11 @@ def test_peers_follow_motion(folder: Path, name: str) -> None:
     assert results[name]["fps"] > 0
 
 
-def test_our_engine_is_a_method(folder: Path, tiny_interpolator: Bundle) -> None:
+@pytest.mark.parametrize(("lanes", "live"), [(1, False), (2, False), (1, True)])
+def test_our_engine_is_a_method(folder: Path, tiny_interpolator: Bundle, lanes: int, live: bool) -> None:
     with Engine.load(tiny_interpolator, threads=1, capacity=1) as engine:
-        results = evaluate_interpolation({"tiny": EngineMiddles(engine)}, load_clips(folder))["methods"][
-            "tiny"
-        ]
+        methods = {"tiny": EngineMiddles(engine, lanes=lanes, live=live)}
+        results = evaluate_interpolation(methods, load_clips(folder))["methods"]["tiny"]
     assert results["failures"] == 0
     assert results["psnr_db"] > 15
 
@@ -240,7 +240,7 @@ def test_the_model_alone_makes_what_a_session_does() -> None:
     images = [moving(place, 96, 64) for place in (0, 2, 4)]
     with Engine.load("interp-nano", runtime="onnx", threads=1, capacity=1) as engine:
         alone = [frame for frame, _ in ModelMiddles(engine).middles(images)]
-        session = [frame for frame, _ in EngineMiddles(engine).middles(images)]
+        session = [frame for frame, _ in EngineMiddles(engine, live=True).middles(images)]
     assert alone[0].dtype == np.float32
     assert (alone[0] != np.rint(alone[0])).mean() > 0.9
     for one, other in zip(alone, session, strict=True):

@@ -34,6 +34,7 @@ CONFIG = InterpolatorConfig(
     refine="patch",
     refine_width=8,
     start_flow="dis",
+    bend=True,
 )
 
 
@@ -45,7 +46,7 @@ def bundled(folder: Path, dialect: Dialect) -> Bundle:
             if not parameter.any():
                 nn.init.normal_(parameter, std=0.1)
     bundle, parity = bundle_model(
-        model, model.spec("small"), folder, provenance={}, frames=2, options=GraphOptions(dialect=dialect)
+        model, model.spec("small"), folder, provenance={}, frames=3, options=GraphOptions(dialect=dialect)
     )
     assert isinstance(parity, FrameParity)
     assert parity.psnr_db >= 80
@@ -57,17 +58,20 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return bundled(tmp_path_factory.mktemp("start") / "ort", "ort")
 
 
-def test_motion_takes_the_flow_of_its_frames(bundle: Bundle) -> None:
+@pytest.mark.parametrize("name", ["flow", "bend"])
+def test_motion_takes_the_flow_of_its_frames(bundle: Bundle, name: str) -> None:
     assert [tensor.shape for tensor in bundle.spec.sized(64, 96).function("motion").inputs] == [
         ("batch", 4, 8, 12)
-    ]
-    for name in ("eager", "onnx"):
-        runtime = open_runtime(bundle, name, threads=1)
+    ] * 2
+    still_inputs = {key: np.zeros((1, 4, 8, 12), np.float32) for key in ("flow", "bend")}
+    for kind in ("eager", "onnx"):
+        runtime = open_runtime(bundle, kind, threads=1)
         state = dict(runtime.allocate(1, (64, 96)).read([0]))
         with pytest.raises(DataError, match="motion was given inputs"):
             runtime.call("motion", {}, state)
-        _, still = runtime.call("motion", {"flow": np.zeros((1, 4, 8, 12), np.float32)}, state)
-        _, moved = runtime.call("motion", {"flow": np.ones((1, 4, 8, 12), np.float32)}, state)
+        _, still = runtime.call("motion", still_inputs, state)
+        moving = {**still_inputs, name: np.ones((1, 4, 8, 12), np.float32)}
+        _, moved = runtime.call("motion", moving, state)
         assert still is not None
         assert moved is not None
         change = np.asarray(moved["motion.flow"]) - np.asarray(still["motion.flow"])

@@ -1,14 +1,15 @@
-"""Motion of the middle: where it leads, that both ways mirror each other, and pictures that tell nothing."""
+"""Motion of the middle: where it leads and how it bends, both ways alike, and pictures that tell nothing."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import cv2
 import numpy as np
 import pytest
 from framestate.vision import Image
-from framestate.vision.motion import LEAST, MiddleFlow, grey_of
+from framestate.vision.motion import LEAST, MiddleFlow, Neighbour, PairFlow, bend_of, grey_of
 
 
 def ground(seed: int = 0) -> Image:
@@ -29,7 +30,7 @@ def window(whole: Image, x: float, y: float, height: int = 192, width: int = 256
 
 def found(one: Image, other: Image, shrink: int = 8) -> np.ndarray:
     height, width = (side // shrink for side in one.shape[:2])
-    return MiddleFlow().find(grey_of(one), grey_of(other), height, width)
+    return MiddleFlow().find(grey_of(one), grey_of(other), height, width).middle
 
 
 @pytest.mark.parametrize("step", [(0.0, 0.0), (3.0, -1.5), (-12.0, 7.0), (0.6, 0.4)])
@@ -70,7 +71,7 @@ def test_any_size(size: tuple[int, int]) -> None:
     rng = np.random.default_rng(0)
     one, other = rng.integers(0, 256, (2, *size, 3), np.uint8)
     height, width = (max(1, side // 8) for side in size)
-    flow = MiddleFlow().find(grey_of(one), grey_of(other), height, width)
+    flow = MiddleFlow().find(grey_of(one), grey_of(other), height, width).middle
     assert flow.shape == (4, height, width)
     assert flow.dtype == np.float32
     assert np.isfinite(flow).all()
@@ -84,4 +85,66 @@ def test_threads_may_share_one() -> None:
     expected = [MiddleFlow().find(one, other, 24, 32) for one, other in pairs]
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(lambda pair: finder.find(pair[0], pair[1], 24, 32), pairs))
-    assert all(np.array_equal(one, other) for one, other in zip(together, expected, strict=True))
+    assert all(
+        np.array_equal(one.middle, other.middle) for one, other in zip(together, expected, strict=True)
+    )
+
+
+SPEED, TURN = np.array([4.0, -3.0]), np.array([2.0, 1.2])  # px a step, and how much more with each
+
+
+def scene_at(whole: Image, time: float) -> Image:
+    """The window on its parabola; what it shows moves the other way."""
+    x, y = 130 + SPEED * time + TURN * time**2 / 2
+    return window(whole, x, y)
+
+
+def pair_at(whole: Image, start: float, end: float) -> PairFlow:
+    greys = [grey_of(scene_at(whole, time)) for time in (start, end)]
+    return MiddleFlow().find(greys[0], greys[1], 24, 32)
+
+
+@pytest.mark.parametrize(("before", "after"), [(1.0, 1.0), (2.0, 0.5)])
+def test_pairs_around_tell_how_the_motion_bends(before: float, after: float) -> None:
+    """Whatever they last: half-way lies an eighth of the acceleration beside the straight line."""
+    whole = ground(3)
+    pair = pair_at(whole, 0, 1)
+    around = (
+        Neighbour(pair_at(whole, -before, 0), 1 / before),
+        Neighbour(pair_at(whole, 1, 1 + after), 1 / after),
+    )
+    bend = bend_of(pair, *around) * 8
+    inner = np.median(bend[:, 4:-4, 4:-4], axis=(1, 2))
+    np.testing.assert_allclose(inner, [*(TURN / 8), *(TURN / 8)], atol=0.06)
+    # and so the middle is where it really is
+    truth = scene_at(whole, 0.5).astype(np.float32)
+    straight, bent = (fetched(scene_at(whole, 0), pair.middle[:2] * 8 - aside) for aside in (0, bend[:2]))
+    inside = np.s_[24:-24, 24:-24]
+    assert np.abs(bent - truth)[inside].mean() < 0.7 * np.abs(straight - truth)[inside].mean()
+
+
+def fetched(image: Image, flow: np.ndarray) -> np.ndarray:
+    """A picture, sampled along a flow that is known on a coarser grid, in pixels of the picture."""
+    height, width = image.shape[:2]
+    large = cv2.resize(np.ascontiguousarray(flow.transpose(1, 2, 0)), (width, height))
+    columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    return cv2.remap(
+        image.astype(np.float32), columns + large[..., 0], rows + large[..., 1], cv2.INTER_LINEAR
+    )
+
+
+def test_a_pair_alone_bends_nowhere() -> None:
+    whole = ground(3)
+    pair = pair_at(whole, 0, 1)
+    assert not bend_of(pair, None, None).any()
+    told = bend_of(pair, Neighbour(pair_at(whole, -1, 0)), None)
+    assert told[:2].any()
+    assert not told[2:].any()
+
+
+def test_time_reversed_swaps_before_and_after() -> None:
+    whole = ground(4)
+    ahead = [pair_at(whole, *span) for span in pairwise((-1.0, 0.0, 1.0, 2.0))]
+    back = [pair_at(whole, *span) for span in pairwise((2.0, 1.0, 0.0, -1.0))]
+    one, other = (bend_of(way[1], Neighbour(way[0]), Neighbour(way[2])) for way in (ahead, back))
+    np.testing.assert_allclose(one, np.concatenate([other[2:], other[:2]]), atol=1e-4)

@@ -57,7 +57,7 @@ def test_the_model_is_handed_the_flow_of_the_frame_as_it_sees_it(
     (flow,) = watched.flows
     assert flow.shape == (1, 4, 96 // 8, 128 // 8)
     one, other = (grey_of(np.pad(image, ((0, 26), (0, 28), (0, 0)), mode="edge")) for image in images)
-    np.testing.assert_array_equal(flow[0], MiddleFlow().find(one, other, 12, 16))
+    np.testing.assert_array_equal(flow[0], MiddleFlow().find(one, other, 12, 16).middle)
 
 
 def test_a_frame_is_made_grey_once(
@@ -98,7 +98,7 @@ def test_motion_on_a_smaller_frame_starts_from_its_flow(
     assert flow.any()
 
 
-def test_lanes_and_sessions_beside_one_another_change_no_frame(shipped: Engine, picture: Pictures) -> None:
+def test_sessions_beside_one_another_change_no_frame(shipped: Engine, picture: Pictures) -> None:
     clips = [[picture(4 * step, scene, size=(64, 96)) for step in range(5)] for scene in (0, 1)]
     alone = [shown(shipped, clip) for clip in clips]
     options = InterpolationOptions(cuts=False, duplicates=False)
@@ -107,9 +107,7 @@ def test_lanes_and_sessions_beside_one_another_change_no_frame(shipped: Engine, 
         for pair in zip(*(frames(clip) for clip in clips), strict=True):
             for place, session in enumerate((one, other)):
                 mixed[place] += [frame.image for frame in session.push(pair[place])]
-    with shipped.interpolate(options=options) as session:
-        ahead = [frame.image for frame in session.ahead(frames(clips[0]), 3)]
-    for found, wanted in ((mixed[0], alone[0]), (mixed[1], alone[1]), (ahead, alone[0])):
+    for found, wanted in ((mixed[0], alone[0]), (mixed[1], alone[1])):
         assert len(found) == len(wanted) == 9
         assert all(np.array_equal(a, b) for a, b in zip(found, wanted, strict=True))
 
@@ -160,7 +158,36 @@ def test_what_a_bundle_may_ask_for() -> None:
     prior = prior_of(spec)
     assert prior is not None
     assert prior.shrink == 16
+    assert not prior.bends
     assert prior_of(spec_of({})) is None
+    bent = spec_of({"start_flow": "dis"}, flow, replace(flow, name="bend"))
+    check_interpolator(bent)
+    prior = prior_of(bent)
+    assert prior is not None
+    assert prior.bends
+
+
+@pytest.mark.parametrize(
+    ("names", "shapes"),
+    [
+        (("bend",), (8,)),
+        (("bend", "flow"), (8, 8)),
+        (("flow", "bend"), (8, 16)),
+    ],
+)
+def test_a_bend_comes_with_a_flow_of_its_shape(names: tuple[str, ...], shapes: tuple[int, ...]) -> None:
+    inputs = [
+        TensorSpec(name, "float32", (BATCH, 4, f"height/{side}", f"width/{side}"))
+        for name, side in zip(names, shapes, strict=True)
+    ]
+    spec = spec_of({"start_flow": "dis"}, *inputs)
+
+    def open_it() -> None:
+        check_interpolator(spec)
+        prior_of(spec)
+
+    with pytest.raises(BundleError, match="motion"):
+        open_it()
 
 
 @pytest.mark.parametrize(

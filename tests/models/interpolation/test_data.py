@@ -13,6 +13,7 @@ import torch
 from framestate.errors import DataError, OptionError
 from framestate.models.interpolation.cache import (
     CachedClip,
+    build_bends,
     build_cache,
     build_starts,
     clip_files,
@@ -108,6 +109,68 @@ def test_flows_to_start_from_are_dropped_now_and_then(clips: list[CachedClip]) -
     source = TripletSource(TripletConfig(start=True, start_dropped=0.3), clips, seed=5)
     there = [bool(source.sample(index, 64)["start"].any()) for index in range(40)]
     assert 16 < sum(there) < 38
+
+
+@pytest.fixture(scope="module")
+def turning(tmp_path_factory: pytest.TempPathFactory) -> CachedClip:
+    """A clip whose window moves on a parabola: 0.5 px a frame faster to the right with every frame."""
+    root = tmp_path_factory.mktemp("turning")
+    (root / "clips").mkdir()
+    ground = texture(240, 320)
+    with VideoWriter(root / "clips" / "turns.mp4", 160, 128, 25) as writer:
+        for place in range(13):
+            window = np.array([[1, 0, -(20 + 0.25 * place**2)], [0, 1, -(20 + 3 * place)]], np.float32)
+            view = cv2.warpAffine(ground, window, (160, 128), flags=cv2.INTER_CUBIC)
+            writer.write(np.asarray(view, np.uint8))
+    index = build_cache(clip_files(root, ["clips"]), root / "cache")
+    build_starts(root / "cache", list(index))
+    build_bends(root / "cache", list(index))
+    return open_cache(root / "cache", ["turns"])[0]
+
+
+def test_a_cache_knows_how_motion_bends(turning: CachedClip) -> None:
+    assert turning.bends is not None
+    before, after = np.median(turning.bends[6, 0].astype(np.float32), axis=(2, 3))  # two frames: 2 px faster
+    np.testing.assert_allclose(before, (2 / 8, 0), atol=0.08)
+    np.testing.assert_allclose(after, (2 / 8, 0), atol=0.08)
+    first = int(np.flatnonzero(turning.usable[:, 0])[0])
+    assert not turning.bends[first, 0, 0].any(), "nothing is known before the first"
+
+
+def test_bends_turn_as_the_frames_do(turning: CachedClip) -> None:
+    """A flow that starts off straight leads nearer to what is in both ends when it is bent."""
+    config = TripletConfig(
+        gaps=(1.0, 0.0, 0.0), rescaled=0.5, off_middle=0.0, start=True, start_dropped=0.0,
+        bend=True, before_dropped=0.0, after_dropped=0.0,
+    )  # fmt: skip
+    source = TripletSource(config, [turning], seed=5)
+    better = []
+    for index in range(40):
+        sample = source.sample(index, 64)
+        bends = sample["bend"].reshape(2, 2, 8, 8)
+        for bend in bends[[side.any() for side in bends]]:
+            flow = sample["start"].reshape(2, 2, 8, 8)
+            error = []
+            for aside in (0, bend):
+                made = sum(
+                    warp_grid(
+                        torch.from_numpy(sample[end])[None].float(),
+                        enlarge(torch.from_numpy(np.float32(part - aside))[None], 8) * 8,
+                    )
+                    for end, part in zip(("first", "second"), flow, strict=True)
+                )
+                real = torch.from_numpy(sample["target"])[None].float()
+                error.append((made / 2 - real)[..., 20:-20, 20:-20].square().mean())
+            better.append(bool(error[1] < error[0]))
+    assert len(better) > 40
+    assert sum(better) > 0.85 * len(better)
+
+
+def test_bends_are_dropped_now_and_then(turning: CachedClip) -> None:
+    config = TripletConfig(start=True, start_dropped=0.0, bend=True, before_dropped=1.0, after_dropped=0.5)
+    told = [TripletSource(config, [turning], seed=5).sample(index, 64)["bend"] for index in range(40)]
+    assert not any(bend[:2].any() for bend in told)
+    assert 4 < sum(bool(bend[2:].any()) for bend in told) < 36
 
 
 def test_noise_is_added_to_the_ends_alone(clips: list[CachedClip]) -> None:

@@ -10,12 +10,14 @@ import torch
 from framestate.errors import OptionError
 from framestate.models import build_model
 from framestate.models.interpolation import HybridInterpolator, InterpolatorConfig, base, nano
+from framestate.models.interpolation.flow import retime
 from framestate.models.interpolation.hyper import HyperConnection, sinkhorn
 from framestate.models.interpolation.layers import enlarge, enlarge_in_patches
 from framestate.models.interpolation.lgs import GatedWindowAttention, LgsBlock
 from framestate.models.interpolation.matvlm import start_mamba_from_attention
 from framestate.models.interpolation.refine import PatchRefine
 from framestate.models.interpolation.start import Choice
+from framestate.models.interpolation.warp import warp_grid
 from framestate.plugins import eager_operators
 from torch import Tensor
 from torch.nn import functional
@@ -175,6 +177,51 @@ def test_the_middle_needs_no_retiming(build: Build, frames: list[Tensor]) -> Non
     with torch.no_grad():
         for t in (0.1, 0.5):
             torch.testing.assert_close(model(frames[0], frames[0], at(t)), frames[0], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.5, 0.8])
+def test_flows_of_other_times_lie_on_the_parabola(share: float) -> None:
+    """Everything is at v s + a s (s - 1) / 2 at the time s: from s = t it is that far to both ends."""
+    speed, turn = torch.tensor([3.0, -2.0]), torch.tensor([-1.0, 2.4])
+
+    def place(time: float) -> Tensor:
+        return speed * time + turn * time * (time - 1) / 2
+
+    def flows(time: float) -> Tensor:
+        both = torch.cat([place(0) - place(time), place(1) - place(time)])
+        return both.view(1, 4, 1, 1).expand(1, 4, 6, 8)
+
+    found = torch.cat([flows(0.5), torch.ones(1, 3, 6, 8)], dim=1)
+    there = retime(found, torch.full((1, 1), share), warp_grid)
+    torch.testing.assert_close(there[:, :4], flows(share))
+    torch.testing.assert_close(there[:, 4:], torch.ones(1, 3, 6, 8))
+
+
+def test_a_bend_moves_both_halves_alike(build: Build, frames: list[Tensor]) -> None:
+    """Each by as much as is believed of it."""
+    model = build(start_flow="dis", bend=True)
+    assert model.choice is not None
+    follow = model.choice.follow
+    assert follow is not None
+    bend = torch.randn(2, 4, 8, 12, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        follow.weight.zero_()
+        assert follow.bias is not None
+        follow.bias.copy_(torch.tensor([0.4, -0.2]))
+        entry = model.scale8.entry[0]
+        assert isinstance(entry, torch.nn.Conv2d)
+        entry.weight[:, -4:] = 0  # it sees nothing of the bend
+        one, other, start = model.encode(frames[0]), model.encode(frames[1]), torch.randn(2, 4, 8, 12)
+        straight, _ = model.motion(one, other, {}, start)
+        bent, _ = model.motion(one, other, {}, start, bend)
+    share = torch.tensor([0.4, -0.2]).tanh()
+    aside = share[0] * bend[:, :2] + share[1] * bend[:, 2:]
+    torch.testing.assert_close(straight["flow"] - bent["flow"], torch.cat([aside, aside], dim=1))
+
+
+def test_a_bend_wants_a_flow_to_start_from() -> None:
+    with pytest.raises(OptionError, match="start_flow is 'none'"):
+        InterpolatorConfig(bend=True)
 
 
 def test_without_flow_nothing_moves(build: Build, frames: list[Tensor]) -> None:

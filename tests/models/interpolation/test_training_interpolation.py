@@ -92,7 +92,8 @@ def recipe(folder: Path, **changes: str) -> InterpolationRecipe:
         "": 'task = "interpolation"\nname = "tiny"\nbatch = 2\nworkers = 0\n'
         'videos = ["clips"]\nheld_out = ["kept"]',
         "model": "channels = [4, 4, 8, 8]\nencoder_depth = [0, 1, 1, 0]\nhead_channels = 4\nstates = 4\n"
-        'flow_width = [8, 8, 8]\nhidden = 2\nrefine = "quarter"\nstart_flow = "none"',
+        'flow_width = [8, 8, 8]\nhidden = 2\nrefine = "quarter"\nstart_flow = "none"\n'
+        "bend = false\ncorrelation_radius = 4",
         "samples": "crops = [64]",
         "losses": "half_steps = 2\nteacher_steps = 30",
         "loop": "steps = 4\nwarmup_steps = 1\nlog_every = 1\nsave_every = 2\nlearning_rate = 2e-3\nema = 0.5",
@@ -186,13 +187,13 @@ def test_frames_of_any_size(build: Build) -> None:
 def test_the_recipes_that_come_along(path: Path) -> None:
     plan = read_plan(path)
     assert isinstance(plan, InterpolationRecipe)
-    known = ("interp-nano", "interp-nano-deep", "interp-nano-own-flow", "interp-nano-shallow", "interp-base")
-    assert plan.name in known
+    parts = ("shallow", "own-flow", "deep", "straight")
+    assert plan.name in ("interp-nano", *(f"interp-nano-{part}" for part in parts), "interp-base")
 
 
 @pytest.mark.parametrize(
     ("start", "end"),
-    [("shallow", "own-flow"), ("own-flow", "deep"), ("deep", "")],
+    [("shallow", "own-flow"), ("own-flow", "deep"), ("deep", "straight"), ("straight", "")],
 )
 def test_each_recipe_goes_on_from_the_one_before(start: str, end: str) -> None:
     before, after = (
@@ -254,6 +255,32 @@ def test_a_model_grows_a_start_and_gives_what_it_gave(build: Build) -> None:
     assert (made - expected).abs().mean() < 0.01  # the mask is enlarged before the sigmoid, not after it
 
 
+def test_a_model_that_learns_to_bend_gives_what_it_gave_where_nothing_bends(build: Build) -> None:
+    straight, bent = build(start_flow="dis"), build(start_flow="dis", bend=True)
+    load_weights(bent, grown({name: value.numpy() for name, value in straight.state_dict().items()}, bent))
+    frames, start, t = torch.rand(2, 1, 3, 64, 96), torch.randn(1, 4, 8, 12), torch.full((1, 1), 0.5)
+    with torch.no_grad():
+        expected = straight(*frames, t, start)
+        torch.testing.assert_close(bent(*frames, t, start, torch.zeros(1, 4, 8, 12)), expected)
+        torch.testing.assert_close(bent(*frames, t, start), expected)
+        assert (bent(*frames, t, start, torch.full((1, 4, 8, 12), 0.5)) - expected).abs().max() > 1e-3
+
+
+def test_a_shorter_reach_keeps_the_middle(build: Build) -> None:
+    far, near = build(correlation_radius=3), build(correlation_radius=1)
+    with torch.no_grad():
+        entry = far.scale16.entry[0]
+        assert isinstance(entry, nn.Conv2d)
+        beyond = torch.ones(7, 7, dtype=torch.bool)
+        beyond[2:5, 2:5] = False
+        entry.weight[:, -2 * 49 :].unflatten(1, (2, 49))[:, :, beyond.flatten()] = 0  # it sees nothing there
+        load_weights(near, grown({name: value.numpy() for name, value in far.state_dict().items()}, near))
+        frames, t = torch.rand(2, 1, 3, 64, 96), torch.full((1, 1), 0.5)
+        torch.testing.assert_close(near(*frames, t), far(*frames, t))
+    with pytest.raises(BundleError, match=r"scale16\.entry"):  # what was never seen cannot be kept
+        load_weights(far, grown({name: value.numpy() for name, value in near.state_dict().items()}, far))
+
+
 def test_weights_of_another_model_are_refused(build: Build) -> None:
     weights = {name: tensor.numpy() for name, tensor in build().state_dict().items()}
     del weights["scale16.entry.0.weight"]
@@ -262,16 +289,19 @@ def test_weights_of_another_model_are_refused(build: Build) -> None:
         load_weights(model, grown(weights, model))
 
 
-def test_a_run_with_a_flow_to_start_from(data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("bend", [False, True])
+def test_a_run_with_a_flow_to_start_from(data: Path, tmp_path: Path, bend: bool) -> None:
     plan = recipe(tmp_path)
     plan = dataclasses.replace(
         plan,
-        model=dataclasses.replace(plan.model, start_flow="dis", refine="patch"),
+        model=dataclasses.replace(plan.model, start_flow="dis", refine="patch", bend=bend),
         losses=dataclasses.replace(plan.losses, half_steps=0, log_error=0.1),
     )
     lines: list[dict[str, float]] = []
     result, _ = train_interpolator(plan, data, tmp_path / "run", lambda step, line: lines.append(line))
     assert result.steps == 4
+    live = {"psnr_gap1_live", "psnr_gap2_live"} if bend else set()
+    assert set(result.metrics) == {"psnr_gap1", "psnr_gap2"} | live
     assert lines[0]["log_error"] == pytest.approx(-lines[0]["psnr"] / 10, abs=0.05)
     assert isinstance(result.model, HybridInterpolator)
     first, second = np.random.default_rng(0).integers(0, 256, (2, 45, 70, 3), np.uint8)
