@@ -93,7 +93,7 @@ class HybridInterpolator(nn.Module):
         super().__init__()
         self.config = config
         self._warp = choose_warp(operators)
-        self._shuffles_once = operators.name == "ort"
+        self._for_graphs = operators.name == "ort"
         self.encoder = Encoder(config)
         c16, c32 = config.channels[2], config.channels[3]
         self.lgs32 = LgsStage(config, c32, config.lgs_layers[1], operators)
@@ -183,9 +183,9 @@ class HybridInterpolator(nn.Module):
             return blend + enlarge(refined[:, :3], times), known
         one, other = self._fetch(first, second, known, times)
         if isinstance(self.refine, PatchRefine):
-            near, looked = self.refine(trunk, one, other)
+            near, looked = self.refine(trunk, one, other, folded=self._for_graphs)
             near = torch.cat([near[:, :3], known[:, FLOW:] + near[:, 3:]], dim=1).float()
-            if self._shuffles_once:
+            if self._for_graphs:
                 refined = functional.pixel_shuffle(looked + enlarge_in_patches(near, times), times)
             else:
                 refined = enlarge(near, times) + functional.pixel_shuffle(looked, times).float()

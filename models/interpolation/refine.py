@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from .config import InterpolatorConfig
 from .layers import Layer, conv, enlarge, head
@@ -54,15 +55,38 @@ class PatchRefine(nn.Module):
         start_at_zero(self.head)
         start_at_zero(self.fine)
 
-    def forward(self, trunk: Tensor, one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, trunk: Tensor, one: Tensor, other: Tensor, folded: bool = False
+    ) -> tuple[Tensor, Tensor]:
         """trunk (B, C, H/4, W/4), both warped frames (B, 3, H, W) -> residual and mask.
 
-        As (B, 4, H/4, W/4), and what the second look adds to them in patches, (B, 64, H/4, W/4).
+        As (B, 4, H/4, W/4), and what the second look adds to them in patches, (B, 64, H/4, W/4). ``folded``
+        computes the same with fewer and smaller steps, for graphs whose weights stay as they are.
         """
         near: Tensor = self.layer(trunk)
-        parts = [near, self.patches(one - 0.5), self.patches(other - 0.5)]
-        looked: Tensor = self.fine(self.look(self.join(torch.cat(parts, dim=1))))
+        if folded:
+            joined = self._joined(near, one, other)
+        else:
+            joined = self.join(torch.cat([near, *(self.patches(x - 0.5) for x in (one, other))], dim=1))
+        looked: Tensor = self.fine(self.look(joined))
         return self.head(near), looked
+
+    def _joined(self, near: Tensor, one: Tensor, other: Tensor) -> Tensor:
+        """``join`` over ``patches``, with nothing between them: one convolution a frame, their sum."""
+        join, activation = self.join
+        assert isinstance(join, nn.Conv2d)
+        assert join.bias is not None
+        assert self.patches.bias is not None
+        sizes = [near.shape[1], PATCH_CHANNELS, PATCH_CHANNELS]
+        own, *seen = join.weight.flatten(1).split(sizes, dim=1)
+        offset = self.patches.bias - 0.5 * self.patches.weight.sum((1, 2, 3))  # frames are centred on 0.5
+        bias = join.bias + seen[0] @ offset + seen[1] @ offset
+        total = functional.conv2d(near, own[:, :, None, None], bias)
+        for frame, share in zip((one, other), seen, strict=True):
+            kernel = (share @ self.patches.weight.flatten(1)).unflatten(1, self.patches.weight.shape[1:])
+            total = total + functional.conv2d(frame, kernel, stride=PATCH)
+        out: Tensor = activation(total)
+        return out
 
 
 class FullRefine(nn.Module):

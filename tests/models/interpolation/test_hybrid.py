@@ -160,6 +160,14 @@ def test_a_second_look_starts_by_adding_nothing() -> None:
     assert not added.any()
 
 
+def test_a_folded_second_look_is_the_same() -> None:
+    refine = PatchRefine(InterpolatorConfig(refine="patch"))
+    torch.nn.init.normal_(refine.fine.weight)
+    given = torch.rand(2, 32, 8, 16), *torch.rand(2, 2, 3, 32, 64)
+    for plain, folded in zip(refine(*given), refine(*given, folded=True), strict=True):
+        torch.testing.assert_close(folded, plain)
+
+
 @pytest.mark.parametrize(("channels", "times"), [(1, 2), (4, 4), (3, 5)])
 def test_enlarging_in_patches_is_enlarging(channels: int, times: int) -> None:
     small = torch.rand(2, channels, 5, 7)
