@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from fractions import Fraction
 
 import cv2
@@ -43,8 +43,8 @@ class EngineMiddles:
         frames = (Frame(image, index, Fraction(1, 25), index) for index, image in enumerate(images))
         with self._engine.interpolate(options=self._options) as session:
             if not self._live:
-                # one a lane: more would spin beside the lanes
-                with opencv_threads(1 if self._lanes > 1 else cv2.getNumThreads()):
+                one_a_lane = opencv_threads(1) if self._lanes > 1 else nullcontext()  # more would spin beside
+                with one_a_lane:
                     began = time.perf_counter()
                     shown = list(session.ahead(frames, self._lanes))
                     share = (time.perf_counter() - began) / max(1, len(images) - 1)

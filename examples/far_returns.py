@@ -61,9 +61,9 @@ def follow(
     claimed: list[bool] = []
     for image, truth, back in shown:
         track = target.update(image)
-        if np.isnan(truth[0]):
-            claimed.append(track.status == "tracking" and not back)
-        elif back:
+        if np.isnan(truth[0]) and not back:
+            claimed.append(track.status == "tracking")
+        elif back and not np.isnan(truth[0]):
             shared.append(float(overlaps(np.array([track.box.xywh]), truth[None])[0]))
     target.close()
     return float(np.mean(shared)), float(np.mean(claimed)), max(shared) >= RIGHT

@@ -96,7 +96,8 @@ class Pairs:
         self._flows = [prior.find(*pair, height, width) for pair in zip(last, self._guides, strict=True)]
         around: list[Neighbour | None] = [Neighbour(flow) for flow in before]
         around = around or [None] * len(last)
-        told = [prior.told(*pair) for pair in zip(self._flows, around, strict=True)]
+        # the pair after is not known yet: the one before stands in for it, so that neither is zeros
+        told = [prior.told(*pair) for pair in zip(self._flows, around, around, strict=True)]
         return {name: np.concatenate([one[name] for one in told]) for name in told[0]}
 
     def make(self, t: float) -> npt.NDArray[Any]:

@@ -141,10 +141,10 @@ class TargetMemory:
         if measured.score < self.options.sweep_sure:
             return False
         if not again:
-            self.candidate = self._inside(measured.box)
+            self.candidate = self._held(*measured.box.centre, measured.box.w, measured.box.h)
             return False
-        self.filter.restart(measured.box)  # nothing of its old motion holds
-        self.box = measured.box
+        self.box = self._held(*measured.box.centre, measured.box.w, measured.box.h)
+        self.filter.restart(self.box)  # nothing of its old motion holds
         return True
 
     def _smoothed(self, measured: Measurement) -> Box:
@@ -154,6 +154,10 @@ class TargetMemory:
         cx, cy = measured.box.centre
         w = self.box.w + share * (measured.box.w - self.box.w)
         h = self.box.h + share * (measured.box.h - self.box.h)
+        return self._held(cx, cy, w, h)
+
+    def _held(self, cx: float, cy: float, w: float, h: float) -> Box:
+        """A box of at least two pixels a side, no larger than the frame, its centre in it."""
         width, height = self.frame_size
         return self._inside(Box.from_centre(cx, cy, min(max(w, 2.0), width), min(max(h, 2.0), height)))
 

@@ -279,8 +279,8 @@ class HybridInterpolator(nn.Module):
             carried = tuple(key for key in carried if key != "motion.flow")
         starts = self.choice is not None
         grid: tuple[Dim, ...] = ("batch", FLOW, "height/8", "width/8")
-        told = [*(["flow"] if starts else []), *(["bend"] if config.bend else [])]
-        started = tuple(TensorSpec(key, "float32", grid) for key in told)
+        told = (("flow", starts), ("bend", config.bend))
+        started = tuple(TensorSpec(key, "float32", grid) for key, wanted in told if wanted)
         return ModelSpec(
             name=name,
             task="interpolation",

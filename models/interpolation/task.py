@@ -213,10 +213,9 @@ def make_frame(
     padded = [functional.pad(image, (0, right, 0, below), mode="replicate") for image in pair]
     told: list[Tensor] = []
     if model.config.start_flow != "none":
-        flows = start_between(before, first, second, after, model.config.multiple)
-        told = [torch.from_numpy(flow)[None].to(device) for flow in flows]
-    if not model.config.bend:
-        told = told[:1]
+        around = (before, after) if model.config.bend else (None, None)
+        flows = start_between(around[0], first, second, around[1], model.config.multiple)
+        told = [torch.from_numpy(flow)[None].to(device) for flow in flows[: 1 + model.config.bend]]
     made = model(*padded, torch.full((1, 1), t, device=device), *told)[0, :, :height, :width]
     return (made * 255.0).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
 

@@ -140,6 +140,11 @@ def open_sources(
     Raises DataError, OptionError: data is missing, or is not what the recipe says.
     """
     starts, bend = recipe.model.start_flow != "none", recipe.model.bend
+    if recipe.sets and bend:
+        raise OptionError(
+            "bend is on, and the frames of data sets come without the pairs around them",
+            "train on videos, or set bend = false in [model]",
+        )
     if recipe.sets:
         sets = open_sets(data, recipe.sets)
         counts = {name: len(found) for name, found in zip(recipe.sets, sets, strict=True)}

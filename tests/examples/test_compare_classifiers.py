@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -31,16 +30,6 @@ states = 4
 [loop]
 steps = 1
 """
-
-
-@pytest.fixture
-def example(checkout: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("compare", checkout / "examples" / "compare_classifiers.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.mark.parametrize(

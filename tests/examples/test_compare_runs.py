@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 from framestate.errors import DataError, OptionError
-
-
-@pytest.fixture
-def compare_runs(checkout: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("compare_runs", checkout / "examples" / "compare_runs.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def write_run(folder: Path, steps: list[int]) -> Path:
@@ -30,21 +19,21 @@ def write_run(folder: Path, steps: list[int]) -> Path:
     return folder
 
 
-def test_steps_become_minutes(compare_runs: ModuleType, tmp_path: Path) -> None:
+def test_steps_become_minutes(example: ModuleType, tmp_path: Path) -> None:
     run = write_run(tmp_path / "one", [10, 20, 30, 40, 50])
-    assert compare_runs.read_curve(run, 5.0, "accuracy") == [(2.0, 0.2), (4.0, 0.4)]
+    assert example.read_curve(run, 5.0, "accuracy") == [(2.0, 0.2), (4.0, 0.4)]
     pytest.importorskip("matplotlib")
     other = write_run(tmp_path / "two", [20, 40])
-    compare_runs.main([str(tmp_path / "out.png"), f"V2={run}:5", f"V1={other}:4.5"])
+    example.main([str(tmp_path / "out.png"), f"V2={run}:5", f"V1={other}:4.5"])
     assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_what_is_no_run(compare_runs: ModuleType, tmp_path: Path) -> None:
+def test_what_is_no_run(example: ModuleType, tmp_path: Path) -> None:
     run = write_run(tmp_path / "one", [20])
     with pytest.raises(DataError, match="has 'psnr'"):
-        compare_runs.read_curve(run, 5.0, "psnr")
+        example.read_curve(run, 5.0, "psnr")
     with pytest.raises(DataError, match="holds no log"):
-        compare_runs.read_curve(tmp_path, 5.0, "accuracy")
+        example.read_curve(tmp_path, 5.0, "accuracy")
     for text in ("V2", "V2=runs", "=runs:3", "V2=runs:soon"):
         with pytest.raises(OptionError, match="is no run"):
-            compare_runs.parse_run(text)
+            example.parse_run(text)

@@ -2,56 +2,44 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
-import pytest
 from framestate.engine import Engine
 from framestate.models.tracking.clips import read_clips
 from framestate.vision import Box, VideoWriter
 from framestate.vision.synthetic import demo_clip
 
 
-@pytest.fixture
-def label_clips(checkout: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("label_clips", checkout / "examples" / "label_clips.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_labelled_clips_are_sequences_to_train_on(label_clips: ModuleType, tmp_path: Path) -> None:
+def test_labelled_clips_are_sequences_to_train_on(example: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "clips").mkdir()
     with VideoWriter(tmp_path / "clips" / "koi.mp4", 320, 240, 25) as writer:
         for image, _, _ in demo_clip(1, 24, (320, 240)):
             writer.write(image)
-    label_clips.main([str(tmp_path / "clips"), str(tmp_path / "out")])
+    example.main([str(tmp_path / "clips"), str(tmp_path / "out")])
     clips = read_clips(tmp_path / "out")
     assert clips
     for clip in clips:
         assert clip.name.startswith("koi_")
         assert len(clip.boxes) == 24
-        assert len(clip.present) >= label_clips.LEAST_FRAMES
+        assert len(clip.present) >= example.LEAST_FRAMES
 
 
-def test_a_target_that_is_found_again_keeps_its_boxes(label_clips: ModuleType) -> None:
+def test_a_target_that_is_found_again_keeps_its_boxes(example: ModuleType) -> None:
     clip = list(demo_clip(1, 80, (320, 240)))[:16]
     frames, truth = [image for image, _, _ in clip], [box for _, box, _ in clip]
     with Engine.load("tracker-nano", threads=1) as engine:
-        boxes = label_clips.there_and_back(engine, frames, truth[0])
+        boxes = example.there_and_back(engine, frames, truth[0])
     assert boxes is not None
     kept = [i for i in range(len(frames)) if np.isfinite(boxes[i]).all()]
     assert np.mean([Box(*boxes[i]).iou(truth[i]) for i in kept]) > 0.5
 
 
-def test_places_off_the_frame_are_no_candidates(label_clips: ModuleType) -> None:
+def test_places_off_the_frame_are_no_candidates(example: ModuleType) -> None:
     frames = [image for image, _, _ in demo_clip(1, 3, (320, 240))]
-    boxes = label_clips.candidates(frames, np.random.default_rng(0))
-    assert 1 <= len(boxes) <= label_clips.IN_ALL
+    boxes = example.candidates(frames, np.random.default_rng(0))
+    assert 1 <= len(boxes) <= example.IN_ALL
     for box in boxes:
         assert 0 <= box.x <= box.x + box.w <= 320
         assert 0 <= box.y <= box.y + box.h <= 240

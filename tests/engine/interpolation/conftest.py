@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from framestate.bundles import Bundle, Size
+from framestate.bundles import Bundle, Size, load_bundle
 from framestate.engine import Engine
 from framestate.errors import StepError
 from framestate.runtimes import Arrays, Runtime, State, open_runtime
@@ -41,6 +41,41 @@ class Counting:
 
     def close(self) -> None:
         self._runtime.close()
+
+
+class Watched(Counting):
+    """A runtime that keeps what ``motion`` was handed, call by call."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        super().__init__(runtime)
+        self.told: list[Arrays] = []
+
+    def call(self, function: str, inputs: Arrays, state: State | None) -> tuple[Arrays, State | None]:
+        if function == "motion":
+            self.told.append(inputs)
+        return super().call(function, inputs, state)
+
+    @property
+    def flows(self) -> list[Any]:
+        """The flows to start from, (1, 4, H, W) each."""
+        return [inputs["flow"] for inputs in self.told]
+
+    @property
+    def bends(self) -> list[Any]:
+        """How each was told to bend, (4, H, W)."""
+        return [inputs["bend"][0] for inputs in self.told]
+
+
+@pytest.fixture
+def watched() -> Watched:
+    """The interpolator that ships."""
+    return Watched(open_runtime(load_bundle("interp-nano"), "onnx", threads=1))
+
+
+@pytest.fixture
+def shipped(watched: Watched) -> Iterator[Engine]:
+    with Engine(watched, capacity=4) as engine:
+        yield engine
 
 
 @pytest.fixture

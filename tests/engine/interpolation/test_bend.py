@@ -2,49 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from framestate.bundles import load_bundle
 from framestate.engine import Engine, InterpolationOptions
 from framestate.engine.interpolation.prior import Prior
 from framestate.errors import FrameError
-from framestate.runtimes import Arrays, State, open_runtime
 from framestate.vision import Frame, Image
 from framestate.vision.motion import MiddleFlow, Neighbour, PairFlow, bend_of, grey_of
 
-from .conftest import Counting, Pictures, frames
+from .conftest import Pictures, Watched, frames
 
 HEIGHT, WIDTH = 64, 96
 PLAIN: dict[str, Any] = {"cuts": False, "duplicates": False}
-
-
-class Watched(Counting):
-    """A runtime that keeps how motion was told to bend, call by call."""
-
-    def __init__(self, runtime: Any) -> None:
-        super().__init__(runtime)
-        self.bends: list[np.ndarray[Any, Any]] = []
-
-    def call(self, function: str, inputs: Arrays, state: State | None) -> tuple[Arrays, State | None]:
-        if function == "motion":
-            self.bends.append(inputs["bend"][0])
-        return super().call(function, inputs, state)
-
-
-@pytest.fixture
-def watched() -> Watched:
-    return Watched(open_runtime(load_bundle("interp-nano"), "onnx", threads=1))
-
-
-@pytest.fixture
-def shipped(watched: Watched) -> Iterator[Engine]:
-    with Engine(watched, capacity=4) as engine:
-        yield engine
 
 
 def turning(count: int, scene: int = 0) -> list[Image]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -14,33 +14,10 @@ from framestate.engine import Engine, InterpolationOptions
 from framestate.engine.interpolation.model import check_interpolator
 from framestate.engine.interpolation.prior import Prior, prior_of
 from framestate.errors import BundleError, StepError
-from framestate.runtimes import Arrays, State, open_runtime
 from framestate.vision import Frame, Image
 from framestate.vision.motion import Grey, MiddleFlow, grey_of
 
-from .conftest import Counting, Pictures, frames
-
-
-class Watched(Counting):
-    """A runtime that keeps the flows that it was handed."""
-
-    flows: list[np.ndarray[Any, Any]]
-
-    def call(self, function: str, inputs: Arrays, state: State | None) -> tuple[Arrays, State | None]:
-        if function == "motion":
-            self.flows = [*getattr(self, "flows", []), inputs["flow"]]
-        return super().call(function, inputs, state)
-
-
-@pytest.fixture
-def watched() -> Watched:
-    return Watched(open_runtime(load_bundle("interp-nano"), "onnx", threads=1))
-
-
-@pytest.fixture
-def shipped(watched: Watched) -> Iterator[Engine]:
-    with Engine(watched, capacity=4) as engine:
-        yield engine
+from .conftest import Pictures, Watched, frames
 
 
 def shown(engine: Engine, images: list[Image], **options: Any) -> list[Image]:

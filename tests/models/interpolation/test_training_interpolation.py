@@ -234,6 +234,15 @@ def test_held_out_clips_must_be_there(data: Path, tmp_path: Path) -> None:
         train_interpolator(plan, data, tmp_path / "run")
 
 
+def test_data_sets_tell_of_no_bend(tmp_path: Path) -> None:
+    plan = recipe(tmp_path)
+    bent = dataclasses.replace(plan.model, start_flow="dis", bend=True)
+    with pytest.raises(OptionError, match="bend is on"):
+        train_interpolator(
+            dataclasses.replace(plan, model=bent, sets=("vimeo-triplet:x",)), tmp_path, tmp_path / "run"
+        )
+
+
 def test_a_task_measures_nothing_without_clips(build: Build) -> None:
     task = InterpolationTask(build(), None, [])  # type: ignore[arg-type]
     assert task.validate(task.model) == {}
