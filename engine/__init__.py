@@ -1,44 +1,61 @@
-"""Floor 3: sessions over a runtime. ``Engine.step`` is a frame's whole way."""
+"""Floor 3: sessions over a runtime. ``flight.py`` is a frame's whole way, the same for every task."""
 
+from ..wire import Classification, Made, Output, Status, Timings, Track
 from .autosave import Autosave
 from .capacity import Capacity
-from .classification import Classification, ClassificationOptions, ClassificationSession
-from .engine import TASKS, Engine
+from .classification import ClassificationOptions, Classifying
+from .engine import Engine
+from .inputs import Clock
 from .interpolation import (
+    Interpolating,
     InterpolationOptions,
-    InterpolationSession,
     OutputOptions,
     VideoRun,
     expected_frames,
     interpolate_video,
 )
 from .scheduler import Policy
-from .session import Session, SessionOptions
-from .target import Target
-from .track import Status, Timings, Track
-from .tracking import FilterOptions, TrackingOptions
+from .session import Session
+from .session_options import SessionOptions
+from .stream import Streaming
+from .task import OWN, Call, Early, Next, Part, Result, Steps, Task, call
+from .tasks import TASKS
+from .tracking import FilterOptions, Tracking, TrackingOptions
 
 __all__ = [
+    "OWN",
     "TASKS",
     "Autosave",
+    "Call",
     "Capacity",
     "Classification",
     "ClassificationOptions",
-    "ClassificationSession",
+    "Classifying",
+    "Clock",
+    "Early",
     "Engine",
     "FilterOptions",
+    "Interpolating",
     "InterpolationOptions",
-    "InterpolationSession",
+    "Made",
+    "Next",
+    "Output",
     "OutputOptions",
+    "Part",
     "Policy",
+    "Result",
     "Session",
     "SessionOptions",
     "Status",
-    "Target",
+    "Steps",
+    "Streaming",
+    "Task",
     "Timings",
     "Track",
+    "Tracking",
     "TrackingOptions",
     "VideoRun",
+    "call",
     "expected_frames",
     "interpolate_video",
 ]

@@ -8,17 +8,17 @@ from __future__ import annotations
 import os
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from ..errors import FramestateError, OptionError, SessionError
+from .engine import Engine
 from .inputs import Clock
 from .rounds import Rounds
-from .session import Session, check_id
-
-if TYPE_CHECKING:
-    from .engine import Engine
+from .session import Session
+from .session_options import check_id
 
 ENDING = ".session"
+Mark = tuple[Clock | None, int, bool]
 
 
 class Autosave(Rounds):
@@ -34,7 +34,7 @@ class Autosave(Rounds):
     block writes a last time, so close it before the engine.
 
     Args:
-        engine: whose sessions; it must not be used inline.
+        engine: whose sessions.
         folder: made if it is missing.
         every_s: seconds between two rounds.
 
@@ -50,22 +50,22 @@ class Autosave(Rounds):
         except OSError as error:
             raise OptionError(f"{folder} cannot be made ({error})", "choose another folder") from error
         self._engine = engine
-        self._written: dict[str, tuple[Clock, int]] = {}  # id: clock and frames of what is on disk
+        self._written: dict[str, Mark] = {}  # id: of what is on disk
         self._lock = threading.Lock()
 
-    def restore(self) -> tuple[list[Session], dict[str, FramestateError]]:
+    def restore(self) -> tuple[list[Session[Any]], dict[str, FramestateError]]:
         """Takes up every session in the folder: those that go on, and by file why others cannot.
 
         The file of one that cannot go on is kept; what a crash left of half a file is removed.
         """
         for path in self.folder.glob(f".*{ENDING}.*.tmp"):
             path.unlink(missing_ok=True)
-        sessions: list[Session] = []
+        sessions: list[Session[Any]] = []
         refused: dict[str, FramestateError] = {}
         for path in sorted(self.folder.glob(f"*{ENDING}")):
             try:
                 key = check_id(path.name.removesuffix(ENDING))
-                session = self._engine.restore_session(path.read_bytes(), session_id=key)
+                session = self._engine.restore(path.read_bytes(), session_id=key)
                 sessions.append(session)
                 self._written[key] = mark(session)
             except OSError as error:
@@ -81,14 +81,14 @@ class Autosave(Rounds):
             OSError: a file could not be written; the one that stood there still does.
         """
         with self._lock:
-            open_now = {session.id: session for session in self._engine.service.sessions()}
+            open_now = {session.id: session for session in self._engine.sessions()}
             count = 0
             for key, session in open_now.items():
                 now = mark(session)
                 if self._written.get(key) == now:
                     continue
                 try:
-                    blob = session.snapshot().result()
+                    blob = session.snapshot()
                 except SessionError:  # it was closed meanwhile: its file goes with the next round
                     continue
                 write_whole(self.folder / f"{key}{ENDING}", blob)
@@ -100,9 +100,10 @@ class Autosave(Rounds):
             return count
 
 
-def mark(session: Session) -> tuple[Clock, int]:
+def mark(session: Session[Any]) -> Mark:
     """What changes whenever a session's state does."""
-    return session.memory.clock, session.memory.frames
+    standing = session.standing
+    return standing.clock, standing.frames, standing.ended
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -16,6 +16,7 @@ FRAME_BYTES = 1920 * 1080 * 3
 HOST_BYTES = 64 * 1024
 """Filter, queue, futures and clock of a session, rounded up generously."""
 QUEUED = 4
+_FULL_HD = (1024, 2048)  # about that, and even in every multiple of a model
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ def choose_capacity(
     spec: ModelSpec,
     device: str,
     *,
+    rows: bool = True,
     given: int | None = None,
     share: float = SHARE,
     queue: int = QUEUED,
@@ -49,6 +51,7 @@ def choose_capacity(
     Args:
         spec: the model.
         device: where its state lives: ``cpu`` or ``cuda``.
+        rows: whether its sessions keep state in rows; without, what depends on the frames is reckoned at full HD.
         given: the number to take, if there is one.
         share: of the free memory that sessions may take.
         queue: frames that wait in a session, at most; one more is in a step.
@@ -62,7 +65,8 @@ def choose_capacity(
         raise OptionError(f"capacity is {given}", "give at least 1 session")
     if not 0 < share <= 1:
         raise OptionError(f"the share of memory is {share}", "give a number above 0, up to 1")
-    state, host = spec.state_bytes, HOST_BYTES + (queue + 1) * frame_bytes
+    sized = spec if spec.is_sized else spec.sized(*_FULL_HD)
+    state, host = sized.state_bytes if rows or not spec.is_sized else 0, HOST_BYTES + (queue + 1) * frame_bytes
     needs = {"cpu": state + host} if device == "cpu" else {"cpu": host, device: state}
     if given is not None:
         return Capacity(given, state, host, f"{given} sessions, as asked for")

@@ -8,19 +8,20 @@ from fractions import Fraction
 
 from ..errors import BoxError, FrameError
 from ..vision import Box, Frame, Image
+from .codec import Count, Ratio
 
-BoxLike = Box | tuple[float, float, float, float]
+BoxLike = Box | Sequence[float]
 
 
 @dataclass(frozen=True, slots=True)
 class Clock:
     """A frame without its pixels: ``pts`` ticks of ``time_base`` seconds, its index, its size in pixels."""
 
-    pts: int
-    time_base: Fraction
-    index: int
-    width: int
-    height: int
+    pts: Count
+    time_base: Ratio
+    index: Count
+    width: Count
+    height: Count
 
     @classmethod
     def of(cls, frame: Frame | Clock) -> Clock:
@@ -40,6 +41,10 @@ class Clock:
                 f"the first was {self.width}x{self.height}",
                 "start a new session when the size changes",
             )
+        self.check_time(frame)
+
+    def check_time(self, frame: Frame) -> None:
+        """Raises FrameError unless ``frame`` is later."""
         if frame.seconds <= self.seconds:
             raise FrameError(
                 f"frame {frame.index} is at {frame.seconds:.4f} s, the last one at {self.seconds:.4f} s",
@@ -61,7 +66,7 @@ def as_frame(frame: Frame | Image, last: Clock | None, rate: float) -> Frame:
     return Frame(frame, last.pts + ticks, last.time_base, last.index + 1)
 
 
-def as_box(box: Box | Sequence[float]) -> Box:
+def as_box(box: BoxLike) -> Box:
     """Four numbers become a box. Raises BoxError when they are not."""
     if isinstance(box, Box):
         return box

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from ..errors import CapacityError, OptionError, SessionError
 
@@ -40,9 +40,18 @@ class Queue(Generic[Item]):
     limit: int
     deadline: float
     waiting: deque[Item] = field(default_factory=deque)
+    begun: Item | None = None  # a frame that has had a turn, and waits for the next one
+    parked: Item | None = None  # a frame that has had a turn, and waits to be sent on
     ready_at: float = 0.0  # since when the oldest frame has been ready
     running: bool = False
     dropped: int = 0
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a frame of it could be run now."""
+        if self.running or self.parked is not None:
+            return False
+        return bool(self.waiting) or self.begun is not None
 
 
 class Scheduler(Generic[Item]):
@@ -80,7 +89,9 @@ class Scheduler(Generic[Item]):
     def close(self, key: str) -> list[Item]:
         """Removes a session and returns its queued frames. A frame of it that is in a step stays there."""
         queue = self._queues.pop(key, None)
-        return list(queue.waiting) if queue else []
+        if queue is None:
+            return []
+        return [*(item for item in (queue.begun, queue.parked) if item is not None), *queue.waiting]
 
     def submit(self, key: str, item: Item) -> Item | None:
         """Queues a frame, and returns the one that was dropped for it, if any: an older one, or itself.
@@ -123,24 +134,75 @@ class Scheduler(Generic[Item]):
 
     def take(self) -> list[tuple[str, Item]]:
         """The next batch; empty while waiting is worth it. Its sessions are busy until ``done``."""
+        if self.max_batch == 1:
+            first = min((pair for pair in self._queues.items() if pair[1].is_ready), key=_due, default=None)
+            return [] if first is None else [self._begin(*first)]
         now = self._clock()
         ready = self._ready()
         if not ready or not (self._is_full(ready) or now >= self._leave_at(ready)):
             return []
-        batch = []
-        for key, queue in ready[: self.max_batch]:
-            queue.running = True
-            batch.append((key, queue.waiting.popleft()))
-        return batch
+        return [self._begin(*pair) for pair in ready[: self.max_batch]]
 
-    def done(self, keys: list[str], seconds: float) -> None:
-        """The step that ``take`` began has ended; it took ``seconds``."""
+    def claim(self, key: str) -> bool:
+        """Keeps a session's frames back until ``done``; False while one of them is in a step, or it is gone."""
+        queue = self._queues.get(key)
+        if queue is None or queue.running:
+            return False
+        queue.running = True
+        return True
+
+    def unclaim(self, key: str) -> None:
+        """Undoes ``claim``: the session stands where it stood."""
+        queue = self._queues.get(key)
+        if queue is not None:
+            queue.running = False
+
+    def park(self, key: str, item: Item) -> None:
+        """A frame has had a turn, and wants no other until ``unpark``; the session's others wait for it."""
+        queue = self._queues.get(key)
+        if queue is not None:
+            queue.running, queue.parked = False, item
+
+    def unpark(self, key: str, item: Item) -> bool:
+        """A parked frame wants its next turn; False where it is not parked."""
+        queue = self._queues.get(key)
+        if queue is None or queue.parked is not item:
+            return False
+        queue.parked = None
+        self.again(key, item)
+        return True
+
+    def again(self, key: str, item: Item) -> None:
+        """A frame has had a turn and wants another: it is the session's next, and stands in line anew."""
+        queue = self._queues.get(key)
+        if queue is not None:
+            queue.running, queue.begun, queue.ready_at = False, item, self._clock()
+
+    def drain(self, key: str) -> list[Item]:
+        """Takes a session's frames that were not begun out of its queue."""
+        queue = self._queues.get(key)
+        if queue is None:
+            return []
+        items = list(queue.waiting)
+        queue.waiting.clear()
+        return items
+
+    def note(self, seconds: float) -> None:
+        """A step took so long."""
         self.step_seconds += 0.2 * (seconds - self.step_seconds) if self.step_seconds else seconds
+
+    def done(self, keys: list[str]) -> None:
+        """The frames that ``take`` gave have come to their end."""
         for key in keys:
             queue = self._queues.get(key)
             if queue is not None:
                 queue.running = False
                 queue.ready_at = self._clock()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether some frame could be run now."""
+        return any(queue.is_ready for queue in self._queues.values())
 
     def wake_at(self) -> float | None:
         """When ``take`` will give a batch if nothing else happens; None while there is no frame to run."""
@@ -169,8 +231,12 @@ class Scheduler(Generic[Item]):
 
     def _ready(self) -> list[tuple[str, Queue[Item]]]:
         """Sessions with a frame to run, the earliest due first."""
-        ready = [(key, queue) for key, queue in self._queues.items() if queue.waiting and not queue.running]
-        return sorted(ready, key=lambda pair: pair[1].ready_at + pair[1].deadline)
+        return sorted((pair for pair in self._queues.items() if pair[1].is_ready), key=_due)
+
+    def _begin(self, key: str, queue: Queue[Item]) -> tuple[str, Item]:
+        queue.running = True
+        begun, queue.begun = queue.begun, None
+        return key, queue.waiting.popleft() if begun is None else begun
 
     def _is_full(self, ready: list[tuple[str, Queue[Item]]]) -> bool:
         """No more can join: the batch is full, or every session that could has its frame in it."""
@@ -182,3 +248,7 @@ class Scheduler(Generic[Item]):
             min(queue.ready_at + self.patience, queue.ready_at + queue.deadline - self.step_seconds)
             for _, queue in ready
         )
+
+
+def _due(pair: tuple[str, Queue[Any]]) -> float:
+    return pair[1].ready_at + pair[1].deadline

@@ -1,163 +1,289 @@
-"""`Session`: one followed object among many, served by the engine's thread."""
+"""`Session`: one video, or one target in it, from its opening to its end; the same for every task."""
 
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Generic, Literal, Protocol, Self, TypeVar
 
-from ..errors import FrameDroppedError, OptionError, StateError
+from ..errors import FrameDroppedError
 from ..vision import Frame, Image
-from .futures import as_step_error, fail
+from ..wire import stamped
+from .flight import Flight, OnPart
+from .futures import fail
 from .inputs import Clock
-from .scheduler import Policy
-from .track import Track
-from .tracking import TargetMemory
+from .session_options import SessionOptions
+from .task import Steps
 
-if TYPE_CHECKING:
-    from .service import Service
-
-_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+Answer = TypeVar("Answer")
 
 
-@dataclass(frozen=True)
-class SessionOptions:
-    """How a session's frames are queued.
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the frames answered so far have led to, beside the row of state.
 
     Attributes:
-        policy: what happens to a frame that finds the queue full, see ``Policy``.
-        deadline_ms: within how long a frame wants its answer; the earliest deadline goes first.
-        queue: frames that may wait.
+        memory: the task's.
+        clock: at the last of these frames; None before the first.
+        frames: how many were answered.
+        ended: whether the session was flushed.
     """
 
-    policy: Policy = Policy.WAIT
-    deadline_ms: float = 100.0
-    queue: int = 4
-
-    def __post_init__(self) -> None:
-        if self.policy not in list(Policy):
-            raise OptionError(f"there is no policy {self.policy!r}", f"choose one of {', '.join(Policy)}")
-        object.__setattr__(self, "policy", Policy(self.policy))
-        numbers = [self.deadline_ms, self.queue]
-        if any(isinstance(number, bool) or not isinstance(number, int | float) for number in numbers) or not (
-            0 < self.deadline_ms <= 3.6e6 and 1 <= self.queue <= 10_000 and self.queue == int(self.queue)
-        ):
-            raise OptionError(
-                f"deadline_ms is {self.deadline_ms!r} and queue is {self.queue!r}",
-                "give milliseconds above 0, at most an hour, and 1 to 10,000 frames",
-            )
-        object.__setattr__(self, "queue", int(self.queue))
-
-    @classmethod
-    def from_json(cls, table: Mapping[str, Any]) -> tuple[Self, str | None, int]:
-        """Options, id and dropped frames as a snapshot has them; empty for a target that had no queue.
-
-        Raises:
-            StateError: a value is missing, unknown or out of range.
-        """
-        if not table:
-            return cls(), None, 0
-        values = dict(table)
-        try:
-            key, dropped = check_id(values.pop("id")), values.pop("dropped")
-            if isinstance(dropped, bool) or not isinstance(dropped, int) or not 0 <= dropped < 2**62:
-                raise OptionError(f"dropped is {str(dropped)[:40]}", "")
-            return cls(**values), key, dropped
-        except (KeyError, TypeError, ValueError, OverflowError, OptionError) as error:
-            raise StateError(
-                f"the snapshot's session options cannot be used ({str(error)[:120]})",
-                "take the snapshot again, or get an undamaged copy of it",
-            ) from error
+    memory: Any
+    clock: Clock | None = None
+    frames: int = 0
+    ended: bool = False
 
 
 @dataclass(eq=False)
 class Job:
-    """One frame between ``submit`` and its answer."""
+    """A frame, an opening or a flush between ``submit`` and its answer.
 
-    session: Session
-    frame: Frame
+    Attributes:
+        steps: begins it, from the session's memory.
+        clock: of the frame; None where there is none.
+        submitted: monotonic seconds.
+        on_part: takes the pieces of the answer.
+        kind: what it is.
+        flight: once it has begun.
+        began: its first turn on a lane, monotonic seconds.
+        resumed: whether it was sent on before it had paused.
+    """
+
+    session: Session[Any]
+    steps: Callable[[Any], Steps[Any, Any]]
+    clock: Clock | None
     submitted: float
-    future: Future[Track] = field(default_factory=Future)
+    on_part: OnPart | None = None
+    kind: Literal["open", "frame", "flush"] = "frame"
+    flight: Flight | None = None
+    began: float | None = None
+    resumed: bool = False
+    future: Future[Any] = field(default_factory=Future)
 
-    def answer(self, answer: Track | Exception, dropped: int, began: float) -> None:
-        """Resolves the future of a frame whose step began then (``time.monotonic``)."""
-        if isinstance(answer, Exception):
-            self.future.set_exception(as_step_error(answer))
-        else:
-            timings = replace(answer.timings, queue_ms=1e3 * (began - self.submitted))
-            self.future.set_result(replace(answer, dropped=dropped, timings=timings))
+    def begin(self) -> Flight:
+        """Its flight, begun from the session's memory as it now is."""
+        if self.flight is None:
+            memory = self.session.standing.memory
+            self.flight = Flight(self.session.slot, self.steps(memory), self.on_part)
+        return self.flight
+
+    def settle(self) -> None:
+        """The session moves on by what its flight came to, unless that failed."""
+        flight, standing = self.flight, self.session.standing
+        if flight is None or flight.error is not None or flight.next is None:
+            return
+        self.session.standing = Standing(
+            flight.next.memory,
+            self.clock or standing.clock,
+            standing.frames + (self.kind == "frame"),
+            standing.ended or self.kind == "flush",
+        )
+
+    def answered(self, dropped: int = 0) -> Any:
+        """What it came to; ``dropped`` frames went before it. Raises what failed it."""
+        flight = self.flight
+        assert flight is not None and flight.is_done, "it has been flown"
+        if flight.error is not None:
+            raise flight.error
+        if self.kind == "open":
+            return self.session
+        assert flight.next is not None
+        answer, times = flight.next.answer, flight.timings
+        if answer is None:
+            return None
+        if flight.parts:
+            answer = answer.with_pieces(tuple(flight.parts))
+        if self.began is not None:
+            times = replace(times, queue_ms=1e3 * (self.began - self.submitted))
+        return stamped(answer, dropped=dropped, timings=times)
 
     def drop(self) -> None:
         """Resolves the future of a frame that was never run."""
-        problem = f"frame {self.frame.index} was dropped by policy {self.session.options.policy}"
+        index = self.clock.index if self.clock is not None else "?"
+        problem = f"frame {index} was dropped by policy {self.session.options.policy}"
         fail(self.future, FrameDroppedError(problem, "send frames more slowly, or choose the policy WAIT"))
 
 
-class Session:
-    """One followed object: what ``Engine.open`` gives. Every frame ends in one answer or one typed error.
+class Host(Protocol):
+    """What a session asks of its engine."""
+
+    def push(self, session: Session[Any], frame: Frame | Image | None) -> Any:
+        """The answer of a frame, or of the flush, waited for."""
+
+    def stream(self, session: Session[Any], frame: Frame | Image | None) -> Iterator[Any]:
+        """The pieces of a frame's answer, one by one; of the flush where there is no frame."""
+
+    def ahead(self, session: Session[Any], frames: Iterable[Frame], lanes: int) -> Iterator[Any]:
+        """The pieces of many frames' answers and of the flush."""
+
+    def submit(
+        self, session: Session[Any], frame: Frame | Image | None, *, wait: bool, on_part: OnPart | None = None
+    ) -> Job:
+        """Queues a frame, or the flush."""
+
+    def withdraw(self, job: Job) -> None:
+        """Takes a frame back that nobody waits for any more."""
+
+    def resume(self, job: Job) -> None:
+        """A flight that has paused goes on."""
+
+    def landing(self, future: Future[Any]) -> asyncio.Future[Any]:
+        """What can be awaited for a future."""
+
+    def snapshot(self, session: Session[Any]) -> Future[bytes]:
+        """The session as one blob."""
+
+    def replace(self, session: Session[Any], blob: bytes) -> Future[Any]:
+        """Puts the session back to a blob."""
+
+    def end(self, session: Session[Any]) -> None:
+        """Closes the session."""
+
+
+class Session(Generic[Answer]):
+    """One video, or one target: what ``Engine.open`` gives. Every frame ends in one answer or one typed error.
+
+    ::
+
+        with Engine.load("tracker-nano") as engine, engine.open(first, box=(x, y, w, h)) as session:
+            for frame in frames:
+                track = session.push(frame)
+
+    A call that fails leaves the session as it was before it.
 
     - StepError: the model failed, or gave numbers that are not finite; the session is as it was.
-    - FrameDroppedError: the policy dropped the frame; the next ``Track.dropped`` counts it.
+    - FrameDroppedError: the policy dropped the frame; the next answer's ``dropped`` counts it.
     - SessionError: the session or the engine was closed before the frame was run.
 
     Attributes:
         id: unique in the engine.
         options: how its frames are queued.
+        slot: its row of state.
+        standing: what the frames answered so far have led to.
+        clock: at the last frame that was handed over; None before the first one.
+        is_open: whether its opening has come to an end.
+        closed: whether it has ended.
     """
 
-    def __init__(
-        self, service: Service, key: str, slot: int, memory: TargetMemory, options: SessionOptions
-    ) -> None:
+    def __init__(self, host: Host, key: str, slot: int, options: SessionOptions) -> None:
         self.id = key
         self.options = options
         self.slot = slot
-        self.memory = memory  # only the engine's thread changes it
-        self.clock: Clock = memory.clock  # at the last frame that was submitted
+        self.standing = Standing(None)
+        self.clock: Clock | None = None
+        self.flushed = False
         self.overflow: deque[Job] = deque()  # frames whose callers wait for room in the queue
+        self.is_open = False
+        self.is_flying = False  # a frame is under way on the caller's own thread
         self.closed = False
-        self._service = service
+        self._host = host
 
-    async def submit(self, frame: Frame | Image) -> Track:
-        """Where the target is in the next frame. Waits for room where the policy is ``WAIT``.
+    @property
+    def memory(self) -> Any:
+        """What the task remembers of the frames answered so far: a frozen value."""
+        return self.standing.memory
 
-        Cancelling takes the frame back as long as its step has not begun.
+    def push(self, frame: Frame | Image) -> Answer:
+        """The answer to the next frame, waited for.
+
+        A bare image counts as one nominal frame after the last one; a ``Frame`` brings its own time.
 
         Raises:
-            FrameError: the frame has another size, or is not later than the one submitted before.
+            FrameError: the frame does not fit, or is not later than the last one; the session goes on.
             StepError, FrameDroppedError, SessionError: see the class.
         """
-        job = self._service.submit(self, frame, wait=True)
+        answer: Answer = self._host.push(self, frame)
+        return answer
+
+    def stream(self, frame: Frame | Image) -> Iterator[Any]:
+        """The pieces of the answer to the next frame, each made when it is asked for.
+
+        The frame counts as taken when the last piece has been handed over. Raises as ``push``.
+        """
+        return self._host.stream(self, frame)
+
+    def ahead(self, frames: Iterable[Frame], lanes: int = 1) -> Iterator[Any]:
+        """The pieces of the answers to all frames and of ``flush``, in order, up to ``lanes`` frames at a time.
+
+        For videos that are there already: up to twice ``lanes`` pieces are made before they are asked for.
+        What came before a frame that fails is handed over before its error is raised.
+        """
+        return self._host.ahead(self, frames, lanes)
+
+    async def submit(self, frame: Frame | Image, on_part: OnPart | None = None) -> Answer:
+        """As ``push`` for event loops. Waits for room where the policy is ``WAIT``.
+
+        Cancelling takes the frame back as long as its first turn has not begun.
+        """
+        job = self._host.submit(self, frame, wait=True, on_part=on_part)
         try:
-            return await asyncio.wrap_future(job.future)
+            answer: Answer = await self._host.landing(job.future)
+            return answer
         except asyncio.CancelledError:
-            self._service.withdraw(job)
+            job.future.cancel()
+            self._host.withdraw(job)
             raise
 
-    def submit_nowait(self, frame: Frame | Image) -> Future[Track]:
-        """Like ``submit`` for callers without an event loop: a future, whose ``result`` waits.
+    def submit_nowait(self, frame: Frame | Image) -> Future[Answer]:
+        """As ``push`` without waiting: a future.
 
         Raises:
             CapacityError: the queue is full and the policy is ``WAIT``.
-            FrameError, SessionError: as ``submit``.
+            FrameError, SessionError: as ``push``.
         """
-        return self._service.submit(self, frame, wait=False).future
+        return self._host.submit(self, frame, wait=False).future
 
-    def update(self, frame: Frame | Image) -> Track:
-        """Like ``submit`` for callers without an event loop: waits for room and for the answer."""
-        return self._service.submit(self, frame, wait=True).future.result()
+    def post(self, frame: Frame | Image | None, on_part: OnPart | None = None) -> Job:
+        """As ``submit_nowait``, with room waited for in line; its pieces go to ``on_part``. None is the flush."""
+        return self._host.submit(self, frame, wait=True, on_part=on_part)
 
-    def snapshot(self) -> Future[bytes]:
-        """A future of ``Engine.snapshot``."""
-        return self._service.snapshot(self)
+    def resume(self, job: Job) -> None:
+        """A frame that ``on_part`` has paused goes on."""
+        self._host.resume(job)
+
+    def flush(self) -> Answer | None:
+        """Ends the video: what is still held. No frame can follow.
+
+        Raises SessionError: the session was flushed before, or is closed.
+        """
+        answer: Answer | None = self._host.push(self, None)
+        return answer
+
+    def snapshot(self) -> bytes:
+        """The session as one blob, which another process, runtime or machine can go on from.
+
+        It holds what the frames answered so far have led to, neither queued frames nor thresholds, which are
+        the engine's. Raises SessionError: the session or the engine is closed.
+        """
+        return self._host.snapshot(self).result()
+
+    def snapshot_nowait(self) -> Future[bytes]:
+        """A future of ``snapshot``."""
+        return self._host.snapshot(self)
+
+    def replace(self, blob: bytes) -> None:
+        """Goes back to a blob: state, memory, clock, queue options and counters, as a whole or not at all.
+
+        The session keeps its id. Frames that wait get a SessionError.
+
+        Raises:
+            StateError: the blob is damaged, or of another bundle or format version. Nothing is changed.
+            SessionError: the session or the engine is closed.
+        """
+        self._host.replace(self, blob).result()
+
+    def replace_nowait(self, blob: bytes) -> Future[Any]:
+        """A future of ``replace``; a damaged blob is refused at once."""
+        return self._host.replace(self, blob)
 
     def close(self) -> None:
         """Ends the session at once; frames that wait get a SessionError. Closing twice is harmless."""
-        self._service.end(self)
+        self._host.end(self)
 
     def __enter__(self) -> Self:
         return self
@@ -174,10 +300,3 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def check_id(key: object) -> str:
-    """Raises OptionError unless ``key`` can name a session, and a file."""
-    if not isinstance(key, str) or not _ID.fullmatch(key):
-        raise OptionError(f"{str(key)[:80]!r} cannot name a session", "use 1 to 64 letters, digits, - and _")
-    return key

@@ -1,11 +1,10 @@
 """A session as one blob: versioned, checked, and free of anything that can be run.
 
-A blob is a ``.safetensors`` file in memory: the model's state under ``state.<name>``, the target's filter,
-colour and first template (as pixels) under ``memory.<name>``, and the rest (clock, counters, status, queue
-options) as JSON in the bytes of ``session``. The metadata ``framestate-session`` gives the format's version
-and a sha256 over every tensor. State is kept as the spec names and shapes it, so a blob moves between
-runtimes, processes and machines; it belongs to one bundle, whose hash it carries. Equal sessions give equal
-bytes.
+A blob is a ``.safetensors`` file in memory: the model's state under ``state.<name>``, the arrays of the task's
+memory under ``memory.<number>``, and the rest (memory, clock, queue options) as JSON in the bytes of ``session``.
+The metadata ``framestate-session`` gives the format's version and a sha256 over every tensor. State is kept as the
+spec names and shapes it, so a blob moves between runtimes, processes and machines; it belongs to one bundle, whose
+hash it carries. Equal sessions give equal bytes.
 """
 
 from __future__ import annotations
@@ -15,71 +14,77 @@ import json
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
 
 import numpy as np
 import safetensors
+from pydantic import Field
 from safetensors.numpy import load, save
 
 from ..bundles import ModelSpec
-from ..errors import StateError
+from ..errors import FramestateError, StateError
 from ..runtimes import Arrays, check_row
-from .tracking import TargetMemory, pack_memory, unpack_memory
-
-if TYPE_CHECKING:
-    from .engine import Engine
+from .codec import DAMAGED, Codec, Count
+from .inputs import Clock
+from .session_options import SessionOptions, check_id
 
 FORMAT = "framestate-session"
-FORMAT_VERSION = 2
-OVERHEAD_BYTES = 64 * 1024
-"""A blob is at most the state and this much more, of which the first template's pixels take up to 48 KB."""
+FORMAT_VERSION = 3
 
 STATE, MEMORY, SESSION = "state.", "memory.", "session"
-_DAMAGED = "take the snapshot again, or get an undamaged copy of it"
+_SECTIONS = {"model", "bundle", "task", "memory", "about"}
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a blob says of a session beside its memory.
+
+    Attributes:
+        id: of the session.
+        clock: at the last frame that was answered; None before the first one.
+        frames: that were answered.
+        ended: whether it was flushed.
+        dropped: frames that were dropped since its last answer.
+        policy, deadline_ms, queue: see ``SessionOptions``.
+    """
+
+    id: Annotated[str, Field(max_length=64)]
+    clock: Clock | None
+    frames: Count
+    ended: bool
+    dropped: Count
+    policy: str
+    deadline_ms: float
+    queue: int
+
+    @property
+    def options(self) -> SessionOptions:
+        """Of the session's queue. Raises OptionError."""
+        return SessionOptions(self.policy, self.deadline_ms, self.queue)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
-class SessionContent:
+class Content:
     """What a blob holds.
 
     Attributes:
-        state: one row of the model's state.
+        state: one row of the model's state; empty where the task has no rows.
         memory: JSON of what the task remembers on the host.
         arrays: the arrays that belong to ``memory``.
-        queue: JSON of the session's own options and counters; empty for a target that has no queue.
+        about: the rest.
     """
 
     state: Arrays
-    memory: Mapping[str, Any]
+    memory: Any
     arrays: Arrays
-    queue: Mapping[str, Any]
+    about: About
 
 
-def pack(engine: Engine, slot: int, memory: TargetMemory, queue: Mapping[str, Any]) -> bytes:
-    """A blob of a row, a memory and a session's options."""
-    values, arrays = pack_memory(memory)
-    content = SessionContent(engine.store.save_row(slot), values, arrays, queue)
-    return encode(content, engine.runtime.spec, engine.bundle_hash)
-
-
-def unpack(engine: Engine, blob: bytes) -> tuple[Arrays, TargetMemory, Mapping[str, Any]]:
-    """The row, the memory and the session's options of a blob. Raises StateError; changes nothing."""
-    content = decode(blob, engine.runtime.spec, engine.bundle_hash)
-    memory = unpack_memory(content.memory, content.arrays, engine.task.options, engine.task.history)
-    if memory.first_view is not None:
-        engine.task.first_template(memory.first_view)  # refuses what is none
-    return content.state, memory, content.queue
-
-
-def encode(content: SessionContent, spec: ModelSpec, bundle_hash: str) -> bytes:
+def encode(content: Content, spec: ModelSpec, task: str, bundle_hash: str) -> bytes:
     """One session as bytes."""
-    about = {
-        "model": spec.name,
-        "bundle": bundle_hash,
-        "memory": dict(content.memory),
-        "queue": dict(content.queue),
-    }
-    text = json.dumps(about, separators=(",", ":"), allow_nan=False).encode()
+    about, _ = Codec(About).write(content.about)
+    whole = {"model": spec.name, "bundle": bundle_hash, "task": task, "memory": content.memory, "about": about}
+    text = json.dumps(whole, separators=(",", ":"), allow_nan=False).encode()
     tensors = {
         **{STATE + name: array for name, array in content.state.items()},
         **{MEMORY + name: array for name, array in content.arrays.items()},
@@ -89,19 +94,53 @@ def encode(content: SessionContent, spec: ModelSpec, bundle_hash: str) -> bytes:
     return save(tensors, {FORMAT: f"{FORMAT_VERSION} {fingerprint(tensors)}"})
 
 
-def decode(blob: bytes, spec: ModelSpec, bundle_hash: str) -> SessionContent:
-    """What a blob holds, checked against the model that shall go on with it.
+def decode(blob: bytes, spec: ModelSpec, task: str, bundle_hash: str, most: int, rows: bool) -> Content:
+    """What a blob holds, checked against the model and the task that shall go on with it.
+
+    Args:
+        blob: what ``encode`` gave.
+        spec, task, bundle_hash: of the engine.
+        most: bytes that it may have.
+        rows: whether sessions of the task have a row of state.
 
     Raises:
         StateError: it is no snapshot, is damaged, is of another format version, or belongs to another bundle.
     """
     if not isinstance(blob, bytes):
         raise StateError(f"a snapshot is bytes, not {type(blob).__name__}", "give what snapshot returned")
-    limit = spec.state_bytes + OVERHEAD_BYTES
-    if len(blob) > limit:
+    if len(blob) > most:
         raise StateError(
-            f"the snapshot has {len(blob)} bytes; one of model {spec.name!r} has at most {limit}", _DAMAGED
+            f"the snapshot has {len(blob)} bytes; one of model {spec.name!r} has at most {most}", DAMAGED
         )
+    tensors, found = _opened(blob)
+    if found["bundle"] != bundle_hash or found["task"] != task:
+        raise StateError(
+            f"the snapshot belongs to bundle {str(found['bundle'])[:12]} of {str(found['model'])[:64]!r} for "
+            f"{str(found['task'])[:40]}; this engine runs {bundle_hash[:12]} of {spec.name!r} for {task}",
+            "restore it with the bundle it was taken from",
+        )
+    state = _taken(tensors, STATE)
+    if rows:
+        check_row(spec, state)
+    elif state:
+        raise StateError(f"the snapshot holds state, and a session of {task} has none", DAMAGED)
+    for name, array in state.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise StateError(f"state {name!r} of the snapshot holds a number that is not finite", DAMAGED)
+    arrays = _taken(tensors, MEMORY)
+    if tensors:
+        raise StateError(f"the snapshot holds the unknown tensor {next(iter(tensors))[:64]!r}", DAMAGED)
+    about = Codec(About).read(found["about"], {})
+    try:
+        check_id(about.id)
+        _ = about.options
+    except FramestateError as error:
+        raise StateError(f"the snapshot's session options cannot be used ({error.problem})", DAMAGED) from error
+    return Content(state, found["memory"], arrays, about)
+
+
+def _opened(blob: bytes) -> tuple[Arrays, Mapping[str, Any]]:
+    """The tensors of a blob and its JSON, whole and of this format. Raises StateError."""
     version, _, sha256 = read_mark(blob).partition(" ")
     if version != str(FORMAT_VERSION):
         raise StateError(
@@ -114,29 +153,13 @@ def decode(blob: bytes, spec: ModelSpec, bundle_hash: str) -> SessionContent:
         found = json.loads(text)
     except (safetensors.SafetensorError, KeyError, ValueError, TypeError, RecursionError) as error:
         raise StateError(
-            f"the snapshot is damaged ({type(error).__name__}: {str(error)[:80]})", _DAMAGED
+            f"the snapshot is damaged ({type(error).__name__}: {str(error)[:80]})", DAMAGED
         ) from error
     if fingerprint({**tensors, SESSION: np.frombuffer(text, np.uint8)}) != sha256:
-        raise StateError("the snapshot is damaged (its sha256 differs)", _DAMAGED)
-    if not isinstance(found, dict) or set(found) != {"model", "bundle", "memory", "queue"}:
-        raise StateError("the snapshot lacks a section, or has one too many", _DAMAGED)
-    if found["bundle"] != bundle_hash:
-        raise StateError(
-            f"the snapshot belongs to bundle {str(found['bundle'])[:12]} of {str(found['model'])[:64]!r}; "
-            f"this engine runs {bundle_hash[:12]} of {spec.name!r}",
-            "restore it with the bundle it was taken from",
-        )
-    if not isinstance(found["memory"], dict) or not isinstance(found["queue"], dict):
-        raise StateError("a section of the snapshot is no object", _DAMAGED)
-    state = taken(tensors, STATE)
-    check_row(spec, state)
-    for name, array in state.items():
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise StateError(f"state {name!r} of the snapshot holds a number that is not finite", _DAMAGED)
-    content = SessionContent(state, found["memory"], taken(tensors, MEMORY), found["queue"])
-    if tensors:
-        raise StateError(f"the snapshot holds the unknown tensor {next(iter(tensors))[:64]!r}", _DAMAGED)
-    return content
+        raise StateError("the snapshot is damaged (its sha256 differs)", DAMAGED)
+    if not isinstance(found, dict) or set(found) != _SECTIONS:
+        raise StateError("the snapshot lacks a section, or has one too many", DAMAGED)
+    return tensors, found
 
 
 def read_mark(blob: bytes) -> str:
@@ -163,7 +186,7 @@ def fingerprint(tensors: Arrays) -> str:
     return digest.hexdigest()
 
 
-def taken(tensors: Arrays, prefix: str) -> Arrays:
+def _taken(tensors: Arrays, prefix: str) -> Arrays:
     """Takes the tensors under a prefix out, and returns them without it."""
     names = [name for name in tensors if name.startswith(prefix)]
     return {name.removeprefix(prefix): tensors.pop(name) for name in names}

@@ -1,13 +1,6 @@
-"""Classification as the engine runs it: frames in, labels with smoothed probabilities out."""
+"""Classification: frames in, labels with smoothed probabilities out."""
 
-from .model import TASK, ClassificationModel
-from .result import Classification
-from .session import ClassificationOptions, ClassificationSession
+from .model import ClassificationModel
+from .task import ClassificationOptions, Classifying
 
-__all__ = [
-    "TASK",
-    "Classification",
-    "ClassificationModel",
-    "ClassificationOptions",
-    "ClassificationSession",
-]
+__all__ = ["ClassificationModel", "ClassificationOptions", "Classifying"]

@@ -8,32 +8,27 @@ from typing import Any
 
 import numpy as np
 
-from ...bundles import ModelSpec, TensorSpec
+from ...bundles import ModelSpec
 from ...errors import BundleError
-from ...runtimes import Arrays, Runtime
+from ...runtimes import Arrays
 from ...vision import Image
 from ...vision.views import middle_square, standardise
 
-TASK = "classification"
 FUNCTION = "classify"
-STATE = "average"
 
 
 class ClassificationModel:
-    """``classify`` of one bundle, whose labels and view are checked.
+    """How a classifier sees a frame, and what it calls what it sees.
 
     Args:
-        runtime: opened for the bundle; stays the caller's.
+        spec: of a model whose function ``classify`` takes ``image``, gives ``frame`` (1, K), and carries any
+            state. One that smooths by itself takes ``keep`` (1,), and gives ``smoothed`` (1, K), too.
 
     Raises:
-        BundleError: the model is for another task, or its manifest does not say what a classifier's must.
+        BundleError: its manifest does not say what a classifier's must.
     """
 
-    def __init__(self, runtime: Runtime) -> None:
-        self.runtime = runtime
-        spec = runtime.spec
-        if spec.task != TASK:
-            raise BundleError(f"model {spec.name!r} is for {spec.task}", "use one for classification")
+    def __init__(self, spec: ModelSpec) -> None:
         wrong = what_is_wrong(spec)
         if wrong:
             raise BundleError(
@@ -44,11 +39,14 @@ class ClassificationModel:
         self.size: int = settings["size"]
         self.mean: tuple[float, ...] = tuple(settings["mean"])
         self.std: tuple[float, ...] = tuple(settings["std"])
+        self.smooths = any(tensor.name == "smoothed" for tensor in spec.functions[FUNCTION].outputs)
+        """Whether the model smooths over time by itself."""
 
     def inputs(self, image: Image, keep: float) -> Arrays:
         """A picture of any size, and how much of the average so far stays, as ``classify`` takes them."""
         seen = standardise(middle_square(image, self.size), self.mean, self.std)
-        return {"image": seen[None], "keep": np.array([keep], np.float32)}
+        inputs: Arrays = {"image": seen[None]}
+        return {**inputs, "keep": np.array([keep], np.float32)} if self.smooths else inputs
 
 
 def what_is_wrong(spec: ModelSpec) -> str:
@@ -87,15 +85,12 @@ def wrong_tensors(spec: ModelSpec, size: int, labels: int) -> str:
     if FUNCTION not in spec.functions:
         return f"it has no function {FUNCTION!r}"
     function = spec.functions[FUNCTION]
-    expected: dict[str, tuple[tuple[TensorSpec, ...], dict[str, tuple[int, ...]]]] = {
-        "inputs": (function.inputs, {"image": (1, 3, size, size), "keep": (1,)}),
-        "outputs": (function.outputs, {"frame": (1, labels), "smoothed": (1, labels)}),
-        "state": (spec.state, {STATE: (1, labels)}),
-    }
-    for what, (tensors, shapes) in expected.items():
-        found = {tensor.name: tensor.concrete(1) for tensor in tensors if tensor.dtype == "float32"}
-        if found != shapes:
-            return f"its {what} are {found}, not {shapes}"
-    if function.reads_state != (STATE,) or function.writes_state != (STATE,):
-        return f"{FUNCTION!r} does not carry its state {STATE!r}"
+    given = {tensor.name: tensor.concrete(1) for tensor in function.inputs if tensor.dtype == "float32"}
+    found = {tensor.name: tensor.concrete(1) for tensor in function.outputs if tensor.dtype == "float32"}
+    image, one = {"image": (1, 3, size, size)}, (1, labels)
+    forms = [(image, {"frame": one}), ({**image, "keep": (1,)}, {"frame": one, "smoothed": one})]
+    if (given, found) not in forms:
+        return f"{FUNCTION!r} takes {given} and gives {found}, not {forms[0]} nor {forms[1]}"
+    if function.reads_state != function.writes_state:
+        return f"{FUNCTION!r} does not carry all of its state {[tensor.name for tensor in spec.state]}"
     return ""

@@ -1,20 +1,20 @@
-"""The interpolation task: frames into more frames."""
+"""Interpolation: frames into more frames."""
 
-from .model import TASK, InterpolationModel, for_full_hd
+from .memory import Counts, VideoMemory
+from .model import InterpolationModel
 from .options import InterpolationOptions, Number
-from .session import Counts, InterpolationSession
+from .task import Interpolating
 from .video import OutputOptions, VideoRun, expected_frames, interpolate_video
 
 __all__ = [
-    "TASK",
     "Counts",
+    "Interpolating",
     "InterpolationModel",
     "InterpolationOptions",
-    "InterpolationSession",
     "Number",
     "OutputOptions",
+    "VideoMemory",
     "VideoRun",
     "expected_frames",
-    "for_full_hd",
     "interpolate_video",
 ]

@@ -6,7 +6,7 @@ State is never copied: what ``encode`` wrote for one frame as ``second.*`` is wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from ...bundles import ModelSpec
 from ...errors import BundleError
 from ...runtimes import Arrays, Runtime, State
+from ..task import call
 from .padding import Plane
 from .prior import BEND, FLOW, prior_of
 
@@ -23,7 +24,6 @@ Motion = Mapping[str, Any]
 """What ``motion`` wrote for one pair: by its full names, ``motion.*``."""
 Resize = Literal["flow", "map"]
 
-TASK = "interpolation"
 FIRST, SECOND, MOTION = "first.", "second.", "motion."
 MOST_MULTIPLE = 1024
 
@@ -35,7 +35,7 @@ class InterpolationModel:
         runtime: opened for the bundle; stays the caller's.
 
     Raises:
-        BundleError: the model is for another task, or lacks functions or state of an interpolator.
+        BundleError: the model lacks functions or state of an interpolator.
     """
 
     def __init__(self, runtime: Runtime) -> None:
@@ -49,10 +49,10 @@ class InterpolationModel:
         self.prior = prior_of(runtime.spec)
         """What finds the flow that the motion of a pair starts from; None where the model takes none."""
 
-    def encode(self, planes: Plane) -> Features:
+    def encode(self, planes: Plane) -> Generator[Any, Any, Features]:
         """The features of one frame, (1, 3, height, width) in [0, 1]; sides are multiples of ``multiple``."""
-        _, written = self.runtime.call("encode", {"image": planes}, None)
-        return {name.removeprefix(SECOND): value for name, value in (written or {}).items()}
+        made = yield from call("encode", {"image": planes}, None)
+        return {name.removeprefix(SECOND): made.state[name] for name in made.state}
 
     def start(self, height: int, width: int) -> Motion | None:
         """The motion before the first pair: zeros; None where the model does not look at it."""
@@ -67,20 +67,23 @@ class InterpolationModel:
         return self.prior is not None and self.prior.bends
 
     def motion(
-        self, first: Features, second: Features, before: Motion | None, told: Arrays | None = None
-    ) -> Motion:
+        self, first: Features, second: Features, before: Motion | None, told: Arrays
+    ) -> Generator[Any, Any, Motion]:
         """How things move between two frames.
 
         ``before`` is what ``start`` or the last pair gave, ``told`` what ``prior`` tells, if there is one.
         """
-        _, written = self.runtime.call("motion", told or {}, _pair(first, second, before))
-        return dict(written or {})
+        made = yield from call("motion", told, _pair(first, second, before))
+        return dict(made.state)
 
-    def interpolate(self, first: Features, second: Features, motion: Motion, t: float) -> Plane:
+    def interpolate(
+        self, first: Features, second: Features, motion: Motion, t: float
+    ) -> Generator[Any, Any, Plane]:
         """The frame (1, 3, height, width), in [0, 1], at ``t`` in (0, 1) between the two."""
         inputs = {"t": np.array([[t]], np.float32)}
-        outputs, _ = self.runtime.call("interpolate", inputs, _pair(first, second, motion))
-        return outputs["image"]
+        made = yield from call("interpolate", inputs, _pair(first, second, motion))
+        image: Plane = made.outputs["image"]
+        return image
 
 
 def _pair(first: Features, second: Features, motion: Motion | None) -> State:
@@ -90,15 +93,8 @@ def _pair(first: Features, second: Features, motion: Motion | None) -> State:
     return state
 
 
-def for_full_hd(spec: ModelSpec) -> ModelSpec:
-    """The spec, for frames of about full HD where its state depends on their size."""
-    return spec if spec.is_sized else spec.sized(1024, 2048)
-
-
 def check_interpolator(spec: ModelSpec) -> None:
     """Raises BundleError unless the spec has the functions, inputs, outputs and state of an interpolator."""
-    if spec.task != TASK:
-        raise BundleError(f"model {spec.name!r} is for {spec.task}", "use one for interpolation")
     wrong = _what_is_wrong(spec)
     if wrong:
         raise BundleError(

@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Literal
 
 from ...errors import OptionError
+from ..codec import Ratio
 
 Number = int | float | str | Fraction
 Scale = Literal["auto"] | float
@@ -35,20 +36,23 @@ class InterpolationOptions:
             what happened in between is anybody's guess.
         tile_pixels: most pixels the model sees at once; a larger frame goes through in tiles.
         overlap: pixels by which neighbouring tiles overlap, at least.
+        lookahead: answer one frame later, so that the pair after one tells of its motion, too, where the model
+            asks for that: made frames are better.
 
     Raises:
         OptionError: a number is out of range, or two options contradict each other.
     """
 
-    factor: Fraction | None = None
-    fps: Fraction | None = None
-    slow_motion: Fraction = Fraction(1)
+    factor: Ratio | None = None
+    fps: Ratio | None = None
+    slow_motion: Ratio = Fraction(1)
     scale: Scale = "auto"
     cuts: bool = True
     duplicates: bool = True
     longest_gap: float = 1.0
     tile_pixels: int = 2048 * 1152
     overlap: int = 128
+    lookahead: bool = False
 
     def __post_init__(self) -> None:
         if self.factor is not None and self.fps is not None:
@@ -63,6 +67,8 @@ class InterpolationOptions:
             raise OptionError(f"scale is {self.scale!r}", "choose auto, 1, 0.5 or 0.25")
         if not (math.isfinite(self.longest_gap) and self.longest_gap > 0):
             raise OptionError(f"longest_gap is {self.longest_gap}", "give seconds, more than 0")
+        if any(type(flag) is not bool for flag in (self.cuts, self.duplicates, self.lookahead)):
+            raise OptionError("cuts, duplicates or lookahead is neither true nor false", "give one of them")
         if self.tile_pixels < 128 * 128 or not 0 <= self.overlap <= 1024:
             raise OptionError(
                 f"tile_pixels is {self.tile_pixels} and overlap is {self.overlap}",
@@ -79,6 +85,7 @@ class InterpolationOptions:
         *,
         cuts: bool = True,
         duplicates: bool = True,
+        lookahead: bool = False,
     ) -> InterpolationOptions:
         """From numbers in whatever form they came. Raises OptionError."""
         return cls(
@@ -88,6 +95,7 @@ class InterpolationOptions:
             scale=as_scale(scale),
             cuts=cuts,
             duplicates=duplicates,
+            lookahead=lookahead,
         )
 
     @property

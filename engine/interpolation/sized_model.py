@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 
-from ...errors import OptionError
+from ...errors import OptionError, StateError
 from ...runtimes import Arrays
 from ...vision import Image
 from ...vision.motion import Grey, Neighbour, PairFlow
 from ...vision.pixels import as_uint8
+from ..codec import DAMAGED
 from .model import Features, InterpolationModel, Motion
 from .options import SCALES, InterpolationOptions
 from .padding import Plane, as_image, as_input, as_levels, as_pixels, padded, padded_size
@@ -75,23 +77,15 @@ class SizedModel:
         small = self._padded[0] // self._times, self._padded[1] // self._times
         self._motion_size = self.tile_size if self._times == 1 else small
 
-    def encode(self, image: Image) -> EncodedFrame:
-        """The features of RGB uint8 (height, width, 3). Raises StepError."""
-        tiles = [self._model.encode(as_input(image[tile.area], *self.tile_size)) for tile in self.tiles]
+    def encode(self, image: Image) -> Generator[Any, Any, EncodedFrame]:
+        """The features of RGB uint8 (height, width, 3), a call a tile."""
+        tiles = []
+        for tile in self.tiles:
+            tiles.append((yield from self._model.encode(as_input(image[tile.area], *self.tile_size))))
         if self._times == 1:
             return EncodedFrame(tiles, None)
-        small = self._model.encode(as_input(self._shrunk(image), *self._motion_size))
+        small = yield from self._model.encode(as_input(self._shrunk(image), *self._motion_size))
         return EncodedFrame(tiles, small)
-
-    @property
-    def carries(self) -> bool:
-        """Whether the motion of a pair starts from that of the pair before."""
-        return self._model.carries
-
-    @property
-    def bends(self) -> bool:
-        """Whether the motion of a pair is told how it bends, by the pairs before and after."""
-        return self._model.bends
 
     def guides(self, image: Image) -> Guides:
         """What flows of RGB uint8 (height, width, 3) are found by; none where the model asks for none."""
@@ -109,6 +103,16 @@ class SizedModel:
             return ()
         return [prior.find(*pair, *self._motion_size) for pair in zip(first, second, strict=True)]
 
+    def check_flows(self, pairs: Sequence[Flows]) -> None:
+        """Raises StateError unless these may be flows of pairs of such frames."""
+        prior = self._model.prior
+        count = 0 if prior is None else 1 if self._times > 1 else len(self.tiles)
+        shrink = 1 if prior is None else prior.shrink
+        grid = (self._motion_size[0] // shrink, self._motion_size[1] // shrink, 2)
+        for flows in pairs:
+            if len(flows) != count or any(flow.forth.shape != grid for flow in flows):
+                raise StateError(f"the flows of the snapshot are not {count} of {grid}", DAMAGED)
+
     def motion(
         self,
         first: EncodedFrame,
@@ -117,7 +121,7 @@ class SizedModel:
         flows: Flows = (),
         before: tuple[Flows, float] | None = None,
         after: tuple[Flows, float] | None = None,
-    ) -> PairMotion:
+    ) -> Generator[Any, Any, PairMotion]:
         """The motion between two frames.
 
         Args:
@@ -129,11 +133,14 @@ class SizedModel:
         told = self._told(flows, before, after)
         if first.small is None or second.small is None:
             starts = last.tiles if last else [self._model.start(*self.tile_size)] * len(self.tiles)
-            pairs = zip(first.tiles, second.tiles, starts, told, strict=True)
-            return PairMotion([self._model.motion(*pair) for pair in pairs], None)
+            found = []
+            for pair in zip(first.tiles, second.tiles, starts, told, strict=True):
+                found.append((yield from self._model.motion(*pair)))
+            return PairMotion(found, None)
         start = last.tiles[0] if last else self._model.start(*self._motion_size)
-        motion = self._model.motion(first.small, second.small, start, *told)
-        return PairMotion([motion], enlarged(motion, self._model.resizes, self._times))
+        motion = yield from self._model.motion(first.small, second.small, start, *told)
+        maps = enlarged(self._model.runtime, motion, self._model.resizes, self._times)
+        return PairMotion([motion], maps)
 
     def _told(
         self, flows: Flows, before: tuple[Flows, float] | None, after: tuple[Flows, float] | None
@@ -148,17 +155,22 @@ class SizedModel:
         ]
         return [prior.told(*given) for given in zip(flows, *around, strict=True)]
 
-    def between(self, first: EncodedFrame, second: EncodedFrame, motion: PairMotion, t: float) -> Image:
-        """The frame at ``t`` in (0, 1) between two: RGB uint8 (height, width, 3). Raises StepError."""
+    def between(
+        self, first: EncodedFrame, second: EncodedFrame, motion: PairMotion, t: float
+    ) -> Generator[Any, Any, Image]:
+        """The frame at ``t`` in (0, 1) between two: RGB uint8 (height, width, 3), a call a tile."""
         if len(self.tiles) == 1:
-            return as_pixels(self._made(0, first, second, motion, t), *self.tiles[0].size)
-        return as_image(self.levels(first, second, motion, t))
+            plane = yield from self._made(0, first, second, motion, t)
+            return as_pixels(plane, *self.tiles[0].size)
+        return as_image((yield from self.levels(first, second, motion, t)))
 
-    def levels(self, first: EncodedFrame, second: EncodedFrame, motion: PairMotion, t: float) -> Plane:
+    def levels(
+        self, first: EncodedFrame, second: EncodedFrame, motion: PairMotion, t: float
+    ) -> Generator[Any, Any, Plane]:
         """As `between`, but float32 levels that are neither rounded nor kept within 0 to 255."""
         total = np.zeros((self._height, self._width, 3), np.float32) if len(self.tiles) > 1 else None
         for place, tile in enumerate(self.tiles):
-            levels = as_levels(self._made(place, first, second, motion, t), *tile.size)
+            levels = as_levels((yield from self._made(place, first, second, motion, t)), *tile.size)
             if total is None:
                 return levels
             total[tile.area] += np.multiply(levels, tile.weights(), out=levels)
@@ -167,7 +179,7 @@ class SizedModel:
 
     def _made(
         self, place: int, first: EncodedFrame, second: EncodedFrame, motion: PairMotion, t: float
-    ) -> Plane:
+    ) -> Generator[Any, Any, Plane]:
         found = self._motion_of(place, motion)
         return self._model.interpolate(first.tiles[place], second.tiles[place], found, t)
 
@@ -176,7 +188,7 @@ class SizedModel:
             return motion.tiles[place]
         tile = self.tiles[place]
         corner = tile.rows.start, tile.columns.start
-        return part(motion.maps, motion.tiles[0], self._padded, corner, self.tile_size)
+        return part(self._model.runtime, motion.maps, self._padded, corner, self.tile_size)
 
     def _shrunk(self, image: Image) -> Image:
         """The whole frame at the size for motion: padded first, so that both grids agree."""

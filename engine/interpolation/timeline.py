@@ -79,6 +79,22 @@ class Timeline:
             yield Moment(number, part, self._ticks(self._shown(number, earlier, later)))
             number += 1
 
+    def after(self, earlier: Source, later: Source, following: int) -> int:
+        """The number of the first output after ``later``; ``following`` is the first one after ``earlier``."""
+        reach = (later.pts * self._tick - self._start) * self._rate * self._slow if self._rate else None
+        number = max(following, math.floor(later.number * self._steps if reach is None else reach))
+        while self._part(number, earlier, later) <= 1:
+            number += 1
+        return number
+
+    def shows(self, earlier: Source, later: Source, number: int) -> bool:
+        """Whether output ``number`` is ``later`` itself."""
+        return self._part(number, earlier, later) == 1
+
+    def begins(self, earlier: Source, later: Source, following: int) -> bool:
+        """Whether ``following`` may be the first output after ``earlier``."""
+        return self._part(following, earlier, later) > 0 >= self._part(following - 2, earlier, later)
+
     def end(self, before: Source, last: Source, following: int) -> Moment | None:
         """The output that shows the last source frame, where none of those before ``following`` does."""
         if last.number == 0:

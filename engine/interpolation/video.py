@@ -10,8 +10,10 @@ from pathlib import Path
 
 from ...errors import VideoError
 from ...vision import Frame, Look, Passengers, VideoReader, VideoWriter
+from ...wire import Made
+from ..session import Session
 from .options import InterpolationOptions
-from .session import Counts, InterpolationSession
+from .memory import Counts
 
 _FINEST = 10**9  # ticks a second that containers can count
 
@@ -63,7 +65,7 @@ def expected_frames(reader: VideoReader, options: InterpolationOptions) -> int |
 
 
 def interpolate_video(
-    session: InterpolationSession,
+    session: Session[Made],
     reader: VideoReader,
     target: Path,
     output: OutputOptions,
@@ -87,7 +89,7 @@ def interpolate_video(
         StepError: the model failed.
         VideoWriteError: the target cannot be written, or the disk is full.
     """
-    options = session.options
+    options: InterpolationOptions = session.memory.options
     check_range(reader.look, reader.path)
     run = VideoRun(options.fps or reader.frame_rate * options.steps / options.slow_motion)
     frames = iter(reader)
@@ -112,12 +114,14 @@ def interpolate_video(
             exact_colour=True,
         ) as writer:
             end = _write(writer, opening, shown, on_frame)
-            if session.ends is not None:
-                writer.last_duration = max(1, round((session.ends - end) / tick))
+            ends = session.memory.ends
+            if ends is not None:
+                writer.last_duration = max(1, round((ends - end) / tick))
         run.streams = passengers.num_streams
         run.notes = [*_changes(reader, writer), *passengers.left_out]
-    run.counts, run.broken_packets = session.counts, reader.broken_packets
-    run.scale, run.tiles = session.scale or 1.0, session.num_tiles or 1
+    memory = session.memory
+    run.counts, run.broken_packets = memory.counts, reader.broken_packets
+    run.scale, run.tiles = memory.scale or 1.0, memory.num_tiles or 1
     return run
 
 

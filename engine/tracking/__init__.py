@@ -2,21 +2,16 @@
 
 from .filter_options import GATE, FilterOptions
 from .kalman import BoxFilter, nominal_steps
+from .memory import TargetMemory
 from .options import TrackingOptions
-from .portable import pack_memory, unpack_memory
-from .target import MemorySnapshot, TargetMemory
-from .task import TrackingTask, TrackingWork
+from .task import Tracking
 
 __all__ = [
     "GATE",
     "BoxFilter",
     "FilterOptions",
-    "MemorySnapshot",
     "TargetMemory",
+    "Tracking",
     "TrackingOptions",
-    "TrackingTask",
-    "TrackingWork",
     "nominal_steps",
-    "pack_memory",
-    "unpack_memory",
 ]

@@ -7,17 +7,22 @@ Glossary:
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+from pydantic import Field
+
+Number = Annotated[float, Field(ge=-1e15, le=1e15)]
+"""Every variance that a filter allows for boxes of up to a million pixels is below."""
 
 
 class Axis(NamedTuple):
     """What is believed of one of cx, cy, w, h: pixels, and pixels a nominal frame."""
 
-    value: float
-    velocity: float
-    vv: float
-    vd: float
-    dd: float
+    value: Number
+    velocity: Number
+    vv: Number
+    vd: Number
+    dd: Number
 
     def moved(self, dt: float, walk: float, drift: float) -> Axis:
         """``dt`` later; a frame adds ``walk`` to the value's variance, ``drift`` to the velocity's."""

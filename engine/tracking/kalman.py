@@ -20,28 +20,22 @@ refuses it, and so on. Here a prediction stays near the anchor, velocity decays,
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-
-from ...errors import BoxError, FrameError, StateError, StepError
+from ...errors import BoxError, FrameError, StepError
 from ...vision.box import Box
 from .axis import Axis
+from .belief import MIN_SIDE, Anchor, Belief
 from .filter_options import FilterOptions
 
 Array = npt.NDArray[np.float64]
 Four = tuple[float, float, float, float]
-
-MIN_SIDE = 1.0
-"""Sizes, measured or predicted, never fall below one pixel."""
+Axes = tuple[Axis, Axis, Axis, Axis]
 
 _LONGEST_GAP = 1000.0  # nominal frames; by then every bound below has been reached
 _LARGEST = 1e6  # pixels; larger numbers are a fault, and their squares would swamp the covariance
-_LARGEST_STATE = 1e15  # above every variance that the ceilings allow for boxes of that size
-_SHAPES = MappingProxyType({"mean": (8,), "covariance": (8, 8), "anchor": (5,), "missed": (1,)})
 
 
 def nominal_steps(seconds: float, frame_rate: float) -> float:
@@ -58,7 +52,7 @@ class BoxFilter:
         if filter.gate(measured, std) <= GATE: filter.update(measured, std)
         else: filter.coast()
 
-    `observe` is the last two lines. Cost is O(1); the state is `state_dict`, 78 float64 numbers.
+    `observe` is the last two lines. Cost is O(1); all that it knows is `belief`, a value.
 
     Args:
         box: the target in the first frame, in pixels.
@@ -69,20 +63,33 @@ class BoxFilter:
     """
 
     def __init__(self, box: Box, options: FilterOptions | None = None) -> None:
-        self.options = o = options or FilterOptions()
-        self._ceilings = [(o.widest_position**2, o.widest_velocity**2)] * 2
-        self._ceilings += [(o.widest_size**2, o.widest_velocity**2)] * 2  # of value and velocity, in units
+        self.options = options or FilterOptions()
+        self._ceilings = _ceilings(self.options)
         self.restart(box)
+
+    @classmethod
+    def of(cls, belief: Belief, options: FilterOptions) -> Self:
+        """A filter that goes on from what another one believed: every later number is the same, bit for bit."""
+        found = cls.__new__(cls)
+        found.options, found._ceilings = options, _ceilings(options)
+        found._axes, found._anchor, found.missed = belief
+        return found
+
+    @property
+    def belief(self) -> Belief:
+        """All that it knows."""
+        return Belief(self._axes, self._anchor, self.missed)
 
     def restart(self, box: Box) -> None:
         """Forgets all there was: the target is at ``box``, and how it moves is open. Raises BoxError."""
         o, measured = self.options, _measurement(box)
         first = (o.initial_position * o.position_std) ** 2, (o.initial_velocity * o.velocity_std) ** 2
-        self._axes = tuple(
+        cx, cy, w, h = (
             Axis(value, 0.0, first[0] * unit2, 0.0, first[1] * unit2)
             for value, unit2 in zip(measured, _units2(*measured[2:]), strict=True)
         )
-        self._anchor = self._new_anchor()
+        self._axes: Axes = (cx, cy, w, h)
+        self._anchor: Anchor = self._new_anchor()
         self.missed = 0
         """Measurements missed in a row."""
 
@@ -117,10 +124,11 @@ class BoxFilter:
             )
         dt = min(float(dt), _LONGEST_GAP)
         walk, drift = self.options.position_std**2, self.options.velocity_std**2
-        self._axes = tuple(
+        cx, cy, w, h = (
             axis.moved(dt, walk * unit2, drift * unit2)
             for axis, unit2 in zip(self._axes, self._unit2(), strict=True)
         )
+        self._axes = cx, cy, w, h
         self._hold()
         return self.box
 
@@ -157,7 +165,8 @@ class BoxFilter:
         """Go on without a measurement: inflate P, and after a while let velocity decay. Returns the box."""
         self.missed += 1
         decay = self.options.coast_decay if self.missed > self.options.coast_frames else 1.0
-        self._axes = tuple(axis.loosened(self.options.inflation, decay) for axis in self._axes)
+        cx, cy, w, h = (axis.loosened(self.options.inflation, decay) for axis in self._axes)
+        self._axes = cx, cy, w, h
         self._hold()
         return self.box
 
@@ -170,46 +179,11 @@ class BoxFilter:
             self.coast()
         return accepted
 
-    def save(self) -> tuple[object, ...]:
-        """All that a frame changes, for `restore`: nothing is copied, as it is replaced, never written to."""
-        return self._axes, self._anchor, self.missed
-
-    def restore(self, saved: tuple[Any, ...]) -> None:
-        """Undoes everything since `save`."""
-        self._axes, self._anchor, self.missed = saved
-
-    def state_dict(self) -> dict[str, Array]:
-        """The state, float64: ``mean`` (8,), ``covariance`` (8, 8), ``anchor`` (5,), ``missed`` (1,)."""
-        value, velocity, vv, vd, dd = np.array(self._axes).T
-        covariance = np.zeros((8, 8))
-        for block, part in zip(_blocks(covariance), (vv, dd, vd, vd), strict=True):
-            block[:] = part
-        return {
-            "mean": np.concatenate([value, velocity]),
-            "covariance": covariance,
-            "anchor": np.array(self._anchor),
-            "missed": np.array([self.missed], dtype=np.float64),
-        }
-
-    def load_state_dict(self, state: Mapping[str, Array]) -> None:
-        """Continue from a `state_dict`: every later number is the same bit for bit, given the same options.
-
-        Raises:
-            StateError: an array is missing, unknown, of another shape or dtype, or holds an impossible value;
-                the filter is then left as it was.
-        """
-        _check_state(state)
-        vv, dd, vd, _ = _blocks(state["covariance"])
-        parts = [state["mean"][:4], state["mean"][4:], vv, vd, dd]
-        self._axes = tuple(map(Axis, *(part.tolist() for part in parts)))
-        self._anchor = tuple(state["anchor"].tolist())
-        self.missed = int(state["missed"][0])
-
     def _unit2(self) -> Four:
         """The units squared, in pixels squared."""
         return _units2(self._axes[2].value, self._axes[3].value)
 
-    def _new_anchor(self) -> tuple[float, ...]:
+    def _new_anchor(self) -> Anchor:
         cx, cy, w, h = self._axes
         limit = self.options.coast_distance * math.sqrt(w.value * h.value)
         reach = min(math.hypot(cx.velocity, cy.velocity), limit) + limit
@@ -239,24 +213,23 @@ class BoxFilter:
         scale = self.options.coast_scale
         w = min(max(w, aw / scale, MIN_SIDE), max(aw * scale, MIN_SIDE))
         h = min(max(h, ah / scale, MIN_SIDE), max(ah * scale, MIN_SIDE))
-        self._axes = tuple(
+        x_axis, y_axis, w_axis, h_axis = (
             axis.bounded(value, most * unit2, most_d * unit2)
             for axis, value, (most, most_d), unit2 in zip(
                 self._axes, (cx, cy, w, h), self._ceilings, _units2(w, h), strict=True
             )
         )
+        self._axes = x_axis, y_axis, w_axis, h_axis
 
 
 def _units2(w: float, h: float) -> Four:
     return w * h, w * h, w * w, h * h
 
 
-def _blocks(covariance: Array) -> tuple[Array, Array, Array, Array]:
-    """Views (4,) of a covariance (8, 8): of values, of velocities, and twice what lies between them."""
-    value, velocity = slice(None, 4), slice(4, None)
-    parts = (value, value), (velocity, velocity), (value, velocity), (velocity, value)
-    vv, dd, vd, dv = (np.einsum("ii->i", covariance[part]) for part in parts)
-    return vv, dd, vd, dv
+def _ceilings(options: FilterOptions) -> list[tuple[float, float]]:
+    """Of the variances of value and velocity, in units, an axis each."""
+    place = options.widest_position**2, options.widest_velocity**2
+    return [place] * 2 + [(options.widest_size**2, options.widest_velocity**2)] * 2
 
 
 def _measurement(box: Box) -> Four:
@@ -270,32 +243,3 @@ def _measurement(box: Box) -> Four:
         raise BoxError(f"The box {box} has a side that is not positive", "Give a width and a height above 0.")
     cx, cy = box.centre
     return cx, cy, max(box.w, MIN_SIDE), max(box.h, MIN_SIDE)
-
-
-def _check_state(state: Mapping[str, Array]) -> None:
-    remedy = "Use what BoxFilter.state_dict returned."
-    if set(state) != set(_SHAPES):
-        raise StateError(
-            f"The filter state holds {sorted(state)}, and it must hold {sorted(_SHAPES)}", remedy
-        )
-    for name, shape in _SHAPES.items():
-        array = state[name]
-        if array.shape != shape or array.dtype != np.float64:
-            raise StateError(f"{name} is {array.dtype}{array.shape}, and it must be float64{shape}", remedy)
-        if not (np.abs(array) <= _LARGEST_STATE).all():
-            raise StateError(
-                f"{name} holds a number that is not finite, or beyond {_LARGEST_STATE:g}", remedy
-            )
-    covariance = state["covariance"]
-    try:
-        np.linalg.cholesky(covariance)
-    except np.linalg.LinAlgError:
-        raise StateError("The covariance is not positive definite", remedy) from None
-    if not np.array_equal(covariance, covariance.T):
-        raise StateError("The covariance is not symmetric", remedy)
-    if np.count_nonzero(covariance) > sum(np.count_nonzero(block) for block in _blocks(covariance)):
-        raise StateError("The covariance mixes the axes of the box", remedy)
-    if min(*state["mean"][2:4], *state["anchor"][2:4]) < MIN_SIDE or state["anchor"][4] < 0:
-        raise StateError(f"A size in the filter state is below {MIN_SIDE} pixel", remedy)
-    if state["missed"][0] < 0 or state["missed"][0] % 1:
-        raise StateError(f"missed is {state['missed'][0]}, and it counts frames", remedy)

@@ -1,120 +1,153 @@
-"""Tracking as the engine runs it: frames into search crops, maps into tracks."""
+"""Tracking as a task: predict, crop, step, decode, filter, and now and then a fresh template."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ...bundles import ModelSpec
 from ...errors import BundleError
-from ...runtimes import Arrays, CropMaker
-from ...vision import Box, Frame, Image, SquareCrop
-from ..track import Track
+from ...runtimes import Arrays, Crop, Runtime, State
+from ...vision import Box, Frame, Image
+from ...wire import Track
+from ..inputs import BoxLike, as_box
+from ..task import Next, Steps, Task, call
 from .cropping import Cropping
 from .decode import open_decoder
 from .first_view import Bytes, compact, expand
+from .following import Following
+from .memory import TargetMemory
 from .options import TrackingOptions
-from .target import TargetMemory
 from .trajectory import Vocabulary
 
-
-@dataclass
-class TrackingWork:
-    """One frame of one target on its way through a step."""
-
-    slot: int
-    memory: TargetMemory
-    frame: Frame
-    crop: SquareCrop | None = None
-    expected: Box | None = None
+STEP, INIT = "step", "init"
 
 
-class TrackingTask:
-    """Prepares batches for a tracker's ``step`` and reads its answers. Holds no session of its own.
+class Tracking(Task[TargetMemory, Track]):
+    """Follows what a box holds in the first frame.
 
     Args:
-        spec: of a tracker; its ``preprocess`` names crops, decoder and the thresholds it was tuned with.
+        runtime: of a tracker; its ``preprocess`` names crops, decoder and the thresholds it was tuned with.
         options: thresholds to use instead.
-        crops: makes search crops where the model runs; without it they are made here.
+
+    Raises:
+        BundleError: the model is no tracker, or lacks what one has.
     """
 
-    function = "step"
+    name = "tracking"
+    Memory = TargetMemory
+    opens_on_frame = True
+    most_bytes = 64 * 1024
 
-    def __init__(
-        self, spec: ModelSpec, options: TrackingOptions | None = None, crops: CropMaker | None = None
-    ) -> None:
-        if spec.task != "tracking":
-            raise BundleError(
-                f"model {spec.name!r} is made for {spec.task}, not for tracking", "choose a tracker"
-            )
+    def __init__(self, runtime: Runtime, options: TrackingOptions | None = None) -> None:
+        spec = runtime.spec
         self.options = options or TrackingOptions.from_spec(spec)
-        self._cropping, self._crops = Cropping(spec), crops
+        self.reference_rate = self.options.reference_rate
+        self._runtime, self._spec = runtime, spec
+        self._cropping = Cropping(spec)
         self._decode = open_decoder(spec, self.options)
-        inputs = {tensor.name: tensor for tensor in spec.function("step").inputs}
+        step = spec.function(STEP)
+        self._carried = frozenset(step.writes_state)
+        inputs = {tensor.name: tensor for tensor in step.inputs}
         self._carries = "carry" in inputs
-        self.history, self._copies = 0, 1
-        if "history" in inputs:
-            self._words = Vocabulary(spec)
-            self.history = int(inputs["history"].shape[1]) // 4
-        template = next((one for one in spec.function("init").inputs if one.name == "template"), None)
-        if template is not None and len(template.shape) == 5:  # several templates; at first all are the same
-            self._copies = int(template.shape[1])
+        self._words = Vocabulary(spec) if "history" in inputs else None
+        history = int(inputs["history"].shape[1]) // 4 if "history" in inputs else 0
+        self._following = Following(self.options, history)
+        template = next((one for one in spec.function(INIT).inputs if one.name == "template"), None)
+        several = template is not None and len(template.shape) == 5  # at first all are the same
+        self._copies = int(template.shape[1]) if several and template is not None else 1
 
-    def open(self, frame: Frame, box: Box) -> TargetMemory:
-        """What is remembered of a new target, box in pixels of the frame."""
+    def open(self, frame: Frame, box: BoxLike) -> Steps[TargetMemory, Track]:  # type: ignore[override]
+        """Starts following what ``box`` (x, y, w, h in pixels) holds in ``frame``.
+
+        Raises BoxError: the box is not finite, is empty, or lies outside the frame.
+        """
+        region = as_box(box).check(frame.width, frame.height)
         fill = self._cropping.fill(frame.image)
-        memory = TargetMemory(frame, box, self.options, fill, self.history)
+        memory = self._following.start(frame, region, fill)
+        view = self._view(memory, frame, region)
         if self.options.refresh_every:
-            memory.first_view = compact(self._template(memory, frame, box))
-        return memory
+            memory = replace(memory, first_view=compact(view))
+        made = yield from call(INIT, self._templates(view), None)
+        return Next(memory, None, made.state)
+
+    def step(self, memory: TargetMemory, frame: Frame) -> Steps[TargetMemory, Track]:
+        """Where the target is in the next frame."""
+        memory, expected, growth = self._following.predict(memory, frame)
+        crop = self._cropping.search(expected, growth)
+        inputs: dict[str, Any] = {"search": self._seen(frame.image, crop, memory)}
+        if self._carries:
+            inputs["carry"] = np.array([self._following.carry(memory)], np.float32)
+        if self._words is not None:
+            inputs["history"] = self._words.words(memory.recent, crop)[None]
+        seen = yield from call(STEP, inputs)
+        maps = {name: value[0] for name, value in seen.outputs.items()}
+        memory = self._following.observe(memory, self._decode(maps, crop, expected))
+        row = seen.state
+        if self._following.wants_refresh(memory):
+            memory, fresh = yield from self._refreshed(memory, frame)
+            row = {**row, **fresh}
+        chance = self.options.chance(memory.score)
+        return Next(memory, Track(memory.box, chance, memory.status, frame.index), row)
+
+    def restored(self, memory: TargetMemory) -> TargetMemory:
+        """See ``Task``."""
+        if memory.first_view is not None:
+            expand(memory.first_view, self._cropping.template_size)  # refuses what is none
+        return self._following.check(memory)
+
+    def distance(self, one: Track, other: Track) -> float:
+        """The largest difference of centre or size, in pixels."""
+        (ax, ay), (bx, by) = one.box.centre, other.box.centre
+        return max(abs(ax - bx), abs(ay - by), abs(one.box.w - other.box.w), abs(one.box.h - other.box.h))
 
     def template(self, memory: TargetMemory, frame: Frame, box: Box) -> Arrays:
         """The inputs of ``init``: the target's crop, (1, 3, S, S), or (1, T, 3, S, S) of T templates."""
-        return self._templates(self._template(memory, frame, box))
+        return self._templates(self._view(memory, frame, box))
 
-    def first_template(self, view: Bytes) -> Arrays:
-        """The inputs of ``init`` for a ``TargetMemory.first_view``. Raises StateError when it is none."""
-        return self._templates(expand(view, self._cropping.template_size))
+    def _refreshed(self, memory: TargetMemory, frame: Frame) -> Any:
+        """A step of its own: the first template blended with a fresh one, and the memory that knows of it."""
+        first = memory.first_row
+        if first is None:
+            assert memory.first_view is not None, "without it no refresh is wanted"
+            view = expand(memory.first_view, self._cropping.template_size)
+            made = yield from call(INIT, self._templates(view), None)
+            first = self._pinned(made.state)
+        made = yield from call(INIT, self.template(memory, frame, memory.box), None)
+        fresh = self._pinned(made.state)
+        row = blend(first, fresh, self.options.refresh_share)
+        row = {name: self._runtime.from_host(name, value) for name, value in row.items()}
+        return replace(memory, since_refresh=0, first_row=first), row
 
-    def _templates(self, view: Image) -> Arrays:
+    def _pinned(self, state: State) -> Arrays:
+        """What ``step`` only reads, on the host."""
+        return {name: self._runtime.to_host(state[name]).copy() for name in state if name not in self._carried}
+
+    def _seen(self, image: Image, crop: Any, memory: TargetMemory) -> Any:
+        """The search crop as ``step`` takes it: made here, or put off until the batch is known."""
+        if self._runtime.crops is not None:
+            return Crop(self._cropping.piece(image, crop, memory.fill), self._cropping.raw)
+        return self._cropping.planes([self._cropping.view(image, crop, memory.fill)])
+
+    def _view(self, memory: TargetMemory, frame: Frame, box: Box) -> Image:
+        return self._cropping.view(frame.image, self._cropping.template(box), memory.fill)
+
+    def _templates(self, view: Image | Bytes) -> Arrays:
         planes = self._cropping.planes([view])
         return {"template": planes if self._copies == 1 else np.repeat(planes[:, None], self._copies, 1)}
 
-    def _template(self, memory: TargetMemory, frame: Frame, box: Box) -> Image:
-        return self._cropping.view(frame.image, self._cropping.template(box), memory.fill)
 
-    def prepare(self, batch: Sequence[TrackingWork]) -> Arrays:
-        """Predicts each target's place and cuts its search crop: the inputs of ``step``."""
-        cuts: list[Any] = []
-        cut = self._cropping.view if self._crops is None else self._cropping.piece
-        for work in batch:
-            work.expected, growth = work.memory.predict(work.frame)
-            work.crop = self._cropping.search(work.expected, growth)
-            cuts.append(cut(work.frame.image, work.crop, work.memory.fill))
-        if self._crops is None:
-            inputs: dict[str, Any] = {"search": self._cropping.planes(cuts)}
-        else:
-            inputs = {"search": self._crops(cuts, raw=self._cropping.raw)}
-        if self._carries:
-            inputs["carry"] = np.array([work.memory.carry for work in batch], np.float32)
-        if self.history:
-            crops = [work.crop for work in batch if work.crop is not None]
-            told = zip(batch, crops, strict=True)
-            inputs["history"] = np.stack([self._words.words(work.memory.recent, crop) for work, crop in told])
-        return inputs
+def check_tracker(spec: ModelSpec) -> None:
+    """Raises BundleError unless a model has the functions of a tracker."""
+    for name in (INIT, STEP):
+        if name not in spec.functions:
+            raise BundleError(f"model {spec.name!r} has no function {name!r}", "choose a tracker")
 
-    def finish(self, batch: Sequence[TrackingWork], outputs: Arrays) -> list[Track]:
-        """Decodes each target's maps, moves its filter on, and says where it is."""
-        tracks = []
-        for index, work in enumerate(batch):
-            assert work.crop is not None, "prepare comes before finish"
-            assert work.expected is not None
-            maps = {name: values[index] for name, values in outputs.items()}
-            work.memory.observe(self._decode(maps, work.crop, work.expected))
-            memory = work.memory
-            chance = self.options.chance(memory.score)
-            tracks.append(Track(memory.box, chance, memory.status, work.frame.index))
-        return tracks
+
+def blend(first: Arrays, fresh: Arrays, share: float) -> Arrays:
+    """``share`` of fresh state, the rest of the first one."""
+    return {
+        name: ((1 - share) * first[name] + share * fresh[name]).astype(first[name].dtype) for name in first
+    }

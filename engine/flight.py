@@ -1,0 +1,197 @@
+"""A frame's way through a task: the generator is started, its calls are run, its results sent, until it returns.
+
+``Pilot`` runs calls, alone or several sessions' in one batch. What fails fails one flight; since calls are pure and
+memory is a value, a flight that has not been committed never was.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..runtimes import Runtime, State, StateStore, split, stack, write
+from ..wire import Timings
+from .lanes import Lanes
+from .task import OWN, Call, Early, Next, Part, Result, Steps
+
+OnPart = Callable[[Any], bool]
+"""Takes a piece of an answer; False pauses the flight until it is sent on again."""
+
+
+class Flight:
+    """One frame of one session, or its opening or end, on its way.
+
+    Args:
+        row: of the session.
+        steps: what the task does with it.
+        on_part: takes the pieces of the answer as they come; without it they are collected in ``parts``.
+        on_early: is told the memory that the next frame may start from.
+    """
+
+    __slots__ = (
+        "_on_early", "_on_part", "_steps", "calls", "error", "finish_s", "is_begun", "model_s", "next", "parts",
+        "paused", "prepare_s", "row",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        row: int,
+        steps: Steps[Any, Any],
+        on_part: OnPart | None = None,
+        on_early: Callable[[Any], None] | None = None,
+    ) -> None:
+        self.row = row
+        self.calls: Sequence[Call] = ()
+        self.next: Next[Any, Any] | None = None
+        self.error: Exception | None = None
+        self.parts: list[Any] = []
+        self.paused = False
+        self.is_begun = False
+        self.prepare_s = self.model_s = self.finish_s = 0.0
+        self._steps, self._on_part, self._on_early = steps, on_part, on_early
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it has come to its end, one way or the other."""
+        return self.next is not None or self.error is not None
+
+    @property
+    def timings(self) -> Timings:
+        """Where its time went."""
+        return Timings(1e3 * self.prepare_s, 1e3 * self.model_s, 1e3 * self.finish_s)
+
+    def go(self, results: list[Result] | None = None) -> None:
+        """Goes on until it wants calls, pauses, or ends."""
+        began, self.calls, self.paused = time.perf_counter(), (), False
+        try:
+            request = self._steps.send(results)
+            while isinstance(request, Part | Early):
+                if isinstance(request, Early):
+                    if self._on_early is not None:
+                        self._on_early(request.memory)
+                elif self._on_part is None:
+                    self.parts.append(request.piece)
+                elif not self._on_part(request.piece):
+                    self.paused = True
+                    return
+                request = self._steps.send(None)
+            self.calls = request
+        except StopIteration as end:
+            self.next = end.value
+        except Exception as error:
+            self.error = error
+        finally:
+            passed = time.perf_counter() - began
+            if self.is_begun:
+                self.finish_s += passed
+            else:
+                self.prepare_s, self.is_begun = passed, True
+
+    def close(self, error: Exception) -> None:
+        """Ends it here: it was never flown."""
+        self._steps.close()
+        self.calls, self.next, self.error = (), None, error
+
+
+class Pilot:
+    """Runs the calls of flights on a runtime, and writes rows when they are done."""
+
+    def __init__(self, runtime: Runtime, store: StateStore | None, lanes: Lanes) -> None:
+        self._runtime, self._store, self._lanes = runtime, store, lanes
+
+    def fly(self, flights: Sequence[Flight]) -> None:
+        """From the start to the end, all together; then ``commit``."""
+        under_way = list(flights)
+        while under_way:
+            self.turn(under_way)
+            under_way = [one for one in under_way if not one.is_done]
+        self.commit(flights)
+
+    def turn(self, flights: Sequence[Flight]) -> None:
+        """One turn of each: what it waits for is done, and it goes on. Calls that are alike share a batch."""
+        for one in flights:
+            if not one.calls and not one.is_done:
+                one.go()
+        waiting = [one for one in flights if one.calls]
+        if len(waiting) == 1 or not self._lanes.batched:
+            for one in waiting:
+                self._alone(one)
+            return
+        groups: dict[Any, list[Flight]] = {}
+        for place, one in enumerate(waiting):
+            groups.setdefault(_kind(one.calls) or place, []).append(one)
+        for alike in groups.values():
+            if len(alike) == 1 or not self._together(alike):
+                for one in alike:
+                    self._alone(one)
+
+    def commit(self, flights: Sequence[Flight]) -> None:
+        """Writes the rows of flights that have ended well; one that cannot be written has failed."""
+        ended = [one for one in flights if one.error is None and one.next is not None and one.next.row]
+        if not ended:
+            return
+        store = self._store
+        assert store is not None, "a task that writes rows has them"
+        try:
+            write(store, [one.row for one in ended], [_row(one) for one in ended])
+        except Exception as error:
+            if len(ended) == 1:
+                ended[0].error = error
+            for one in ended if len(ended) > 1 else ():  # one by one, so that one fails alone
+                self.commit([one])
+
+    def _alone(self, flight: Flight) -> None:
+        began = time.perf_counter()
+        try:
+            results = [self._call(flight.row, one) for one in flight.calls]
+        except Exception as error:
+            flight.close(error)
+            return
+        finally:
+            flight.model_s += time.perf_counter() - began
+        flight.go(results)
+
+    def _call(self, row: int, one: Call) -> Result:
+        if one.state is OWN:
+            assert self._store is not None, "a task that reads its row has one"
+            state: State | None = self._store.read([row])
+        else:
+            state = one.state  # type: ignore[assignment]
+        outputs, written = self._runtime.call(one.function, stack(self._runtime, [one.inputs]), state)
+        return Result(outputs, written or {})
+
+    def _together(self, flights: Sequence[Flight]) -> bool:
+        """One call for all; False where it failed, which may be the fault of one."""
+        began = time.perf_counter()
+        calls = [one.calls[0] for one in flights]
+        spare = self._lanes.num_spare(len(flights))
+        try:
+            inputs = stack(self._runtime, [one.inputs for one in calls], len(calls) + spare)
+            state = None
+            if calls[0].state is OWN:
+                assert self._store is not None, "a task that reads its row has one"
+                rows = [one.row for one in flights] + spare * [self._store.capacity]  # the padding row
+                state = self._store.read(rows)
+            outputs, written = self._runtime.call(calls[0].function, inputs, state)
+        except Exception:
+            return False
+        share = (time.perf_counter() - began) / len(flights)
+        size = len(flights)
+        for one, found, row in zip(flights, split(outputs, size), split(written, size), strict=True):
+            one.model_s += share
+            one.go([Result(found, row)])
+        return True
+
+
+def _kind(calls: Sequence[Call]) -> Any:
+    """What calls of several sessions must have in common to share a batch; None where they cannot."""
+    if len(calls) != 1 or calls[0].state not in (OWN, None):
+        return None
+    shapes = tuple((name, getattr(value, "shape", None)) for name, value in sorted(calls[0].inputs.items()))
+    return calls[0].function, calls[0].state is OWN, shapes
+
+
+def _row(flight: Flight) -> State:
+    assert flight.next is not None
+    return flight.next.row or {}

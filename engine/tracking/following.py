@@ -1,0 +1,174 @@
+"""How what is believed of a target moves on: one ``predict`` and one ``observe`` a frame, value in, value out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ...errors import StateError
+from ...vision import Box, Frame
+from ..codec import DAMAGED
+from ..inputs import Clock
+from .kalman import BoxFilter, nominal_steps
+from .measurement import Measurement
+from .memory import Pixels, TargetMemory
+from .options import TrackingOptions
+from .sweep import place
+
+
+class Following:
+    """The rules of following, by a tracker's thresholds.
+
+    Args:
+        options: the thresholds.
+        history: how many recent boxes the model is told.
+    """
+
+    def __init__(self, options: TrackingOptions, history: int = 0) -> None:
+        self.options, self.history = options, history
+
+    def start(
+        self, frame: Frame, box: Box, fill: Pixels | None = None, first_view: Pixels | None = None
+    ) -> TargetMemory:
+        """A new target in ``box``, in pixels of the frame. Raises BoxError."""
+        belief = BoxFilter(box, self.options.filter).belief
+        recent = (box,) * self.history
+        return TargetMemory(
+            Clock.of(frame), box, belief, (box.w, box.h), fill, recent=recent, first_view=first_view
+        )
+
+    def carry(self, memory: TargetMemory) -> float:
+        """Share of the temporal state that the next frame starts from; 0 after a doubtful frame."""
+        return self.options.carry if memory.status == "tracking" and memory.frames else 0.0
+
+    def wants_refresh(self, memory: TargetMemory) -> bool:
+        """Whether a template refresh is due, and the target seen well enough for one."""
+        o = self.options
+        return (
+            o.refresh_every > 0
+            and memory.first_view is not None  # a snapshot that was taken without refreshing has none
+            and memory.since_refresh >= o.refresh_every
+            and memory.status == "tracking"
+            and memory.score >= o.refresh_sure
+        )
+
+    def predict(self, memory: TargetMemory, frame: Frame) -> tuple[TargetMemory, Box, float]:
+        """Moves on to the frame's time: also the box to look around, and how much wider to look."""
+        o = self.options
+        filter = BoxFilter.of(memory.belief, o.filter)
+        expected = filter.predict(nominal_steps(frame.seconds - memory.clock.seconds, o.reference_rate))
+        late = max(0, memory.unseen - o.lost_after)
+        sweeps = memory.status == "lost" and 0 < o.sweep_after <= late and late % 2 == 1
+        elsewhere = sweeps or memory.candidate is not None
+        memory = replace(memory, clock=Clock.of(frame), belief=filter.belief, elsewhere=elsewhere)
+        if elsewhere:
+            return memory, memory.candidate or place(memory.box, _size(memory), late // 2), 1.0
+        if memory.status == "lost" or o.crop == "last":
+            expected = memory.box
+        return memory, _inside(memory, expected), min(o.growth**late, o.widest)
+
+    def observe(self, memory: TargetMemory, measured: Measurement) -> TargetMemory:
+        """Takes a measurement in, or coasts; settles box, score and status."""
+        memory = self._settled(
+            replace(
+                memory,
+                frames=memory.frames + 1,
+                since_refresh=memory.since_refresh + 1,
+                score=float(measured.score),
+            ),
+            measured,
+        )
+        if memory.recent:
+            memory = replace(memory, recent=(*memory.recent[1:], memory.box))
+        return memory
+
+    def check(self, memory: TargetMemory) -> TargetMemory:
+        """The memory of a snapshot, if it can be gone on with. Raises StateError."""
+        memory.belief.check()
+        if len(memory.recent) != self.history:
+            raise StateError(
+                f"the memory holds {len(memory.recent)} recent boxes, and the model is told {self.history}", DAMAGED
+            )
+        if min(_size(memory)) < 1:
+            raise StateError("the frames of the memory have no pixels", DAMAGED)
+        for box in _there(memory.box, memory.candidate, *memory.recent):
+            if not (box.w > 0 and box.h > 0 and max(map(abs, box.xywh)) <= 1e6):
+                raise StateError(f"the memory holds the box {box}, which is none", DAMAGED)
+        return memory
+
+    def _settled(self, memory: TargetMemory, measured: Measurement) -> TargetMemory:
+        o, filter = self.options, BoxFilter.of(memory.belief, self.options.filter)
+        needed = o.sure if memory.status == "lost" else o.seen
+        accepted = False
+        if memory.elsewhere:
+            memory, accepted = self._found_elsewhere(memory, measured)
+            if accepted:
+                filter.restart(memory.box)  # nothing of its old motion holds
+        elif measured.score >= needed:
+            passes = filter.gate(measured.box, measured.std) <= o.filter.gate
+            accepted = passes or measured.score >= o.override
+        if accepted:
+            filter.update(measured.box, measured.std)
+            return self._seen(replace(memory, belief=filter.belief), measured)
+        filter.coast()
+        unseen, box = memory.unseen + 1, memory.box
+        if unseen == o.lost_after:  # where it was last believed, at its usual size
+            box = Box.from_centre(*box.centre, *memory.usual_size)
+        if unseen < o.lost_after:
+            box = _inside(memory, filter.box)
+        return replace(
+            memory,
+            belief=filter.belief,
+            unseen=unseen,
+            box=box,
+            status="lost" if unseen >= o.lost_after else "uncertain",
+        )
+
+    def _seen(self, memory: TargetMemory, measured: Measurement) -> TargetMemory:
+        """After a measurement that was believed."""
+        o, box = self.options, self._smoothed(memory, measured)
+        w, h = memory.usual_size
+        if measured.score < o.sure:
+            return replace(memory, box=box, unseen=0, status="uncertain")
+        usual = w + o.usual_rate * (box.w - w), h + o.usual_rate * (box.h - h)
+        return replace(memory, box=box, unseen=0, status="tracking", usual_size=usual)
+
+    def _found_elsewhere(
+        self, memory: TargetMemory, measured: Measurement
+    ) -> tuple[TargetMemory, bool]:
+        """Whether it is the target, seen for the second time in a row far from where it was lost."""
+        again, memory = memory.candidate is not None, replace(memory, candidate=None)
+        if measured.score < self.options.sweep_sure:
+            return memory, False
+        held = _held(memory, *measured.box.centre, measured.box.w, measured.box.h)
+        return (replace(memory, box=held), True) if again else (replace(memory, candidate=held), False)
+
+    def _smoothed(self, memory: TargetMemory, measured: Measurement) -> Box:
+        """Centre as measured; size moves towards the measured one, more so the surer the model is."""
+        o, box = self.options, memory.box
+        share = o.size_floor + (o.size_ceiling - o.size_floor) * measured.score**2
+        cx, cy = measured.box.centre
+        w = box.w + share * (measured.box.w - box.w)
+        h = box.h + share * (measured.box.h - box.h)
+        return _held(memory, cx, cy, w, h)
+
+
+def _there(*boxes: Box | None) -> list[Box]:
+    """Those that are there."""
+    return [box for box in boxes if box is not None]
+
+
+def _size(memory: TargetMemory) -> tuple[int, int]:
+    return memory.clock.width, memory.clock.height
+
+
+def _held(memory: TargetMemory, cx: float, cy: float, w: float, h: float) -> Box:
+    """A box of at least two pixels a side, no larger than the frame, its centre in it."""
+    width, height = _size(memory)
+    return _inside(memory, Box.from_centre(cx, cy, min(max(w, 2.0), width), min(max(h, 2.0), height)))
+
+
+def _inside(memory: TargetMemory, box: Box) -> Box:
+    """Moved so that its centre lies in the frame."""
+    cx, cy = box.centre
+    width, height = _size(memory)
+    return Box.from_centre(min(max(cx, 0.0), width), min(max(cy, 0.0), height), box.w, box.h)

@@ -1,0 +1,146 @@
+"""What a session answers for one frame: one frozen class a kind of answer, the same from the engine to the client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from ..vision import Box, Frame, Image
+
+Status = Literal["tracking", "uncertain", "lost"]
+AnyAnswer = TypeVar("AnyAnswer")
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Milliseconds that a frame spent in each stage."""
+
+    prepare_ms: float = 0.0
+    model_ms: float = 0.0
+    finish_ms: float = 0.0
+    queue_ms: float = 0.0  # before its first step; 0 where there is no queue
+
+    @property
+    def total_ms(self) -> float:
+        """All stages together."""
+        return self.queue_ms + self.prepare_ms + self.model_ms + self.finish_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """Where a target is.
+
+    Attributes:
+        box: pixels of the frame, top-left corner. While ``lost``, the last place it was believed at.
+        score: confidence in [0, 1]; of models that were calibrated, the chance of an overlap of 0.5 or more.
+        status: ``tracking``, ``uncertain`` (weakly seen, or the filter doubts it), or ``lost``.
+        frame_index: the frame's own index.
+        dropped: frames of this session that were dropped since its last answer.
+        timings: where the time went.
+    """
+
+    box: Box
+    score: float
+    status: Status
+    frame_index: int
+    dropped: int = 0
+    timings: Timings = Timings()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Classification:
+    """What a frame shows.
+
+    Attributes:
+        labels: names of all classes, in the model's order.
+        smoothed: (K,) probabilities over the frames so far, older ones fading.
+        frame: (K,) probabilities of this frame alone.
+        frame_index: the frame's own index.
+        seconds: the frame's time.
+        dropped: frames of this session that were dropped since its last answer.
+        timings: where the time went.
+    """
+
+    labels: tuple[str, ...]
+    smoothed: npt.NDArray[np.float32]
+    frame: npt.NDArray[np.float32]
+    frame_index: int
+    seconds: float
+    dropped: int = 0
+    timings: Timings = field(default_factory=Timings)
+
+    @property
+    def label(self) -> str:
+        """The most likely class, smoothed."""
+        return self.labels[int(self.smoothed.argmax())]
+
+    @property
+    def probability(self) -> float:
+        """Its smoothed probability."""
+        return float(self.smoothed.max())
+
+    def top(self, count: int) -> list[tuple[str, float]]:
+        """The ``count`` most likely classes, or all where there are fewer, with smoothed probabilities."""
+        order = np.argsort(-self.smoothed, kind="stable")[:count]
+        return [(self.labels[index], float(self.smoothed[index])) for index in order]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Made:
+    """The frames that can be shown by now, in order; a sequence of them.
+
+    Attributes:
+        frame_index: of the frame that was pushed.
+        frames: those that nobody took one by one.
+        dropped: frames of this session that were dropped since its last answer.
+        timings: where the time went.
+    """
+
+    frame_index: int
+    frames: tuple[Frame, ...] = ()
+    dropped: int = 0
+    timings: Timings = field(default_factory=Timings)
+
+    def with_pieces(self, pieces: tuple[Frame, ...]) -> Made:
+        """The same with these frames."""
+        return replace(self, frames=pieces)
+
+    def __iter__(self) -> Iterator[Frame]:
+        return iter(self.frames)
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, place: int) -> Frame:
+        return self.frames[place]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Output:
+    """What a model of the task ``stream`` gave for a frame.
+
+    Attributes:
+        tensors: by the manifest's names, as the model gave them, without the batch axis.
+        pictures: by name, the outputs that the manifest calls pictures or masks: uint8 (height, width, 3).
+        frame_index: the frame's own index.
+        seconds: the frame's time.
+        dropped: frames of this session that were dropped since its last answer.
+        timings: where the time went.
+    """
+
+    tensors: Mapping[str, npt.NDArray[Any]]
+    pictures: Mapping[str, Image]
+    frame_index: int
+    seconds: float
+    dropped: int = 0
+    timings: Timings = field(default_factory=Timings)
+
+
+def stamped(answer: AnyAnswer, **known: Any) -> AnyAnswer:
+    """The answer with those of ``dropped`` and ``timings`` that its class has."""
+    has = {one.name for one in fields(answer)}  # type: ignore[arg-type]
+    return replace(answer, **{name: value for name, value in known.items() if name in has})  # type: ignore[type-var]
