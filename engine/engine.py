@@ -73,7 +73,7 @@ class Engine:
             self._classifier = ClassificationModel(runtime)
             self.store = runtime.allocate(self.capacity.sessions)
         else:
-            self.task = TrackingTask(runtime.spec, options, getattr(runtime, "crops", None))
+            self.task = TrackingTask(runtime.spec, options, runtime.crops)
             self.store = runtime.allocate(self.capacity.sessions)
             self.templates = Templates(runtime, self.store, self.task)
         spec = json.dumps(runtime.spec.to_json(), sort_keys=True).encode()

@@ -60,8 +60,7 @@ class Lanes:
     @classmethod
     def of(cls, runtime: Runtime, workers: int = 1) -> Lanes:
         """The lanes that suit a runtime: a batched call on a GPU, ``workers`` calls side by side on a CPU."""
-        padded = not getattr(runtime, "pads_batches", False)
-        return cls(workers, batched=runtime.device != "cpu", padded=padded)
+        return cls(workers, batched=runtime.device != "cpu", padded=not runtime.pads_batches)
 
     def run(self, function: Callable[[Sequence[Work]], Result], batch: Sequence[Work]) -> list[Result]:
         """The function's results over parts of the batch, in order. The caller's thread is one of the lanes.
