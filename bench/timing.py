@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import OptionError
-from ..runtimes import Arrays, Runtime, State, StateStore
+from ..runtimes import Arrays, Runtime, RuntimeOver, State
 from ..vision import Box, Frame, Image
 from ..vision.synthetic import demo_clip
 
@@ -47,29 +47,20 @@ class EndlessClip:
         return Frame(self._images[min(place, turn - place)], index, RATE, index)
 
 
-class TimedRuntime:
+class TimedRuntime(RuntimeOver):
     """A runtime that adds up the seconds spent in its calls: ``seconds`` is set to 0 by whoever reads it."""
 
     def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
-        self.spec, self.name, self.device = runtime.spec, runtime.name, runtime.device
+        super().__init__(runtime)
         self.seconds = 0.0
-
-    def allocate(self, capacity: int, size: tuple[int, int] | None = None) -> StateStore:
-        """The rows of the runtime within."""
-        return self._runtime.allocate(capacity, size)
 
     def call(self, function: str, inputs: Arrays, state: State | None) -> tuple[Arrays, State | None]:
         """The runtime's answer."""
         began = time.perf_counter()
         try:
-            return self._runtime.call(function, inputs, state)
+            return super().call(function, inputs, state)
         finally:
             self.seconds += time.perf_counter() - began
-
-    def close(self) -> None:
-        """Closes the runtime within."""
-        self._runtime.close()
 
 
 def interleaved(

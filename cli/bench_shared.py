@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -76,15 +76,16 @@ def verified(bundle: Bundle, runtime: Runtime) -> float | None:
         why = f"{', '.join(missing)} not installed" if missing else "the bundle has no weights"
         warn(f"{runtime.name} was not verified against eager PyTorch ({why})")
         return None
-    if runtime.name == "eager" and runtime.device == "cpu" and getattr(runtime, "precision", "") == "fp32":
+    if runtime.name == "eager" and runtime.device == "cpu" and runtime.precision == "fp32":
         return 0.0
     from ..export.parity import closed_loop_parity, tolerance_of
+    from ..export.precision import PRECISIONS
     from ..runtimes import open_runtime
 
     reference = open_runtime(bundle, "eager", device="cpu", threads=1)
     try:
-        precision = precision_of(bundle) if runtime.name == "onnx" else "fp32"
-        allowed = tolerance_of("fp16" if getattr(runtime, "precision", "fp32") != "fp32" else precision)
+        known = [one for one in PRECISIONS if one == runtime.precision]
+        allowed = tolerance_of(known[0] if known else "fp16")
         found = closed_loop_parity(reference, runtime, frames=CHECKED_FRAMES, tolerance=allowed)
     finally:
         reference.close()
@@ -92,14 +93,3 @@ def verified(bundle: Bundle, runtime: Runtime) -> float | None:
         raise ParityError(f"{runtime.name} differs from eager by {found.summary}", "export the model again")
     note(f"{runtime.name} agrees with eager PyTorch over {CHECKED_FRAMES} frames to {found.max_abs:.1e}")
     return found.max_abs
-
-
-def precision_of(bundle: Bundle) -> Literal["fp32", "fp16", "int8"]:
-    """Of the bundle's graphs, as its manifest has it."""
-    graphs = bundle.parity.get("onnx")
-    match graphs.get("precision") if isinstance(graphs, dict) else None:
-        case "fp16":
-            return "fp16"
-        case "int8":
-            return "int8"
-    return "fp32"

@@ -9,10 +9,10 @@ from itertools import islice
 
 import numpy as np
 
-from ..bundles import Size, past_name
+from ..bundles import past_name
 from ..engine import Engine
 from ..errors import ExportError
-from ..runtimes import Arrays, Runtime, State, StateStore
+from ..runtimes import Arrays, Runtime, RuntimeOver, State
 from ..vision import Box, Frame
 from ..vision.synthetic import demo_clip
 
@@ -49,18 +49,14 @@ def _synthetic(seed: int, frames: int) -> Clip:
     return Clip(f"synthetic {seed}", box, render)
 
 
-class Recorder:
+class Recorder(RuntimeOver):
     """A runtime that keeps what each call was given, while ``recording``."""
 
     def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
-        self.spec, self.name, self.device = runtime.spec, runtime.name, runtime.device
+        super().__init__(runtime)
+        self.crops = None  # what is kept has to be on the host
         self.feeds: Feeds = {function: [] for function in runtime.spec.functions}
         self.recording = False
-
-    def allocate(self, capacity: int, size: Size | None = None) -> StateStore:
-        """The rows of the runtime within."""
-        return self._runtime.allocate(capacity, size)
 
     def call(self, function: str, inputs: Arrays, state: State | None) -> tuple[Arrays, State | None]:
         """The runtime's answer; what it was given is copied."""
@@ -70,7 +66,7 @@ class Recorder:
                 {name: np.array(value) for name, value in inputs.items()}
                 | {past_name(key): np.array(value) for key, value in read.items()}
             )
-        return self._runtime.call(function, inputs, state)
+        return super().call(function, inputs, state)
 
     def close(self) -> None:
         """Leaves the runtime within open: it belongs to whoever opened it."""

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from ..bundles import ModelSpec
 from ..engine.interpolation.prior import prior_of
-from ..runtimes import Arrays, Runtime, State
+from ..runtimes import Arrays, Runtime, RuntimeOver, State
 from ..vision.motion import Grey, Neighbour, PairFlow
 from ..vision.synthetic import demo_clip
 from .parity import Tick
@@ -112,17 +112,14 @@ class Pairs:
         return dict(written or {})
 
 
-class Compared:
+class Compared(RuntimeOver):
     """A runtime whose every call is repeated by the reference on the same inputs and states."""
 
     def __init__(self, reference: Runtime, candidate: Runtime) -> None:
-        self.spec, self.name, self.device = candidate.spec, candidate.name, candidate.device
+        super().__init__(candidate)
+        self.crops = None  # the reference may be on another device
         self._reference, self._candidate = reference, candidate
         self.max_abs = self.max_rel = 0.0
-
-    def allocate(self, capacity: int, size: tuple[int, int] | None = None) -> Any:
-        """The candidate's rows."""
-        return self._candidate.allocate(capacity, size)
 
     def call(self, function: str, inputs: Arrays, state: State | None) -> tuple[Arrays, State | None]:
         """The candidate's answer, compared with the reference's."""

@@ -17,9 +17,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from ..bundles import Size
 from ..engine import Engine
-from ..runtimes import Arrays, Runtime, State, StateStore
+from ..runtimes import Arrays, Runtime, RuntimeOver, State
 from ..vision import Box, Frame
 from ..vision.synthetic import demo_clip
 from .precision import Precision
@@ -106,21 +105,18 @@ class Parity:
         )
 
 
-class Shadowed:
+class Shadowed(RuntimeOver):
     """The candidate runtime, with the reference run beside it on the same inputs and the same state.
 
     The candidate's answers are what the loop goes on with; the worst difference is kept.
     """
 
     def __init__(self, reference: Runtime, candidate: Runtime) -> None:
-        self.spec, self.name, self.device = candidate.spec, candidate.name, candidate.device
+        super().__init__(candidate)
+        self.crops = None  # the reference may be on another device
         self._reference, self._candidate = reference, candidate
         self._mirror = reference.allocate(1)
         self.max_abs = self.max_rel = 0.0
-
-    def allocate(self, capacity: int, size: Size | None = None) -> StateStore:
-        """The candidate's rows."""
-        return self._candidate.allocate(capacity, size)
 
     def call(self, function: str, inputs: Arrays, state: State | None) -> tuple[Arrays, State | None]:
         """The candidate's answer, compared with the reference's."""

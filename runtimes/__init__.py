@@ -1,13 +1,21 @@
 """Floor 2: what runs a model. One protocol; ``eager`` and ``onnx`` behind it, imported when they are used."""
 
+from .base import HostRuntime, RuntimeOver
+from .batches import Crop, Row, join, split, stack, write
+from .checks import check_row
 from .choice import RuntimeReport, default_threads, inspect_runtimes, open_runtime, runtime_table
 from .memory import free_memory
-from .protocol import Arrays, CropMaker, Runtime, State, StateStore, check_row
+from .protocol import Arrays, CropMaker, DeviceInput, Runtime, State, StateStore
 
 __all__ = [
     "Arrays",
+    "Crop",
     "CropMaker",
+    "DeviceInput",
+    "HostRuntime",
+    "Row",
     "Runtime",
+    "RuntimeOver",
     "RuntimeReport",
     "State",
     "StateStore",
@@ -15,6 +23,10 @@ __all__ = [
     "default_threads",
     "free_memory",
     "inspect_runtimes",
+    "join",
     "open_runtime",
     "runtime_table",
+    "split",
+    "stack",
+    "write",
 ]

@@ -58,8 +58,7 @@ class RuntimeEntry:
         """
         if self.name == "eager":
             return ""
-        made = bundle.parity.get(self.name)
-        found = made.get("precision", "fp32") if isinstance(made, Mapping) else "fp32"
+        found = exported_precision(bundle, self.name)
         if found == precision:
             return ""
         return f"what the bundle has for runtime {self.name!r} is {found}, not {precision}"
@@ -86,6 +85,13 @@ def runtime_table() -> tuple[RuntimeEntry, ...]:
         RuntimeEntry("onnx", "onnx", "OnnxRuntime", ("onnxruntime",), "pip install onnxruntime"),
         RuntimeEntry("eager", "eager", "EagerRuntime", ("torch",), "pip install framestate[torch]"),
     )
+
+
+def exported_precision(bundle: Bundle, runtime: str) -> str:
+    """What a bundle's files for a runtime compute in, by its manifest; "fp32" where it says nothing."""
+    made = bundle.parity.get(runtime)
+    found = made.get("precision") if isinstance(made, Mapping) else None
+    return found if isinstance(found, str) else "fp32"
 
 
 def default_threads() -> int:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -13,24 +14,17 @@ from ..errors import FramestateError, RuntimeUnavailableError, StepError
 from ..models import Build, build_model, load_weights
 from ..plugins import Operators, eager_operators
 from ..plugins.state_rows import StateRows, gathering
-from .protocol import (
-    Arrays,
-    CropMaker,
-    DeviceInput,
-    State,
-    check_call,
-    check_finite,
-    check_open,
-    not_finite,
-    sized_spec,
-)
+from .base import HostRuntime
+from .checker import Checker
+from .checks import check_finite, check_open, not_finite, sized_spec
+from .protocol import Arrays, DeviceInput, State
 from .torch_crops import DeviceCrops
 from .torch_graphs import CudaRecorder, GraphedCalls, Recorder, soundness
 from .torch_precision import Precision, each, raised
 from .torch_store import RowsState, TorchStateStore
 
 
-class EagerRuntime:
+class EagerRuntime(HostRuntime):
     """A bundle's ``weights.safetensors`` in the PyTorch model.
 
     Args:
@@ -72,6 +66,7 @@ class EagerRuntime:
                 "device 'cuda' was asked for and PyTorch sees none", "use --device cpu"
             )
         self.spec: ModelSpec = bundle.spec
+        self._check = Checker(self.spec)
         self.device = device
         self._device = torch.device(device)
         if device == "cpu":
@@ -94,7 +89,7 @@ class EagerRuntime:
             recorder = CudaRecorder() if isinstance(wanted, bool) else wanted
             self._graphs = GraphedCalls(self.spec, self._compute, recorder, self._device, self._by_row)
         self.pads_batches = self._graphs is not None
-        self.crops: CropMaker | None = DeviceCrops(self._device) if self.pads_batches else None
+        self.crops = DeviceCrops(self._device) if self.pads_batches else None
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -112,7 +107,7 @@ class EagerRuntime:
         """See ``Runtime.call``. Raises DataError, StateError or StepError."""
         check_open(self.name, self._functions)
         known = state.described() if isinstance(state, RowsState) else state
-        batch = check_call(function, self.spec, self.spec.function(function), inputs, known)
+        batch = self._check(function, inputs, known).batch
         try:
             found = None
             if self._graphs is not None and self._graphs.takes(function, state, batch):
@@ -126,6 +121,19 @@ class EagerRuntime:
             raise StepError(f"PyTorch failed in {function} ({reason})", "the state is unchanged") from error
         check_finite(function, outputs)
         return outputs, written
+
+    def join(self, tensors: Sequence[Any]) -> Any:
+        """See ``Runtime.join``."""
+        return torch.cat(list(tensors))
+
+    def to_host(self, tensor: Any) -> npt.NDArray[Any]:
+        """See ``Runtime.to_host``."""
+        array: npt.NDArray[Any] = tensor.cpu().numpy()
+        return array
+
+    def from_host(self, name: str, array: npt.NDArray[Any]) -> Any:
+        """See ``Runtime.from_host``."""
+        return torch.from_numpy(array).to(self._device)
 
     def close(self) -> None:
         """See ``Runtime.close``."""

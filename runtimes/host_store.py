@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..bundles import ModelSpec
-from .protocol import Arrays, State, check_row
+from .checks import check_row
+from .protocol import Arrays, State
 
 
 class HostStateStore:

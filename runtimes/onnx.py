@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..bundles import Bundle, FunctionSpec, ModelSpec, Size, past_name, present_name
 from ..errors import BundleError, StepError
+from .base import HostRuntime
+from .checker import Checker
+from .checks import check_finite, check_open, not_finite, sized_spec
+from .choice import exported_precision
 from .host_store import HostStateStore
 from .onnx_device import Copier, DeviceStateStore, DeviceTensor, bind_input
 from .onnx_graphs import NO_GRAPH, GraphedSession, options_of
 from .onnx_sessions import open_function, open_session, reason
-from .protocol import (
-    Arrays,
-    State,
-    StateStore,
-    check_call,
-    check_finite,
-    check_open,
-    not_finite,
-    sized_spec,
-)
+from .protocol import Arrays, State, StateStore
 
 
-class OnnxRuntime:
+class OnnxRuntime(HostRuntime):
     """A bundle's ``<function>.onnx`` files on ONNX Runtime.
 
     On a CPU the state is NumPy arrays: one session's row goes in as it lies, without a copy. On CUDA the
@@ -58,7 +55,9 @@ class OnnxRuntime:
     ) -> None:
         self.spec: ModelSpec = bundle.spec
         self.device = device
-        self.notes: tuple[str, ...] = ()
+        self.precision = exported_precision(bundle, self.name)
+        self._check = Checker(self.spec)
+        self._notes: tuple[str, ...] = ()
         graphed: list[str] = []
         self._sessions = {}
         for function in self.spec.functions:
@@ -68,7 +67,7 @@ class OnnxRuntime:
                     graphed.append(function)
                     continue
                 except BundleError as error:
-                    self.notes += (f"{function} runs without a CUDA graph ({error.problem})",)
+                    self._notes += (f"{function} runs without a CUDA graph ({error.problem})",)
             self._sessions[function] = open_function(bundle, function, device, threads)
         self._copier: Copier | None = None
         if device != "cpu" if bound is None else bound:
@@ -87,6 +86,11 @@ class OnnxRuntime:
             }
         self.pads_batches = bool(self._graphs)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """See ``Runtime.notes``."""
+        return self._notes
+
     def allocate(self, capacity: int, size: Size | None = None) -> StateStore:
         """See ``Runtime.allocate``."""
         spec = sized_spec(self.spec, size)
@@ -98,7 +102,7 @@ class OnnxRuntime:
         """See ``Runtime.call``. Raises DataError, StateError or StepError."""
         check_open(self.name, self._sessions)
         spec = self.spec.function(function)
-        batch = check_call(function, self.spec, spec, inputs, state)
+        batch = self._check(function, inputs, state).batch
         try:
             if self._copier is None:
                 outputs, written = self._run(function, spec, inputs, state or {})
@@ -112,6 +116,14 @@ class OnnxRuntime:
             ) from error
         check_finite(function, outputs)
         return outputs, written
+
+    def join(self, tensors: Sequence[Any]) -> Any:
+        """See ``Runtime.join``."""
+        return super().join(tensors) if self._copier is None else self._copier.joined(tensors)
+
+    def from_host(self, name: str, array: npt.NDArray[Any]) -> Any:
+        """See ``Runtime.from_host``."""
+        return array if self._copier is None else self._copier.uploaded(name, array)
 
     def close(self) -> None:
         """See ``Runtime.close``."""

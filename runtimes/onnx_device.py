@@ -11,7 +11,7 @@ GPU. The same code runs in the tests with the device "cpu", where an address is 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,9 @@ import numpy.typing as npt
 import onnxruntime
 
 from ..bundles import ModelSpec, TensorSpec
+from .checks import check_row
 from .onnx_small_graphs import copy_graph, sound_graph
-from .protocol import Arrays, State, check_row
+from .protocol import Arrays, State
 
 OpenSession = Callable[[bytes], Any]
 
@@ -41,6 +42,11 @@ class DeviceTensor:
 
     def __len__(self) -> int:
         return self.shape[0]
+
+    def __getitem__(self, part: slice) -> DeviceTensor:
+        first, end, step = part.indices(self.shape[0])
+        assert step == 1, "rows that follow one another"
+        return self.rows(first, max(0, end - first))
 
     def rows(self, first: int, count: int) -> DeviceTensor:
         """Some rows, where they lie."""
@@ -79,11 +85,13 @@ class Copier:
 
     def empty(self, tensor: TensorSpec, batch: int) -> DeviceTensor:
         """New memory for a batch; what is in it is not defined."""
-        shape = tensor.concrete(batch)
+        return self._memory(tensor.name, tensor.concrete(batch), tensor.dtype)
+
+    def _memory(self, name: str, shape: Sequence[int], dtype: str) -> DeviceTensor:
         value = onnxruntime.OrtValue.ortvalue_from_shape_and_type(
-            shape, np.dtype(tensor.dtype), self.device, 0
+            tuple(shape), np.dtype(dtype), self.device, 0
         )
-        return self.wrap(tensor.name, value, shape)
+        return self.wrap(name, value, shape)
 
     def wrap(self, name: str, value: Any, shape: Sequence[int] | None = None) -> DeviceTensor:
         """An OrtValue as a tensor of the state."""
@@ -101,6 +109,23 @@ class Copier:
                 f"out.{tensor.name}", self.device, 0, np.dtype(tensor.dtype), tensor.shape, tensor.address
             )
         session.run_with_iobinding(binding)
+
+    def joined(self, tensors: Sequence[DeviceTensor]) -> DeviceTensor:
+        """Batches of one tensor, one after another, in memory of its own."""
+        like, first = tensors[0], 0
+        self.prepare([like.name])
+        whole = self._memory(like.name, (sum(map(len, tensors)), *like.shape[1:]), like.dtype)
+        for tensor in tensors:
+            self.copy([replace(tensor, name=like.name)], [whole.rows(first, len(tensor))])
+            first += len(tensor)
+        return whole
+
+    def uploaded(self, name: str, array: npt.NDArray[Any]) -> DeviceTensor:
+        """A host array on the device, as the state tensor ``name``."""
+        self.prepare([name])
+        made = self._memory(name, array.shape, str(array.dtype))
+        self.to_device({name: array}, [made])
+        return made
 
     def to_device(self, arrays: Arrays, target: Sequence[DeviceTensor]) -> None:
         """Copies host arrays into tensors of equal names and shapes."""

@@ -7,12 +7,18 @@ stand-ins for both, whose device is the host.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from typing import Any
+
+import numpy.typing as npt
 
 from ..bundles import Bundle, ModelSpec, Size
 from ..errors import FramestateError, RuntimeUnavailableError, StepError
+from .base import HostRuntime
+from .checker import Checker
+from .checks import check_finite, check_open, sized_spec
 from .cuda_graphs import CudaGraphs
-from .protocol import Arrays, State, StateStore, check_call, check_finite, check_open, frame_size, sized_spec
+from .protocol import Arrays, State, StateStore
 from .tensorrt_bound import Recorder
 from .tensorrt_device import CudaMemory, DeviceRows
 from .tensorrt_function import PlanFunction
@@ -22,7 +28,7 @@ from .tensorrt_surface import PlanReader
 INSTALL = "pip install 'framestate[tensorrt]', on a machine with an NVIDIA GPU and its driver"
 
 
-class TensorRTRuntime:
+class TensorRTRuntime(HostRuntime):
     """A bundle's ``<function>.plan`` files on TensorRT.
 
     Args:
@@ -44,6 +50,8 @@ class TensorRTRuntime:
         self.spec: ModelSpec = bundle.spec
         self.device = device
         self._key = key = plan_key(bundle)
+        self.precision = key.precision
+        self._check = Checker(self.spec)
         trt, self._memory = open_vendor()
         check_here(bundle, key, str(trt.__version__), self._memory.gpu)
         graphs = open_graphs()
@@ -63,17 +71,23 @@ class TensorRTRuntime:
     def call(self, function: str, inputs: Arrays, state: State | None) -> tuple[Arrays, State | None]:
         """See ``Runtime.call``. Raises DataError, StateError or StepError."""
         check_open(self.name, self._functions)
-        spec = self.spec.function(function)
-        batch = check_call(function, self.spec, spec, inputs, state)
-        size = frame_size(function, self.spec, spec, inputs, state or {})
+        good = self._check(function, inputs, state)
         try:
-            outputs, written = self._functions[function].run(inputs, state or {}, batch, size)
+            outputs, written = self._functions[function].run(inputs, state or {}, good.batch, good.size)
         except FramestateError:
             raise
         except Exception as error:  # pycuda raises a class for each of the driver's codes
             raise StepError(f"TensorRT failed in {function} ({error})", "the state is unchanged") from error
         check_finite(function, outputs)
         return outputs, written
+
+    def join(self, tensors: Sequence[Any]) -> Any:
+        """See ``Runtime.join``."""
+        return self._memory.joined(tensors)
+
+    def from_host(self, name: str, array: npt.NDArray[Any]) -> Any:
+        """See ``Runtime.from_host``."""
+        return self._memory.uploaded(name, array)
 
     def close(self) -> None:
         """See ``Runtime.close``."""

@@ -95,7 +95,7 @@ class BoundFunction:
         """A state tensor on the device: as a store or a call gave it, or a host array, which is copied."""
         if isinstance(value, DeviceTensor):
             return value
-        return self._buffers[past_name(name)].new_tensor(np.asarray(value))
+        return self._memory.uploaded(name, np.asarray(value, self._buffers[past_name(name)].dtype))
 
     def run(self, inputs: Arrays, state: State, batch: int) -> tuple[Arrays, State]:
         """Outputs and written state of a batch that the plan takes. Raises StepError."""

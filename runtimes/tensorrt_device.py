@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..bundles import ModelSpec
-from .protocol import Arrays, State, check_row
+from .checks import check_row
+from .protocol import Arrays, State
 from .tensorrt_surface import Cuda, MemoryPool
 
 
@@ -75,6 +76,26 @@ class CudaMemory:
         """Queues a copy to the host; it is there after ``wait``."""
         self._cuda.memcpy_dtoh_async(array, source.address, self.stream)
 
+    def joined(self, tensors: Sequence[DeviceTensor]) -> DeviceTensor:
+        """Batches of one tensor, one after another, in memory of its own."""
+        like, first = tensors[0], 0
+        with self.current():
+            rows = sum(len(tensor) for tensor in tensors)
+            whole = self.empty(like.name, (rows, *like.shape[1:]), like.dtype)
+            for tensor in tensors:
+                self.copy(tensor, whole.rows(first, len(tensor)))
+                first += len(tensor)
+        return whole
+
+    def uploaded(self, name: str, array: npt.NDArray[Any]) -> DeviceTensor:
+        """A host array on the device."""
+        whole = np.ascontiguousarray(array)
+        with self.current():
+            made = self.empty(name, whole.shape, str(whole.dtype))
+            self.upload(whole, made)
+            self.wait()
+        return made
+
     def wait(self) -> None:
         """Until all that was queued is done."""
         self.stream.synchronize()
@@ -99,33 +120,17 @@ class DeviceTensor:
     def __len__(self) -> int:
         return self.shape[0]
 
+    def __getitem__(self, part: slice) -> DeviceTensor:
+        first, end, step = part.indices(self.shape[0])
+        assert step == 1, "rows that follow one another"
+        return self.rows(first, max(0, end - first))
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
         found = np.empty(self.shape, self.dtype)
         with self.memory.current():
             self.memory.download(self, found)
             self.memory.wait()
         return found
-
-    def detach(self) -> DeviceTensor:
-        """With ``cpu``, ``numpy`` and ``new_tensor``: PyTorch's way to the host and back."""
-        return self
-
-    def cpu(self) -> DeviceTensor:
-        """See ``detach``."""
-        return self
-
-    def numpy(self) -> npt.NDArray[Any]:
-        """A copy on the host."""
-        return np.asarray(self)
-
-    def new_tensor(self, array: npt.NDArray[Any]) -> DeviceTensor:
-        """A host array on the same device, under this tensor's name."""
-        whole = np.ascontiguousarray(array, self.dtype)
-        with self.memory.current():
-            made = self.memory.empty(self.name, whole.shape, self.dtype)
-            self.memory.upload(whole, made)
-            self.memory.wait()
-        return made
 
     def rows(self, first: int, count: int) -> DeviceTensor:
         """Some rows, where they lie."""

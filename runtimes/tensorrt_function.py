@@ -9,7 +9,8 @@ import numpy as np
 
 from ..bundles import FunctionSpec, ModelSpec, Size, TensorSpec, past_name, present_name
 from ..errors import BundleError
-from .protocol import Arrays, State, not_finite
+from .checks import not_finite
+from .protocol import Arrays, State
 from .tensorrt_bound import BoundFunction, Recorder, Tensors
 from .tensorrt_device import CudaMemory
 from .tensorrt_plan import SOUND, PlanKey
@@ -76,7 +77,7 @@ class PlanFunction:
             rows = {key: array[first : first + count] for key, array in inputs.items()}
             past = {key: bound.resident(key, state[key]).rows(first, count) for key in self.spec.reads_state}
             parts.append(self._checked(*bound.run(rows, past, count)))
-        return parts[0] if len(parts) == 1 else self._joined(parts, batch)
+        return parts[0] if len(parts) == 1 else self._joined(parts)
 
     def _at(self, size: Size | None) -> BoundFunction:
         """Buffers and graphs for frames of a size, made at its first call."""
@@ -99,17 +100,10 @@ class PlanFunction:
             raise not_finite(self.name, "the next state")
         return outputs, written
 
-    def _joined(self, parts: list[tuple[Arrays, State]], batch: int) -> tuple[Arrays, State]:
+    def _joined(self, parts: list[tuple[Arrays, State]]) -> tuple[Arrays, State]:
         """The pieces of a batch, one after another."""
         outputs = {key: np.concatenate([part[key] for part, _ in parts]) for key in parts[0][0]}
-        written = {}
-        with self._memory.current():
-            for key, one in parts[0][1].items():
-                written[key] = self._memory.empty(key, (batch, *one.shape[1:]), one.dtype)
-                first = 0
-                for _, part in parts:
-                    self._memory.copy(part[key], written[key].rows(first, len(part[key])))
-                    first += len(part[key])
+        written = {key: self._memory.joined([part[key] for _, part in parts]) for key in parts[0][1]}
         return outputs, written
 
     def _check(self) -> None:

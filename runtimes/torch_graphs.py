@@ -22,7 +22,8 @@ from torch import Tensor
 
 from ..bundles import ModelSpec
 from ..plugins.state_rows import StateRows
-from .protocol import Arrays, DeviceInput, not_finite
+from .checks import not_finite
+from .protocol import Arrays, DeviceInput
 from .tensorrt_plan import graph_sizes, padded_size
 from .torch_store import Pool, RowsState
 

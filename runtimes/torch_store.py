@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..bundles import ModelSpec
-from .protocol import Arrays, State, check_row
+from .checks import check_row
+from .protocol import Arrays, State
 
 KEPT_INDICES = 64
 """Groups of sessions whose indices stay on the device; the same ones come back frame after frame."""
+
+
+class Described(NamedTuple):
+    """A tensor as checks see it."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
 
 
 class Pool:
@@ -25,6 +34,15 @@ class Pool:
             for t in spec.state
         }
         self._indices: OrderedDict[tuple[int, ...], tuple[Tensor, Tensor]] = OrderedDict()
+        self._row = {name: (tuple(tensor.shape[1:]), tensor.dtype) for name, tensor in self.tensors.items()}
+        self._described: dict[int, dict[str, Described]] = {}
+
+    def described(self, count: int) -> Mapping[str, Described]:
+        """What a batch of so many rows looks like."""
+        if count not in self._described:
+            rows = {name: Described((count, *tail), dtype) for name, (tail, dtype) in self._row.items()}
+            self._described[count] = rows
+        return self._described[count]
 
     def index(self, rows: Sequence[int], size: int | None = None) -> tuple[Tensor, Tensor]:
         """Rows as int32 and as int64 on the device, filled up to ``size`` with the padding row."""
@@ -60,12 +78,9 @@ class RowsState(Mapping[str, Tensor]):
     def __len__(self) -> int:
         return len(self.pool.tensors)
 
-    def described(self) -> dict[str, Tensor]:
-        """Tensors of the same shapes and types whose numbers mean nothing: nothing is copied."""
-        return {
-            name: tensor[:1].expand(len(self.rows), *tensor.shape[1:])
-            for name, tensor in self.pool.tensors.items()
-        }
+    def described(self) -> Mapping[str, Described]:
+        """Shapes and types of the tensors, for checks: nothing is copied."""
+        return self.pool.described(len(self.rows))
 
 
 class TorchStateStore:

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from framestate.bundles import Bundle, Size
+from framestate.bundles import Bundle
 from framestate.engine import Engine, Target, Track, TrackingOptions
 from framestate.errors import StepError
-from framestate.runtimes import Arrays, Runtime, State, open_runtime, runtime_table
+from framestate.runtimes import Arrays, Runtime, RuntimeOver, State, open_runtime, runtime_table
 from framestate.vision import Box, Frame
 from framestate.vision.synthetic import demo_clip
 
@@ -20,17 +20,13 @@ Answer = tuple[Any, ...]
 INSTALLED = [entry.name for entry in runtime_table() if entry.name != "tensorrt" and not entry.missing]
 
 
-class Fragile:
+class Fragile(RuntimeOver):
     """A runtime that fails where it is told to, and keeps the inputs of every call."""
 
     def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
-        self.spec, self.name, self.device = runtime.spec, runtime.name, runtime.device
+        super().__init__(runtime)
         self.fail: dict[str, str] = {}  # function -> how its next call fails: "raise" or "nan"
         self.calls: list[tuple[str, Arrays]] = []
-
-    def allocate(self, capacity: int, size: Size | None = None) -> Any:
-        return self._runtime.allocate(capacity, size)
 
     def call(self, function: str, inputs: Arrays, state: State | None) -> tuple[Arrays, State | None]:
         self.calls.append((function, inputs))
@@ -39,10 +35,7 @@ class Fragile:
             raise StepError("the device was lost", "try again")
         if how == "nan":  # the real runtime has to notice
             inputs = {name: np.full_like(array, np.nan) for name, array in inputs.items()}
-        return self._runtime.call(function, inputs, state)
-
-    def close(self) -> None:
-        self._runtime.close()
+        return super().call(function, inputs, state)
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from framestate.bundles import Bundle, Size, load_bundle
+from framestate.bundles import Bundle, load_bundle
 from framestate.errors import BundleError, ExportError, FramestateError, ParityError
 from framestate.export.bundle import bundle_model
 from framestate.export.graphs import declare_names, export_function
 from framestate.export.parity import Parity, closed_loop_parity
-from framestate.runtimes import Arrays, Runtime, State, open_runtime
+from framestate.runtimes import Arrays, Runtime, RuntimeOver, State, open_runtime
 from torch import nn
 
 
@@ -103,26 +103,20 @@ def test_a_failed_export_leaves_the_bundle_that_stood_there(
     assert again.spec == first.spec
 
 
-class Skewed:
+class Skewed(RuntimeOver):
     """A runtime whose answers or states are wrong in one way."""
 
     def __init__(self, runtime: Runtime, where: str, how: Callable[[Any], Any]) -> None:
-        self._runtime, self._where, self._how = runtime, where, how
-        self.spec, self.name, self.device = runtime.spec, runtime.name, runtime.device
-
-    def allocate(self, capacity: int, size: Size | None = None) -> Any:
-        return self._runtime.allocate(capacity, size)
+        super().__init__(runtime)
+        self._where, self._how = where, how
 
     def call(self, function: str, inputs: Arrays, state: State | None) -> tuple[Arrays, State | None]:
-        outputs, written = self._runtime.call(function, inputs, state)
+        outputs, written = super().call(function, inputs, state)
         changed = dict(written or {})
         for tensors in (outputs, changed):
             if self._where in tensors:
                 tensors[self._where] = self._how(tensors[self._where])
         return outputs, changed
-
-    def close(self) -> None:
-        self._runtime.close()
 
 
 def parity_of(bundle: Bundle, where: str, how: Callable[[Any], Any]) -> Parity:

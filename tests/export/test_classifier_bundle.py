@@ -14,7 +14,7 @@ from framestate.export.label_parity import label_parity
 from framestate.models import build_model, load_weights
 from framestate.models.classification import MambaClassifier
 from framestate.plugins import eager_operators
-from framestate.runtimes import Arrays, State, open_runtime
+from framestate.runtimes import Arrays, RuntimeOver, State, open_runtime
 from safetensors.numpy import save
 
 
@@ -48,16 +48,12 @@ def test_smaller_numbers_are_refused(tiny_classifier: Bundle, tmp_path: Path, pr
     assert not (tmp_path / "p").exists()
 
 
-class Drifting:
+class Drifting(RuntimeOver):
     """A runtime whose state fades a little at each call."""
 
-    def __init__(self, runtime: Any) -> None:
-        self.runtime, self.spec, self.name, self.device = runtime, runtime.spec, runtime.name, runtime.device
-        self.allocate, self.close = runtime.allocate, runtime.close
-
     def call(self, function: str, inputs: Arrays, state: State | None) -> tuple[Arrays, State | None]:
-        outputs, written = self.runtime.call(function, inputs, state)
-        return outputs, {name: np.asarray(value) * np.float32(0.9) for name, value in written.items()}
+        outputs, written = super().call(function, inputs, state)
+        return outputs, {name: np.asarray(value) * np.float32(0.9) for name, value in (written or {}).items()}
 
 
 def test_a_state_that_drifts_is_no_parity(tiny_classifier: Bundle) -> None:

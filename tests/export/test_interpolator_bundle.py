@@ -18,7 +18,7 @@ from framestate.export.frame_parity import PSNR_CEILING, FrameParity, Pairs, fra
 from framestate.models.interpolation import HybridInterpolator, InterpolatorConfig
 from framestate.plugins import eager_operators
 from framestate.plugins.operators import Dialect
-from framestate.runtimes import Arrays, Runtime, State, open_runtime
+from framestate.runtimes import Arrays, Runtime, RuntimeOver, State, open_runtime
 from framestate.runtimes.onnx import OnnxRuntime
 from framestate.runtimes.tensorrt import TensorRTRuntime
 from framestate.runtimes.tensorrt_plan import FrameRange
@@ -199,22 +199,16 @@ def test_smaller_numbers_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "x").exists()
 
 
-class Bent:
+class Bent(RuntimeOver):
     """A runtime whose frames are off by a little."""
 
     def __init__(self, runtime: Runtime, by: float) -> None:
-        self.spec, self.name, self.device = runtime.spec, runtime.name, runtime.device
-        self._runtime, self._by = runtime, by
-
-    def allocate(self, capacity: int, size: tuple[int, int] | None = None) -> Any:
-        return self._runtime.allocate(capacity, size)
+        super().__init__(runtime)
+        self._by = by
 
     def call(self, function: str, inputs: Arrays, state: State | None) -> tuple[Arrays, State | None]:
-        outputs, written = self._runtime.call(function, inputs, state)
+        outputs, written = super().call(function, inputs, state)
         return {name: value + np.float32(self._by) for name, value in outputs.items()}, written
-
-    def close(self) -> None:
-        self._runtime.close()
 
 
 def test_a_difference_is_found(bundle: Bundle) -> None:

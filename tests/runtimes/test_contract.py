@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from framestate.errors import BundleError, DataError, RuntimeUnavailableError, StateError, StepError
-from framestate.runtimes import Arrays, Runtime, State, StateStore
+from framestate.runtimes import Arrays, Runtime, RuntimeOver, State, StateStore
 
 
 def started(runtime: Runtime, crops: Arrays, capacity: int = 3) -> StateStore:
@@ -269,5 +269,10 @@ def test_a_closed_runtime_says_so(runtime: Runtime, crops: Arrays) -> None:
 
 
 def test_it_says_what_it_is(runtime: Runtime) -> None:
-    assert runtime.name in ("onnx", "eager", "tensorrt")
-    assert runtime.device == ("cuda" if runtime.name == "tensorrt" else "cpu")
+    over = RuntimeOver(runtime)
+    for one in (runtime, over):
+        assert one.name in ("onnx", "eager", "tensorrt")
+        assert one.device == ("cuda" if one.name == "tensorrt" else "cpu")
+        assert one.precision == "fp32"
+        assert one.notes == ()
+    assert (over.pads_batches, over.crops) == (runtime.pads_batches, runtime.crops)

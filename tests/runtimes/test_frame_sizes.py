@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from framestate.bundles import FunctionSpec, ModelSpec, TensorSpec
 from framestate.errors import BundleError, DataError, StateError
+from framestate.runtimes.checks import check_call, sized_spec
 from framestate.runtimes.host_store import HostStateStore
-from framestate.runtimes.protocol import check_call, sized_spec
 
 IMAGE = TensorSpec("image", "float32", ("batch", 3, "height", "width"))
 FIRST = TensorSpec("first.features", "float32", ("batch", 8, "height/4", "width/4"))

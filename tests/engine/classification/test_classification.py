@@ -23,7 +23,7 @@ from framestate.errors import (
     SessionError,
     StepError,
 )
-from framestate.runtimes import Arrays, State, open_runtime
+from framestate.runtimes import Arrays, HostRuntime, RuntimeOver, State, open_runtime
 from framestate.vision import Frame
 
 
@@ -135,19 +135,17 @@ def test_frames_of_any_size_and_later_ones_only(engine: Engine) -> None:
         assert session.update(square).seconds == 2.0
 
 
-class Failing:
+class Failing(RuntimeOver):
     """A runtime that gives no numbers when it is told to."""
 
     def __init__(self, runtime: Any) -> None:
-        self.runtime, self.fails = runtime, False
-        self.spec, self.name, self.device = runtime.spec, runtime.name, runtime.device
-        self.allocate, self.close = runtime.allocate, runtime.close
+        super().__init__(runtime)
+        self.fails = False
 
     def call(self, function: str, inputs: Arrays, state: State | None) -> tuple[Arrays, State | None]:
         if self.fails:
             inputs = {**inputs, "image": np.full_like(inputs["image"], np.nan)}
-        answer: tuple[Arrays, State | None] = self.runtime.call(function, inputs, state)
-        return answer
+        return super().call(function, inputs, state)
 
 
 def test_a_call_that_fails_leaves_the_session_as_it_was(tiny_classifier: Bundle) -> None:
@@ -219,7 +217,7 @@ def test_functions_that_are_no_classifiers(tiny_classifier: Bundle, tiny_bundle:
             ClassificationModel(Spec(replace(spec, functions=functions)))
 
 
-class Spec:
+class Spec(HostRuntime):
     """A runtime of which only the spec is looked at."""
 
     name, device = "none", "cpu"

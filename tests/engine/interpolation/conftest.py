@@ -9,38 +9,31 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from framestate.bundles import Bundle, Size, load_bundle
+from framestate.bundles import Bundle, load_bundle
 from framestate.engine import Engine
 from framestate.errors import StepError
-from framestate.runtimes import Arrays, Runtime, State, open_runtime
+from framestate.runtimes import Arrays, Runtime, RuntimeOver, State, open_runtime
 from framestate.vision import Frame, Image
 
 TICK = Fraction(1, 1000)
 Pictures = Callable[..., Image]
 
 
-class Counting:
+class Counting(RuntimeOver):
     """A runtime that counts its calls, and fails where it is told to."""
 
     def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
-        self.spec, self.name, self.device = runtime.spec, runtime.name, runtime.device
+        super().__init__(runtime)
         self.calls: list[str] = []
         self.states: list[State | None] = []
         self.fail: set[str] = set()
-
-    def allocate(self, capacity: int, size: Size | None = None) -> Any:
-        return self._runtime.allocate(capacity, size)
 
     def call(self, function: str, inputs: Arrays, state: State | None) -> tuple[Arrays, State | None]:
         self.calls.append(function)
         self.states.append(state)
         if function in self.fail:
             raise StepError("the device was lost", "try again")
-        return self._runtime.call(function, inputs, state)
-
-    def close(self) -> None:
-        self._runtime.close()
+        return super().call(function, inputs, state)
 
 
 class Watched(Counting):

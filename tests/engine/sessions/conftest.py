@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from framestate.bundles import FunctionSpec, ModelSpec, Size, TensorSpec
 from framestate.errors import StepError
+from framestate.runtimes import Arrays, HostRuntime, State
+from framestate.runtimes.checks import check_finite, check_inputs, check_state
 from framestate.runtimes.host_store import HostStateStore
-from framestate.runtimes.protocol import Arrays, State, check_finite, check_inputs, check_state
 from framestate.vision import Frame
 
 SIZE, GRID, WORDS = 16, 4, 32
@@ -47,7 +48,7 @@ def fake_spec(name: str = "fake") -> ModelSpec:
     )
 
 
-class FakeRuntime:
+class FakeRuntime(HostRuntime):
     """Every output follows from a hash of the template, of all crops so far and of this one."""
 
     name, device = "fake", "cpu"

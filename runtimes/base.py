@@ -1,0 +1,77 @@
+"""What runtimes of one's own start from: over host arrays, or over another runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..bundles import Size
+from .protocol import Arrays, CropMaker, Runtime, State, StateStore
+
+
+class HostRuntime:
+    """The part of ``Runtime`` that is the same for all whose state is NumPy arrays."""
+
+    precision: str = "fp32"
+    pads_batches: bool = False
+    crops: CropMaker | None = None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """See ``Runtime.notes``."""
+        return ()
+
+    def join(self, tensors: Sequence[Any]) -> Any:
+        """See ``Runtime.join``."""
+        return np.concatenate(tensors)
+
+    def to_host(self, tensor: Any) -> npt.NDArray[Any]:
+        """See ``Runtime.to_host``."""
+        array: npt.NDArray[Any] = np.asarray(tensor)
+        return array
+
+    def from_host(self, name: str, array: npt.NDArray[Any]) -> Any:
+        """See ``Runtime.from_host``."""
+        return array
+
+
+class RuntimeOver:
+    """A runtime that hands everything on to another one; a class made of it says what it does otherwise."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self.spec, self.name, self.device = runtime.spec, runtime.name, runtime.device
+        self.precision, self.pads_batches = runtime.precision, runtime.pads_batches
+        self.crops: CropMaker | None = runtime.crops
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """See ``Runtime.notes``."""
+        return self._runtime.notes
+
+    def allocate(self, capacity: int, size: Size | None = None) -> StateStore:
+        """See ``Runtime.allocate``."""
+        return self._runtime.allocate(capacity, size)
+
+    def call(self, function: str, inputs: Arrays, state: State | None) -> tuple[Arrays, State | None]:
+        """See ``Runtime.call``."""
+        return self._runtime.call(function, inputs, state)
+
+    def join(self, tensors: Sequence[Any]) -> Any:
+        """See ``Runtime.join``."""
+        return self._runtime.join(tensors)
+
+    def to_host(self, tensor: Any) -> npt.NDArray[Any]:
+        """See ``Runtime.to_host``."""
+        return self._runtime.to_host(tensor)
+
+    def from_host(self, name: str, array: npt.NDArray[Any]) -> Any:
+        """See ``Runtime.from_host``."""
+        return self._runtime.from_host(name, array)
+
+    def close(self) -> None:
+        """See ``Runtime.close``."""
+        self._runtime.close()
