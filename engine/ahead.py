@@ -132,7 +132,9 @@ def pipelined(
                 return
             head = line.runs[0]
             with line.changed:
-                while not (head.pieces or head.has_ended or (more and failure is None and line.next_memory()[0])):
+                while not (
+                    head.pieces or head.has_ended or (more and failure is None and line.next_memory()[0])
+                ):
                     line.changed.wait()
                 pieces = [head.pieces.popleft()] if head.pieces else []
                 line.changed.notify_all()

@@ -66,7 +66,10 @@ def choose_capacity(
     if not 0 < share <= 1:
         raise OptionError(f"the share of memory is {share}", "give a number above 0, up to 1")
     sized = spec if spec.is_sized else spec.sized(*_FULL_HD)
-    state, host = sized.state_bytes if rows or not spec.is_sized else 0, HOST_BYTES + (queue + 1) * frame_bytes
+    state, host = (
+        sized.state_bytes if rows or not spec.is_sized else 0,
+        HOST_BYTES + (queue + 1) * frame_bytes,
+    )
     needs = {"cpu": state + host} if device == "cpu" else {"cpu": host, device: state}
     if given is not None:
         return Capacity(given, state, host, f"{given} sessions, as asked for")

@@ -158,7 +158,9 @@ class Codec(Generic[Value]):
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"]) or "it"
-            raise StateError(f"{where} of the memory cannot be used ({first['msg'][:120]})", DAMAGED) from error
+            raise StateError(
+                f"{where} of the memory cannot be used ({first['msg'][:120]})", DAMAGED
+            ) from error
         except FramestateError as error:
             raise StateError(f"the memory cannot be used ({error.problem[:200]})", DAMAGED) from error
         except (ValueError, TypeError, RecursionError) as error:
@@ -166,7 +168,9 @@ class Codec(Generic[Value]):
         if left:
             raise StateError(f"the memory holds the unknown array {next(iter(left))[:64]!r}", DAMAGED)
         if self.write(value)[0] != plain:
-            raise StateError("the memory holds a value that is unknown, or not written as it should be", DAMAGED)
+            raise StateError(
+                "the memory holds a value that is unknown, or not written as it should be", DAMAGED
+            )
         return value
 
 

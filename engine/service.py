@@ -62,7 +62,11 @@ class Service:
     # Sessions, from any thread
 
     def open(
-        self, frame: Frame | Image | None, session_id: str | None, options: SessionOptions, given: dict[str, Any]
+        self,
+        frame: Frame | Image | None,
+        session_id: str | None,
+        options: SessionOptions,
+        given: dict[str, Any],
     ) -> Future[Session[Any]]:
         """Opens a session; a future, which is done at once where nothing runs on lanes."""
         clock = None

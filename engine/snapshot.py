@@ -83,7 +83,13 @@ class Content:
 def encode(content: Content, spec: ModelSpec, task: str, bundle_hash: str) -> bytes:
     """One session as bytes."""
     about, _ = Codec(About).write(content.about)
-    whole = {"model": spec.name, "bundle": bundle_hash, "task": task, "memory": content.memory, "about": about}
+    whole = {
+        "model": spec.name,
+        "bundle": bundle_hash,
+        "task": task,
+        "memory": content.memory,
+        "about": about,
+    }
     text = json.dumps(whole, separators=(",", ":"), allow_nan=False).encode()
     tensors = {
         **{STATE + name: array for name, array in content.state.items()},
@@ -135,7 +141,9 @@ def decode(blob: bytes, spec: ModelSpec, task: str, bundle_hash: str, most: int,
         check_id(about.id)
         _ = about.options
     except FramestateError as error:
-        raise StateError(f"the snapshot's session options cannot be used ({error.problem})", DAMAGED) from error
+        raise StateError(
+            f"the snapshot's session options cannot be used ({error.problem})", DAMAGED
+        ) from error
     return Content(state, found["memory"], arrays, about)
 
 

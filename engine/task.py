@@ -16,8 +16,8 @@ from ..runtimes import Arrays, State
 from ..vision import Box, Frame
 from .inputs import Clock
 
-Memory = TypeVar("Memory")
-Answer = TypeVar("Answer")
+M = TypeVar("M")
+A = TypeVar("A")
 
 
 class Own(Enum):
@@ -61,14 +61,14 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Early(Generic[Memory]):
+class Early(Generic[M]):
     """What the session will be next, said before the answer is made: the next frame may start from it."""
 
-    memory: Memory
+    memory: M
 
 
 @dataclass(frozen=True, slots=True)
-class Next(Generic[Memory, Answer]):
+class Next(Generic[M, A]):
     """What a frame comes to.
 
     Attributes:
@@ -77,17 +77,17 @@ class Next(Generic[Memory, Answer]):
         row: the state tensors to write into the session's row, in the runtime's own form.
     """
 
-    memory: Memory
-    answer: Answer | None = None
+    memory: M
+    answer: A | None = None
     row: State | None = None
 
 
-Request = Sequence[Call] | Part | Early[Memory]
-Steps = Generator[Request[Memory], Any, Next[Memory, Answer]]
+Request = Sequence[Call] | Part | Early[M]
+Steps = Generator[Request[M], Any, Next[M, A]]
 """Calls are answered by a list of ``Result``, all else by None."""
 
 
-class Task(Generic[Memory, Answer]):
+class Task(Generic[M, A]):
     """What one kind of session does. A subclass needs ``name``, ``Memory``, ``open`` and ``step``.
 
     Attributes:
@@ -102,22 +102,22 @@ class Task(Generic[Memory, Answer]):
     name: ClassVar[str]
     Memory: ClassVar[type[Any]]
     opens_on_frame: ClassVar[bool] = False
-    has_rows: ClassVar[bool] = True
+    has_rows: bool = True
     most_bytes: ClassVar[int] = 1024 * 1024
     reference_rate: float = 25.0
 
-    def open(self, **given: Any) -> Steps[Memory, Answer]:
+    def open(self, **given: Any) -> Steps[M, A]:
         """Begins a session; with ``opens_on_frame``, ``frame`` is among what is given.
 
         Raises OptionError, BoxError or FrameError for what cannot be used.
         """
         raise NotImplementedError
 
-    def step(self, memory: Memory, frame: Frame) -> Steps[Memory, Answer]:
+    def step(self, memory: M, frame: Frame) -> Steps[M, A]:
         """One frame, which ``check`` has let through."""
         raise NotImplementedError
 
-    def flush(self, memory: Memory) -> Steps[Memory, Answer]:
+    def flush(self, memory: M) -> Steps[M, A]:
         """The end of a video: what is still held."""
         yield from ()
         return Next(memory)
@@ -126,15 +126,15 @@ class Task(Generic[Memory, Answer]):
         """Raises FrameError unless the frame may follow the one ``before``: later, and of its size."""
         before.check(frame)
 
-    def stored(self, memory: Memory) -> Memory:
+    def stored(self, memory: M) -> M:
         """The memory as a snapshot takes it: nothing of the runtime's own form in it."""
         return memory
 
-    def restored(self, memory: Memory) -> Memory:
+    def restored(self, memory: M) -> M:
         """The memory of a snapshot, checked beyond its fields. Raises StateError."""
         return memory
 
-    def side_by_side(self, memory: Memory, lanes: int) -> int:
+    def side_by_side(self, memory: M, lanes: int) -> int:
         """How many frames of a video that is there already may fly at a time, ``lanes`` at most."""
         return lanes
 
@@ -142,7 +142,7 @@ class Task(Generic[Memory, Answer]):
         """What ``open`` is given for a trial on a clip whose first frame shows a target in ``box``."""
         return {"frame": frame, "box": box} if self.opens_on_frame else {}
 
-    def distance(self, one: Answer, other: Answer) -> float:
+    def distance(self, one: A, other: A) -> float:
         """How far two answers to one frame are apart; what a proof of parity measures."""
         raise NotImplementedError
 

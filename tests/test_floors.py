@@ -17,17 +17,18 @@ MAY_IMPORT: dict[str, set[str]] = {
     "plugins": set(),
     "bundles": set(),
     "vision": set(),
-    "client": {"vision"},
+    "wire": {"vision"},
+    "client": {"vision", "wire"},
     "models": {"plugins", "bundles", "vision"},
     "runtimes": {"bundles", "plugins", "vision"},  # pieces of frames, cut and normalised where the model runs
-    "engine": {"runtimes", "bundles", "vision"},
-    "export": {"models", "plugins", "engine", "runtimes", "bundles", "vision"},  # parity renders its own clip
-    "bench": {"client", "cluster", "engine", "runtimes", "vision"},
-    "server": {"client", "engine", "vision"},
-    "cluster": {"client", "engine", "server", "vision"},
+    "engine": {"runtimes", "bundles", "vision", "wire"},
+    "export": {"models", "plugins", "engine", "runtimes", "bundles", "vision", "wire"},  # parity renders its own clip
+    "bench": {"client", "cluster", "engine", "runtimes", "vision", "wire"},
+    "server": {"client", "engine", "vision", "wire"},
+    "cluster": {"client", "engine", "server", "vision", "wire"},
     "cli": {
         "bench", "bundles", "client", "cluster", "engine", "export", "models", "plugins", "runtimes",
-        "server", "vision",
+        "server", "vision", "wire",
     },
 }  # fmt: skip
 EVERYONE_MAY_IMPORT = "errors"

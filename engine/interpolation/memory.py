@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Annotated, Any, Literal, NamedTuple
@@ -119,7 +119,7 @@ class VideoMemory:
     before: Count | None = None
     counts: Counts = Counts()
     link: Timed | None = None
-    motion: tuple[Annotated[dict[str, Any], table()], ...] | None = None
+    motion: tuple[Annotated[Mapping[str, Any], table()], ...] | None = None
     waiting: Pair | None = None
     sized: Annotated[Any, derived()] = None
 
@@ -147,4 +147,3 @@ class VideoMemory:
         tick, start = self.last.frame.time_base, self.start * self.last.frame.time_base
         end = (2 * self.last.frame.pts - self.before) * tick
         return start + self.options.slow_motion * (end - start)
-

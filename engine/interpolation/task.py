@@ -105,6 +105,7 @@ class Interpolating(Task[VideoMemory, Made]):
             return Next(memory, Made(0 if last is None else last.frame.index))
         if waiting is not None:
             memory = yield from self._shown(replace(memory, waiting=None), waiting, None)
+        assert memory.before is not None, "there is a frame before the last"
         before = Source(last.number - 1, memory.before)
         end = memory.timeline.end(before, last.source, memory.counts.frames_out)
         if end is not None:
@@ -156,7 +157,9 @@ class Interpolating(Task[VideoMemory, Made]):
         try:
             sized = SizedModel(self._model, frame.height, frame.width, memory.options)
         except OptionError as error:
-            raise StateError(f"the snapshot cannot be gone on with ({error.problem})", error.remedy) from error
+            raise StateError(
+                f"the snapshot cannot be gone on with ({error.problem})", error.remedy
+            ) from error
         flows = [memory.link] + ([] if waiting is None else [waiting.timed, waiting.before])
         sized.check_flows([one.flows for one in flows if one is not None])
         motion = memory.motion
@@ -255,7 +258,13 @@ class Interpolating(Task[VideoMemory, Made]):
         return memory
 
     def _moved(
-        self, memory: VideoMemory, pair: Timed, first: Seen, later: Seen, before: Timed | None, after: Timed | None
+        self,
+        memory: VideoMemory,
+        pair: Timed,
+        first: Seen,
+        later: Seen,
+        before: Timed | None,
+        after: Timed | None,
     ) -> Generator[Any, Any, PairMotion]:
         """The motion of a pair, by what the pairs around it tell."""
         around = [None if one is None else one.beside(pair.duration) for one in (before, after)]
@@ -284,4 +293,6 @@ def what_is_wrong(memory: VideoMemory) -> str:
         return "the pair that waits is not the last one"
     if (first.frame.image.shape, first.frame.time_base) != (last.frame.image.shape, last.frame.time_base):
         return "its frames do not belong together"
-    return "" if timeline.begins(first.source, last.source, waiting.following) else "its outputs are misnumbered"
+    return (
+        "" if timeline.begins(first.source, last.source, waiting.following) else "its outputs are misnumbered"
+    )

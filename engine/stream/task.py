@@ -86,7 +86,9 @@ class Streaming(Task[StreamMemory, Output]):
         made = yield from call(self._view.function, inputs, state if self._names else None)
         row |= {name: made.state[name] for name in made.state}
         kept = (frame, *memory.frames)[: self._view.memory_frames]
-        now = StreamMemory(True, frame.seconds, kept, None if self.has_rows or not row else {**(state or {}), **row})
+        now = StreamMemory(
+            True, frame.seconds, kept, None if self.has_rows or not row else {**(state or {}), **row}
+        )
         return Next(now, self._answer(made.outputs, frame), row if self.has_rows else None)
 
     def stored(self, memory: StreamMemory) -> StreamMemory:
@@ -105,7 +107,9 @@ class Streaming(Task[StreamMemory, Output]):
         if state is None:
             return memory
         if set(state) != set(self._names):
-            raise StateError(f"the snapshot has state {sorted(state)}, the model {sorted(self._names)}", DAMAGED)
+            raise StateError(
+                f"the snapshot has state {sorted(state)}, the model {sorted(self._names)}", DAMAGED
+            )
         return replace(memory, state={n: self._runtime.from_host(n, value) for n, value in state.items()})
 
     def distance(self, one: Output, other: Output) -> float:

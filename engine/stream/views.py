@@ -117,7 +117,8 @@ class OutputView:
             planes = planes[0][..., None]
         if planes is None or planes.shape[2] not in (1, 3, 4):
             raise StepError(
-                f"output {self.name!r} is {value.shape}, which is no picture", "call it a tensor in the manifest"
+                f"output {self.name!r} is {value.shape}, which is no picture",
+                "call it a tensor in the manifest",
             )
         levels = np.clip(np.asarray(planes, np.float32) * (255 / self.range), 0, 255)
         made = as_uint8(np.rint(levels).astype(np.uint8)[..., :3])
@@ -126,10 +127,17 @@ class OutputView:
         if self.bgr:
             made = as_uint8(made[..., ::-1])
         if made.shape[:2] == seen:
-            if seen[0] >= frame[0] and seen[1] >= frame[1] and seen != frame and self._is_padding(frame, seen):
+            if (
+                seen[0] >= frame[0]
+                and seen[1] >= frame[1]
+                and seen != frame
+                and self._is_padding(frame, seen)
+            ):
                 return as_uint8(np.ascontiguousarray(made[: frame[0], : frame[1]]))
         if made.shape[:2] != frame:
-            return as_uint8(cv2.resize(np.ascontiguousarray(made), frame[::-1], interpolation=cv2.INTER_LINEAR))
+            return as_uint8(
+                cv2.resize(np.ascontiguousarray(made), frame[::-1], interpolation=cv2.INTER_LINEAR)
+            )
         return as_uint8(np.ascontiguousarray(made))
 
     def _is_padding(self, frame: tuple[int, int], seen: tuple[int, int]) -> bool:
@@ -166,7 +174,9 @@ class StreamView:
         said = self._table(spec, "outputs")
         self.outputs = [self._output(tensor, said.pop(tensor.name, {})) for tensor in step.outputs]
         if given or said:
-            raise self._wrong(f"preprocess names {next(iter({**given, **said}))!r}, which its step does not have")
+            raise self._wrong(
+                f"preprocess names {next(iter({**given, **said}))!r}, which its step does not have"
+            )
         self.has_init = self.init in spec.functions
         known = {tensor.name for tensor in step.inputs}
         inputs = spec.functions[self.init].inputs if self.has_init else ()
@@ -185,7 +195,9 @@ class StreamView:
             self.frames.append(self._frame(tensor, said))
         elif kind == "value":
             self.values[tensor.name] = np.full(
-                tensor.concrete(1), self._number(said.get("value"), f"the value of {tensor.name}"), tensor.dtype
+                tensor.concrete(1),
+                self._number(said.get("value"), f"the value of {tensor.name}"),
+                tensor.dtype,
             )
         elif kind == "seconds":
             self.seconds.append(tensor)
@@ -205,14 +217,25 @@ class StreamView:
         if all(isinstance(side, int) for side in sides):
             size = int(sides[0]), int(sides[1])
         elif sides != ("height", "width"):
-            raise self._wrong(f"its input {tensor.name!r} is {shape}; frames are height x width, or a fixed size")
+            raise self._wrong(
+                f"its input {tensor.name!r} is {shape}; frames are height x width, or a fixed size"
+            )
         top = self._number(said.get("range", 255 if tensor.dtype == "uint8" else 1), "range")
-        mean, std = (self._numbers(said.get(key, one), int(channels), key) for key, one in (("mean", 0), ("std", 1)))
+        mean, std = (
+            self._numbers(said.get(key, one), int(channels), key) for key, one in (("mean", 0), ("std", 1))
+        )
         if top <= 0 or (std <= 0).any():
             raise self._wrong(f"range or std of {tensor.name!r} is not above 0")
         multiple, back = said.get("multiple", 1), said.get("back", 0)
-        if type(multiple) is not int or not 1 <= multiple <= 1024 or type(back) is not int or not 0 <= back <= 16:
-            raise self._wrong(f"multiple is {multiple!r} and back is {back!r}; whole numbers, 1 to 1024 and 0 to 16")
+        if (
+            type(multiple) is not int
+            or not 1 <= multiple <= 1024
+            or type(back) is not int
+            or not 0 <= back <= 16
+        ):
+            raise self._wrong(
+                f"multiple is {multiple!r} and back is {back!r}; whole numbers, 1 to 1024 and 0 to 16"
+            )
         return FrameInput(
             tensor.name, int(channels), last, size, multiple,
             (np.float32(top / 255) / std).astype(np.float32), (mean / std).astype(np.float32),
@@ -245,7 +268,9 @@ class StreamView:
     def _members(self, said: Mapping[str, Any], name: str, known: set[str]) -> None:
         strange = sorted(set(said) - known)
         if strange:
-            raise self._wrong(f"preprocess says {strange[0]!r} of {name!r}; known: {', '.join(sorted(known))}")
+            raise self._wrong(
+                f"preprocess says {strange[0]!r} of {name!r}; known: {', '.join(sorted(known))}"
+            )
 
     def _number(self, value: object, what: str) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):

@@ -86,7 +86,8 @@ class Following:
         memory.belief.check()
         if len(memory.recent) != self.history:
             raise StateError(
-                f"the memory holds {len(memory.recent)} recent boxes, and the model is told {self.history}", DAMAGED
+                f"the memory holds {len(memory.recent)} recent boxes, and the model is told {self.history}",
+                DAMAGED,
             )
         if min(_size(memory)) < 1:
             raise StateError("the frames of the memory have no pixels", DAMAGED)
@@ -132,9 +133,7 @@ class Following:
         usual = w + o.usual_rate * (box.w - w), h + o.usual_rate * (box.h - h)
         return replace(memory, box=box, unseen=0, status="tracking", usual_size=usual)
 
-    def _found_elsewhere(
-        self, memory: TargetMemory, measured: Measurement
-    ) -> tuple[TargetMemory, bool]:
+    def _found_elsewhere(self, memory: TargetMemory, measured: Measurement) -> tuple[TargetMemory, bool]:
         """Whether it is the target, seen for the second time in a row far from where it was lost."""
         again, memory = memory.candidate is not None, replace(memory, candidate=None)
         if measured.score < self.options.sweep_sure:

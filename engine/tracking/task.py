@@ -123,7 +123,9 @@ class Tracking(Task[TargetMemory, Track]):
 
     def _pinned(self, state: State) -> Arrays:
         """What ``step`` only reads, on the host."""
-        return {name: self._runtime.to_host(state[name]).copy() for name in state if name not in self._carried}
+        return {
+            name: self._runtime.to_host(state[name]).copy() for name in state if name not in self._carried
+        }
 
     def _seen(self, image: Image, crop: Any, memory: TargetMemory) -> Any:
         """The search crop as ``step`` takes it: made here, or put off until the batch is known."""
