@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 from ..engine import Engine, Session
 from ..engine.autosave import mark
@@ -38,7 +39,7 @@ class Keeper(Rounds):
         """Writes every session that has moved on since, and returns how many. Raises SessionError."""
         count = 0
         failure: SessionError | None = None
-        for session in self.engine.service.sessions():
+        for session in self.engine.sessions():
             try:
                 count += self.save_one(session)
             except SessionError as error:
@@ -47,14 +48,14 @@ class Keeper(Rounds):
             raise failure
         return count
 
-    def save_one(self, session: Session) -> bool:
+    def save_one(self, session: Session[Any]) -> bool:
         """Writes one session if it has moved on since. Raises SessionError."""
         with self._lock:
             now = mark(session)
             if session.closed or session.id in self._away or self._written.get(session.id) == now:
                 return False
             try:
-                blob = session.snapshot().result()
+                blob = session.snapshot()
             except SessionError:  # it ended meanwhile
                 return False
             self.vault.write(session.id, blob)

@@ -199,7 +199,7 @@ class Member:
             FramestateError: it cannot be taken: the other server keeps it.
         """
         entry = self.hub.find(key)
-        if entry is not None and (entry.connection is not None or entry.session.clock.index >= index):
+        if entry is not None and (entry.connection is not None or reached(entry) >= index):
             return
         await self.hub.put(key, blob, model)
         if model in self._keepers:
@@ -250,8 +250,8 @@ class Member:
             if self.hub.find(key) is None:  # its peer ended it
                 return True
             await asyncio.to_thread(keeper.hold, key)
-            blob = await asyncio.wrap_future(entry.session.snapshot())
-            await self._peers.put(owner, key, entry.model, entry.session.clock.index, blob)
+            blob = await asyncio.wrap_future(entry.session.snapshot_nowait())
+            await self._peers.put(owner, key, entry.model, reached(entry), blob)
             entry.connection = None
             self.hub.end(entry, MOVED)
         except FramestateError as error:
@@ -292,3 +292,9 @@ class Member:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def reached(entry: Entry) -> int:
+    """How far a session is: the number after that of its last frame."""
+    clock = entry.session.clock
+    return 0 if clock is None else clock.index + 1

@@ -93,7 +93,7 @@ class Membership:
             blob = await read_body(request, self._most_bytes, BODY_S)
             index = request.headers.get(INDEX, "")
             if not index.isdecimal():
-                raise OptionError(f"the last frame is {index[:20]!r}", "send its number")
+                raise OptionError(f"the session has come to {index[:20]!r}", "send a number")
             await self._member.take(key, request.headers.get(MODEL, ""), int(index), blob)
             return Response(status_code=HTTPStatus.NO_CONTENT)
         except FramestateError as error:

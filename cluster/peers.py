@@ -57,7 +57,7 @@ class Peers:
         return True
 
     async def put(self, peer: MemberInfo, key: str, model: str, index: int, blob: bytes) -> None:
-        """Hands a session over whose last frame is ``index``. Raises what the peer answers otherwise."""
+        """Hands a session over that has come as far as ``index``. Raises what the peer answers otherwise."""
         headers = {MODEL: model, INDEX: str(index)}
         answer = await self._send("PUT", f"http://{peer.address}{PREFIX}{key}", headers, blob)
         if answer.status_code >= HTTPStatus.BAD_REQUEST:

@@ -26,7 +26,6 @@ from .vault import Vault, open_vault
 from .view import DirectoryLink, MemberInfo
 
 START_S = 60.0
-OVERHEAD = 2**16
 
 
 class Replica(Server):
@@ -68,8 +67,7 @@ class Replica(Server):
         )
         self.member = Member(hub, self._keepers, info, directory, Peers(token))
         app.include_router(cluster_api(self.member))
-        specs = [engine.runtime.spec for engine in engines.values()]
-        most = max((2 * spec.state_bytes for spec in specs if spec.is_sized), default=0) + OVERHEAD
+        most = max(engine.most_snapshot_bytes for engine in engines.values())
         app.add_middleware(Membership, member=self.member, token=token, most_bytes=most)
         self.left = 0
         """Sessions that nobody took when it ended."""
@@ -89,13 +87,12 @@ class Replica(Server):
 
 
 def keepers_of(engines: Mapping[str, Engine], state: str | None, every_s: float) -> dict[str, Keeper]:
-    """A keeper for each model whose sessions have a state of their own."""
+    """A keeper for each model."""
     found = {}
     for name, engine in engines.items():
-        if engine.runtime.spec.task == "tracking":
-            parts = ("sessions", engine.bundle_hash[:16])
-            vault: Vault = NoVault() if state is None else open_vault(state, *parts)
-            found[name] = Keeper(engine, vault, every_s=every_s)
+        parts = ("sessions", engine.bundle_hash[:16])
+        vault: Vault = NoVault() if state is None else open_vault(state, *parts)
+        found[name] = Keeper(engine, vault, every_s=every_s)
     return found
 
 
