@@ -37,8 +37,8 @@ class _Run:
         self.next_memory: Any = None
         self.has_ended = False
         self._line = line
-        steps = line.core.task.step(memory, frame)
-        self.flight = Flight(line.session.slot, steps, self._put, self._early)
+        step = line.core.task.step
+        self.flight = Flight(line.session.slot, lambda: step(memory, frame), self._put, self._early)
 
     def fly(self) -> None:
         """To its end. Runs on a thread of the pool."""

@@ -138,7 +138,7 @@ class Codec(Generic[Value]):
     """One class as JSON and arrays, and back."""
 
     def __init__(self, kind: type[Value]) -> None:
-        self._adapter: TypeAdapter[Value] = adapter_of(kind)
+        self._adapter: TypeAdapter[Value] = adapter_of(kind)  # type: ignore[arg-type]
 
     def write(self, value: Value) -> tuple[Any, Arrays]:
         """A value as plain JSON, and the arrays that belong to it."""

@@ -24,20 +24,20 @@ class Flight:
 
     Args:
         row: of the session.
-        steps: what the task does with it.
+        begin: what the task does with it: a call of ``open``, ``step`` or ``flush``.
         on_part: takes the pieces of the answer as they come; without it they are collected in ``parts``.
         on_early: is told the memory that the next frame may start from.
     """
 
     __slots__ = (
-        "_on_early", "_on_part", "_steps", "calls", "error", "finish_s", "is_begun", "model_s", "next", "parts",
+        "_begin", "_on_early", "_on_part", "_steps", "calls", "error", "finish_s", "is_begun", "model_s", "next", "parts",
         "paused", "prepare_s", "row",
     )  # fmt: skip
 
     def __init__(
         self,
         row: int,
-        steps: Steps[Any, Any],
+        begin: Callable[[], Steps[Any, Any]],
         on_part: OnPart | None = None,
         on_early: Callable[[Any], None] | None = None,
     ) -> None:
@@ -49,7 +49,8 @@ class Flight:
         self.paused = False
         self.is_begun = False
         self.prepare_s = self.model_s = self.finish_s = 0.0
-        self._steps, self._on_part, self._on_early = steps, on_part, on_early
+        self._begin, self._on_part, self._on_early = begin, on_part, on_early
+        self._steps: Steps[Any, Any] | None = None
 
     @property
     def is_done(self) -> bool:
@@ -65,6 +66,8 @@ class Flight:
         """Goes on until it wants calls, pauses, or ends."""
         began, self.calls, self.paused = time.perf_counter(), (), False
         try:
+            if self._steps is None:
+                self._steps = self._begin()
             request = self._steps.send(results)
             while isinstance(request, Part | Early):
                 if isinstance(request, Early):
@@ -90,7 +93,8 @@ class Flight:
 
     def close(self, error: Exception) -> None:
         """Ends it here: it was never flown."""
-        self._steps.close()
+        if self._steps is not None:
+            self._steps.close()
         self.calls, self.next, self.error = (), None, error
 
 
@@ -157,7 +161,7 @@ class Pilot:
             assert self._store is not None, "a task that reads its row has one"
             state: State | None = self._store.read([row])
         else:
-            state = one.state  # type: ignore[assignment]
+            state = one.state
         outputs, written = self._runtime.call(one.function, stack(self._runtime, [one.inputs]), state)
         return Result(outputs, written or {})
 

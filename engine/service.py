@@ -17,6 +17,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager, nullcontext
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -180,22 +181,22 @@ class Service:
 
         with self._inline:
             job = self._job(session, frame, take)
-        session.is_flying, flight = True, job.begin()
-        try:
-            while not flight.is_done:
+        flight = job.begin()
+        with self._kept(session, flying=True):
+            try:
+                while not flight.is_done:
+                    with self._inline:
+                        self._check(session, flying=True)
+                        self._core.pilot.turn([flight])
+                    while pieces:
+                        yield pieces.popleft()
                 with self._inline:
-                    self._check(session, flying=True)
-                    self._core.pilot.turn([flight])
-                while pieces:
-                    yield pieces.popleft()
-            with self._inline:
-                self._core.pilot.commit([flight])
-                self._settle(job)
-        finally:
-            session.is_flying = False
-            session.clock = session.standing.clock
-            if not flight.is_done:
-                flight.close(closed_error(session.id))
+                    self._core.pilot.commit([flight])
+                    self._settle(job)
+            finally:
+                session.clock = session.standing.clock
+                if not flight.is_done:
+                    flight.close(closed_error(session.id))
 
     def ahead(self, session: Session[Any], frames: Iterable[Frame], lanes: int) -> Iterator[Any]:
         """See ``Host``."""
@@ -205,7 +206,8 @@ class Service:
             lanes = self._task.side_by_side(session.memory, lanes)
             break
         if lanes > 1 and not self._threads:
-            yield from pipelined(self._core, session, coming, lanes, self._check)
+            with self._kept(session, flying=True):
+                yield from pipelined(self._core, session, coming, lanes, self._check_flying)
         else:
             for frame in coming:
                 yield from self.stream(session, frame)
@@ -278,18 +280,14 @@ class Service:
         with self._wake:
             if self._closing:
                 raise SessionError(self._why, "load a new one")
+            own = session is not None and session.is_flying  # its turns hold the lock that is taken below
             here = threading.current_thread() in self._threads  # as in a callback of a future
-            if self._threads and not here:
+            if self._threads and not here and not own:
                 self._errands.append((session, function, future))
                 self._wake.notify()
                 return future
-            while here and session is not None and not self._claimed(session):
-                self._wake.wait(0.001)  # its turn, on another lane, will end
-        with self._inline:
+        with nullcontext() if own else self._kept(session), self._inline:
             obey(function, future)
-        if here and session is not None:
-            with self._wake:
-                self._scheduler.unclaim(session.id)
         return future
 
     def close(self) -> None:
@@ -469,6 +467,29 @@ class Service:
             raise SessionError(f"session {session.id!r} is flushed", "open a new one")
         if session.is_flying and not flying:
             raise SessionError(f"a frame of session {session.id!r} is under way", "let it end first")
+
+    def _check_flying(self, session: Session[Any]) -> None:
+        self._check(session, flying=True)
+
+    @contextmanager
+    def _kept(self, session: Session[Any] | None, *, flying: bool = False) -> Iterator[None]:
+        """While a caller's own thread works on a session, no lane does."""
+        if session is None:
+            yield
+            return
+        while True:
+            with self._wake:
+                if self._claimed(session):
+                    break
+            time.sleep(0.0005)  # a turn, on a lane, that will end
+        session.is_flying = flying
+        try:
+            yield
+        finally:
+            session.is_flying = False
+            with self._wake:
+                self._scheduler.unclaim(session.id)
+                self._wake.notify()
 
     def _fly(self, job: Job) -> Any:
         """From the start to the end, here."""

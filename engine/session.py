@@ -68,8 +68,8 @@ class Job:
     def begin(self) -> Flight:
         """Its flight, begun from the session's memory as it now is."""
         if self.flight is None:
-            memory = self.session.standing.memory
-            self.flight = Flight(self.session.slot, self.steps(memory), self.on_part)
+            memory, steps = self.session.standing.memory, self.steps
+            self.flight = Flight(self.session.slot, lambda: steps(memory), self.on_part)
         return self.flight
 
     def settle(self) -> None:

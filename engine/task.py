@@ -157,9 +157,10 @@ def call(function: str, inputs: Arrays, state: State | Own | None = OWN) -> Gene
 def begin(task: Task[Any, Any], given: dict[str, Any]) -> Steps[Any, Any]:
     """``task.open`` with what a user gave. Raises OptionError for a name that it does not take."""
     try:
-        return task.open(**given)
+        steps = task.open(**given)
     except TypeError as error:
         raise OptionError(
             f"a session of {task.name} cannot be opened with {', '.join(given) or 'nothing'} ({error})",
             "give what its task takes, see the docs of the task",
         ) from error
+    return (yield from steps)
