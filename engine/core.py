@@ -7,7 +7,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import StateError
+from pydantic import PydanticUserError
+
+from ..errors import OptionError, StateError
 from ..runtimes import Arrays, Runtime, StateStore
 from .capacity import Capacity
 from .codec import Codec
@@ -52,7 +54,7 @@ class Core:
         self.pilot = Pilot(runtime, self.store, lanes)
         spec = json.dumps(runtime.spec.to_json(), sort_keys=True).encode()
         self.bundle_hash = bundle_hash or hashlib.sha256(spec).hexdigest()
-        self._memory: Codec[Any] = Codec(task.Memory)
+        self._memory = memory_of(task)
 
     def pack(self, session: Session[Any], dropped: int) -> bytes:
         """The session as one blob; ``dropped`` frames since its last answer."""
@@ -93,3 +95,15 @@ class Core:
         if self.store is not None:
             self.store.clear(slot)
         self.slots.free(slot)
+
+
+def memory_of(task: Task[Any, Any]) -> Codec[Any]:
+    """What reads and writes a task's memory. Raises OptionError where a snapshot could not hold it."""
+    try:
+        return Codec(task.Memory)
+    except (AttributeError, PydanticUserError) as error:
+        raise OptionError(
+            f"the memory of task {getattr(task, 'name', type(task).__name__)!r} cannot be kept in a snapshot "
+            f"({' '.join(str(error).split())[:200]})",
+            "name its class as Memory: a frozen dataclass, arrays annotated by engine.codec.array",
+        ) from error

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..errors import StepError
 from ..runtimes import Runtime, State, StateStore, split, stack, write
 from ..wire import Timings
 from .lanes import Lanes
@@ -37,7 +38,7 @@ class Flight:
     def __init__(
         self,
         row: int,
-        begin: Callable[[], Steps[Any, Any]],
+        begin: Callable[[], Steps[Any, Any] | Next[Any, Any]],
         on_part: OnPart | None = None,
         on_early: Callable[[Any], None] | None = None,
     ) -> None:
@@ -67,7 +68,11 @@ class Flight:
         began, self.calls, self.paused = time.perf_counter(), (), False
         try:
             if self._steps is None:
-                self._steps = self._begin()
+                begun = self._begin()
+                if isinstance(begun, Next):  # of a task that had nothing to ask
+                    self.next = begun
+                    return
+                self._steps = begun
             request = self._steps.send(results)
             while isinstance(request, Part | Early):
                 if isinstance(request, Early):
@@ -81,7 +86,13 @@ class Flight:
                 request = self._steps.send(None)
             self.calls = request
         except StopIteration as end:
-            self.next = end.value
+            if isinstance(end.value, Next):
+                self.next = end.value
+            else:
+                self.error = StepError(
+                    f"the task returned {type(end.value).__name__}",
+                    "have its generators return Next(memory, ...)",
+                )
         except Exception as error:
             self.error = error
         finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -141,6 +141,8 @@ class Output:
 
 
 def stamped(answer: AnyAnswer, **known: Any) -> AnyAnswer:
-    """The answer with those of ``dropped`` and ``timings`` that its class has."""
-    has = {one.name for one in fields(answer)}  # type: ignore[arg-type]
+    """The answer with those of ``dropped`` and ``timings`` that its class has; as it is where it is no dataclass."""
+    if not is_dataclass(answer):
+        return answer
+    has = {one.name for one in fields(answer)}
     return replace(answer, **{name: value for name, value in known.items() if name in has})  # type: ignore[type-var]
