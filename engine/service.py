@@ -420,8 +420,11 @@ class Service:
                 self._forget(job.session)
                 return 0
             job.session.is_open = True
-        if job.kind == "flush" and flight.error is not None:
-            job.session.flushed = False  # it can be tried again
+        if flight.error is not None:  # it can be tried again
+            if job.kind == "flush":
+                job.session.flushed = False
+            elif job.session.clock is job.clock:
+                job.session.clock = job.session.standing.clock
         self._scheduler.done([key])
         return self._scheduler.take_dropped(key) if flight.error is None else 0
 

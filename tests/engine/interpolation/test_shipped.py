@@ -26,7 +26,7 @@ def pond() -> Scene:
 
 
 def middle(engine: Engine, scene: Scene, options: InterpolationOptions) -> tuple[Image, int]:
-    with engine.interpolate(options=options) as session:
+    with engine.open(options=options) as session:
         shown: list[Frame] = []
         for index, time in enumerate(TIMES):
             shown += session.push(Frame(scene.render(time), index, Fraction(1, 25), index))

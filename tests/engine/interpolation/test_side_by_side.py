@@ -22,11 +22,11 @@ Pictures = Callable[..., Image]
 def test_lanes_change_no_frame(engine: Engine, counting: Counting, picture: Pictures, lanes: int) -> None:
     images = [picture(3 * step) for step in range(5)] + [picture(0, scene=1), picture(2, scene=1)]
     images.insert(3, images[2])  # a duplicate
-    with engine.interpolate(factor=3) as session:
+    with engine.open(factor=3) as session:
         wanted = [one for frame in frames(images) for one in session.push(frame)] + session.flush()
         counts = session.counts
     counting.calls.clear()
-    with engine.interpolate(factor=3) as session:
+    with engine.open(factor=3) as session:
         found = list(session.ahead(frames(images), lanes))
         assert session.counts == counts
     assert [(one.pts, one.index) for one in found] == [(one.pts, one.index) for one in wanted]
@@ -39,7 +39,7 @@ def test_lanes_change_no_frame(engine: Engine, counting: Counting, picture: Pict
 def test_a_failure_comes_where_its_frame_would_have(
     engine: Engine, counting: Counting, picture: Pictures, lanes: int
 ) -> None:
-    with engine.interpolate() as session:
+    with engine.open() as session:
         coming = session.ahead(frames([picture(step) for step in range(6)]), lanes)
         assert next(coming).index == 0
         counting.fail.add("interpolate")

@@ -47,7 +47,7 @@ def test_fifty_thousand_frames_of_churn_leave_nothing_behind(open_runtime: Make,
         while sum(ends.values()) < FRAMES:
             while len(live) < SESSIONS:
                 policy = chance.choice(["WAIT", "DROP_OLDEST", "DROP_LATEST"])
-                live.append(engine.open(shown[0], BOX, policy=policy, queue=2))
+                live.append(engine.open(shown[0], box=BOX, policy=policy, queue=2))
             futures = []
             for _ in range(5):
                 for session in live:
@@ -84,7 +84,7 @@ def test_fifty_thousand_frames_of_churn_leave_nothing_behind(open_runtime: Make,
 def test_an_answered_frame_is_let_go(runtime: Any, frame: Make) -> None:
     """No cycle and no idle thread keeps pixels alive."""
     engine = Engine(runtime, capacity=1)
-    session = engine.open(frame(0, 0), BOX)
+    session = engine.open(frame(0, 0), box=BOX)
     gc.disable()
     try:
         image = frame(0, 1).image.copy()

@@ -24,10 +24,10 @@ Make = Callable[..., Any]
 def sound(open_runtime: Make, frame: Make) -> tuple[Engine, bytes]:
     """An engine with one free row, and a blob that it takes."""
     engine = Engine(open_runtime(), capacity=2, options=TrackingOptions(refresh_every=1, refresh_sure=0))
-    target = engine.track(frame(1, 0), BOX)
+    target = engine.open(frame(1, 0), box=BOX)
     for index in range(1, 5):
-        target.update(frame(1, index))
-    return engine, engine.snapshot(target)
+        target.push(frame(1, index))
+    return engine, target.snapshot()
 
 
 def refused(sound: tuple[Engine, bytes], blob: bytes) -> str:
@@ -57,7 +57,7 @@ def test_a_flipped_bit_or_a_cut_is_found(sound: tuple[Engine, bytes], data: st.D
         except StateError:
             pass
         else:
-            again = sound[0].snapshot(restored)
+            again = restored.snapshot()
             restored.close()
             assert again == sound[1]
             return

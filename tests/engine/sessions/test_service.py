@@ -112,10 +112,10 @@ def play(engine: Engine, runtime: Any, frame: Make, data: st.DataObject) -> tupl
 def check_against_solo(open_runtime: Make, first: Any, frames: list[tuple[Any, Future[Track]]]) -> None:
     """The answers are those of a solo run over the answered frames, and count the dropped ones."""
     with Engine(open_runtime(), capacity=1) as alone:
-        target = alone.track(first, BOX)
+        target = alone.open(first, box=BOX)
         for shown, future in frames:
             if ending(future) == "answered":
-                assert key(future.result()) == key(target.update(shown))
+                assert key(future.result()) == key(target.push(shown))
     ends = [ending(future) for _, future in frames]
     assert set(ends) <= {"answered", "StepError", "FrameDroppedError", "SessionError", "cancelled"}
     told = sum(future.result().dropped for _, future in frames if ending(future) == "answered")
@@ -135,7 +135,7 @@ def test_churn_leaves_nothing_behind(runtime: Any, frame: Make, lanes: Callable[
 
     def round_of(count: int) -> None:
         for _ in range(count):
-            sessions = [engine.open(shown[0], BOX, policy=chance.choice(["WAIT", "DROP_OLDEST"]), queue=8)
+            sessions = [engine.open(shown[0], box=BOX, policy=chance.choice(["WAIT", "DROP_OLDEST"]), queue=8)
                         for _ in range(8)]  # fmt: skip
             futures = [session.submit_nowait(one) for one in shown[1:] for session in sessions]
             for session in sessions[:2]:
@@ -159,7 +159,7 @@ def test_churn_leaves_nothing_behind(runtime: Any, frame: Make, lanes: Callable[
 
 def test_drop_policies_and_what_the_next_answer_says(runtime: Any, frame: Make) -> None:
     engine = Engine(runtime, capacity=3)
-    sessions = {policy: engine.open(frame(1, 0), BOX, policy=policy, queue=2) for policy in Policy}
+    sessions = {policy: engine.open(frame(1, 0), box=BOX, policy=policy, queue=2) for policy in Policy}
     for policy, session in sessions.items():
         runtime.gate = threading.Event()
         futures = [session.submit_nowait(frame(1, 1))]
@@ -188,24 +188,24 @@ def test_failures_are_typed_and_the_session_goes_on(
     runtime: Any, frame: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = Engine(runtime, capacity=1)
-    session = engine.open(frame(0, 0), BOX)
+    session = engine.open(frame(0, 0), box=BOX)
     with monkeypatch.context() as patched:
         patched.setattr(engine.task, "finish", lambda *_: 1 / 0)
         with pytest.raises(StepError, match="ZeroDivisionError") as caught:
-            session.update(frame(0, 1))
+            session.push(frame(0, 1))
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
-    assert session.update(frame(0, 2)).frame_index == 2
+    assert session.push(frame(0, 2)).frame_index == 2
     with pytest.raises(FrameError, match="size"):
-        session.update(frame(0, 3).image[:10])
+        session.push(frame(0, 3).image[:10])
     with pytest.raises(SessionError, match="open instead of track"):
-        engine.track(frame(0, 0), BOX)
+        engine.open(frame(0, 0), box=BOX)
     with pytest.raises(CapacityError):
-        engine.open(frame(0, 0), BOX)
+        engine.open(frame(0, 0), box=BOX)
     engine.close()
     with pytest.raises(SessionError):
-        session.update(frame(0, 4))
+        session.push(frame(0, 4))
     with pytest.raises(SessionError):
-        engine.open(frame(0, 0), BOX)
+        engine.open(frame(0, 0), box=BOX)
 
 
 def test_many_threads_may_ask_for_the_service_at_once(runtime: Any) -> None:
@@ -226,21 +226,21 @@ def test_many_threads_may_ask_for_the_service_at_once(runtime: Any) -> None:
 
 def test_ids_and_options_are_checked(runtime: Any, frame: Make) -> None:
     engine = Engine(runtime, capacity=2)
-    session = engine.open(frame(0, 0), BOX, session_id="one")
+    session = engine.open(frame(0, 0), box=BOX, session_id="one")
     for options in ({"policy": "X"}, {"queue": 0}, {"deadline_ms": -1}, {"session_id": "../up"}):
         with pytest.raises(OptionError):
-            engine.open(frame(0, 0), BOX, **options)
+            engine.open(frame(0, 0), box=BOX, **options)
     with pytest.raises(SessionError, match="already"):
-        engine.open(frame(0, 0), BOX, session_id="one")
+        engine.open(frame(0, 0), box=BOX, session_id="one")
     session.close()
-    engine.open(frame(0, 0), BOX, session_id="one").close()
-    assert engine.open(frame(0, 0), BOX).id != engine.open(frame(0, 0), BOX).id
+    engine.open(frame(0, 0), box=BOX, session_id="one").close()
+    assert engine.open(frame(0, 0), box=BOX).id != engine.open(frame(0, 0), box=BOX).id
     engine.close()
 
 
 def test_closing_the_engine_answers_everything(runtime: Any, frame: Make) -> None:
     engine = Engine(runtime, capacity=2)
-    sessions = [engine.open(frame(0, 0), BOX, queue=3) for _ in range(2)]
+    sessions = [engine.open(frame(0, 0), box=BOX, queue=3) for _ in range(2)]
     runtime.gate = threading.Event()
     futures = [session.submit_nowait(frame(0, index)) for index in range(1, 4) for session in sessions]
     while engine.service.num_steps == 0:  # until a step has begun
@@ -258,13 +258,13 @@ def test_closing_the_engine_answers_everything(runtime: Any, frame: Make) -> Non
 def test_a_callback_may_use_the_engine(runtime: Any, frame: Make) -> None:
     """It runs on the engine's own thread, which must not wait for itself."""
     engine = Engine(runtime, capacity=2)
-    session = engine.open(frame(0, 0), BOX)
+    session = engine.open(frame(0, 0), box=BOX)
     opened: list[Session] = []
     future = session.submit_nowait(frame(0, 1))
-    future.add_done_callback(lambda _: opened.append(engine.open(frame(0, 0), BOX)))
+    future.add_done_callback(lambda _: opened.append(engine.open(frame(0, 0), box=BOX)))
     future.result()
-    session.update(frame(0, 2))
-    assert opened[0].update(frame(0, 1)).frame_index == 1
+    session.push(frame(0, 2))
+    assert opened[0].push(frame(0, 1)).frame_index == 1
     engine.close()
 
 
@@ -272,7 +272,7 @@ def test_a_real_model_side_by_side(tiny_bundle: Bundle, frame: Make) -> None:
     """Five sessions in two lanes of ONNX Runtime give bit for bit what five engines give."""
     with Engine.load(tiny_bundle, runtime="onnx", workers=2, capacity=5) as engine:
         assert engine.lanes.workers == 2
-        sessions = [engine.open(frame(seed, 0), BOX, queue=12) for seed in range(5)]
+        sessions = [engine.open(frame(seed, 0), box=BOX, queue=12) for seed in range(5)]
         futures = [
             [session.submit_nowait(frame(seed, index)) for index in range(1, 10)]
             for seed, session in enumerate(sessions)
@@ -280,5 +280,5 @@ def test_a_real_model_side_by_side(tiny_bundle: Bundle, frame: Make) -> None:
         found = [[key(future.result()) for future in of_one] for of_one in futures]
     for seed in range(5):
         with Engine.load(tiny_bundle, runtime="onnx", threads=1, capacity=1) as alone:
-            target = alone.track(frame(seed, 0), BOX)
-            assert found[seed] == [key(target.update(frame(seed, index))) for index in range(1, 10)]
+            target = alone.open(frame(seed, 0), box=BOX)
+            assert found[seed] == [key(target.push(frame(seed, index))) for index in range(1, 10)]
