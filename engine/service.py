@@ -25,7 +25,7 @@ from ..vision import Frame, Image
 from .ahead import pipelined
 from .core import Core
 from .flight import OnPart
-from .futures import Landing, as_step_error, claimed, closed_error, fail, obey
+from .futures import Landing, claimed, closed_error, fail, obey
 from .inputs import Clock, as_frame
 from .scheduler import Policy, Scheduler
 from .session import Job, Session, Standing
@@ -153,8 +153,10 @@ class Service:
                 self._leave(session)
 
     def sessions(self) -> list[Session[Any]]:
-        """Those that are open."""
+        """Those that are open. Raises SessionError once the engine is closed: it had some, and cannot say which."""
         with self._wake:
+            if self._closing:
+                raise SessionError(self._why, "load a new one")
             return [one for one in self._sessions.values() if one.is_open and not one.closed]
 
     # Frames on the caller's own thread
@@ -432,7 +434,7 @@ class Service:
         try:
             answer = job.answered(dropped)
         except Exception as error:
-            job.future.set_exception(as_step_error(error))
+            job.future.set_exception(error)
         else:
             job.future.set_result(answer)
 
@@ -479,10 +481,12 @@ class Service:
         return self._settle(job)
 
     def _settle(self, job: Job) -> Any:
-        answer = job.answered()
+        job.answered()  # raises what failed it
         job.settle()
+        with self._wake:
+            dropped = self._scheduler.take_dropped(job.session.id)
         job.session.clock = job.session.standing.clock
-        return answer
+        return job.answered(dropped)
 
     def _stream(self, session: Session[Any], frame: Frame | Image | None) -> Iterator[Any]:
         """The pieces of an answer that is made on the lanes, no further ahead than asked for."""

@@ -14,7 +14,7 @@ from ..errors import FrameDroppedError, FrameError
 from ..vision import Frame, Image
 from ..wire import stamped
 from .flight import Flight, OnPart
-from .futures import fail
+from .futures import as_step_error, fail
 from .inputs import Clock
 from .session_options import SessionOptions
 from .task import Steps
@@ -89,7 +89,7 @@ class Job:
         flight = self.flight
         assert flight is not None and flight.is_done, "it has been flown"
         if flight.error is not None:
-            raise flight.error
+            raise as_step_error(flight.error)
         if self.kind == "open":
             return self.session
         assert flight.next is not None

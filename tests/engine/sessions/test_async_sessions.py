@@ -43,7 +43,7 @@ def test_async_sessions_wait_for_room_and_survive_cancellation(runtime: Any, fra
         runtime.gate.set()
         await asyncio.wrap_future(engine.service.call(lambda: None))
         await asyncio.wrap_future(engine.service.call(lambda: None))
-        assert not engine.service.sessions()
+        assert not engine.sessions()
         assert engine.slots.num_used == 0
         engine.close()
 

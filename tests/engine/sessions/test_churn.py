@@ -40,7 +40,7 @@ def test_fifty_thousand_frames_of_churn_leave_nothing_behind(open_runtime: Make,
     shown = [frame(1, index) for index in range(8)]
     bad = frame(1, 0, poison=True).image
     ends: Counter[str] = Counter()
-    live: list[Session] = []
+    live: list[Session[Track]] = []
     memory: list[float] = []
     objects: list[int] = []
     with Engine(runtime, capacity=SESSIONS, lanes=Lanes(batched=True, max_batch=16)) as engine:
@@ -73,7 +73,7 @@ def test_fifty_thousand_frames_of_churn_leave_nothing_behind(open_runtime: Make,
             session.close()
         engine.service.call(engine.slots.check).result()
         assert engine.slots.num_used == 0
-        assert not engine.service.sessions()
+        assert not engine.sessions()
     assert set(ends) <= {"answered", "StepError", "FrameDroppedError", "SessionError", "cancelled", "refused"}
     assert all(ends[one] > 0 for one in ("answered", "StepError", "FrameDroppedError", "SessionError"))
     settled = ROUNDS // 2

@@ -73,37 +73,36 @@ def test_a_snapshot_takes_the_place_of_a_live_session(runtime: Any, open_runtime
     engine.service._scheduler._queues["s1"].dropped = 2
     blob = session.snapshot()
     engine.service._scheduler._queues["s1"].dropped = 0
-    expected = [key(session.push(frame(1, index))) for index in range(6, 12)]
+    expected = [key(session.push(frame(1, index))) for index in range(6, 13)]  # the last one refreshes
 
     for damaged, error in ((blob[:-1], StateError), (b"", StateError)):
         with pytest.raises(error):
-            engine.service.swap("s1", damaged)
-    with pytest.raises(SessionError):
-        engine.service.swap("nobody", blob).result()
-    assert session.clock.index == 11
+            session.replace(damaged)
+    assert session.clock is not None
+    assert session.clock.index == 12
 
     runtime.gate = threading.Event()
     steps = engine.service.num_steps
-    futures = [session.submit_nowait(frame(1, 12))]
+    futures = [session.submit_nowait(frame(1, 13))]
     while engine.service.num_steps == steps:  # until its step has begun
         pass
-    futures += [session.submit_nowait(frame(1, index)) for index in (13, 14)]
+    futures += [session.submit_nowait(frame(1, index)) for index in (14, 15)]
     beside = other.submit_nowait(frame(2, 1))
-    swapped = engine.service.swap("s1", blob)
+    swapped = session.replace_nowait(blob)
     assert not swapped.done()
     runtime.gate.set()
     assert swapped.result() is session
     assert [ending(future) for future in futures] == ["answered", "SessionError", "SessionError"]
     assert ending(beside) == "answered"
     assert session.snapshot() == blob
-    again = [session.push(frame(1, index)) for index in range(6, 12)]
+    again = [session.push(frame(1, index)) for index in range(6, 13)]
     assert [key(track) for track in again] == expected
-    assert [track.dropped for track in again] == [2, 0, 0, 0, 0, 0]
+    assert [track.dropped for track in again] == [2, 0, 0, 0, 0, 0, 0]
 
     async def put() -> None:
-        restored = await engine.service.replace("s2", blob)
-        assert (restored.id, restored.options.queue) == ("s2", 3)
-        found = [key(await restored.submit(frame(1, index))) for index in range(6, 12)]
+        await asyncio.wrap_future(other.replace_nowait(blob))
+        assert (other.id, other.options.queue) == ("s2", 3)
+        found = [key(await other.submit(frame(1, index))) for index in range(6, 13)]
         assert found == expected
 
     asyncio.run(put())
@@ -111,10 +110,10 @@ def test_a_snapshot_takes_the_place_of_a_live_session(runtime: Any, open_runtime
     assert engine.slots.num_used == 2
     session.close()
     with pytest.raises(SessionError):
-        engine.service.swap("s1", blob).result()
+        session.replace(blob)
     engine.close()
     with pytest.raises(SessionError):
-        engine.service.swap("s2", blob)
+        other.replace(blob)
 
 
 def test_a_session_closed_while_a_snapshot_is_on_its_way_stays_closed(runtime: Any, frame: Make) -> None:
@@ -125,7 +124,7 @@ def test_a_session_closed_while_a_snapshot_is_on_its_way_stays_closed(runtime: A
     future = session.submit_nowait(frame(1, 1))
     while engine.service.num_steps == 0:
         pass
-    swapped = engine.service.swap("it", blob)
+    swapped = session.replace_nowait(blob)
     session.close()
     runtime.gate.set()
     assert ending(future) == "answered"

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from framestate.bundles import Bundle
-from framestate.engine import Engine, TrackingOptions
-from framestate.engine.snapshot import OVERHEAD_BYTES
+from framestate.engine import Engine, Tracking, TrackingOptions
 from framestate.engine.tracking.first_view import LIMIT_BYTES, compact, expand
 from framestate.errors import CapacityError, SessionError, StateError
 from framestate.vision.synthetic import demo_clip
@@ -37,7 +36,7 @@ def test_a_restored_session_goes_on_bit_for_bit(
         target.push(frame(1, index))
     blob = target.snapshot()
     assert target.snapshot() == blob
-    assert len(blob) <= runtime.spec.state_bytes + OVERHEAD_BYTES
+    assert len(blob) <= engine.most_snapshot_bytes == runtime.spec.state_bytes + 64 * 1024
     other = Engine(open_runtime(), capacity=5, options=options)
     other.open(frame(2, 0), box=BOX)  # so that the row is another one
     restored = other.restore(blob)
@@ -53,7 +52,7 @@ def test_a_full_engine_and_a_closed_one_take_no_session(runtime: Any, frame: Mak
     target = engine.open(frame(1, 0), box=BOX)
     blob = target.snapshot()
     with pytest.raises(CapacityError):
-        engine.restore(blob)
+        engine.restore(blob, session_id="copy")
     target.close()
     with pytest.raises(SessionError):
         target.snapshot()
@@ -66,7 +65,7 @@ def test_a_full_engine_and_a_closed_one_take_no_session(runtime: Any, frame: Mak
 
 def test_another_bundle_is_refused(runtime: Any, open_runtime: Make, spec: Make, frame: Make) -> None:
     engine = Engine(runtime, capacity=1)
-    blob = engine.snapshot(engine.open(frame(1, 0), box=BOX))
+    blob = engine.open(frame(1, 0), box=BOX).snapshot()
     other = Engine(open_runtime(spec("other")), capacity=1)
     with pytest.raises(StateError, match="restore it with the bundle"):
         other.restore(blob)
@@ -90,27 +89,28 @@ def test_a_refreshing_session_goes_on_bit_for_bit_with_a_real_model(
             expected = key(target.push(frame(1, index)))
             assert [key(copy.push(frame(1, index))) for copy in copies] == [expected] * len(copies)
             if index in (5, 10):
-                copies.append(other.restore(target.snapshot()))
-                copies.append(other.restore(copies[0].snapshot()))
+                copies.append(other.restore(target.snapshot(), session_id=f"copy-{index}"))
+                copies.append(other.restore(copies[0].snapshot(), session_id=f"copy-of-copy-{index}"))
 
 
 def test_a_blob_of_the_shipped_tracker_is_small_and_quick() -> None:
     """The state and 64 KB, in at most 5 ms either way; the best of ten, as other work may interrupt."""
     clip = [(image, box) for image, box, _ in demo_clip(3, 12, (160, 120))]
     with Engine.load("tracker-nano", threads=1) as engine:
+        assert isinstance(engine.task, Tracking)
         assert engine.task.options.refresh_every > 0
-        target = engine.track(clip[0][0], clip[0][1])
+        target = engine.open(clip[0][0], box=clip[0][1])
         for image, _ in clip[1:]:
             target.push(image)
         blob = target.snapshot()
-        assert len(blob) <= engine.runtime.spec.state_bytes + OVERHEAD_BYTES
+        assert len(blob) <= engine.most_snapshot_bytes
         taken, put = [], []
         for _ in range(10):
             began = time.perf_counter()
             assert target.snapshot() == blob
             taken.append(time.perf_counter() - began)
             began = time.perf_counter()
-            with engine.restore(blob):
+            with engine.restore(blob, session_id="copy"):
                 put.append(time.perf_counter() - began)
         assert min(taken) <= 5e-3
         assert min(put) <= 5e-3
@@ -161,7 +161,7 @@ def test_a_session_moves_to_another_process_and_runtime(
         for index in range(1, 10):
             target.push(frame(1, index))
         blob = target.snapshot()
-        assert len(blob) <= engine.runtime.spec.state_bytes + OVERHEAD_BYTES
+        assert len(blob) <= engine.most_snapshot_bytes
         tracks = [target.push(frame(1, index)) for index in range(10, 22)]
     expected = [[*track.box.xywh, track.score, track.status, track.frame_index] for track in tracks]
     (tmp_path / "session").write_bytes(blob)
