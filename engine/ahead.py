@@ -112,16 +112,16 @@ def pipelined(
             with line.changed:
                 ready, memory = line.next_memory()
             if more and failure is None and ready:
-                frame = next(frames, None)
+                try:
+                    frame = next(frames, None)
+                    check(session)
+                    if frame is not None and clock is not None:
+                        core.task.check(clock, frame)
+                except FramestateError as error:
+                    failure = error
+                    continue
                 more = frame is not None
                 if frame is not None:
-                    try:
-                        check(session)
-                        if clock is not None:
-                            core.task.check(clock, frame)
-                    except FramestateError as error:
-                        failure = error
-                        continue
                     run, clock = _Run(line, frame, memory), Clock.of(frame)
                     with line.changed:
                         line.runs.append(run)

@@ -20,7 +20,7 @@ from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
-from ..errors import FramestateError, SessionError, StepError
+from ..errors import FrameError, FramestateError, SessionError, StepError, VideoError
 from ..vision import Frame, Image
 from .ahead import pipelined
 from .core import Core
@@ -202,15 +202,19 @@ class Service:
     def ahead(self, session: Session[Any], frames: Iterable[Frame], lanes: int) -> Iterator[Any]:
         """See ``Host``."""
         coming = iter(frames)
-        for frame in coming:
-            yield from self.stream(session, frame)
-            lanes = self._task.side_by_side(session.memory, lanes)
-            break
-        if lanes > 1 and not self._threads:
-            yield from pipelined(self._core, session, coming, lanes, self._check)
-        else:
+        try:
             for frame in coming:
                 yield from self.stream(session, frame)
+                lanes = self._task.side_by_side(session.memory, lanes)
+                break
+            if lanes > 1 and not self._threads:
+                yield from pipelined(self._core, session, coming, lanes, self._check)
+            else:
+                for frame in coming:
+                    yield from self.stream(session, frame)
+        except (FrameError, VideoError):  # the video ends here: what is still held is part of it
+            yield from self.stream(session, None)
+            raise
         yield from self.stream(session, None)
 
     # Frames on the lanes

@@ -211,7 +211,8 @@ class Session(Generic[Answer]):
         """The pieces of the answers to all frames and of ``flush``, in order, up to ``lanes`` frames at a time.
 
         For videos that are there already: up to twice ``lanes`` pieces are made before they are asked for.
-        What came before a frame that fails is handed over before its error is raised.
+        What came before a frame that fails is handed over before its error is raised; one that does not fit, or
+        cannot be read, ends the video.
         """
         return self._host.ahead(self, frames, lanes)
 

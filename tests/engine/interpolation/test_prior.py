@@ -59,7 +59,7 @@ def test_each_tile_has_a_flow_of_its_own(shipped: Engine, watched: Watched, pict
     with shipped.open(options=given) as session:
         made = [one.image for frame in frames(images) for one in session.push(frame)]
         assert made[1].shape == (260, 390, 3)
-        assert session.num_tiles == len(watched.flows) > 1
+        assert session.memory.num_tiles == len(watched.flows) > 1
     assert len({flow.shape for flow in watched.flows}) == 1
     assert watched.flows[0].shape[2] * watched.flows[0].shape[3] * 64 <= 192 * 224
     assert all(flow.any() for flow in watched.flows)
