@@ -17,6 +17,7 @@ from ..errors import FramestateError
 from ..vision import Frame
 from .core import Core
 from .flight import Flight
+from .futures import as_step_error
 from .inputs import Clock
 from .session import Session, Standing
 
@@ -111,16 +112,16 @@ def pipelined(
             with line.changed:
                 ready, memory = line.next_memory()
             if more and failure is None and ready:
-                frame = next(frames, None)
+                try:
+                    frame = next(frames, None)
+                    check(session)
+                    if frame is not None and clock is not None:
+                        core.task.check(clock, frame)
+                except FramestateError as error:
+                    failure = error
+                    continue
                 more = frame is not None
                 if frame is not None:
-                    try:
-                        check(session)
-                        if clock is not None:
-                            core.task.check(clock, frame)
-                    except FramestateError as error:
-                        failure = error
-                        continue
                     run, clock = _Run(line, frame, memory), Clock.of(frame)
                     with line.changed:
                         line.runs.append(run)
@@ -153,7 +154,7 @@ def _settle(line: _Line, head: _Run) -> None:
     line.core.pilot.commit([head.flight])
     flight = head.flight
     if flight.error is not None:
-        raise flight.error
+        raise as_step_error(flight.error)
     assert flight.next is not None
     session, standing = line.session, line.session.standing
     session.standing = Standing(flight.next.memory, head.clock, standing.frames + 1)

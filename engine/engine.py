@@ -163,7 +163,7 @@ class Engine:
         return await claimed(self._service.resume_session(blob, session_id, changed))
 
     def sessions(self) -> list[Session[Any]]:
-        """Those that are open."""
+        """Those that are open. Raises SessionError once the engine is closed."""
         return self._service.sessions()
 
     @property

@@ -21,12 +21,12 @@ from contextlib import contextmanager, nullcontext
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
-from ..errors import FramestateError, SessionError, StepError
+from ..errors import FrameError, FramestateError, SessionError, StepError, VideoError
 from ..vision import Frame, Image
 from .ahead import pipelined
 from .core import Core
 from .flight import OnPart
-from .futures import Landing, as_step_error, claimed, closed_error, fail, obey
+from .futures import Landing, claimed, closed_error, fail, obey
 from .inputs import Clock, as_frame
 from .scheduler import Policy, Scheduler
 from .session import Job, Session, Standing
@@ -154,8 +154,10 @@ class Service:
                 self._leave(session)
 
     def sessions(self) -> list[Session[Any]]:
-        """Those that are open."""
+        """Those that are open. Raises SessionError once the engine is closed: it had some, and cannot say which."""
         with self._wake:
+            if self._closing:
+                raise SessionError(self._why, "load a new one")
             return [one for one in self._sessions.values() if one.is_open and not one.closed]
 
     # Frames on the caller's own thread
@@ -201,16 +203,20 @@ class Service:
     def ahead(self, session: Session[Any], frames: Iterable[Frame], lanes: int) -> Iterator[Any]:
         """See ``Host``."""
         coming = iter(frames)
-        for frame in coming:
-            yield from self.stream(session, frame)
-            lanes = self._task.side_by_side(session.memory, lanes)
-            break
-        if lanes > 1 and not self._threads:
-            with self._kept(session, flying=True):
-                yield from pipelined(self._core, session, coming, lanes, self._check_flying)
-        else:
+        try:
             for frame in coming:
                 yield from self.stream(session, frame)
+                lanes = self._task.side_by_side(session.memory, lanes)
+                break
+            if lanes > 1 and not self._threads:
+                with self._kept(session, flying=True):
+                    yield from pipelined(self._core, session, coming, lanes, self._check_flying)
+            else:
+                for frame in coming:
+                    yield from self.stream(session, frame)
+        except (FrameError, VideoError):  # the video ends here: what is still held is part of it
+            yield from self.stream(session, None)
+            raise
         yield from self.stream(session, None)
 
     # Frames on the lanes
@@ -418,8 +424,11 @@ class Service:
                 self._forget(job.session)
                 return 0
             job.session.is_open = True
-        if job.kind == "flush" and flight.error is not None:
-            job.session.flushed = False  # it can be tried again
+        if flight.error is not None:  # it can be tried again
+            if job.kind == "flush":
+                job.session.flushed = False
+            elif job.session.clock is job.clock:
+                job.session.clock = job.session.standing.clock
         self._scheduler.done([key])
         return self._scheduler.take_dropped(key) if flight.error is None else 0
 
@@ -427,7 +436,7 @@ class Service:
         try:
             answer = job.answered(dropped)
         except Exception as error:
-            job.future.set_exception(as_step_error(error))
+            job.future.set_exception(error)
         else:
             job.future.set_result(answer)
 
@@ -497,10 +506,12 @@ class Service:
         return self._settle(job)
 
     def _settle(self, job: Job) -> Any:
-        answer = job.answered()
+        job.answered()  # raises what failed it
         job.settle()
+        with self._wake:
+            dropped = self._scheduler.take_dropped(job.session.id)
         job.session.clock = job.session.standing.clock
-        return answer
+        return job.answered(dropped)
 
     def _stream(self, session: Session[Any], frame: Frame | Image | None) -> Iterator[Any]:
         """The pieces of an answer that is made on the lanes, no further ahead than asked for."""

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Generic, Literal, Protocol, Self, TypeVar
 
-from ..errors import FrameDroppedError
+from ..errors import FrameDroppedError, FrameError
 from ..vision import Frame, Image
 from ..wire import stamped
 from .flight import Flight, OnPart
-from .futures import fail
+from .futures import as_step_error, fail
 from .inputs import Clock
 from .session_options import SessionOptions
 from .task import Steps
@@ -89,7 +89,7 @@ class Job:
         flight = self.flight
         assert flight is not None and flight.is_done, "it has been flown"
         if flight.error is not None:
-            raise flight.error
+            raise as_step_error(flight.error)
         if self.kind == "open":
             return self.session
         assert flight.next is not None
@@ -197,7 +197,7 @@ class Session(Generic[Answer]):
             FrameError: the frame does not fit, or is not later than the last one; the session goes on.
             StepError, FrameDroppedError, SessionError: see the class.
         """
-        answer: Answer = self._host.push(self, frame)
+        answer: Answer = self._host.push(self, _given(frame))
         return answer
 
     def stream(self, frame: Frame | Image) -> Iterator[Any]:
@@ -205,13 +205,14 @@ class Session(Generic[Answer]):
 
         The frame counts as taken when the last piece has been handed over. Raises as ``push``.
         """
-        return self._host.stream(self, frame)
+        return self._host.stream(self, _given(frame))
 
     def ahead(self, frames: Iterable[Frame], lanes: int = 1) -> Iterator[Any]:
         """The pieces of the answers to all frames and of ``flush``, in order, up to ``lanes`` frames at a time.
 
         For videos that are there already: up to twice ``lanes`` pieces are made before they are asked for.
-        What came before a frame that fails is handed over before its error is raised.
+        What came before a frame that fails is handed over before its error is raised; one that does not fit, or
+        cannot be read, ends the video.
         """
         return self._host.ahead(self, frames, lanes)
 
@@ -220,7 +221,7 @@ class Session(Generic[Answer]):
 
         Cancelling takes the frame back as long as its first turn has not begun.
         """
-        job = self._host.submit(self, frame, wait=True, on_part=on_part)
+        job = self._host.submit(self, _given(frame), wait=True, on_part=on_part)
         try:
             answer: Answer = await self._host.landing(job.future)
             return answer
@@ -236,7 +237,7 @@ class Session(Generic[Answer]):
             CapacityError: the queue is full and the policy is ``WAIT``.
             FrameError, SessionError: as ``push``.
         """
-        return self._host.submit(self, frame, wait=False).future
+        return self._host.submit(self, _given(frame), wait=False).future
 
     def post(self, frame: Frame | Image | None, on_part: OnPart | None = None) -> Job:
         """As ``submit_nowait``, with room waited for in line; its pieces go to ``on_part``. None is the flush."""
@@ -300,3 +301,10 @@ class Session(Generic[Answer]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _given(frame: Frame | Image) -> Frame | Image:
+    """Raises FrameError where there is none: to the engine that is the flush."""
+    if frame is None:
+        raise FrameError("NoneType is no frame", "give a Frame or a uint8 array, or call flush")
+    return frame

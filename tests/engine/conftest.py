@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 from framestate.bundles import Bundle
-from framestate.engine import Engine, Target, Track, TrackingOptions
+from framestate.engine import Engine, Session, Track, TrackingOptions
+from framestate.engine.lanes import Lanes
 from framestate.errors import StepError
 from framestate.runtimes import Arrays, Runtime, RuntimeOver, State, open_runtime, runtime_table
 from framestate.vision import Box, Frame
@@ -60,17 +61,12 @@ def open_engine(request: pytest.FixtureRequest, tiny_bundle: Bundle) -> Iterator
     """Opens engines on each installed runtime, and checks their slots in the end."""
     opened: list[Engine] = []
 
-    def make(options: TrackingOptions | None = None, capacity: int = 4) -> Engine:
-        opened.append(
-            Engine.load(
-                tiny_bundle,
-                runtime=request.param,
-                device="cpu",
-                threads=1,
-                capacity=capacity,
-                options=options or TrackingOptions(sure=0.3, seen=0.1, override=0.3),
-            )
-        )
+    def make(
+        options: TrackingOptions | None = None, capacity: int = 4, lanes: Lanes | None = None
+    ) -> Engine:
+        runtime = open_runtime(tiny_bundle, request.param, device="cpu", threads=1)
+        chosen = options or TrackingOptions(sure=0.3, seen=0.1, override=0.3)
+        opened.append(Engine(runtime, options=chosen, capacity=capacity, lanes=lanes))
         return opened[-1]
 
     yield make
@@ -94,19 +90,19 @@ def follow(answer: Callable[[Track], Answer]) -> Callable[[Engine, Clip], list[A
     """Runs a whole session, from opening to closing, and gives its answers."""
 
     def run(engine: Engine, clip: Clip) -> list[Answer]:
-        with engine.track(*clip[0]) as target:
-            return [answer(target.update(frame)) for frame, _ in clip[1:]]
+        with engine.open(clip[0][0], box=clip[0][1]) as target:
+            return [answer(target.push(frame)) for frame, _ in clip[1:]]
 
     return run
 
 
 @pytest.fixture(scope="session")
-def state_of() -> Callable[[Engine, Target], Answer]:
-    """All that a session is: its row of state, and its memory."""
+def state_of() -> Callable[[Engine, Session[Track]], Answer]:
+    """All that a session is: its row of state, and what else a snapshot of it holds."""
 
-    def look(engine: Engine, target: Target) -> Answer:
-        assert target._slot is not None
-        row = {name: array.tobytes() for name, array in engine.store.save_row(target._slot).items()}
-        return row, *target.memory.save()
+    def look(engine: Engine, target: Session[Track]) -> Answer:
+        assert engine.store is not None
+        row = {name: array.tobytes() for name, array in engine.store.save_row(target.slot).items()}
+        return row, target.memory, target.clock, target.snapshot()
 
     return look

@@ -35,8 +35,8 @@ def test_bare_images_are_nominal_frames(
         tick = Fraction(1 / rate).limit_denominator(10**9)
         timed = [(Frame(frame.image, frame.index, tick, frame.index), box) for frame, box in clips[0]]
         expected = follow(open_engine(options), timed)
-        with open_engine(options).track(clips[0][0][0].image, clips[0][0][1].xywh) as target:
-            assert [answer(target.update(frame.image)) for frame, _ in clips[0][1:]] == expected
+        with open_engine(options).open(clips[0][0][0].image, box=clips[0][0][1].xywh) as target:
+            assert [answer(target.push(frame.image)) for frame, _ in clips[0][1:]] == expected
 
 
 @pytest.mark.parametrize(
@@ -57,57 +57,57 @@ def test_bare_images_are_nominal_frames(
 def test_boxes_that_cannot_be_followed(fragile: Any, clips: list[Clip], box: Any) -> None:
     with Engine(fragile, capacity=1) as engine:
         with pytest.raises(BoxError):
-            engine.track(clips[0][0][0], box)
+            engine.open(clips[0][0][0], box=box)
         engine.slots.check()
         assert engine.slots.num_used == 0
 
 
 def test_a_box_may_reach_over_the_edge(open_engine: OpenEngine, clips: list[Clip]) -> None:
-    target = open_engine().track(clips[0][0][0], (-20, -20, 30, 30))
-    assert target.update(clips[0][1][0]).box.is_finite
+    target = open_engine().open(clips[0][0][0], box=(-20, -20, 30, 30))
+    assert target.push(clips[0][1][0]).box.is_finite
 
 
 def test_capacity(fragile: Any, clips: list[Clip]) -> None:
     engine = Engine(fragile, capacity=2)
-    first, second = engine.track(*clips[0][0]), engine.track(*clips[1][0])
+    first, second = engine.open(clips[0][0][0], box=clips[0][0][1]), engine.open(clips[1][0][0], box=clips[1][0][1])
     with pytest.raises(CapacityError, match="all 2 sessions"):
-        engine.track(*clips[2][0])
-    second.update(clips[1][1][0])
+        engine.open(clips[2][0][0], box=clips[2][0][1])
+    second.push(clips[1][1][0])
     first.close()
-    engine.track(*clips[2][0]).update(clips[2][1][0])
+    engine.open(clips[2][0][0], box=clips[2][0][1]).push(clips[2][1][0])
     with pytest.raises(OptionError, match="capacity is 0"):
         Engine(fragile, capacity=0)
 
 
 def test_closing_twice_frees_once(fragile: Any, clips: list[Clip]) -> None:
     engine = Engine(fragile, capacity=2)
-    first = engine.track(*clips[0][0])
+    first = engine.open(clips[0][0][0], box=clips[0][0][1])
     first.close()
-    second = engine.track(*clips[1][0])
+    second = engine.open(clips[1][0][0], box=clips[1][0][1])
     first.close()  # its slot is somebody else's by now
     assert engine.slots.num_used == 1
     engine.slots.check()
-    second.update(clips[1][1][0])
-    with pytest.raises(SessionError, match="target is closed"):
-        first.update(clips[0][1][0])
+    second.push(clips[1][1][0])
+    with pytest.raises(SessionError, match="is closed"):
+        first.push(clips[0][1][0])
 
 
 def test_a_closed_engine_says_so(fragile: Any, clips: list[Clip]) -> None:
     with Engine(fragile) as engine:
-        target = engine.track(*clips[0][0])
+        target = engine.open(clips[0][0][0], box=clips[0][0][1])
     engine.close()
     with pytest.raises(SessionError, match="closed"):
-        target.update(clips[0][1][0])
+        target.push(clips[0][1][0])
     with pytest.raises(SessionError, match="engine is closed"):
-        engine.track(*clips[0][0])
+        engine.open(clips[0][0][0], box=clips[0][0][1])
     target.close()
     engine.slots.check()
 
 
 def test_an_answer_says_which_frame_and_how_long(open_engine: OpenEngine, clips: list[Clip]) -> None:
-    target = open_engine().track(*clips[0][0])
+    target = open_engine().open(clips[0][0][0], box=clips[0][0][1])
     frame = Frame(clips[0][1][0].image, 7, Fraction(1, 25), 41)
-    track = target.update(frame)
+    track = target.push(frame)
     assert track.frame_index == 41
     assert 0 <= track.score <= 1
     assert track.timings.model_ms > 0
@@ -120,5 +120,5 @@ def test_models_that_cannot_be_loaded(tiny_bundle: Bundle, fragile: Any) -> None
     with pytest.raises(UnknownModelError):
         Engine.load("a-model-that-is-nowhere")
     fragile.spec = replace(tiny_bundle.spec, task="counting")
-    with pytest.raises(BundleError, match="made for counting"):
+    with pytest.raises(BundleError, match="for 'counting', a task that is not known"):
         Engine(fragile)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from framestate.engine import Engine, TrackingOptions
+from framestate.engine.tracking import BoxFilter
 from framestate.errors import (
     FrameError,
     StepError,
@@ -40,16 +41,16 @@ def test_a_failed_step_never_happened(
 ) -> None:
     clip = clips[0]
     with Engine(fragile, options=OPTIONS) as engine:
-        target = engine.track(*clip[0])
-        beside = engine.track(*clips[1][0])
-        found = [answer(target.update(frame)) for frame, _ in clip[1:at]]
+        target = engine.open(clip[0][0], box=clip[0][1])
+        beside = engine.open(clips[1][0][0], box=clips[1][0][1])
+        found = [answer(target.push(frame)) for frame, _ in clip[1:at]]
         before, others = state_of(engine, target), state_of(engine, beside)
         fragile.fail["step"] = how
         with pytest.raises(StepError):
-            target.update(clip[at][0])
+            target.push(clip[at][0])
         assert state_of(engine, target) == before
         assert state_of(engine, beside) == others
-        found += [answer(target.update(frame)) for frame, _ in clip[at + 1 :]]
+        found += [answer(target.push(frame)) for frame, _ in clip[at + 1 :]]
         without = follow(engine, clip[:at] + clip[at + 1 :])
         assert found == without
         engine.slots.check()
@@ -60,13 +61,13 @@ def test_the_same_frame_can_be_sent_again_after_a_failure(
 ) -> None:
     with Engine(fragile, options=OPTIONS) as engine:
         expected = follow(engine, clips[0])
-        target = engine.track(*clips[0][0])
+        target = engine.open(clips[0][0][0], box=clips[0][0][1])
         found = []
         for frame, _ in clips[0][1:]:
             fragile.fail["step"] = "raise"
             with pytest.raises(StepError):
-                target.update(frame)
-            found.append(answer(target.update(frame)))
+                target.push(frame)
+            found.append(answer(target.push(frame)))
         assert found == expected
 
 
@@ -76,14 +77,14 @@ def test_a_failed_refresh_never_happened(
     """The refresh is the last part of a step; its failure takes the whole step back."""
     with Engine(fragile, options=replace(REFRESHING, refresh_every=2)) as engine:
         expected = follow(engine, clips[0])
-        target = engine.track(*clips[0][0])
-        found = [answer(target.update(clips[0][1][0]))]
+        target = engine.open(clips[0][0][0], box=clips[0][0][1])
+        found = [answer(target.push(clips[0][1][0]))]
         before = state_of(engine, target)
         fragile.fail["init"] = "nan"
         with pytest.raises(StepError):
-            target.update(clips[0][2][0])
+            target.push(clips[0][2][0])
         assert state_of(engine, target) == before
-        found += [answer(target.update(frame)) for frame, _ in clips[0][2:]]
+        found += [answer(target.push(frame)) for frame, _ in clips[0][2:]]
         assert found == expected
 
 
@@ -91,14 +92,14 @@ def test_a_failure_after_the_model_never_happened(
     fragile: Any, clips: list[Clip], monkeypatch: pytest.MonkeyPatch, state_of: Call
 ) -> None:
     with Engine(fragile, options=OPTIONS) as engine:
-        target = engine.track(*clips[0][0])
-        target.update(clips[0][1][0])
+        target = engine.open(clips[0][0][0], box=clips[0][0][1])
+        target.push(clips[0][1][0])
         before = state_of(engine, target)
         with monkeypatch.context() as patched:
-            patched.setattr(target.memory.filter, "coast", lambda: 1 / 0)
-            patched.setattr(target.memory.filter, "update", lambda *_: 1 / 0)
-            with pytest.raises(ZeroDivisionError):
-                target.update(clips[0][2][0])
+            patched.setattr(BoxFilter, "coast", lambda *_: 1 / 0)
+            patched.setattr(BoxFilter, "update", lambda *_: 1 / 0)
+            with pytest.raises(StepError, match="ZeroDivisionError"):
+                target.push(clips[0][2][0])
         assert state_of(engine, target) == before
 
 
@@ -106,10 +107,10 @@ def test_a_session_that_fails_to_open_leaves_its_slot(fragile: Any, clips: list[
     with Engine(fragile, capacity=1) as engine:
         fragile.fail["init"] = "nan"
         with pytest.raises(StepError):
-            engine.track(*clips[0][0])
+            engine.open(clips[0][0][0], box=clips[0][0][1])
         engine.slots.check()
         assert engine.slots.num_used == 0
-        engine.track(*clips[0][0]).update(clips[0][1][0])
+        engine.open(clips[0][0][0], box=clips[0][0][1]).push(clips[0][1][0])
 
 
 def test_frames_that_do_not_fit_change_nothing(
@@ -117,8 +118,8 @@ def test_frames_that_do_not_fit_change_nothing(
 ) -> None:
     engine = open_engine()
     clip = clips[0]
-    target = engine.track(*clip[0])
-    found = [answer(target.update(frame)) for frame, _ in clip[1:4]]
+    target = engine.open(clip[0][0], box=clip[0][1])
+    found = [answer(target.push(frame)) for frame, _ in clip[1:4]]
     before = state_of(engine, target)
     image = clip[4][0].image
     for bad, problem in (
@@ -131,7 +132,7 @@ def test_frames_that_do_not_fit_change_nothing(
         (None, "NoneType is no frame"),
     ):
         with pytest.raises(FrameError, match=problem):
-            target.update(bad)  # type: ignore[arg-type]
+            target.push(bad)  # type: ignore[arg-type]
         assert state_of(engine, target) == before
-    found += [answer(target.update(frame)) for frame, _ in clip[4:]]
+    found += [answer(target.push(frame)) for frame, _ in clip[4:]]
     assert found == follow(open_engine(), clip)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from framestate.bundles import Bundle
-from framestate.engine import Engine, Target, Track, TrackingOptions
-from framestate.engine.tracking import TrackingWork
+from framestate.engine import Engine, Session, Track, TrackingOptions
+from framestate.engine.lanes import Lanes
 from framestate.errors import CapacityError
 from framestate.vision import Box, Frame
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.numpy import load
+
+from .together import pushed_together
 
 Clip = list[tuple[Frame, Box]]
 OpenEngine = Callable[..., Engine]
@@ -46,16 +50,16 @@ def test_interleaved_is_as_alone(
     """Three sessions that open, move on and close at different times, bit for bit as three engines."""
     alone = [follow(open_engine(options), clip) for clip in clips]
     engine = open_engine(options, capacity=3)
-    targets: list[Target | None] = [None] * 3
+    targets: list[Session[Track] | None] = [None] * 3
     found: list[list[tuple[Any, ...]]] = [[], [], []]
     for tick in range(20):
         for index, clip in enumerate(clips):
             at = tick - 2 * index
             target = targets[index]
             if at == 0:
-                targets[index] = engine.track(*clip[0])
+                targets[index] = engine.open(clip[0][0], box=clip[0][1])
             elif target is not None and 0 < at < len(clip):
-                found[index].append(answer(target.update(clip[at][0])))
+                found[index].append(answer(target.push(clip[at][0])))
             elif target is not None and at == len(clip):
                 target.close()
     assert found == alone
@@ -69,19 +73,19 @@ def test_any_order_of_opening_moving_and_closing(
     """Two slots for three clips; each answer is that of a session alone, and no slot is ever lost."""
     with Engine.load(tiny_bundle, runtime="onnx", threads=1, capacity=2, options=OPTIONS) as engine:
         alone = [follow(engine, clip[:5]) for clip in clips]
-        targets: dict[int, Target] = {}
+        targets: dict[int, Session[Track]] = {}
         done = [0, 0, 0]
         for index, close in moves:
             if index not in targets and len(targets) == 2:
                 with pytest.raises(CapacityError):
-                    engine.track(*clips[index][0])
+                    engine.open(clips[index][0][0], box=clips[index][0][1])
             elif index not in targets:
-                targets[index], done[index] = engine.track(*clips[index][0]), 0
+                targets[index], done[index] = engine.open(clips[index][0][0], box=clips[index][0][1]), 0
             elif close or done[index] == 4:
                 targets.pop(index).close()
             else:
                 done[index] += 1
-                found = answer(targets[index].update(clips[index][done[index]][0]))
+                found = answer(targets[index].push(clips[index][done[index]][0]))
                 assert found == alone[index][done[index] - 1]
             engine.slots.check()
             assert engine.slots.num_used == len(targets)
@@ -94,22 +98,17 @@ def test_two_targets_of_one_video(
     other = Box(5, 5, 30, 20)
     alone = [follow(open_engine(), [(frame, start) for frame in frames]) for start in (box, other)]
     engine = open_engine()
-    first, second = engine.track(frames[0], box), engine.track(frames[0], other)
-    found = [(answer(first.update(frame)), answer(second.update(frame))) for frame in frames[1:]]
+    first, second = engine.open(frames[0], box=box), engine.open(frames[0], box=other)
+    found = [(answer(first.push(frame)), answer(second.push(frame))) for frame in frames[1:]]
     assert [list(answers) for answers in zip(*found, strict=True)] == alone
 
 
 def test_a_batch_of_sessions_is_its_sessions_one_by_one(open_engine: OpenEngine, clips: list[Clip]) -> None:
-    engine, solo = open_engine(), open_engine()
-    together, alone = ([one.track(*clip[0]) for clip in clips] for one in (engine, solo))
+    engine, solo = open_engine(lanes=Lanes(batched=True)), open_engine()
+    together, alone = ([one.open(clip[0][0], box=clip[0][1]) for clip in clips] for one in (engine, solo))
     for at in range(1, 8):
-        works = [
-            TrackingWork(target._slot, target.memory, clip[at][0])
-            for target, clip in zip(together, clips, strict=True)
-            if target._slot is not None
-        ]
-        tracks = engine.step(works)
-        expected = [target.update(clip[at][0]) for target, clip in zip(alone, clips, strict=True)]
+        tracks = pushed_together(engine, together, [clip[at][0] for clip in clips])
+        expected = [target.push(clip[at][0]) for target, clip in zip(alone, clips, strict=True)]
         for ours, theirs in zip(tracks, expected, strict=True):
             assert isinstance(ours, Track)
             assert ours.box.xywh == pytest.approx(theirs.box.xywh, abs=1e-2)
@@ -130,13 +129,13 @@ def test_answers_depend_on_what_was_seen_before(
 
 def test_a_freed_row_is_empty(open_engine: OpenEngine, clips: list[Clip]) -> None:
     engine = open_engine()
-    target = engine.track(*clips[0][0])
-    target.update(clips[0][1][0])
-    slot = target._slot
-    assert slot is not None
-    assert any(array.any() for array in engine.store.save_row(slot).values())
+    target = engine.open(clips[0][0][0], box=clips[0][0][1])
+    target.push(clips[0][1][0])
+    store = engine.store
+    assert store is not None
+    assert any(array.any() for array in store.save_row(target.slot).values())
     target.close()
-    assert not any(array.any() for array in engine.store.save_row(slot).values())
+    assert not any(array.any() for array in store.save_row(target.slot).values())
 
 
 def test_time_reaches_the_filter(open_engine: OpenEngine, clips: list[Clip], follow: Call) -> None:
@@ -149,15 +148,22 @@ def test_a_frame_costs_the_same_however_long_the_session(
 ) -> None:
     """Nothing that belongs to a session grows: neither what a call is given, nor what is kept."""
     engine = Engine(fragile, options=OPTIONS)
-    target = engine.track(*clips[0][0])
+    target = engine.open(clips[0][0][0], box=clips[0][0][1])
     sizes = []
     for tick in range(1, 300):
-        target.update(replace_pts(clips[0][tick % 15][0], tick))
+        target.push(replace_pts(clips[0][tick % 15][0], tick))
         if tick in (10, 299):
             given = {name: array.shape for name, array in fragile.calls[-1][1].items()}
-            row, values, _ = state_of(engine, target)
+            row, _, _, blob = state_of(engine, target)
             kept = [len(content) for content in row.values()]
-            kept += [array.size for array in target.memory.filter.state_dict().values()]
-            sizes.append((given, kept, len(values), sorted(vars(target.memory)), len(vars(target))))
+            about = json.loads(load(blob)["session"].tobytes())["memory"]
+            sizes.append((given, kept, shape_of(about), len(vars(target))))
             fragile.calls.clear()
     assert sizes[0] == sizes[1]
+
+
+def shape_of(value: Any) -> Any:
+    """Of plain JSON: which members there are, and how long its lists are."""
+    if isinstance(value, dict):
+        return {key: shape_of(one) for key, one in value.items()}
+    return [shape_of(one) for one in value] if isinstance(value, list) else type(value) in (int, float)

@@ -42,8 +42,8 @@ def at(seconds: float, seed: int = 0) -> Frame:
 
 
 def test_the_first_frame_stands_for_itself(engine: Engine) -> None:
-    with engine.classify() as session:
-        answer = session.update(at(3.0))
+    with engine.open() as session:
+        answer = session.push(at(3.0))
     assert np.array_equal(answer.smoothed, answer.frame)
     assert answer.smoothed.sum() == pytest.approx(1)
     assert answer.labels == ("cat", "dog", "sea")
@@ -57,8 +57,8 @@ def test_the_first_frame_stands_for_itself(engine: Engine) -> None:
 def test_smoothing_goes_by_real_time(engine: Engine) -> None:
     """What a frame counts has fallen to 1/e after ``smoothing`` seconds, however the gaps lie."""
     options = ClassificationOptions(smoothing=0.4)
-    with engine.classify(options) as session:
-        answers = [session.update(at(t, seed)) for seed, t in enumerate((0.0, 0.04, 0.44, 2.0))]
+    with engine.open(options) as session:
+        answers = [session.push(at(t, seed)) for seed, t in enumerate((0.0, 0.04, 0.44, 2.0))]
     expected = answers[0].frame
     for before, answer in pairwise(answers):
         keep = math.exp(-(answer.seconds - before.seconds) / 0.4)
@@ -70,69 +70,69 @@ def test_frames_between_that_show_the_same_change_nothing(engine: Engine) -> Non
     """A rate of 100 and a rate of 10 give the same: time counts, not frames."""
     ends = []
     for step in (0.01, 0.1):
-        with engine.classify() as session:
-            answer = session.update(at(0.0, seed=1))
+        with engine.open() as session:
+            answer = session.push(at(0.0, seed=1))
             for index in range(1, round(0.5 / step) + 1):
-                answer = session.update(at(index * step, seed=2))
+                answer = session.push(at(index * step, seed=2))
         ends.append(answer.smoothed)
     np.testing.assert_allclose(ends[0], ends[1], atol=1e-5)
 
 
 def test_without_smoothing_each_frame_stands_alone(engine: Engine) -> None:
-    with engine.classify(ClassificationOptions(smoothing=0.0)) as session:
+    with engine.open(ClassificationOptions(smoothing=0.0)) as session:
         for seed in range(4):
-            answer = session.update(picture(seed))
+            answer = session.push(picture(seed))
             np.testing.assert_allclose(answer.smoothed, answer.frame, atol=1e-7)
 
 
 def test_bare_images_come_at_the_reference_rate(engine: Engine) -> None:
     options = ClassificationOptions(smoothing=0.4, reference_rate=25)
-    with engine.classify(options) as bare, engine.classify(options) as timed:
+    with engine.open(options) as bare, engine.open(options) as timed:
         for index in range(5):
-            one = bare.update(picture(index))
-            other = timed.update(Frame(picture(index), index, Fraction(1, 25), index))
+            one = bare.push(picture(index))
+            other = timed.push(Frame(picture(index), index, Fraction(1, 25), index))
             np.testing.assert_allclose(one.smoothed, other.smoothed, atol=1e-6)
             assert one.seconds == pytest.approx(other.seconds)
 
 
 def test_sessions_side_by_side_are_sessions_alone(engine: Engine) -> None:
     def alone(seeds: range) -> list[npt.NDArray[np.float32]]:
-        with engine.classify() as session:
-            return [session.update(picture(seed)).smoothed for seed in seeds]
+        with engine.open() as session:
+            return [session.push(picture(seed)).smoothed for seed in seeds]
 
     expected = alone(range(6)), alone(range(10, 16))
-    with engine.classify() as one, engine.classify() as other:
+    with engine.open() as one, engine.open() as other:
         for index in range(6):
-            assert np.array_equal(one.update(picture(index)).smoothed, expected[0][index])
-            assert np.array_equal(other.update(picture(10 + index)).smoothed, expected[1][index])
+            assert np.array_equal(one.push(picture(index)).smoothed, expected[0][index])
+            assert np.array_equal(other.push(picture(10 + index)).smoothed, expected[1][index])
 
 
 def test_rows_are_given_back_and_carry_nothing_over(engine: Engine) -> None:
-    session = engine.classify()
-    session.update(picture(0))
-    engine.classify()
+    session = engine.open()
+    session.push(picture(0))
+    engine.open()
     with pytest.raises(CapacityError):
-        engine.classify()
+        engine.open()
     session.close()
     session.close()
     engine.slots.check()
-    with engine.classify() as fresh:
-        answer = fresh.update(picture(3))
+    with engine.open() as fresh:
+        answer = fresh.push(picture(3))
     assert np.array_equal(answer.smoothed, answer.frame)
     with pytest.raises(SessionError, match=r"is closed.*Engine\.classify"):
-        session.update(picture(0))
+        session.push(picture(0))
 
 
 def test_frames_of_any_size_and_later_ones_only(engine: Engine) -> None:
-    with engine.classify() as session:
-        session.update(at(1.0))
+    with engine.open() as session:
+        session.push(at(1.0))
         for seconds in (1.0, 0.5):
             with pytest.raises(FrameError, match="later than the one before"):
-                session.update(at(seconds))
+                session.push(at(seconds))
         with pytest.raises(FrameError):
-            session.update(np.zeros((4, 4), np.uint8))
+            session.push(np.zeros((4, 4), np.uint8))
         square = Frame(picture(0, (90, 16)), 2000, Fraction(1, 1000), 20)
-        assert session.update(square).seconds == 2.0
+        assert session.push(square).seconds == 2.0
 
 
 class Failing(RuntimeOver):
@@ -150,32 +150,32 @@ class Failing(RuntimeOver):
 
 def test_a_call_that_fails_leaves_the_session_as_it_was(tiny_classifier: Bundle) -> None:
     runtime = Failing(open_runtime(tiny_classifier, "onnx", device="cpu", threads=1))
-    with Engine(runtime, capacity=2) as engine, engine.classify() as session, engine.classify() as other:
+    with Engine(runtime, capacity=2) as engine, engine.open() as session, engine.open() as other:
         for each in (session, other):
-            each.update(at(0.0, seed=1))
+            each.push(at(0.0, seed=1))
         runtime.fails = True
         with pytest.raises(StepError, match="not finite"):
-            session.update(at(0.3, seed=2))
+            session.push(at(0.3, seed=2))
         runtime.fails = False
-        again, wanted = session.update(at(0.4, seed=3)), other.update(at(0.4, seed=3))
+        again, wanted = session.push(at(0.4, seed=3)), other.push(at(0.4, seed=3))
     assert np.array_equal(again.smoothed, wanted.smoothed)
 
 
 def test_an_engine_is_for_its_task(engine: Engine, tiny_bundle: Bundle) -> None:
     with pytest.raises(SessionError, match="is a model for classification"):
-        engine.track(picture(0), (1, 1, 5, 5))
+        engine.open(picture(0), box=(1, 1, 5, 5))
     with pytest.raises(SessionError, match="is a model for classification"):
-        engine.interpolate()
+        engine.open()
     with pytest.raises(SessionError, match="is a model for classification"):
         _ = engine.service
     with (
         Engine.load(tiny_bundle, runtime="onnx", device="cpu") as tracker,
         pytest.raises(SessionError, match="is a model for tracking"),
     ):
-        tracker.classify()
+        tracker.open()
     engine.close()
     with pytest.raises(SessionError, match="closed"):
-        engine.classify()
+        engine.open()
 
 
 @pytest.mark.parametrize(

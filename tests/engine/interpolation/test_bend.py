@@ -34,12 +34,13 @@ def between(one: Image, other: Image) -> PairFlow:
 
 
 def pushed(engine: Engine, images: list[Image], pts: list[int] | None = None, **options: Any) -> list[Frame]:
-    with engine.interpolate(options=InterpolationOptions(**{**PLAIN, **options})) as session:
+    with engine.open(options=InterpolationOptions(**{**PLAIN, **options})) as session:
         return [one for frame in frames(images, pts) for one in session.push(frame)]
 
 
 def ahead(engine: Engine, images: list[Image], lanes: int = 1, **options: Any) -> list[Frame]:
-    with engine.interpolate(options=InterpolationOptions(**{**PLAIN, **options})) as session:
+    wanted = InterpolationOptions(**{**PLAIN, "lookahead": True, **options})
+    with engine.open(options=wanted) as session:
         return list(session.ahead(frames(images), lanes))
 
 
@@ -85,14 +86,14 @@ def test_nothing_is_told_across_a_gap(shipped: Engine, watched: Watched, what: s
         other = [one[-1].copy(), *other[1:]]
     else:
         pts = [0, 40, 80, 5000, 5040, 5080]
-    given = InterpolationOptions()
-    with shipped.interpolate(options=given) as session:
+    given = InterpolationOptions(lookahead=way == "ahead")
+    with shipped.open(options=given) as session:
         coming = frames(one + other, pts)
         if way == "push":
             _ = [shown for frame in coming for shown in session.push(frame)]
         else:
             _ = list(session.ahead(coming, 1))
-        counts = session.counts
+        counts = session.memory.counts
     assert (counts.scene_cuts, counts.duplicates, counts.pauses) == tuple(
         int(what == kind) for kind in ("cut", "duplicate", "pause")
     )
@@ -148,7 +149,8 @@ def test_a_frame_that_is_refused_loses_none_before_it(shipped: Engine) -> None:
     images = turning(4)
     coming = frames([*images[:3], images[3][:32]])
     shown: list[Frame] = []
-    with shipped.interpolate(options=InterpolationOptions(**PLAIN)) as session, pytest.raises(FrameError):
+    wanted = InterpolationOptions(**PLAIN, lookahead=True)
+    with shipped.open(options=wanted) as session, pytest.raises(FrameError):
         shown.extend(session.ahead(coming, 1))
     assert [frame.index for frame in shown] == [0, 1, 2, 3, 4]
 

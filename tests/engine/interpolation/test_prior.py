@@ -22,7 +22,7 @@ from .conftest import Pictures, Watched, frames
 
 def shown(engine: Engine, images: list[Image], **options: Any) -> list[Image]:
     given = InterpolationOptions(cuts=False, duplicates=False, **options)
-    with engine.interpolate(options=given) as session:
+    with engine.open(options=given) as session:
         return [one.image for frame in frames(images) for one in session.push(frame)]
 
 
@@ -56,10 +56,10 @@ def test_a_frame_is_made_grey_once(
 def test_each_tile_has_a_flow_of_its_own(shipped: Engine, watched: Watched, picture: Pictures) -> None:
     images = [picture(shift, size=(260, 390)) for shift in (0, 4)]
     given = InterpolationOptions(cuts=False, scale=1.0, tile_pixels=192 * 224, overlap=32)
-    with shipped.interpolate(options=given) as session:
+    with shipped.open(options=given) as session:
         made = [one.image for frame in frames(images) for one in session.push(frame)]
         assert made[1].shape == (260, 390, 3)
-        assert session.num_tiles == len(watched.flows) > 1
+        assert session.memory.num_tiles == len(watched.flows) > 1
     assert len({flow.shape for flow in watched.flows}) == 1
     assert watched.flows[0].shape[2] * watched.flows[0].shape[3] * 64 <= 192 * 224
     assert all(flow.any() for flow in watched.flows)
@@ -79,7 +79,7 @@ def test_sessions_beside_one_another_change_no_frame(shipped: Engine, picture: P
     clips = [[picture(4 * step, scene, size=(64, 96)) for step in range(5)] for scene in (0, 1)]
     alone = [shown(shipped, clip) for clip in clips]
     options = InterpolationOptions(cuts=False, duplicates=False)
-    with shipped.interpolate(options=options) as one, shipped.interpolate(options=options) as other:
+    with shipped.open(options=options) as one, shipped.open(options=options) as other:
         mixed: list[list[Image]] = [[], []]
         for pair in zip(*(frames(clip) for clip in clips), strict=True):
             for place, session in enumerate((one, other)):
@@ -108,7 +108,7 @@ def test_a_failure_of_opencv_is_a_failed_step(
 ) -> None:
     images = [picture(step, size=(64, 96)) for step in (0, 3)]
     monkeypatch.setattr("framestate.vision.motion.LEAST", 0)
-    session = shipped.interpolate()
+    session = shipped.open()
     first, second = frames(images)
     session.push(first)
     small = np.zeros((4, 4), np.uint8)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 
@@ -13,7 +14,6 @@ from framestate.errors import (
     CapacityError,
     FrameError,
     OptionError,
-    RuntimeUnavailableError,
     SessionError,
     StepError,
 )
@@ -25,11 +25,11 @@ Pictures = Callable[..., Image]
 
 
 def run(engine: Engine, images: list[Image], pts: list[int] | None = None, **options: object) -> list[Frame]:
-    with engine.interpolate(**options) as session:  # type: ignore[arg-type]
+    with engine.open(**options) as session:  # type: ignore[arg-type]
         shown = [one for frame in frames(images, pts) for one in session.push(frame)]
         shown += session.flush()
-        assert session.counts.frames_in == len(images)
-        assert session.counts.frames_out == len(shown)
+        assert session.memory.counts.frames_in == len(images)
+        assert session.memory.counts.frames_out == len(shown)
     assert [frame.index for frame in shown] == list(range(len(shown)))
     return shown
 
@@ -63,10 +63,10 @@ def test_each_frame_is_encoded_once_and_several_times_share_a_motion(
 
 
 def test_frames_come_as_early_as_they_can(engine: Engine, picture: Pictures) -> None:
-    with engine.interpolate(factor=3) as session:
+    with engine.open(factor=3) as session:
         counts = [len(session.push(frame)) for frame in frames([picture(step) for step in range(3)])]
         assert counts == [1, 3, 3]
-        assert session.flush() == []
+        assert len(session.flush()) == 0
 
 
 def test_nothing_is_blended_across_a_cut(engine: Engine, counting: Counting, picture: Pictures) -> None:
@@ -75,7 +75,7 @@ def test_nothing_is_blended_across_a_cut(engine: Engine, counting: Counting, pic
     assert [frame.image is one for frame in shown] == [True, True, True, False, False]
     assert [frame.image is other for frame in shown] == [False, False, False, True, True]
     assert counting.calls == []
-    with engine.interpolate(options=InterpolationOptions(cuts=False)) as session:
+    with engine.open(options=InterpolationOptions(cuts=False)) as session:
         session.push(frames([one])[0])
         assert session.push(frames([one, other])[1])[0].image is not other
 
@@ -84,10 +84,10 @@ def test_a_duplicate_is_answered_by_the_frame_itself(
     engine: Engine, counting: Counting, picture: Pictures
 ) -> None:
     still, moved = picture(), picture(4)
-    with engine.interpolate(factor=2) as session:
+    with engine.open(factor=2) as session:
         shown = [one for frame in frames([still, still.copy(), moved]) for one in session.push(frame)]
-        assert session.counts.duplicates == 1
-        assert session.counts.made == 1
+        assert session.memory.counts.duplicates == 1
+        assert session.memory.counts.made == 1
     assert shown[1].image is still
     assert np.array_equal(shown[2].image, still)
     assert counting.calls == ["encode", "encode", "motion", "interpolate"]
@@ -95,9 +95,9 @@ def test_a_duplicate_is_answered_by_the_frame_itself(
 
 def test_a_long_gap_is_held(engine: Engine, counting: Counting, picture: Pictures) -> None:
     one, other = picture(), picture(4)
-    with engine.interpolate(fps=2) as session:
+    with engine.open(fps=2) as session:
         shown = [one for frame in frames([one, other], [0, 5000]) for one in session.push(frame)]
-        assert session.counts.pauses == 1
+        assert session.memory.counts.pauses == 1
     assert [frame.image is one for frame in shown] == [True] * 6 + [False] * 5
     assert counting.calls == []
 
@@ -109,17 +109,17 @@ def test_a_failed_call_leaves_the_session_as_it_was(
     expected = run(engine, images, factor=3)
     for function in ("encode", "motion", "interpolate"):
         shown: list[Frame] = []
-        with engine.interpolate(factor=3) as session:
+        with engine.open(factor=3) as session:
             for frame in frames(images):
                 counting.fail = {function}
-                before = (session.counts.frames_out, session.counts.made)
+                before = (session.memory.counts.frames_out, session.memory.counts.made)
                 if frame.index:
                     with pytest.raises(StepError):
                         session.push(frame)
-                assert (session.counts.frames_out, session.counts.made) == before
+                assert (session.memory.counts.frames_out, session.memory.counts.made) == before
                 counting.fail = set()
                 shown += session.push(frame)
-            assert session.counts.frames_out == len(expected)
+            assert session.memory.counts.frames_out == len(expected)
         assert [frame.pts for frame in shown] == [frame.pts for frame in expected]
         assert all(np.array_equal(a.image, b.image) for a, b in zip(shown, expected, strict=True))
 
@@ -128,7 +128,7 @@ def test_frames_that_do_not_fit_are_refused_and_the_session_goes_on(
     engine: Engine, picture: Pictures
 ) -> None:
     first, second = frames([picture(), picture(2)])
-    with engine.interpolate() as session:
+    with engine.open() as session:
         session.push(first)
         wrong = [
             Frame(picture(size=(48, 66)), 40, TICK, 1),
@@ -144,7 +144,7 @@ def test_frames_that_do_not_fit_are_refused_and_the_session_goes_on(
 def test_sessions_do_not_mix(engine: Engine, picture: Pictures) -> None:
     clips = [[picture(3 * step, scene=number) for step in range(4)] for number in range(3)]
     alone = [run(engine, clip, factor=3) for clip in clips]
-    sessions = [engine.interpolate(factor=3) for _ in clips]
+    sessions = [engine.open(factor=3) for _ in clips]
     shown: list[list[Frame]] = [[] for _ in clips]
     for step in range(4):
         for number, clip in enumerate(clips):
@@ -173,10 +173,10 @@ def test_tiles_give_what_the_whole_gives(engine: Engine, picture: Pictures) -> N
     images = [picture(5 * step, size=(300, 420)) for step in range(3)]
     whole = run(engine, images, factor=2)
     options = InterpolationOptions(tile_pixels=160 * 160, overlap=32)
-    with engine.interpolate(options=options) as session:
+    with engine.open(options=options) as session:
         tiled = [one for frame in frames(images) for one in session.push(frame)]
-        assert session.num_tiles is not None
-        assert session.num_tiles >= 6
+        assert session.memory.num_tiles is not None
+        assert session.memory.num_tiles >= 6
     for one, other in zip(whole, tiled, strict=True):
         assert np.abs(one.image.astype(int) - other.image).max() <= 1
 
@@ -186,33 +186,37 @@ def test_motion_at_a_smaller_size_is_close(engine: Engine, picture: Pictures, sc
     images = [picture(5 * step, size=(300, 420)) for step in range(3)]
     whole = run(engine, images, factor=2)
     options = InterpolationOptions(scale=scale, tile_pixels=256 * 256, overlap=32)
-    with engine.interpolate(options=options) as session:
+    with engine.open(options=options) as session:
         small = [one for frame in frames(images) for one in session.push(frame)]
-        assert session.scale == scale
+        assert session.memory.scale == scale
     for one, other in zip(whole, small, strict=True):
         assert np.abs(one.image.astype(float) - other.image).mean() < 1.5
 
 
 def test_auto_scale_goes_by_size(engine: Engine, picture: Pictures) -> None:
     for size, scale in (((360, 640), 1), ((720, 1280), 1), ((1080, 1920), 0.5), ((4320, 7680), 0.25)):
-        with engine.interpolate() as session:
+        with engine.open() as session:
             session.push(frames([np.zeros((*size, 3), np.uint8)])[0])
-            assert session.scale == scale
-    with engine.interpolate() as session:
+            assert session.memory.scale == scale
+    with engine.open() as session:
         session.push(frames([np.zeros((2160, 3840, 3), np.uint8)])[0])
-        assert session.scale == 0.25
-        assert session.num_tiles == 4
+        assert session.memory.scale == 0.25
+        assert session.memory.num_tiles == 4
 
 
 def test_a_model_that_knows_one_size_only(engine: Engine, counting: Counting, picture: Pictures) -> None:
-    engine._interpolator.resizes = {}
-    with engine.interpolate(scale=0.5) as session, pytest.raises(OptionError, match="full size only"):
+    counting.spec = replace(counting.spec, preprocess={"multiple": 16})
+    with (
+        Engine(counting) as other,
+        other.open(scale=0.5) as session,
+        pytest.raises(OptionError, match="full size only"),
+    ):
         session.push(frames([picture()])[0])
 
 
 def test_a_session_ends(engine: Engine, picture: Pictures) -> None:
     first, second = frames([picture(), picture(2)])
-    session = engine.interpolate()
+    session = engine.open()
     session.push(first)
     session.flush()
     for call in (session.flush, lambda: session.push(second)):
@@ -225,42 +229,39 @@ def test_a_session_ends(engine: Engine, picture: Pictures) -> None:
 
 
 def test_slots_are_counted(engine: Engine, picture: Pictures) -> None:
-    sessions = [engine.interpolate() for _ in range(4)]
+    sessions = [engine.open() for _ in range(4)]
     with pytest.raises(CapacityError):
-        engine.interpolate()
+        engine.open()
     sessions[0].close()
-    engine.interpolate().close()
+    engine.open().close()
     for session in sessions:
         session.close()
 
 
 def test_an_engine_of_one_task_refuses_the_other(engine: Engine, picture: Pictures) -> None:
-    with pytest.raises(SessionError, match="for interpolation"):
-        engine.track(picture(), (1, 1, 5, 5))
-    with pytest.raises(SessionError, match="for interpolation"):
-        _ = engine.service
-    with (
-        Engine.load("tracker-nano", threads=1) as other,
-        pytest.raises(SessionError, match="tracking"),
-    ):
-        other.interpolate()
+    with pytest.raises(OptionError, match=r"session of interpolation cannot be opened with frame, box"):
+        engine.open(picture(), box=(1, 1, 5, 5))
+    assert engine.slots.num_used == 0
+    with Engine.load("tracker-nano", threads=1) as other:
+        for given in ({}, {"factor": 2}, {"box": (1, 1, 5, 5)}):
+            with pytest.raises(OptionError, match="session of tracking cannot be opened"):
+                other.open(**given)
+        assert other.slots.num_used == 0
 
 
 def test_a_closed_engine(tiny_interpolator: Bundle, picture: Pictures) -> None:
     engine = Engine.load(tiny_interpolator, threads=1)
-    session = engine.interpolate()
+    session = engine.open()
     session.push(frames([picture()])[0])
     engine.close()
-    with pytest.raises(RuntimeUnavailableError):
+    with pytest.raises(SessionError, match="closed"):
         session.push(frames([picture(), picture(2)])[1])
     session.close()
     with pytest.raises(SessionError):
-        engine.interpolate()
+        engine.open()
 
 
 def test_a_bundle_that_is_no_interpolator(counting: Counting) -> None:
-    from dataclasses import replace
-
     spec = counting.spec
     without = {name: function for name, function in spec.functions.items() if name != "motion"}
     for wrong in (

@@ -26,12 +26,12 @@ def pond() -> Scene:
 
 
 def middle(engine: Engine, scene: Scene, options: InterpolationOptions) -> tuple[Image, int]:
-    with engine.interpolate(options=options) as session:
+    with engine.open(options=options) as session:
         shown: list[Frame] = []
         for index, time in enumerate(TIMES):
             shown += session.push(Frame(scene.render(time), index, Fraction(1, 25), index))
-        assert session.num_tiles is not None
-        return shown[1].image, session.num_tiles
+        assert session.memory.num_tiles is not None
+        return shown[1].image, session.memory.num_tiles
 
 
 def distance(one: Image, other: Image) -> float:

@@ -44,7 +44,7 @@ def convert(
     wanted = InterpolationOptions.of(**options)  # type: ignore[arg-type]
     with (
         VideoReader(source, exact_colour=True) as reader,
-        engine.interpolate(options=wanted) as session,
+        engine.open(options=wanted) as session,
     ):
         shown: list[int] = []
         run = interpolate_video(

@@ -18,7 +18,7 @@ Make = Callable[..., Any]
 def test_async_sessions_wait_for_room_and_survive_cancellation(runtime: Any, frame: Make) -> None:
     async def go() -> None:
         engine = Engine(runtime, capacity=2)
-        async with await engine.service.open(frame(0, 0), BOX, queue=1) as session:
+        async with await engine.opened(frame(0, 0), box=BOX, queue=1) as session:
             runtime.gate = threading.Event()
             tasks = [asyncio.ensure_future(session.submit(frame(0, index))) for index in range(1, 7)]
             await asyncio.sleep(0.05)
@@ -36,14 +36,14 @@ def test_async_sessions_wait_for_room_and_survive_cancellation(runtime: Any, fra
         with pytest.raises(SessionError):
             await session.submit(frame(0, 9))
         runtime.gate = threading.Event()
-        opening = asyncio.ensure_future(engine.service.open(frame(0, 0), BOX))
+        opening = asyncio.ensure_future(engine.opened(frame(0, 0), box=BOX))
         await asyncio.sleep(0.05)
         opening.cancel()
         await asyncio.gather(opening, return_exceptions=True)
         runtime.gate.set()
         await asyncio.wrap_future(engine.service.call(lambda: None))
         await asyncio.wrap_future(engine.service.call(lambda: None))
-        assert not engine.service.sessions()
+        assert not engine.sessions()
         assert engine.slots.num_used == 0
         engine.close()
 
@@ -53,7 +53,7 @@ def test_async_sessions_wait_for_room_and_survive_cancellation(runtime: Any, fra
 def test_dropped_frames_raise_in_async_callers(runtime: Any, frame: Make) -> None:
     async def go() -> None:
         with Engine(runtime, capacity=1) as engine:
-            session = await engine.service.open(frame(0, 0), BOX, policy="DROP_OLDEST", queue=1)
+            session = await engine.opened(frame(0, 0), box=BOX, policy="DROP_OLDEST", queue=1)
             runtime.gate = threading.Event()
             tasks = []
             for index in range(1, 5):

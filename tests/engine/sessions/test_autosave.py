@@ -23,21 +23,21 @@ def test_sessions_survive_a_restart(runtime: Any, open_runtime: Make, frame: Mak
     engine = Engine(runtime, capacity=4)
     with Autosave(engine, tmp_path / "state", every_s=1000) as autosave:
         assert autosave.restore() == ([], {})
-        sessions = [engine.open(frame(seed, 0), BOX, session_id=f"s{seed}") for seed in range(3)]
-        gone = engine.open(frame(9, 0), BOX, session_id="gone")
+        sessions = [engine.open(frame(seed, 0), box=BOX, session_id=f"s{seed}") for seed in range(3)]
+        gone = engine.open(frame(9, 0), box=BOX, session_id="gone")
         for index in range(1, 6):
             for seed, session in enumerate(sessions):
-                session.update(frame(seed, index))
+                session.push(frame(seed, index))
         assert autosave.save() == 4
         assert autosave.save() == 0
         gone.close()
-        sessions[0].update(frame(0, 6))
+        sessions[0].push(frame(0, 6))
         assert autosave.save() == 1
-        sessions[0].update(frame(0, 7))
+        sessions[0].push(frame(0, 7))
     assert autosave.failure is None
     assert sorted(os.listdir(tmp_path / "state")) == ["s0.session", "s1.session", "s2.session"]
     for seed, session in enumerate(sessions):
-        expected[session.id] = session.update(frame(seed, 8)).box
+        expected[session.id] = session.push(frame(seed, 8)).box
     engine.close()
 
     (tmp_path / "state" / "bad.session").write_bytes(b"nothing")
@@ -52,7 +52,7 @@ def test_sessions_survive_a_restart(runtime: Any, open_runtime: Make, frame: Mak
         "a b.session": OptionError,
     }
     for session in restored:
-        assert session.update(frame(int(session.id[1:]), 8)).box == expected[session.id]
+        assert session.push(frame(int(session.id[1:]), 8)).box == expected[session.id]
     assert autosave.save() == 3
     restored[0].close()
     assert autosave.save() == 0
@@ -63,9 +63,9 @@ def test_sessions_survive_a_restart(runtime: Any, open_runtime: Make, frame: Mak
 
 def test_rounds_go_on_by_themselves_and_beside_steps(runtime: Any, frame: Make, tmp_path: Path) -> None:
     with Engine(runtime, capacity=1) as engine, Autosave(engine, tmp_path, every_s=0.01) as autosave:
-        session = engine.open(frame(0, 0), BOX, session_id="it")
+        session = engine.open(frame(0, 0), box=BOX, session_id="it")
         for index in range(1, 100):
-            session.update(frame(0, index))
+            session.push(frame(0, index))
         until = time.monotonic() + 10
         while not (tmp_path / "it.session").exists() and time.monotonic() < until:
             time.sleep(0.01)
@@ -95,7 +95,7 @@ def test_failures_of_a_round_are_kept_and_wrong_options_refused(
     runtime: Any, frame: Make, tmp_path: Path
 ) -> None:
     engine = Engine(runtime, capacity=1)
-    engine.open(frame(0, 0), BOX, session_id="it")
+    engine.open(frame(0, 0), box=BOX, session_id="it")
     autosave = Autosave(engine, tmp_path / "state")
     (tmp_path / "state").rmdir()
     autosave.close()

@@ -40,14 +40,14 @@ def test_fifty_thousand_frames_of_churn_leave_nothing_behind(open_runtime: Make,
     shown = [frame(1, index) for index in range(8)]
     bad = frame(1, 0, poison=True).image
     ends: Counter[str] = Counter()
-    live: list[Session] = []
+    live: list[Session[Track]] = []
     memory: list[float] = []
     objects: list[int] = []
     with Engine(runtime, capacity=SESSIONS, lanes=Lanes(batched=True, max_batch=16)) as engine:
         while sum(ends.values()) < FRAMES:
             while len(live) < SESSIONS:
                 policy = chance.choice(["WAIT", "DROP_OLDEST", "DROP_LATEST"])
-                live.append(engine.open(shown[0], BOX, policy=policy, queue=2))
+                live.append(engine.open(shown[0], box=BOX, policy=policy, queue=2))
             futures = []
             for _ in range(5):
                 for session in live:
@@ -73,7 +73,7 @@ def test_fifty_thousand_frames_of_churn_leave_nothing_behind(open_runtime: Make,
             session.close()
         engine.service.call(engine.slots.check).result()
         assert engine.slots.num_used == 0
-        assert not engine.service.sessions()
+        assert not engine.sessions()
     assert set(ends) <= {"answered", "StepError", "FrameDroppedError", "SessionError", "cancelled", "refused"}
     assert all(ends[one] > 0 for one in ("answered", "StepError", "FrameDroppedError", "SessionError"))
     settled = ROUNDS // 2
@@ -84,7 +84,7 @@ def test_fifty_thousand_frames_of_churn_leave_nothing_behind(open_runtime: Make,
 def test_an_answered_frame_is_let_go(runtime: Any, frame: Make) -> None:
     """No cycle and no idle thread keeps pixels alive."""
     engine = Engine(runtime, capacity=1)
-    session = engine.open(frame(0, 0), BOX)
+    session = engine.open(frame(0, 0), box=BOX)
     gc.disable()
     try:
         image = frame(0, 1).image.copy()

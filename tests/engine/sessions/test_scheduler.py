@@ -81,7 +81,7 @@ def test_every_frame_ends_once_and_in_order(data: st.DataObject) -> None:
                 steps.append(batch)
         elif action == "done" and steps:
             step = steps.pop(0)
-            scheduler.done([key for key, _ in step], 0.01)
+            scheduler.done([key for key, _ in step])
         elif action == "close" and key in limits and not any(key == k for step in steps for k, _ in step):
             assert scheduler.take_dropped(key) == told[key]
             left = scheduler.close(key)
@@ -122,7 +122,7 @@ def test_a_flood_starves_nobody(sessions: int, max_batch: int, deadlines: list[f
         flood()
         keys = [key for key, _ in scheduler.take()]
         clock.now += 0.01
-        scheduler.done(keys, 0.01)
+        scheduler.done(keys)
         return keys
 
     for _ in range(20):
@@ -148,7 +148,7 @@ def test_equal_floods_are_served_equally() -> None:
                 scheduler.submit(key, 0)
         ((key, _),) = scheduler.take()
         clock.now += 0.01
-        scheduler.done([key], 0.01)
+        scheduler.done([key])
         served[key] += 1
     assert set(served.values()) == {100}
 
@@ -177,7 +177,8 @@ def test_a_batch_leaves_when_full_or_when_its_oldest_frame_must() -> None:
     assert scheduler.wake_at() == 0.1
     assert scheduler.take() == [("b", "1"), ("a", "1")]
     clock.now = 0.2
-    scheduler.done(["a", "b"], 0.1)
+    scheduler.done(["a", "b"])
+    scheduler.note(0.1)
     scheduler.submit("c", "1")
     assert scheduler.wake_at() == pytest.approx(0.2 + 0.3 - 0.1)  # deadline less what a step takes
     clock.now = 0.39
@@ -193,7 +194,7 @@ def test_the_last_open_session_does_not_wait_for_company() -> None:
     scheduler.submit("a", "2")
     assert scheduler.take() == [("a", "1")]
     assert scheduler.take() == []
-    scheduler.done(["a"], 0.1)
+    scheduler.done(["a"])
     assert scheduler.take() == [("a", "2")]
 
 

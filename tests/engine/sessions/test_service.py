@@ -14,6 +14,7 @@ import pytest
 from framestate.bundles import Bundle
 from framestate.engine import Engine, Policy, Session, Track
 from framestate.engine.lanes import Lanes
+from framestate.engine.tracking import BoxFilter
 from framestate.errors import (
     CapacityError,
     FrameError,
@@ -27,7 +28,7 @@ from hypothesis import strategies as st
 
 BOX = (12.0, 10.0, 16.0, 12.0)
 Make = Callable[..., Any]
-Sent = dict[Session, list[tuple[Any, Future[Track]]]]
+Sent = dict[Session[Track], list[tuple[Any, Future[Track]]]]
 ACTIONS = ["open", *6 * ["submit"], "poison", "cancel", "close", "go"]
 LANES = [lambda: Lanes(1), lambda: Lanes(2), lambda: Lanes(batched=True, max_batch=4)]
 
@@ -56,7 +57,6 @@ def test_interleaved_sessions_equal_solo_runs(open_runtime: Make, frame: Make, d
     runtime.failing = data.draw(st.sampled_from(["raise", "nan"]))
     lanes = data.draw(st.sampled_from(LANES))()
     with contextlib.ExitStack() as stack:
-        stack.callback(lanes.close)
         engine = stack.enter_context(Engine(runtime, capacity=3, lanes=lanes))
         runtime.gate = threading.Event()
         stack.callback(runtime.gate.set)
@@ -71,17 +71,17 @@ def test_interleaved_sessions_equal_solo_runs(open_runtime: Make, frame: Make, d
         check_against_solo(open_runtime, frame(seeds[session], 0), frames)
 
 
-def play(engine: Engine, runtime: Any, frame: Make, data: st.DataObject) -> tuple[dict[Session, int], Sent]:
+def play(engine: Engine, runtime: Any, frame: Make, data: st.DataObject) -> tuple[dict[Session[Track], int], Sent]:
     """Random actions on an engine whose model can be held; gives every session's clip and frames."""
     sent: Sent = {}
-    seeds: dict[Session, int] = {}
+    seeds: dict[Session[Track], int] = {}
     for action in data.draw(st.lists(st.sampled_from(ACTIONS), min_size=5, max_size=50)):
         live = [session for session in sent if not session.closed]
         if action == "open":
             runtime.gate.set()
             policy, queue = data.draw(st.sampled_from(list(Policy))), data.draw(st.integers(1, 3))
             try:
-                session = engine.open(frame(len(seeds), 0), BOX, policy=policy, queue=queue)
+                session = engine.open(frame(len(seeds), 0), box=BOX, policy=policy, queue=queue)
             except CapacityError:
                 assert len(live) == 3
                 continue
@@ -112,10 +112,10 @@ def play(engine: Engine, runtime: Any, frame: Make, data: st.DataObject) -> tupl
 def check_against_solo(open_runtime: Make, first: Any, frames: list[tuple[Any, Future[Track]]]) -> None:
     """The answers are those of a solo run over the answered frames, and count the dropped ones."""
     with Engine(open_runtime(), capacity=1) as alone:
-        target = alone.track(first, BOX)
+        target = alone.open(first, box=BOX)
         for shown, future in frames:
             if ending(future) == "answered":
-                assert key(future.result()) == key(target.update(shown))
+                assert key(future.result()) == key(target.push(shown))
     ends = [ending(future) for _, future in frames]
     assert set(ends) <= {"answered", "StepError", "FrameDroppedError", "SessionError", "cancelled"}
     told = sum(future.result().dropped for _, future in frames if ending(future) == "answered")
@@ -135,7 +135,7 @@ def test_churn_leaves_nothing_behind(runtime: Any, frame: Make, lanes: Callable[
 
     def round_of(count: int) -> None:
         for _ in range(count):
-            sessions = [engine.open(shown[0], BOX, policy=chance.choice(["WAIT", "DROP_OLDEST"]), queue=8)
+            sessions = [engine.open(shown[0], box=BOX, policy=chance.choice(["WAIT", "DROP_OLDEST"]), queue=8)
                         for _ in range(8)]  # fmt: skip
             futures = [session.submit_nowait(one) for one in shown[1:] for session in sessions]
             for session in sessions[:2]:
@@ -153,13 +153,13 @@ def test_churn_leaves_nothing_behind(runtime: Any, frame: Make, lanes: Callable[
         counts.append(len(gc.get_objects()))
     assert engine.slots.num_used == 0
     assert counts[2] - counts[1] < 200, counts
-    assert not engine.service.sessions()
+    assert not engine.sessions()
     engine.close()
 
 
 def test_drop_policies_and_what_the_next_answer_says(runtime: Any, frame: Make) -> None:
     engine = Engine(runtime, capacity=3)
-    sessions = {policy: engine.open(frame(1, 0), BOX, policy=policy, queue=2) for policy in Policy}
+    sessions = {policy: engine.open(frame(1, 0), box=BOX, policy=policy, queue=2) for policy in Policy}
     for policy, session in sessions.items():
         runtime.gate = threading.Event()
         futures = [session.submit_nowait(frame(1, 1))]
@@ -188,24 +188,22 @@ def test_failures_are_typed_and_the_session_goes_on(
     runtime: Any, frame: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = Engine(runtime, capacity=1)
-    session = engine.open(frame(0, 0), BOX)
+    session = engine.open(frame(0, 0), box=BOX)
     with monkeypatch.context() as patched:
-        patched.setattr(engine.task, "finish", lambda *_: 1 / 0)
+        patched.setattr(BoxFilter, "predict", lambda *_: 1 / 0)
         with pytest.raises(StepError, match="ZeroDivisionError") as caught:
-            session.update(frame(0, 1))
+            session.push(frame(0, 1))
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
-    assert session.update(frame(0, 2)).frame_index == 2
+    assert session.push(frame(0, 2)).frame_index == 2
     with pytest.raises(FrameError, match="size"):
-        session.update(frame(0, 3).image[:10])
-    with pytest.raises(SessionError, match="open instead of track"):
-        engine.track(frame(0, 0), BOX)
+        session.push(frame(0, 3).image[:10])
     with pytest.raises(CapacityError):
-        engine.open(frame(0, 0), BOX)
+        engine.open(frame(0, 0), box=BOX)
     engine.close()
     with pytest.raises(SessionError):
-        session.update(frame(0, 4))
+        session.push(frame(0, 4))
     with pytest.raises(SessionError):
-        engine.open(frame(0, 0), BOX)
+        engine.open(frame(0, 0), box=BOX)
 
 
 def test_many_threads_may_ask_for_the_service_at_once(runtime: Any) -> None:
@@ -226,26 +224,26 @@ def test_many_threads_may_ask_for_the_service_at_once(runtime: Any) -> None:
 
 def test_ids_and_options_are_checked(runtime: Any, frame: Make) -> None:
     engine = Engine(runtime, capacity=2)
-    session = engine.open(frame(0, 0), BOX, session_id="one")
+    session = engine.open(frame(0, 0), box=BOX, session_id="one")
     for options in ({"policy": "X"}, {"queue": 0}, {"deadline_ms": -1}, {"session_id": "../up"}):
         with pytest.raises(OptionError):
-            engine.open(frame(0, 0), BOX, **options)
+            engine.open(frame(0, 0), box=BOX, **options)
     with pytest.raises(SessionError, match="already"):
-        engine.open(frame(0, 0), BOX, session_id="one")
+        engine.open(frame(0, 0), box=BOX, session_id="one")
     session.close()
-    engine.open(frame(0, 0), BOX, session_id="one").close()
-    assert engine.open(frame(0, 0), BOX).id != engine.open(frame(0, 0), BOX).id
+    engine.open(frame(0, 0), box=BOX, session_id="one").close()
+    assert engine.open(frame(0, 0), box=BOX).id != engine.open(frame(0, 0), box=BOX).id
     engine.close()
 
 
 def test_closing_the_engine_answers_everything(runtime: Any, frame: Make) -> None:
     engine = Engine(runtime, capacity=2)
-    sessions = [engine.open(frame(0, 0), BOX, queue=3) for _ in range(2)]
+    sessions = [engine.open(frame(0, 0), box=BOX, queue=3) for _ in range(2)]
     runtime.gate = threading.Event()
     futures = [session.submit_nowait(frame(0, index)) for index in range(1, 4) for session in sessions]
     while engine.service.num_steps == 0:  # until a step has begun
         pass
-    late = sessions[0].snapshot()
+    late = sessions[0].snapshot_nowait()
     threading.Timer(0.2, runtime.gate.set).start()
     engine.close()
     assert {ending(future) for future in futures} == {"answered", "SessionError"}
@@ -258,13 +256,13 @@ def test_closing_the_engine_answers_everything(runtime: Any, frame: Make) -> Non
 def test_a_callback_may_use_the_engine(runtime: Any, frame: Make) -> None:
     """It runs on the engine's own thread, which must not wait for itself."""
     engine = Engine(runtime, capacity=2)
-    session = engine.open(frame(0, 0), BOX)
-    opened: list[Session] = []
+    session = engine.open(frame(0, 0), box=BOX)
+    opened: list[Session[Track]] = []
     future = session.submit_nowait(frame(0, 1))
-    future.add_done_callback(lambda _: opened.append(engine.open(frame(0, 0), BOX)))
+    future.add_done_callback(lambda _: opened.append(engine.open(frame(0, 0), box=BOX)))
     future.result()
-    session.update(frame(0, 2))
-    assert opened[0].update(frame(0, 1)).frame_index == 1
+    session.push(frame(0, 2))
+    assert opened[0].push(frame(0, 1)).frame_index == 1
     engine.close()
 
 
@@ -272,7 +270,7 @@ def test_a_real_model_side_by_side(tiny_bundle: Bundle, frame: Make) -> None:
     """Five sessions in two lanes of ONNX Runtime give bit for bit what five engines give."""
     with Engine.load(tiny_bundle, runtime="onnx", workers=2, capacity=5) as engine:
         assert engine.lanes.workers == 2
-        sessions = [engine.open(frame(seed, 0), BOX, queue=12) for seed in range(5)]
+        sessions = [engine.open(frame(seed, 0), box=BOX, queue=12) for seed in range(5)]
         futures = [
             [session.submit_nowait(frame(seed, index)) for index in range(1, 10)]
             for seed, session in enumerate(sessions)
@@ -280,5 +278,5 @@ def test_a_real_model_side_by_side(tiny_bundle: Bundle, frame: Make) -> None:
         found = [[key(future.result()) for future in of_one] for of_one in futures]
     for seed in range(5):
         with Engine.load(tiny_bundle, runtime="onnx", threads=1, capacity=1) as alone:
-            target = alone.track(frame(seed, 0), BOX)
-            assert found[seed] == [key(target.update(frame(seed, index))) for index in range(1, 10)]
+            target = alone.open(frame(seed, 0), box=BOX)
+            assert found[seed] == [key(target.push(frame(seed, index))) for index in range(1, 10)]

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from framestate.bundles import Bundle
-from framestate.engine import Engine, TrackingOptions
-from framestate.engine.snapshot import OVERHEAD_BYTES
+from framestate.engine import Engine, Tracking, TrackingOptions
 from framestate.engine.tracking.first_view import LIMIT_BYTES, compact, expand
 from framestate.errors import CapacityError, SessionError, StateError
 from framestate.vision.synthetic import demo_clip
@@ -32,31 +31,31 @@ def test_a_restored_session_goes_on_bit_for_bit(
 ) -> None:
     options = TrackingOptions(refresh_every=refresh, refresh_sure=0.1)
     engine = Engine(runtime, capacity=2, options=options)
-    target = engine.track(frame(1, 0), BOX)
+    target = engine.open(frame(1, 0), box=BOX)
     for index in range(1, 20):
-        target.update(frame(1, index))
-    blob = engine.snapshot(target)
-    assert engine.snapshot(target) == blob
-    assert len(blob) <= runtime.spec.state_bytes + OVERHEAD_BYTES
+        target.push(frame(1, index))
+    blob = target.snapshot()
+    assert target.snapshot() == blob
+    assert len(blob) <= engine.most_snapshot_bytes == runtime.spec.state_bytes + 64 * 1024
     other = Engine(open_runtime(), capacity=5, options=options)
-    other.track(frame(2, 0), BOX)  # so that the row is another one
+    other.open(frame(2, 0), box=BOX)  # so that the row is another one
     restored = other.restore(blob)
-    assert other.snapshot(restored) == blob
+    assert restored.snapshot() == blob
     for index in range(20, 40):
-        assert key(restored.update(frame(1, index))) == key(target.update(frame(1, index)))
+        assert key(restored.push(frame(1, index))) == key(target.push(frame(1, index)))
     # A bare image counts from the last frame, whose time is in the blob.
-    assert key(restored.update(frame(1, 40).image)) == key(target.update(frame(1, 40).image))
+    assert key(restored.push(frame(1, 40).image)) == key(target.push(frame(1, 40).image))
 
 
 def test_a_full_engine_and_a_closed_one_take_no_session(runtime: Any, frame: Make) -> None:
     engine = Engine(runtime, capacity=1)
-    target = engine.track(frame(1, 0), BOX)
-    blob = engine.snapshot(target)
+    target = engine.open(frame(1, 0), box=BOX)
+    blob = target.snapshot()
     with pytest.raises(CapacityError):
-        engine.restore(blob)
+        engine.restore(blob, session_id="copy")
     target.close()
     with pytest.raises(SessionError):
-        engine.snapshot(target)
+        target.snapshot()
     engine.restore(blob).close()
     engine.slots.check()
     engine.close()
@@ -66,7 +65,7 @@ def test_a_full_engine_and_a_closed_one_take_no_session(runtime: Any, frame: Mak
 
 def test_another_bundle_is_refused(runtime: Any, open_runtime: Make, spec: Make, frame: Make) -> None:
     engine = Engine(runtime, capacity=1)
-    blob = engine.snapshot(engine.track(frame(1, 0), BOX))
+    blob = engine.open(frame(1, 0), box=BOX).snapshot()
     other = Engine(open_runtime(spec("other")), capacity=1)
     with pytest.raises(StateError, match="restore it with the bundle"):
         other.restore(blob)
@@ -84,33 +83,34 @@ def test_a_refreshing_session_goes_on_bit_for_bit_with_a_real_model(
         return Engine.load(tiny_bundle, runtime=name, device="cpu", threads=1, options=options)
 
     with load() as engine, load() as other:
-        target = engine.track(frame(1, 0), BOX)
-        copies = [other.restore(engine.snapshot(target))]
+        target = engine.open(frame(1, 0), box=BOX)
+        copies = [other.restore(target.snapshot())]
         for index in range(1, 20):
-            expected = key(target.update(frame(1, index)))
-            assert [key(copy.update(frame(1, index))) for copy in copies] == [expected] * len(copies)
+            expected = key(target.push(frame(1, index)))
+            assert [key(copy.push(frame(1, index))) for copy in copies] == [expected] * len(copies)
             if index in (5, 10):
-                copies.append(other.restore(engine.snapshot(target)))
-                copies.append(other.restore(other.snapshot(copies[0])))
+                copies.append(other.restore(target.snapshot(), session_id=f"copy-{index}"))
+                copies.append(other.restore(copies[0].snapshot(), session_id=f"copy-of-copy-{index}"))
 
 
 def test_a_blob_of_the_shipped_tracker_is_small_and_quick() -> None:
     """The state and 64 KB, in at most 5 ms either way; the best of ten, as other work may interrupt."""
     clip = [(image, box) for image, box, _ in demo_clip(3, 12, (160, 120))]
     with Engine.load("tracker-nano", threads=1) as engine:
+        assert isinstance(engine.task, Tracking)
         assert engine.task.options.refresh_every > 0
-        target = engine.track(clip[0][0], clip[0][1])
+        target = engine.open(clip[0][0], box=clip[0][1])
         for image, _ in clip[1:]:
-            target.update(image)
-        blob = engine.snapshot(target)
-        assert len(blob) <= engine.runtime.spec.state_bytes + OVERHEAD_BYTES
+            target.push(image)
+        blob = target.snapshot()
+        assert len(blob) <= engine.most_snapshot_bytes
         taken, put = [], []
         for _ in range(10):
             began = time.perf_counter()
-            assert engine.snapshot(target) == blob
+            assert target.snapshot() == blob
             taken.append(time.perf_counter() - began)
             began = time.perf_counter()
-            with engine.restore(blob):
+            with engine.restore(blob, session_id="copy"):
                 put.append(time.perf_counter() - began)
         assert min(taken) <= 5e-3
         assert min(put) <= 5e-3
@@ -147,7 +147,7 @@ engine = Engine.load(path, runtime=runtime, device="cpu", threads=1, capacity=3)
 target = engine.restore(open(snapshot, "rb").read())
 for index in range(10, int(count)):
     image = np.random.default_rng([1, index]).integers(0, 200, (40, 48, 3), dtype=np.uint8)
-    track = target.update(Frame(image, index, Fraction(1, 25), index))
+    track = target.push(Frame(image, index, Fraction(1, 25), index))
     print(json.dumps([*track.box.xywh, track.score, track.status, track.frame_index]))
 """
 
@@ -157,12 +157,12 @@ def test_a_session_moves_to_another_process_and_runtime(
     tiny_bundle: Bundle, frame: Make, tmp_path: Any, first: str
 ) -> None:
     with Engine.load(tiny_bundle, runtime=first, device="cpu", threads=1, capacity=1) as engine:
-        target = engine.track(frame(1, 0), BOX)
+        target = engine.open(frame(1, 0), box=BOX)
         for index in range(1, 10):
-            target.update(frame(1, index))
-        blob = engine.snapshot(target)
-        assert len(blob) <= engine.runtime.spec.state_bytes + OVERHEAD_BYTES
-        tracks = [target.update(frame(1, index)) for index in range(10, 22)]
+            target.push(frame(1, index))
+        blob = target.snapshot()
+        assert len(blob) <= engine.most_snapshot_bytes
+        tracks = [target.push(frame(1, index)) for index in range(10, 22)]
     expected = [[*track.box.xywh, track.score, track.status, track.frame_index] for track in tracks]
     (tmp_path / "session").write_bytes(blob)
     for runtime in ("onnx", "eager"):

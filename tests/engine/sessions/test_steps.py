@@ -11,8 +11,10 @@ import pytest
 from framestate.bundles import Bundle
 from framestate.engine import Engine, TrackingOptions
 from framestate.engine.lanes import Lanes
-from framestate.engine.tracking import TrackingWork
+from framestate.engine.tracking import BoxFilter
 from framestate.errors import CapacityError, FrameError, SessionError, StepError
+
+from ..together import pushed_together
 
 BOX = (12.0, 10.0, 16.0, 12.0)
 Make = Callable[..., Any]
@@ -21,8 +23,8 @@ Make = Callable[..., Any]
 def solo(open_runtime: Make, frame: Make, seed: int, count: int, **options: Any) -> list[Any]:
     """The tracks of a clip, alone in an engine."""
     with Engine(open_runtime(), capacity=1, options=TrackingOptions(**options)) as engine:
-        target = engine.track(frame(seed, 0), BOX)
-        return [key(target.update(frame(seed, index))) for index in range(1, count)]
+        target = engine.open(frame(seed, 0), box=BOX)
+        return [key(target.push(frame(seed, index))) for index in range(1, count)]
 
 
 def key(track: Any) -> tuple[Any, ...]:
@@ -37,12 +39,12 @@ def test_a_failed_step_leaves_the_session_as_it_was(
     expected = solo(open_runtime, frame, 3, 12)
     runtime.failing = failing
     with Engine(runtime, capacity=1) as engine:
-        target = engine.track(frame(3, 0), BOX)
+        target = engine.open(frame(3, 0), box=BOX)
         found = []
         for index in range(1, 12):
             with pytest.raises(StepError):
-                target.update(frame(3, index, poison=True))
-            found.append(key(target.update(frame(3, index))))
+                target.push(frame(3, index, poison=True))
+            found.append(key(target.push(frame(3, index))))
     assert found == expected
 
 
@@ -50,16 +52,17 @@ def test_an_interrupt_leaves_every_session_as_it_was(
     runtime: Any, frame: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = Engine(runtime, capacity=1)
-    target = engine.track(frame(0, 0), BOX)
-    before = engine.snapshot(target)
+    target = engine.open(frame(0, 0), box=BOX)
+    before = target.snapshot()
 
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(engine.task, "finish", interrupt)
+    monkeypatch.setattr(BoxFilter, "update", interrupt)
+    monkeypatch.setattr(BoxFilter, "coast", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        target.update(frame(0, 1))
-    assert engine.snapshot(target) == before
+        target.push(frame(0, 1))
+    assert target.snapshot() == before
 
 
 @pytest.mark.parametrize("lanes", [Lanes(), Lanes(2), Lanes(batched=True, max_batch=8)])
@@ -72,31 +75,30 @@ def test_a_batch_gives_what_its_frames_give_alone(
     runtime.failing = "nan"
     options = TrackingOptions(refresh_every=2, refresh_sure=0.1)
     with Engine(runtime, capacity=4, options=options, lanes=lanes) as engine:
-        targets = {seed: engine.track(frame(seed, 0), BOX) for seed in seeds}
+        targets = {seed: engine.open(frame(seed, 0), box=BOX) for seed in seeds}
         found: dict[int, list[Any]] = {seed: [] for seed in seeds}
         for index in range(1, 8):
             for bad in (2, None):
                 working = [2] if bad is None else seeds
-                works = [
-                    TrackingWork(targets[s].slot, targets[s].memory, frame(s, index, poison=s == bad))
-                    for s in working
-                ]
-                for seed, answer in zip(working, engine.step(works), strict=True):
+                shown = [frame(s, index, poison=s == bad) for s in working]
+                answers = pushed_together(engine, [targets[s] for s in working], shown)
+                for seed, answer in zip(working, answers, strict=True):
                     if seed == bad:
                         assert isinstance(answer, StepError)
                     else:
                         found[seed].append(key(answer))
         assert found == expected
+        assert engine.store is not None
         assert not any(array.any() for array in engine.store.save_row(4).values()), "the padding row is used"
 
 
 def test_a_reused_row_carries_nothing_over(runtime: Any, open_runtime: Make, frame: Make) -> None:
     with Engine(runtime, capacity=1) as engine:
         for seed in range(4):
-            with engine.track(frame(seed, 0), BOX) as target:
+            with engine.open(frame(seed, 0), box=BOX) as target:
                 with pytest.raises(CapacityError):
-                    engine.track(frame(seed, 0), BOX)
-                found = [key(target.update(frame(seed, index))) for index in range(1, 5)]
+                    engine.open(frame(seed, 0), box=BOX)
+                found = [key(target.push(frame(seed, index))) for index in range(1, 5)]
             assert found == solo(open_runtime, frame, seed, 5)
             engine.slots.check()
             assert engine.slots.num_used == 0
@@ -105,19 +107,19 @@ def test_a_reused_row_carries_nothing_over(runtime: Any, open_runtime: Make, fra
 
 def test_order_and_size_are_checked(runtime: Any, frame: Make) -> None:
     engine = Engine(runtime, capacity=1)
-    target = engine.track(frame(0, 5), BOX)
+    target = engine.open(frame(0, 5), box=BOX)
     with pytest.raises(FrameError, match="in order"):
-        target.update(frame(0, 5))
+        target.push(frame(0, 5))
     with pytest.raises(FrameError, match="size"):
-        target.update(np.zeros((8, 8, 3), np.uint8))
-    assert target.update(frame(0, 6).image).frame_index == 6
+        target.push(np.zeros((8, 8, 3), np.uint8))
+    assert target.push(frame(0, 6).image).frame_index == 6
     target.close()
     target.close()
     with pytest.raises(SessionError):
-        target.update(frame(0, 7))
+        target.push(frame(0, 7))
     engine.close()
     with pytest.raises(SessionError):
-        engine.track(frame(0, 0), BOX)
+        engine.open(frame(0, 0), box=BOX)
 
 
 @pytest.mark.parametrize("runtime_name", ["onnx", "eager"])
@@ -130,16 +132,13 @@ def test_lanes_and_batches_of_a_real_model(tiny_bundle: Bundle, frame: Make, run
     tracks = []
     for lanes in (Lanes(), Lanes(2), Lanes(batched=True)):
         engine = Engine(opened, capacity=3, lanes=lanes)
-        targets = [engine.track(frame(seed, 0), BOX) for seed in range(3)]
+        targets = [engine.open(frame(seed, 0), box=BOX) for seed in range(3)]
         answers = []
         for index in range(1, 6):
-            works = [
-                TrackingWork(target.slot, target.memory, frame(seed, index))
-                for seed, target in enumerate(targets)
-            ]
-            answers += engine.step(works)
+            answers += pushed_together(engine, targets, [frame(seed, index) for seed in range(3)])
         tracks.append([key(answer) for answer in answers])
-        lanes.close()
+        for target in targets:
+            target.close()
     assert tracks[1] == tracks[0]
     for one, other in zip(tracks[0], tracks[2], strict=True):
         assert one[0].xywh == pytest.approx(other[0].xywh, abs=1e-3)

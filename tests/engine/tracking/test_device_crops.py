@@ -23,7 +23,7 @@ Clip = list[tuple[Frame, Box]]
 
 def tracks(engine: Engine, clips: list[Clip]) -> list[Track]:
     """The targets of all clips, one step a frame."""
-    targets = [engine.track(*clip[0]) for clip in clips]
+    targets = [engine.open(clip[0][0], box=clip[0][1]) for clip in clips]
     found = []
     for index in range(1, len(clips[0])):
         pairs = zip(targets, clips, strict=True)
