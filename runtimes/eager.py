@@ -128,8 +128,7 @@ class EagerRuntime(HostRuntime):
 
     def to_host(self, tensor: Any) -> npt.NDArray[Any]:
         """See ``Runtime.to_host``."""
-        array: npt.NDArray[Any] = tensor.cpu().numpy()
-        return array
+        return super().to_host(tensor.detach().cpu() if isinstance(tensor, Tensor) else tensor)
 
     def from_host(self, name: str, array: npt.NDArray[Any]) -> Any:
         """See ``Runtime.from_host``."""

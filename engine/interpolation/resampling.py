@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ...errors import RuntimeUnavailableError
+from ...runtimes import Runtime
 from .model import Motion, Resize
 
 Maps = dict[str, npt.NDArray[np.float32]]
 """Motion on the host, (1, channels, height, width) each."""
 
 
-def enlarged(motion: Motion, resizes: Mapping[str, Resize], times: int) -> Maps:
-    """The motion of a frame ``times`` as large: displacements grow with it, masks do not.
-
-    Raises:
-        RuntimeUnavailableError: the runtime keeps its state where only it can read it.
-    """
+def enlarged(runtime: Runtime, motion: Motion, resizes: Mapping[str, Resize], times: int) -> Maps:
+    """The motion of a frame ``times`` as large: displacements grow with it, masks do not."""
     found: Maps = {}
     for name, kind in resizes.items():
-        maps = host(motion[name])
+        maps = runtime.to_host(motion[name])
         _, channels, height, width = maps.shape
         grown = np.empty((1, channels, height * times, width * times), np.float32)
         for channel in range(channels):
@@ -37,13 +32,13 @@ def enlarged(motion: Motion, resizes: Mapping[str, Resize], times: int) -> Maps:
 
 
 def part(
-    maps: Maps, like: Motion, frame: tuple[int, int], corner: tuple[int, int], size: tuple[int, int]
+    runtime: Runtime, maps: Maps, frame: tuple[int, int], corner: tuple[int, int], size: tuple[int, int]
 ) -> Motion:
     """The motion of one tile, in the runtime's own form.
 
     Args:
+        runtime: whose form it is.
         maps: of the whole frame.
-        like: motion in the runtime's form, by the same names.
         frame: height and width of the frame, in pixels.
         corner: the tile's first row and column.
         size: the tile's height and width; what reaches past the frame repeats the edge.
@@ -57,23 +52,5 @@ def part(
         missing = (height - piece.shape[2], width - piece.shape[3])
         if any(missing):
             piece = np.pad(piece, ((0, 0), (0, 0), (0, missing[0]), (0, missing[1])), mode="edge")
-        found[name] = native(np.ascontiguousarray(piece), like[name])
+        found[name] = runtime.from_host(name, np.ascontiguousarray(piece))
     return found
-
-
-def host(value: Any) -> npt.NDArray[np.float32]:
-    """A state tensor as a host array. Raises RuntimeUnavailableError where that is not to be had."""
-    if isinstance(value, np.ndarray):
-        return value
-    if hasattr(value, "detach"):  # PyTorch, which is not imported here
-        array: npt.NDArray[np.float32] = value.detach().cpu().numpy()
-        return array
-    raise RuntimeUnavailableError(
-        f"a scale below 1 needs state on the host, and this runtime keeps a {type(value).__name__}",
-        "use scale 1 (tiles keep the memory bounded), or --device cpu",
-    )
-
-
-def native(array: npt.NDArray[np.float32], like: Any) -> Any:
-    """A host array in the form of ``like``."""
-    return array if isinstance(like, np.ndarray) else like.new_tensor(array)

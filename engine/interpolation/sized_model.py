@@ -133,7 +133,8 @@ class SizedModel:
             return PairMotion([self._model.motion(*pair) for pair in pairs], None)
         start = last.tiles[0] if last else self._model.start(*self._motion_size)
         motion = self._model.motion(first.small, second.small, start, *told)
-        return PairMotion([motion], enlarged(motion, self._model.resizes, self._times))
+        maps = enlarged(self._model.runtime, motion, self._model.resizes, self._times)
+        return PairMotion([motion], maps)
 
     def _told(
         self, flows: Flows, before: tuple[Flows, float] | None, after: tuple[Flows, float] | None
@@ -176,7 +177,7 @@ class SizedModel:
             return motion.tiles[place]
         tile = self.tiles[place]
         corner = tile.rows.start, tile.columns.start
-        return part(motion.maps, motion.tiles[0], self._padded, corner, self.tile_size)
+        return part(self._model.runtime, motion.maps, self._padded, corner, self.tile_size)
 
     def _shrunk(self, image: Image) -> Image:
         """The whole frame at the size for motion: padded first, so that both grids agree."""
