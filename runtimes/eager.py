@@ -32,7 +32,7 @@ class EagerRuntime(HostRuntime):
         device: "cpu" or "cuda".
         threads: of one call on a CPU; process-wide in PyTorch.
         precision: "fp32", "bf16" or "fp16", of weights and activations; states, outputs and the recurrent
-            operators stay float32.
+            operators stay float32. On CUDA, TF32 is off in all of them; process-wide in PyTorch.
         compile: put each function through ``torch.compile``: minutes of work at the first call of each batch
             size, which on a CPU needs a C++ compiler; 1.6 times as fast afterwards (tracker-nano, CPU).
         build: makes the model; for an architecture of one's own. A bundle cannot name code to run, so whoever
