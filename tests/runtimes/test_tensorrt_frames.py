@@ -116,6 +116,9 @@ def test_sizes_take_turns_with_batches_padded_and_in_pieces(
                 between(runtime, batch, *size)
     encode = host_vendor.engines[0]
     assert set(encode.ran) == {1, 4, 2}
+    kept = [graph for graph in host_vendor.graphs if not graph.closed]
+    assert len(host_vendor.graphs) > 2 * MOST_FRAME_SIZES * 3
+    assert len(kept) == 2 * MOST_FRAME_SIZES * 3, "three sizes of two functions; the others are given back"
 
 
 def test_the_narrowest_profile_is_taken(runtime: TensorRTRuntime, host_vendor: SimpleNamespace) -> None:
