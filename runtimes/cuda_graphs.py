@@ -14,8 +14,29 @@ LIBRARY = "libcuda.so.1"
 THREAD_LOCAL = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: other threads may go on allocating
 
 
+class CaptureError(RuntimeError):
+    """Work cannot be recorded; it may still be done as it is."""
+
+
+class Replay:
+    """Recorded work: a call queues it again. Close it in the context that it was recorded in."""
+
+    def __init__(self, cuda: Any, ready: ctypes.c_void_p, stream: ctypes.c_void_p) -> None:
+        self._cuda, self._ready, self._stream = cuda, ready, stream
+
+    def __call__(self) -> None:
+        """Queues it."""
+        check(self._cuda, "cuGraphLaunch", self._ready, self._stream)
+
+    def close(self) -> None:
+        """Gives its memory back to the driver. Closing twice is harmless."""
+        ready, self._ready = self._ready, ctypes.c_void_p()
+        if ready.value:
+            check(self._cuda, "cuGraphExecDestroy", ready)
+
+
 class CudaGraphs:
-    """Records and replays. Raises RuntimeError where there is no CUDA driver, or a call of it fails."""
+    """Records. Raises RuntimeError where there is no CUDA driver."""
 
     def __init__(self, library: str = LIBRARY) -> None:
         try:
@@ -23,19 +44,33 @@ class CudaGraphs:
         except OSError as error:
             raise RuntimeError(f"the CUDA driver cannot be opened ({error})") from error
 
-    def record(self, stream: int, work: Callable[[], None]) -> Callable[[], None]:
-        """What ``work`` queues on the stream, as a function that queues it again; it is not run yet."""
-        graph, ready, queue = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_void_p(stream)
-        self._check("cuStreamBeginCapture_v2", queue, ctypes.c_int(THREAD_LOCAL))
-        try:
-            work()
-        finally:
-            self._check("cuStreamEndCapture", queue, ctypes.byref(graph))
-        self._check("cuGraphInstantiateWithFlags", ctypes.byref(ready), graph, ctypes.c_ulonglong(0))
-        self._check("cuGraphDestroy", graph)
-        return lambda: self._check("cuGraphLaunch", ready, queue)
+    def record(self, stream: int, work: Callable[[], None]) -> Replay:
+        """What ``work`` queues on the stream; it is not run yet. Nobody else may use the stream meanwhile.
 
-    def _check(self, name: str, *arguments: Any) -> None:
-        code = int(getattr(self._cuda, name)(*arguments))
-        if code:
-            raise RuntimeError(f"{name} of the CUDA driver failed with {code}")
+        Raises CaptureError where it cannot be recorded; the stream is as before.
+        """
+        graph, ready, queue = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_void_p(stream)
+        try:
+            check(self._cuda, "cuStreamBeginCapture_v2", queue, ctypes.c_int(THREAD_LOCAL))
+            try:
+                work()
+            finally:
+                ended = int(self._cuda.cuStreamEndCapture(queue, ctypes.byref(graph)))
+            if ended:
+                raise RuntimeError(f"cuStreamEndCapture of the CUDA driver failed with {ended}")
+            check(
+                self._cuda, "cuGraphInstantiateWithFlags", ctypes.byref(ready), graph, ctypes.c_ulonglong(0)
+            )
+        except Exception as error:  # work was run before, so whatever it says now is about recording it
+            raise CaptureError(str(error)) from error
+        finally:
+            if graph.value:
+                check(self._cuda, "cuGraphDestroy", graph)
+        return Replay(self._cuda, ready, queue)
+
+
+def check(cuda: Any, name: str, *arguments: Any) -> None:
+    """Calls a function of the driver. Raises RuntimeError unless it succeeds."""
+    code = int(getattr(cuda, name)(*arguments))
+    if code:
+        raise RuntimeError(f"{name} of the CUDA driver failed with {code}")

@@ -32,7 +32,7 @@ class EagerRuntime(HostRuntime):
         device: "cpu" or "cuda".
         threads: of one call on a CPU; process-wide in PyTorch.
         precision: "fp32", "bf16" or "fp16", of weights and activations; states, outputs and the recurrent
-            operators stay float32.
+            operators stay float32. On CUDA, TF32 is off in all of them; process-wide in PyTorch.
         compile: put each function through ``torch.compile``: minutes of work at the first call of each batch
             size, which on a CPU needs a C++ compiler; 1.6 times as fast afterwards (tracker-nano, CPU).
         build: makes the model; for an architecture of one's own. A bundle cannot name code to run, so whoever
@@ -128,8 +128,7 @@ class EagerRuntime(HostRuntime):
 
     def to_host(self, tensor: Any) -> npt.NDArray[Any]:
         """See ``Runtime.to_host``."""
-        array: npt.NDArray[Any] = tensor.cpu().numpy()
-        return array
+        return super().to_host(tensor.detach().cpu() if isinstance(tensor, Tensor) else tensor)
 
     def from_host(self, name: str, array: npt.NDArray[Any]) -> Any:
         """See ``Runtime.from_host``."""

@@ -19,11 +19,12 @@ from .checker import Checker
 from .checks import check_finite, check_open, sized_spec
 from .cuda_graphs import CudaGraphs
 from .protocol import Arrays, State, StateStore
-from .tensorrt_bound import Recorder
-from .tensorrt_device import CudaMemory, DeviceRows
+from .tensorrt_bound import Recorder, Scratch
+from .tensorrt_device import CudaMemory
 from .tensorrt_function import PlanFunction
 from .tensorrt_plan import PlanKey, graph_sizes, plan_key, plan_name
-from .tensorrt_surface import PlanReader
+from .tensorrt_rows import DeviceRows, PoolRows
+from .tensorrt_surface import Engine, PlanReader
 
 INSTALL = "pip install 'framestate[tensorrt]', on a machine with an NVIDIA GPU and its driver"
 
@@ -43,6 +44,7 @@ class TensorRTRuntime(HostRuntime):
     """
 
     name = "tensorrt"
+    pads_batches = True
 
     def __init__(self, bundle: Bundle, *, device: str = "cuda", threads: int = 1) -> None:
         if device != "cuda":
@@ -58,9 +60,21 @@ class TensorRTRuntime(HostRuntime):
         sizes = graph_sizes(key.smallest, key.largest)
         with self._memory.current():
             self._reader = open_reader(trt)
+            engines = {function: self._engine(bundle, function) for function in self.spec.functions}
+            strategy = trt.ExecutionContextAllocationStrategy.USER_MANAGED
+            scratch = Scratch(self._memory, list(engines.values()), strategy)
             self._functions = {
-                function: self._open(bundle, function, graphs, sizes) for function in self.spec.functions
-            }
+                function: PlanFunction(
+                    function, self.spec.function(function), self.spec, key, engine, self._memory, graphs,
+                    scratch, sizes,
+                )
+                for function, engine in engines.items()
+            }  # fmt: skip
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """See ``Runtime.notes``."""
+        return self._memory.notes + sum((one.refused for one in self._functions.values()), ())
 
     def allocate(self, capacity: int, size: Size | None = None) -> StateStore:
         """See ``Runtime.allocate``. Raises DataError for frames of a size that no plan was built for."""
@@ -71,7 +85,8 @@ class TensorRTRuntime(HostRuntime):
     def call(self, function: str, inputs: Arrays, state: State | None) -> tuple[Arrays, State | None]:
         """See ``Runtime.call``. Raises DataError, StateError or StepError."""
         check_open(self.name, self._functions)
-        good = self._check(function, inputs, state)
+        known = state.described() if isinstance(state, PoolRows) else state
+        good = self._check(function, inputs, known)
         try:
             outputs, written = self._functions[function].run(inputs, state or {}, good.batch, good.size)
         except FramestateError:
@@ -91,17 +106,18 @@ class TensorRTRuntime(HostRuntime):
 
     def close(self) -> None:
         """See ``Runtime.close``."""
-        self._functions = {}
+        functions, self._functions = self._functions, {}
+        for one in functions.values():
+            one.close()
 
-    def _open(self, bundle: Bundle, function: str, graphs: Recorder, sizes: tuple[int, ...]) -> PlanFunction:
+    def _engine(self, bundle: Bundle, function: str) -> Engine:
         path = bundle.file(plan_name(function))
         engine = self._reader.deserialize_cuda_engine(path.read_bytes())
         if engine is None:
             raise RuntimeUnavailableError(
                 f"TensorRT cannot read {path.name}; the line above says why", rebuild(bundle)
             )
-        described = self.spec.function(function)
-        return PlanFunction(function, described, self.spec, self._key, engine, self._memory, graphs, sizes)
+        return engine
 
 
 def open_vendor() -> tuple[Any, CudaMemory]:

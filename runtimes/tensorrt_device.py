@@ -1,23 +1,29 @@
-"""State that stays on the GPU, for TensorRT: memory, copies and rows by pycuda.
+"""Memory of the GPU for TensorRT, by pycuda: tensors, blocks of them, copies, and rows moved by one kernel.
 
-All work goes to one stream, in order, so a row may be read and then written without waiting. Only transfers
-to the host wait. On a GPU this was NOT RUN; the tests run it over host memory.
+All work goes to one stream, in order, by one thread at a time, so a row may be read and then written without
+waiting. Only transfers to the host wait. On a GPU this was NOT RUN; the tests run it over host memory.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..bundles import ModelSpec
-from .checks import check_row
-from .protocol import Arrays, State
-from .tensorrt_surface import Cuda, MemoryPool
+from .tensorrt_surface import Cuda, CudaFunction, MemoryPool
+
+ALIGNMENT = 256
+"""Bytes: where TensorRT and the kernel want tensors to begin."""
+KERNEL = Path(__file__).parent / "move_rows.ptx"
+THREADS, WIDE = 256, 16
+"""Threads of a block of the kernel, and bytes that one of them moves at a time."""
+MOST_BLOCKS = 64
 
 
 class CudaMemory:
@@ -29,23 +35,42 @@ class CudaMemory:
     """
 
     def __init__(self, cuda: Cuda, pool: Any) -> None:
-        self._cuda = cuda
+        self._cuda, self._lock = cuda, threading.RLock()
         cuda.init()
         device = cuda.Device(0)
         self.gpu = device.name()
         self._context = device.retain_primary_context()
+        self.notes: tuple[str, ...] = ()
+        """What is done in a slower way, and why."""
         with self.current():
             self.stream = cuda.Stream()
             self._pool: MemoryPool = pool()
+            self._kernel = self._load()
+
+    def _load(self) -> CudaFunction | None:
+        """The kernel that moves rows; None where the driver refuses it."""
+        try:
+            self._module = self._cuda.module_from_buffer(KERNEL.read_bytes())
+            kernel = self._module.get_function("move_rows")
+            kernel.prepare("PPI")
+        except Exception as error:  # pycuda raises a class for each of the driver's codes
+            self.notes = (f"rows are moved one by one: the driver does not take the kernel ({error})",)
+            return None
+        return kernel
 
     @contextmanager
     def current(self) -> Iterator[None]:
-        """Makes the GPU's context that of this thread for a while: calls may come from any."""
-        self._context.push()
-        try:
-            yield
-        finally:
-            self._context.pop()
+        """Makes the GPU's context that of this thread for a while, and the stream this thread's alone.
+
+        Calls may come from any thread. Buffers are shared, and what is queued during a recording is recorded
+        and not run, so a call has to hold the GPU from its first copy to its last.
+        """
+        with self._lock:
+            self._context.push()
+            try:
+                yield
+            finally:
+                self._context.pop()
 
     def empty(self, name: str, shape: Sequence[int], dtype: str) -> DeviceTensor:
         """New memory; what is in it is not defined."""
@@ -76,6 +101,58 @@ class CudaMemory:
         """Queues a copy to the host; it is there after ``wait``."""
         self._cuda.memcpy_dtoh_async(array, source.address, self.stream)
 
+    def gather(
+        self, pools: Sequence[DeviceTensor], rows: Sequence[int], batch: Sequence[DeviceTensor]
+    ) -> None:
+        """Queues rows of resident tensors into the places of batches; a row below 0 is zeros."""
+        self._move(pools, rows, batch, scatter=False)
+
+    def scatter(
+        self, batch: Sequence[DeviceTensor], rows: Sequence[int], pools: Sequence[DeviceTensor]
+    ) -> None:
+        """Queues the places of batches into rows of resident tensors; a row below 0 is left out."""
+        self._move(pools, rows, batch, scatter=True)
+
+    def _move(
+        self,
+        pools: Sequence[DeviceTensor],
+        rows: Sequence[int],
+        batch: Sequence[DeviceTensor],
+        *,
+        scatter: bool,
+    ) -> None:
+        if not pools:
+            return
+        if self._kernel is None:
+            for pool, tensor in zip(pools, batch, strict=True):
+                self._move_one_by_one(pool, rows, tensor, scatter=scatter)
+            return
+        sizes = [pool.bytes // len(pool) for pool in pools]
+        table = [
+            (pool.address, one.address, size) for pool, one, size in zip(pools, batch, sizes, strict=True)
+        ]
+        told = np.concatenate(
+            [np.array(table, np.uint64).view(np.uint8).ravel(), np.array(rows, np.int32).view(np.uint8)]
+        )
+        block = self.empty("rows", told.shape, "uint8")
+        self.upload(told, block)  # not pinned, so the driver has taken it when this returns
+        grid = (min(MOST_BLOCKS, -(-max(sizes) // (THREADS * WIDE)) or 1), len(rows), len(pools))
+        places = block.address + 24 * len(pools)
+        self._kernel.prepared_async_call(
+            grid, (THREADS, 1, 1), self.stream, block.address, places, int(scatter)
+        )
+
+    def _move_one_by_one(
+        self, pool: DeviceTensor, rows: Sequence[int], batch: DeviceTensor, *, scatter: bool
+    ) -> None:
+        for place, row in enumerate(rows):
+            outside = batch.rows(place, 1)
+            if row >= 0:
+                pair = (pool.rows(row, 1), outside)
+                self.copy(*(reversed(pair) if scatter else pair))
+            elif not scatter:
+                self.clear(outside)
+
     def joined(self, tensors: Sequence[DeviceTensor]) -> DeviceTensor:
         """Batches of one tensor, one after another, in memory of its own."""
         like, first = tensors[0], 0
@@ -95,6 +172,15 @@ class CudaMemory:
             self.upload(whole, made)
             self.wait()
         return made
+
+    def fetched(self, tensors: Sequence[DeviceTensor]) -> list[npt.NDArray[Any]]:
+        """The tensors on the host; all are waited for at once."""
+        found = [np.empty(tensor.shape, tensor.dtype) for tensor in tensors]
+        with self.current():
+            for tensor, array in zip(tensors, found, strict=True):
+                self.download(tensor, array)
+            self.wait()
+        return found
 
     def wait(self) -> None:
         """Until all that was queued is done."""
@@ -126,11 +212,7 @@ class DeviceTensor:
         return self.rows(first, max(0, end - first))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
-        found = np.empty(self.shape, self.dtype)
-        with self.memory.current():
-            self.memory.download(self, found)
-            self.memory.wait()
-        return found
+        return self.memory.fetched([self])[0]
 
     def rows(self, first: int, count: int) -> DeviceTensor:
         """Some rows, where they lie."""
@@ -141,57 +223,29 @@ class DeviceTensor:
         )
 
 
-class DeviceRows:
-    """One tensor a state tensor on the device, (capacity + 1, ...); the last row is the padding row."""
+class Layout:
+    """Where tensors lie in one block of memory, so that one copy takes all of them.
 
-    def __init__(self, spec: ModelSpec, capacity: int, memory: CudaMemory) -> None:
-        self.spec, self.capacity, self._memory = spec, capacity, memory
-        with memory.current():
-            self._rows = {
-                tensor.name: memory.empty(tensor.name, tensor.concrete(capacity + 1), tensor.dtype)
-                for tensor in spec.state
-            }
-            for tensor in self._rows.values():
-                memory.clear(tensor)
+    Args: ``tensors``: shape and dtype by key.
+    """
 
-    def read(self, rows: Sequence[int]) -> State:
-        """See ``StateStore.read``. One row, and rows that follow one another, come as views."""
-        first = rows[0]
-        if list(rows) == list(range(first, first + len(rows))):
-            return {name: pool.rows(first, len(rows)) for name, pool in self._rows.items()}
-        with self._memory.current():
-            batch = {
-                name: self._memory.empty(name, (len(rows), *pool.shape[1:]), pool.dtype)
-                for name, pool in self._rows.items()
-            }
-            for place, row in enumerate(rows):
-                for name, pool in self._rows.items():
-                    self._memory.copy(pool.rows(row, 1), batch[name].rows(place, 1))
-        return batch
+    def __init__(self, tensors: Mapping[str, tuple[tuple[int, ...], str]]) -> None:
+        self.tensors, self.starts, self.bytes = dict(tensors), dict[str, int](), 0
+        for key, (shape, dtype) in tensors.items():
+            self.starts[key] = self.bytes
+            size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+            self.bytes += -(-size // ALIGNMENT) * ALIGNMENT
 
-    def write(self, rows: Sequence[int], state: Mapping[str, Any]) -> None:
-        """See ``StateStore.write``."""
-        with self._memory.current():
-            for name, batch in state.items():
-                assert len(batch) == len(rows), f"{name} has {len(batch)} rows for {len(rows)}"
-                for place, row in enumerate(rows):
-                    self._memory.copy(batch.rows(place, 1), self._rows[name].rows(row, 1))
+    def on_device(self, block: DeviceTensor) -> dict[str, DeviceTensor]:
+        """The tensors in a block of bytes on the device."""
+        return {
+            key: DeviceTensor(key, block.address + self.starts[key], shape, dtype, block.owner, block.memory)
+            for key, (shape, dtype) in self.tensors.items()
+        }
 
-    def save_row(self, row: int) -> Arrays:
-        """See ``StateStore.save_row``."""
-        return {name: np.asarray(pool.rows(row, 1))[0] for name, pool in self._rows.items()}
-
-    def load_row(self, row: int, arrays: Arrays) -> None:
-        """See ``StateStore.load_row``."""
-        check_row(self.spec, arrays)
-        with self._memory.current():
-            whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-            for name, array in whole.items():
-                self._memory.upload(array, self._rows[name].rows(row, 1))
-            self._memory.wait()
-
-    def clear(self, row: int) -> None:
-        """See ``StateStore.clear``."""
-        with self._memory.current():
-            for pool in self._rows.values():
-                self._memory.clear(pool.rows(row, 1))
+    def on_host(self, block: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
+        """The tensors in a block of bytes on the host."""
+        return {
+            key: np.ndarray(shape, dtype, block.data, self.starts[key])
+            for key, (shape, dtype) in self.tensors.items()
+        }

@@ -11,9 +11,10 @@ from ..bundles import FunctionSpec, ModelSpec, Size, TensorSpec, past_name, pres
 from ..errors import BundleError
 from .checks import not_finite
 from .protocol import Arrays, State
-from .tensorrt_bound import BoundFunction, Recorder, Tensors
+from .tensorrt_bound import BoundFunction, Recorder, Scratch, Tensors
 from .tensorrt_device import CudaMemory
 from .tensorrt_plan import SOUND, PlanKey
+from .tensorrt_rows import PoolRows
 from .tensorrt_surface import Engine
 
 MOST_FRAME_SIZES = 4
@@ -30,6 +31,7 @@ class PlanFunction:
         engine: its plan.
         memory: the GPU.
         graphs: records CUDA graphs; None runs every call anew.
+        scratch: what it computes in.
         sizes: batch sizes that get a graph, ascending.
 
     Raises BundleError where the plan's tensors are not the manifest's.
@@ -44,10 +46,11 @@ class PlanFunction:
         engine: Engine,
         memory: CudaMemory,
         graphs: Recorder | None,
+        scratch: Scratch,
         sizes: tuple[int, ...],
     ) -> None:
         self.name, self.spec, self._key, self._engine, self._memory = name, described, key, engine, memory
-        self._graphs, self._sizes = graphs, sizes
+        self._graphs, self._scratch, self._sizes = graphs, scratch, sizes
         states = {tensor.name: tensor for tensor in model.state}
         outputs = {tensor.name: tensor for tensor in described.outputs}
         if described.writes_state:
@@ -61,7 +64,8 @@ class PlanFunction:
         self._check()
         self._bound: dict[Size | None, BoundFunction] = {}
         if self._tensors.are_sized:
-            self._at(None)
+            with memory.current():
+                self._at(None).prepare()
 
     def run(self, inputs: Arrays, state: State, batch: int, size: Size | None = None) -> tuple[Arrays, State]:
         """A call over checked inputs; more rows than the plan takes go in pieces.
@@ -70,26 +74,55 @@ class PlanFunction:
         Raises StepError, and DataError for a size that the plan does not take; nothing that was given has
         changed.
         """
-        bound, most = self._at(None if self._tensors.are_sized else size), self._sizes[-1]
-        parts = []
-        for first in range(0, batch, most):
-            count = min(most, batch - first)
-            rows = {key: array[first : first + count] for key, array in inputs.items()}
-            past = {key: bound.resident(key, state[key]).rows(first, count) for key in self.spec.reads_state}
-            parts.append(self._checked(*bound.run(rows, past, count)))
-        return parts[0] if len(parts) == 1 else self._joined(parts)
+        most, parts = self._sizes[-1], []
+        with self._memory.current():
+            bound = self._at(None if self._tensors.are_sized else size)
+            for first in range(0, batch, most):
+                count = min(most, batch - first)
+                rows = {key: array[first : first + count] for key, array in inputs.items()}
+                past = state if count == batch else self._part(state, first, count)
+                parts.append(self._checked(*bound.run(rows, past, count)))
+            return parts[0] if len(parts) == 1 else self._joined(parts)
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """Batch sizes that run without a CUDA graph, and why."""
+        return tuple(
+            f"{self.name} runs without a CUDA graph for {size} rows ({why})"
+            for bound in list(self._bound.values())
+            for size, why in bound.refused.items()
+        )
+
+    def close(self) -> None:
+        """Gives back all that it holds."""
+        with self._memory.current():
+            while self._bound:
+                self._bound.popitem()[1].close()
+
+    def _part(self, state: State, first: int, count: int) -> State:
+        """Some rows of what the function reads."""
+        if isinstance(state, PoolRows):
+            return state.part(first, count)
+        return {key: state[key][first : first + count] for key in self.spec.reads_state}
 
     def _at(self, size: Size | None) -> BoundFunction:
-        """Buffers and graphs for frames of a size, made at its first call."""
+        """Buffers and graphs for frames of a size, made at its first call. The GPU's context is current."""
         if size in self._bound:
             self._bound[size] = self._bound.pop(size)  # the last used stands last
             return self._bound[size]
         profile = None if size is None else self._key.profile(size)
         while len(self._bound) >= MOST_FRAME_SIZES:
-            self._bound.pop(next(iter(self._bound)))
+            self._bound.pop(next(iter(self._bound))).close()
         tensors = self._tensors if size is None else self._tensors.sized(size)
         self._bound[size] = BoundFunction(
-            self.name, tensors, self._engine, self._memory, self._graphs, self._sizes, profile
+            self.name,
+            tensors,
+            self._engine,
+            self._memory,
+            self._graphs,
+            self._scratch,
+            self._sizes,
+            profile,
         )
         return self._bound[size]
 

@@ -16,6 +16,9 @@ class Context(Protocol):
     def set_input_shape(self, name: str, shape: Sequence[int]) -> bool:
         """Fixes the open dimensions of an input."""
 
+    def set_device_memory(self, memory: int, size: int) -> None:
+        """Where it computes, if it has no memory of its own."""
+
     def set_optimization_profile_async(self, profile_index: int, stream_handle: int) -> bool:
         """Which of the engine's profiles it works in; queued on a stream."""
 
@@ -30,6 +33,7 @@ class Engine(Protocol):
     """``tensorrt.ICudaEngine``."""
 
     num_io_tensors: int
+    device_memory_size_v2: int
 
     def get_tensor_name(self, index: int) -> str:
         """The name of an input or output."""
@@ -37,8 +41,8 @@ class Engine(Protocol):
     def get_tensor_shape(self, name: str) -> Sequence[int]:
         """Its shape, -1 for what is open."""
 
-    def create_execution_context(self) -> Context | None:
-        """A way to run it, with its own memory for what lies between; None where that is short."""
+    def create_execution_context(self, strategy: Any) -> Context | None:
+        """A way to run it, with memory of its own or without; None where memory is short."""
 
 
 class PlanReader(Protocol):
@@ -77,6 +81,25 @@ class CudaDevice(Protocol):
         """The context that TensorRT and everybody else in the process shares."""
 
 
+class CudaFunction(Protocol):
+    """``pycuda.driver.Function``."""
+
+    def prepare(self, arg_types: str) -> None:
+        """The types of its arguments, as of Python's ``struct``."""
+
+    def prepared_async_call(
+        self, grid: tuple[int, int, int], block: tuple[int, int, int], stream: CudaStream, *args: int
+    ) -> None:
+        """Queues it on a stream."""
+
+
+class CudaModule(Protocol):
+    """``pycuda.driver.Module``."""
+
+    def get_function(self, name: str) -> CudaFunction:
+        """One of its kernels."""
+
+
 class Cuda(Protocol):
     """The functions of ``pycuda.driver`` that are used."""
 
@@ -88,6 +111,9 @@ class Cuda(Protocol):
 
     def Stream(self) -> CudaStream:
         """A new queue of work."""
+
+    def module_from_buffer(self, buffer: bytes) -> CudaModule:
+        """Kernels in machine code or PTX."""
 
     def pagelocked_empty(self, shape: Sequence[int], dtype: Any) -> Any:
         """A host array that the device reads and writes by itself."""

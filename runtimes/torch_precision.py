@@ -43,6 +43,8 @@ class Precision:
         """Around a call. Nothing is cached between operators: weights are halves already, and a CUDA graph
         must not hold what a cache frees.
         """
+        if self.device == "cuda":
+            without_tf32()
         if self.name == "fp32":
             return nullcontext()
         return torch.autocast(self.device, HALVES[self.name], cache_enabled=False)
@@ -60,6 +62,19 @@ class Precision:
                 module.to(HALVES[self.name])
             elif "Norm" in type(module).__name__ and not isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.register_forward_pre_hook(lambda _, arguments: raised(arguments))
+
+
+def without_tf32() -> None:
+    """Float32 products keep float32's digits: TF32, which cuDNN takes unasked, errs by 1e-3.
+
+    PyTorch has these switches once a process, so they are set before every call that computes or records, and
+    left so: another thread that put them back in between would make a call wrong without a word.
+    """
+    backends: Any = torch.backends
+    backends.cudnn.allow_tf32 = False  # the old switch first: reading it fails where old and new disagree
+    backends.cudnn.conv.fp32_precision = "ieee"
+    backends.cudnn.rnn.fp32_precision = "ieee"
+    torch.set_float32_matmul_precision("highest")
 
 
 def raised(value: Any) -> Any:

@@ -124,6 +124,7 @@ TYPES = {
     str: ("str",),
     bool: ("bool",),
     bytes: ("typing_extensions.Buffer", "buffer"),
+    Any: ("tensorrt.tensorrt.ExecutionContextAllocationStrategy",),
 }
 
 
@@ -162,7 +163,7 @@ def test_the_runtimes_surface_is_nvidias(compiled: ModuleType, protocol: Any, re
         ]
         assert fitting, f"{real}.{name} is {overloads}"
         assert {one.result for one in fitting} <= {
-            bool: {"bool"}, str: {"str"}, int: {"int"},
+            bool: {"bool"}, str: {"str"}, int: {"int"}, type(None): {"None"},
         }.get(result, {"tensorrt.tensorrt.Dims", f"tensorrt.tensorrt.{opened(name)}"})  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import ctypes
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,15 +17,21 @@ import pytest
 from framestate.bundles import Bundle, write_bundle
 from framestate.export.tensorrt_graph import prepare_graph
 from framestate.runtimes import tensorrt as on_tensorrt
+from framestate.runtimes.cuda_graphs import CaptureError
 from framestate.runtimes.tensorrt_device import CudaMemory
 from framestate.runtimes.tensorrt_plan import FrameRange, PlanKey, plan_name
 
 
 class HostCuda:
-    """``pycuda.driver`` over host memory; everything is done at once."""
+    """``pycuda.driver`` over host memory; everything is done at once, and counted.
 
-    def __init__(self) -> None:
-        self.depth = 0
+    Args:
+        kernel: whether the driver takes the kernel that moves rows.
+    """
+
+    def __init__(self, kernel: bool = True) -> None:
+        self.depth, self._kernel = 0, kernel
+        self.done: Counter[str] = Counter()
 
     def init(self) -> None: ...
 
@@ -36,23 +43,58 @@ class HostCuda:
         self.depth += by
 
     def Stream(self) -> Any:
-        return SimpleNamespace(handle=1, synchronize=lambda: None)
+        return SimpleNamespace(handle=1, synchronize=lambda: self.done.update(["wait"]))
+
+    def module_from_buffer(self, buffer: bytes) -> Any:
+        assert b".visible .entry move_rows(" in buffer
+        if not self._kernel:
+            raise OSError("the PTX is too new")
+        return SimpleNamespace(get_function=lambda name: HostKernel(self))
 
     def pagelocked_empty(self, shape: Sequence[int], dtype: Any) -> Any:
+        assert self.depth, "a context has to be current"
         return np.full(shape, 77, dtype)
 
     def memcpy_htod_async(self, dest: int, src: Any, stream: Any) -> None:
         assert self.depth, "a context has to be current"
+        self.done["upload"] += 1
         ctypes.memmove(dest, src.ctypes.data, src.nbytes)
 
     def memcpy_dtoh_async(self, dest: Any, src: int, stream: Any) -> None:
+        self.done["download"] += 1
         ctypes.memmove(dest.ctypes.data, src, dest.nbytes)
 
     def memcpy_dtod_async(self, dest: int, src: int, size: int, stream: Any) -> None:
+        self.done["copy"] += 1
         ctypes.memmove(dest, src, size)
 
     def memset_d8_async(self, dest: int, data: int, count: int, stream: Any) -> None:
+        self.done["clear"] += 1
         ctypes.memset(dest, data, count)
+
+
+class HostKernel:
+    """The kernel that moves rows, as its arguments say; ``test_move_rows`` compares it with the source."""
+
+    def __init__(self, cuda: HostCuda) -> None:
+        self._cuda = cuda
+
+    def prepare(self, arg_types: str) -> None:
+        assert arg_types == "PPI"
+
+    def prepared_async_call(self, grid: Any, block: Any, stream: Any, *args: int) -> None:
+        table, places, scatter = args
+        assert all(1 <= size <= 65535 for size in grid), grid
+        self._cuda.done["kernel"] += 1
+        rows = np.ctypeslib.as_array((ctypes.c_int32 * grid[1]).from_address(places))
+        numbers = np.ctypeslib.as_array((ctypes.c_uint64 * (3 * grid[2])).from_address(table))
+        for pool, batch, size in numbers.reshape(-1, 3).tolist():
+            for place, row in enumerate(rows.tolist()):
+                inside, outside = pool + row * size, batch + place * size
+                if row >= 0:
+                    ctypes.memmove(*((inside, outside) if scatter else (outside, inside)), size)
+                elif not scatter:
+                    ctypes.memset(outside, 0, size)
 
 
 class HostPool:
@@ -82,14 +124,22 @@ class HostEngine:
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.ran: list[int] = []
         self.profiles: list[int] = []
+        self.contexts: list[HostEngine] = []
+        self.device_memory_size_v2 = 1000
 
     def get_tensor_shape(self, name: str) -> list[int]:
         return [dim if isinstance(dim, int) else -1 for dim in self.values[name].shape]
 
-    def create_execution_context(self) -> HostEngine:
+    def create_execution_context(self, strategy: str) -> HostEngine:
+        assert strategy == "USER_MANAGED"
         other = copy.copy(self)
         other.shapes, other.places = {}, {}
+        self.contexts.append(other)
         return other
+
+    def set_device_memory(self, memory: int, size: int) -> None:
+        assert size >= self.device_memory_size_v2
+        self.scratch = memory
 
     def set_optimization_profile_async(self, profile: int, stream: int) -> bool:
         self.profiles.append(profile)
@@ -117,9 +167,30 @@ class HostEngine:
         return True
 
 
-def stand_in(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """TensorRT, pycuda and CUDA graphs as stand-ins on the host; ``engines`` are those that were opened."""
+class HostGraph:
+    """Recorded work that is done again at each call."""
+
+    def __init__(self, cuda: HostCuda, work: Callable[[], None]) -> None:
+        self._cuda, self._work, self.closed = cuda, work, 0
+
+    def __call__(self) -> None:
+        assert not self.closed
+        self._cuda.done["graph"] += 1
+        self._work()
+
+    def close(self) -> None:
+        assert self._cuda.depth, "a context has to be current"
+        self.closed += 1
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch, kernel: bool = True) -> SimpleNamespace:
+    """TensorRT, pycuda and CUDA graphs as stand-ins on the host.
+
+    ``engines`` are those that were opened, ``graphs`` those that were recorded; ``refuse`` is why none can be.
+    """
     engines: list[HostEngine] = []
+    cuda = HostCuda(kernel)
+    told = SimpleNamespace(engines=engines, cuda=cuda, graphs=[], refuse="")
 
     def read(plan: bytes) -> HostEngine | None:
         if not plan:
@@ -130,16 +201,26 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     trt = SimpleNamespace(
         __version__="11.4.0",
         QuickPluginCreationRequest=None,
+        ExecutionContextAllocationStrategy=SimpleNamespace(USER_MANAGED="USER_MANAGED"),
         Logger=type("Logger", (), {"WARNING": 1, "__init__": lambda self, level: None}),
         Runtime=lambda logger: SimpleNamespace(deserialize_cuda_engine=read),
     )
-    monkeypatch.setattr(on_tensorrt, "open_vendor", lambda: (trt, CudaMemory(HostCuda(), HostPool)))
-    again = SimpleNamespace(record=lambda stream, work: work)
-    monkeypatch.setattr(on_tensorrt, "open_graphs", lambda: again)
-    return SimpleNamespace(trt=trt, engines=engines)
+    monkeypatch.setattr(on_tensorrt, "open_vendor", lambda: (trt, CudaMemory(cuda, HostPool)))
+
+    def record(stream: int, work: Callable[[], None]) -> HostGraph:
+        if told.refuse:
+            raise CaptureError(told.refuse)
+        told.graphs.append(HostGraph(cuda, work))
+        return told.graphs[-1]  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(on_tensorrt, "open_graphs", lambda: SimpleNamespace(record=record))
+    told.trt = trt
+    return told
 
 
-def plan_bundle(source: Bundle, folder: Path, frames: tuple[FrameRange, ...] = (), **changes: Any) -> Bundle:
+def plan_bundle(
+    source: Bundle, folder: Path, frames: tuple[FrameRange, ...] = (), largest: int = 4, **changes: Any
+) -> Bundle:
     """A bundle whose plans are its graphs, whole and with the check of the state, for the stand-in "Host"."""
     folder.mkdir()
     files: dict[str, Path | bytes] = {"weights.safetensors": source.file("weights.safetensors")}
@@ -148,6 +229,6 @@ def plan_bundle(source: Bundle, folder: Path, frames: tuple[FrameRange, ...] = (
         onnx.save(onnx.load(source.file(graph.name)), graph)
         prepare_graph(graph, source.spec, function)
         files[plan_name(name)] = graph.read_bytes()
-    key = PlanKey(source.hash, "p", "fp32", 1, 2, 4, "11.4.0", "Host", frames)
+    key = PlanKey(source.hash, "p", "fp32", 1, 2, largest, "11.4.0", "Host", frames)
     told = {"tensorrt": {"key": {**key.to_json(), **changes}}}
     return write_bundle(folder / "bundle", source.spec, files, provenance={}, metrics={}, parity=told)

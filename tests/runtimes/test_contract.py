@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -259,6 +261,37 @@ def test_a_state_that_is_no_number_stops_at_the_call(runtime: Runtime, crops: Ar
     store.load_row(1, row)
     with pytest.raises(StepError, match="not finite"):
         step(runtime, crops, store.read([0, 1, 2]))
+
+
+def test_calls_may_come_from_several_threads(runtime: Runtime, crops: Arrays) -> None:
+    """Each with a row of its own, which is written and read in between: as one after another."""
+    store = started(runtime, crops, capacity=8)
+
+    def stepped(row: int) -> list[Arrays]:
+        given, found = {name: np.roll(array, row, 0) for name, array in crops.items()}, []
+        for turn in range(8):
+            _, state = runtime.call("init", {"template": given["template"][:1]}, None)
+            part = slice(turn % 3, turn % 3 + 1)
+            outputs, written = step(runtime, given, state or {}, part)
+            store.write([row], {**(state or {}), **written})
+            again, written = step(runtime, given, store.read([row]), part)
+            store.write([row], written)
+            found.append({**again, **{f"first {name}": value for name, value in outputs.items()}})
+            found.append(store.save_row(row))
+        return found
+
+    wanted = [stepped(row) for row in range(3)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(3) as pool:
+            found = list(pool.map(stepped, range(3)))
+    finally:
+        sys.setswitchinterval(interval)
+    for one, other in zip(found, wanted, strict=True):
+        for now, then in zip(one, other, strict=True):
+            for name, value in then.items():
+                np.testing.assert_allclose(now[name], value, rtol=1e-5, atol=1e-5)
 
 
 def test_a_closed_runtime_says_so(runtime: Runtime, crops: Arrays) -> None:

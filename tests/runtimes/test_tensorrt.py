@@ -25,13 +25,13 @@ from framestate.runtimes import (
     tensorrt_surface,
 )
 from framestate.runtimes import tensorrt as on_tensorrt
-from framestate.runtimes.cuda_graphs import CudaGraphs
+from framestate.runtimes.cuda_graphs import CaptureError, CudaGraphs
 from framestate.runtimes.tensorrt import TensorRTRuntime
 from framestate.runtimes.tensorrt_plan import FrameRange, PlanKey, graph_sizes, padded_size, plan_key
 from hypothesis import given
 from hypothesis import strategies as st
 
-from .host_gpu import HostCuda, plan_bundle
+from .host_gpu import HostCuda, plan_bundle, stand_in
 
 KEY = PlanKey("b", "p", "fp32", 1, 8, 64, "11.4.0", "Orin")
 HERE = importlib.util.find_spec("tensorrt") is not None
@@ -42,6 +42,9 @@ def test_a_batch_is_padded_to_the_next_graph(
     host_tensorrt: TensorRTRuntime, host_vendor: SimpleNamespace, crops: Arrays
 ) -> None:
     """Three rows run as four, and the fourth touches nothing."""
+    for engine in host_vendor.engines:
+        assert set(engine.ran) == {1, 2, 4}, "every size is run when it is opened"
+        engine.ran.clear()
     outputs, state = host_tensorrt.call("init", {"template": crops["template"]}, None)
     assert outputs == {}
     init = host_vendor.engines[list(host_tensorrt.spec.functions).index("init")]
@@ -76,8 +79,14 @@ def test_more_rows_than_the_plan_takes_go_in_pieces(
     order = [0, 1, 2, 2, 1, 0, 0, 1, 2, 1, 0]
     many = {name: np.ascontiguousarray(array[order]) for name, array in crops.items()}
     _, state = host_tensorrt.call("init", {"template": many["template"]}, None)
-    found, written = host_tensorrt.call("step", {name: many[name] for name in ("search", "carry")}, state)
+    store = host_tensorrt.allocate(11)
+    store.write(range(11), state or {})
     step = host_vendor.engines[list(host_tensorrt.spec.functions).index("step")]
+    step.ran.clear()
+    given = {name: many[name] for name in ("search", "carry")}
+    found, written = host_tensorrt.call("step", given, store.read(range(11)))
+    again, _ = host_tensorrt.call("step", given, state)
+    assert all(np.array_equal(found[name], array) for name, array in again.items())
     assert set(step.ran) == {4}
     for row in (0, 1, 2):
         one = {name: array[row : row + 1] for name, array in crops.items()}
@@ -113,8 +122,8 @@ def test_free_memory_without_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_failing_engine_is_a_failed_step(
     host_tensorrt: TensorRTRuntime, host_vendor: SimpleNamespace, crops: Arrays
 ) -> None:
-    for engine in host_vendor.engines:
-        engine.execute_async_v3 = lambda stream: False
+    for context in (context for engine in host_vendor.engines for context in engine.contexts):
+        context.execute_async_v3 = lambda stream: False
     with pytest.raises(StepError, match="TensorRT failed in init"):
         host_tensorrt.call("init", {"template": crops["template"]}, None)
 
@@ -219,6 +228,108 @@ def test_a_bundle_without_plans_names_the_command(tiny_bundle: Bundle) -> None:
 def test_there_is_no_tensorrt_on_a_cpu(plans: Bundle) -> None:
     with pytest.raises(RuntimeUnavailableError, match="no device 'cpu'"):
         TensorRTRuntime(plans, device="cpu")
+
+
+def test_contexts_share_one_block_of_memory(
+    host_tensorrt: TensorRTRuntime, host_vendor: SimpleNamespace
+) -> None:
+    contexts = [context for engine in host_vendor.engines for context in engine.contexts]
+    assert len(contexts) == 6, "three sizes of two functions"
+    assert len({context.scratch for context in contexts}) == 1
+
+
+def test_a_graph_that_cannot_be_recorded_is_done_without(
+    plans: Bundle, host_vendor: SimpleNamespace, crops: Arrays
+) -> None:
+    host_vendor.refuse = "operation not permitted when stream is capturing"
+    runtime = TensorRTRuntime(plans)
+    assert host_vendor.graphs == []
+    assert len(runtime.notes) == 6
+    assert "init runs without a CUDA graph for 4 rows (operation not permitted" in runtime.notes[2]
+    _, state = runtime.call("init", {"template": crops["template"]}, None)
+    assert len((state or {})["layers.0.0.ssm"]) == 3
+
+
+def test_what_is_closed_is_given_back(host_tensorrt: TensorRTRuntime, host_vendor: SimpleNamespace) -> None:
+    assert len(host_vendor.graphs) == 6
+    for _ in range(2):
+        host_tensorrt.close()
+        assert [graph.closed for graph in host_vendor.graphs] == 6 * [1]
+
+
+@pytest.mark.parametrize("kernel", [True, False])
+def test_a_step_of_many_sessions_is_few_copies(
+    tiny_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kernel: bool
+) -> None:
+    """64 sessions in any order of rows: counted, not timed. Row by row it is hundreds."""
+    vendor = stand_in(monkeypatch, kernel)
+    runtime = TensorRTRuntime(plan_bundle(tiny_bundle, tmp_path / "plans", largest=64))
+    assert runtime.pads_batches
+    assert [note[:24] for note in runtime.notes] == ([] if kernel else ["rows are moved one by on"])
+    store, rows = runtime.allocate(64), np.random.default_rng(0).permutation(64).tolist()
+    spec = runtime.spec.function("step")
+    inputs = {one.name: np.zeros(one.concrete(64), one.dtype) for one in spec.inputs}
+    vendor.cuda.done.clear()
+    _, written = runtime.call("step", inputs, store.read(rows))
+    store.write(rows, written or {})
+    done = vendor.cuda.done
+    assert done["wait"] == done["graph"] == done["download"] == 1
+    if kernel:
+        assert done == {"upload": 3, "kernel": 2, "graph": 1, "copy": 1, "download": 1, "wait": 1}
+    else:
+        assert done["copy"] == 1 + 64 * (len(spec.reads_state) + len(spec.writes_state))
+
+
+class Driver:
+    """``libcuda`` as far as graphs go; ``fails`` names a call that does not succeed."""
+
+    def __init__(self, fails: str = "") -> None:
+        self.fails, self.called = fails, list[str]()
+
+    def __getattr__(self, name: str) -> Callable[..., int]:
+        def call(*arguments: Any) -> int:
+            self.called.append(name)
+            for one in arguments:
+                if type(one).__name__ == "CArgObject":
+                    one._obj.value = 5
+            return 900 if name == self.fails else 0
+
+        return call
+
+
+def recorder(monkeypatch: pytest.MonkeyPatch, fails: str = "") -> tuple[CudaGraphs, Driver]:
+    driver = Driver(fails)
+    monkeypatch.setattr("ctypes.CDLL", lambda name: driver)
+    return CudaGraphs(), driver
+
+
+def test_a_recorded_graph_is_launched_and_destroyed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    graphs, driver = recorder(monkeypatch)
+    replay = graphs.record(3, lambda: None)
+    replay()
+    replay.close()
+    replay.close()
+    assert driver.called == [
+        "cuStreamBeginCapture_v2", "cuStreamEndCapture", "cuGraphInstantiateWithFlags", "cuGraphDestroy",
+        "cuGraphLaunch", "cuGraphExecDestroy",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "fails", ["cuStreamBeginCapture_v2", "cuStreamEndCapture", "cuGraphInstantiateWithFlags", "work"]
+)
+def test_a_failed_recording_ends_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch, fails: str) -> None:
+    graphs, driver = recorder(monkeypatch, fails)
+
+    def work() -> None:
+        if fails == "work":
+            raise StepError("TensorRT failed", "the state is unchanged")
+
+    with pytest.raises(CaptureError, match="TensorRT failed" if fails == "work" else f"{fails} .*900"):
+        graphs.record(3, work)
+    begun = "cuStreamEndCapture" in driver.called
+    assert begun == (fails != "cuStreamBeginCapture_v2")
+    assert ("cuGraphDestroy" in driver.called) == begun
 
 
 def test_cuda_graphs_without_a_driver() -> None:

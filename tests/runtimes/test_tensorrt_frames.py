@@ -10,7 +10,6 @@ import numpy as np
 import onnx
 import pytest
 from framestate.bundles import Bundle, FunctionSpec, ModelSpec, TensorSpec, write_bundle
-from framestate.engine.interpolation.resampling import host, native
 from framestate.errors import BundleError, DataError, OptionError
 from framestate.runtimes.tensorrt import TensorRTRuntime
 from framestate.runtimes.tensorrt_device import DeviceTensor
@@ -117,6 +116,9 @@ def test_sizes_take_turns_with_batches_padded_and_in_pieces(
                 between(runtime, batch, *size)
     encode = host_vendor.engines[0]
     assert set(encode.ran) == {1, 4, 2}
+    kept = [graph for graph in host_vendor.graphs if not graph.closed]
+    assert len(host_vendor.graphs) > 2 * MOST_FRAME_SIZES * 3
+    assert len(kept) == 2 * MOST_FRAME_SIZES * 3, "three sizes of two functions; the others are given back"
 
 
 def test_the_narrowest_profile_is_taken(runtime: TensorRTRuntime, host_vendor: SimpleNamespace) -> None:
@@ -153,9 +155,9 @@ def test_state_that_was_changed_on_the_host_is_taken_back(runtime: TensorRTRunti
     _, written = runtime.call("encode", {"image": picture(2, 8, 16)}, None)
     kept = (written or {})["second.f4"]
     assert isinstance(kept, DeviceTensor)
-    array = host(kept) * 2
+    array = runtime.to_host(kept) * 2
     t = np.ones((2, 1), np.float32)
-    for changed in (array, native(array, kept)):
+    for changed in (array, runtime.from_host("second.f4", array)):
         outputs, _ = runtime.call("interpolate", {"t": t}, {"first.f4": kept, "second.f4": changed})
         np.testing.assert_allclose(outputs["image"], array, rtol=1e-6)
     np.testing.assert_allclose(np.asarray(kept) * 2, array)

@@ -1,0 +1,107 @@
+"""The kernel that moves rows: its source run on the host, and its PTX assembled."""
+
+from __future__ import annotations
+
+import ctypes
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from framestate.runtimes.tensorrt_device import KERNEL
+
+from .host_gpu import HostCuda, HostKernel
+
+SOURCE = KERNEL.with_suffix(".cl")
+HOST = """
+static __thread unsigned bx, by, bz, tx, nb, nt;
+#define BLOCK_X bx
+#define BLOCK_Y by
+#define BLOCK_Z bz
+#define BLOCKS nb
+#define THREADS nt
+#define THREAD tx
+#define __kernel
+#define __global
+"""
+LAUNCH = """
+void launch(unsigned x, unsigned y, unsigned z, unsigned threads, const u64 *t, const int *r, unsigned s)
+{
+    nb = x; nt = threads;
+    for (bz = 0; bz < z; bz++) for (by = 0; by < y; by++) for (bx = 0; bx < x; bx++)
+        for (tx = 0; tx < threads; tx++) move_rows(t, r, s);
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def launch(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("there is no C compiler")
+    folder = tmp_path_factory.mktemp("kernel")
+    (folder / "rows.c").write_text(HOST + SOURCE.read_text() + LAUNCH)
+    command = [compiler, "-O1", "-shared", "-fPIC", "-o", str(folder / "rows.so"), str(folder / "rows.c")]
+    subprocess.run(command, check=True, capture_output=True)
+    return ctypes.CDLL(str(folder / "rows.so")).launch
+
+
+@pytest.mark.parametrize("scatter", [0, 1])
+@pytest.mark.parametrize(("blocks", "threads"), [(1, 1), (3, 7), (64, 256)])
+def test_the_source_does_what_the_stand_in_does(launch: Any, scatter: int, blocks: int, threads: int) -> None:
+    """Rows of 16 bytes and of odd ones, in any order, with places that have no row."""
+    rng, rows = np.random.default_rng(0), np.array([4, -1, 0, 2], np.int32)
+    sizes = [48, 13, 4096, 4]
+    made = [[rng.integers(0, 256, (count, size), np.uint8) for size in sizes] for count in (6, 4)]
+    copies = [[array.copy() for array in side] for side in made]
+
+    def table(pools: list[Any], batches: list[Any]) -> Any:
+        parts = zip(pools, batches, sizes, strict=True)
+        return np.array([(a.ctypes.data, b.ctypes.data, size) for a, b, size in parts], np.uint64)
+
+    ours, theirs = table(*made), table(*copies)
+    at = [one.ctypes.data_as(ctypes.c_void_p) for one in (ours, rows)]
+    launch(blocks, 4, 4, threads, *at, scatter)
+    grid = (blocks, 4, 4)
+    HostKernel(HostCuda()).prepared_async_call(
+        grid, (threads, 1, 1), None, theirs.ctypes.data, rows.ctypes.data, scatter
+    )
+    for side, other in zip(made, copies, strict=True):
+        for array, expected in zip(side, other, strict=True):
+            assert np.array_equal(array, expected)
+    places = made[1 - scatter]
+    assert any(not np.array_equal(one, before) for one, before in zip(places, made[scatter], strict=True))
+
+
+@pytest.mark.parametrize("capability", [75, 87, 90, 100])
+def test_the_code_assembles(tmp_path: Path, capability: int) -> None:
+    """By Triton's assembler; the driver has one of its own."""
+    pytest.importorskip("triton")
+    from triton import knobs
+
+    command = [
+        knobs.nvidia.ptxas.path,
+        f"-arch=sm_{capability}",
+        "-v",
+        "-o",
+        str(tmp_path / "cubin"),
+        str(KERNEL),
+    ]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stderr
+    assert "0 bytes spill" in told or "spill" not in told
+
+
+def test_the_code_is_that_of_the_source(tmp_path: Path) -> None:
+    """Compiled anew, where clang of the same version is at hand."""
+    if shutil.which("clang") is None:
+        pytest.skip("there is no clang")
+    text = SOURCE.read_text().partition("*/")[0]
+    command = " ".join(line.strip().rstrip("\\") for line in text.splitlines() if line[:5] == "     ")
+    command = command.replace("-o move_rows.ptx move_rows.cl", f"-o {tmp_path / 'again.ptx'} {SOURCE}")
+    version = subprocess.run(["clang", "--version"], check=True, capture_output=True, text=True).stdout
+    if "version 14." not in version:
+        pytest.skip("another clang gives other text")
+    subprocess.run(command, shell=True, check=True, capture_output=True)
+    assert (tmp_path / "again.ptx").read_text() == KERNEL.read_text()
