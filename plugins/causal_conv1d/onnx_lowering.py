@@ -7,9 +7,12 @@ them ONNX Runtime's plain depthwise ``Conv`` is quicker (192 channels on one cor
 
 from __future__ import annotations
 
+from functools import partial
+
 from torch import Tensor
 
 from ..onnx_ops import causal_conv
+from ..precision import in_float32
 from .onnx_portable import causal_conv1d_portable
 from .reference import check_shapes
 
@@ -17,6 +20,7 @@ LONG = 32
 """Steps from which a plain convolution is used."""
 
 
+@partial(in_float32, keeps_inputs=True)
 def causal_conv1d_with_state(
     x: Tensor, weight: Tensor, bias: Tensor | None = None, state: Tensor | None = None, *, silu: bool = True
 ) -> tuple[Tensor, Tensor]:

@@ -5,13 +5,17 @@ ONNX Runtime runs this faster than a sum of shifted products, which is the faste
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ..precision import in_float32
 from .reference import check_shapes
 
 
+@partial(in_float32, keeps_inputs=True)
 def causal_conv1d_portable(
     x: Tensor, weight: Tensor, bias: Tensor | None = None, state: Tensor | None = None, *, silu: bool = True
 ) -> tuple[Tensor, Tensor]:

@@ -9,8 +9,12 @@ Glossary
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
+
+from ..precision import in_float32
 
 
 def check_shapes(x: Tensor, weight: Tensor, bias: Tensor | None, state: Tensor | None) -> None:
@@ -31,6 +35,7 @@ def check_shapes(x: Tensor, weight: Tensor, bias: Tensor | None, state: Tensor |
         raise ValueError(f"state has shape {tuple(state.shape)}; with x {tuple(x.shape)} it must be {fits}")
 
 
+@partial(in_float32, keeps_inputs=True)
 def causal_conv1d_reference(
     x: Tensor, weight: Tensor, bias: Tensor | None = None, state: Tensor | None = None, *, silu: bool = True
 ) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from ..precision import in_float32
 from .chunked import causal_conv1d_chunked
 from .reference import check_shapes
 
@@ -49,4 +50,4 @@ def adapt(causal_conv1d_fn: Callable[..., tuple[Tensor, Tensor]], others: Scan) 
         )
         return y.transpose(1, 2), final
 
-    return causal_conv1d_upstream
+    return in_float32(causal_conv1d_upstream, keeps_inputs=True)

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..onnx_ops import linear_attention
+from ..precision import in_float32
 from .reference import MlstmState, check_shapes, empty_state
 
 
@@ -32,6 +33,7 @@ def stabilisers(log_f: Tensor, i: Tensor, m: Tensor) -> Tensor:
     return torch.maximum(total + m.unsqueeze(1), best)
 
 
+@in_float32
 def mlstm_scan_linear_attention(
     q: Tensor,
     k: Tensor,

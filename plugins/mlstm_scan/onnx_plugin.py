@@ -1,6 +1,6 @@
 """The mLSTM as one node, ``framestate::MlstmScan`` version 1, for runtimes that are given its kernel.
 
-Inputs, in order, of one floating-point type except the states, which may be float32 beside half precision:
+Inputs, in order, of one floating-point type except the states, which are float32 beside half precision:
     q (B, T, H, K), k (B, T, H, K), v (B, T, H, V), i (B, T, H), f (B, T, H),
     past_memory (B, H, K, V), past_normaliser (B, H, K), past_stabiliser (B, H)
 Outputs: h (B, T, H, V) like v, and the three present states like the past ones.

@@ -21,6 +21,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ..precision import in_float32, wide_type
+
 MlstmState = tuple[Tensor, Tensor, Tensor]
 
 EMPTY = -1e30
@@ -56,15 +58,20 @@ def check_shapes(
 
 
 def empty_state(q: Tensor, v: Tensor) -> MlstmState:
-    """The state before the first step, for queries q (B, T, H, K) and values v (B, T, H, V)."""
+    """The state before the first step, for queries q (B, T, H, K) and values v (B, T, H, V).
+
+    float32 at least.
+    """
     batch, _, heads, keys = q.shape
+    kind = wide_type({q.dtype})
     return (
-        q.new_zeros(batch, heads, keys, v.shape[-1]),
-        q.new_zeros(batch, heads, keys),
-        q.new_full((batch, heads), EMPTY),
+        q.new_zeros(batch, heads, keys, v.shape[-1], dtype=kind),
+        q.new_zeros(batch, heads, keys, dtype=kind),
+        q.new_full((batch, heads), EMPTY, dtype=kind),
     )
 
 
+@in_float32
 def mlstm_scan_reference(
     q: Tensor,
     k: Tensor,

@@ -1,7 +1,8 @@
 """The mLSTM on a GPU: one program a head and a tile of its values, chunk after chunk.
 
-The memory's tile stays in registers; within a chunk the work is small matrix products, as in ``chunked``.
-Every tile carries the normaliser too (it is as long as a key), and the first one writes it.
+The memory's tile stays in registers; within a chunk the work is small matrix products as in ``chunked``,
+with the same masked segment sums. Every tile carries the normaliser too (it is as long as a key), and the
+first one writes it.
 Products are "tf32x3", see ``ssd_scan.triton_kernel``. Glossary: see ``reference``.
 """
 
@@ -76,6 +77,7 @@ def mlstm_scan_kernel(
     in_v = column < values
     in_k = key < keys
     causal = step[:, None] >= step[None, :]
+    after = step[:, None] > step[None, :]
     source = row_of(read, batch)
     target = row_of(write, batch)
     from_head = source * heads + head
@@ -99,8 +101,10 @@ def mlstm_scan_kernel(
         at_values = at_t[:, None] * values + column[None, :]
         vs = tl.load(v + at_values, in_values, 0.0).to(tl.float32)  # (L, V)
         total = tl.cumsum(log_f, 0)  # (L,)
-        end = tl.sum(tl.where(step == BLOCK_T - 1, total, 0.0), 0)  # the last one itself, unrounded
-        span = tl.where(causal, total[:, None] - total[None, :] + gate[None, :], float("-inf"))
+        end = tl.sum(log_f, 0)
+        later = tl.where(after, log_f[:, None], 0.0)  # row t, column s: step t where it comes after s
+        span = tl.where(causal, tl.cumsum(later, 0) + gate[None, :], float("-inf"))
+        to_end = tl.sum(later, 0) + gate
         m_t = tl.maximum(total + m_old, tl.max(span, 1))  # (L,)
         from_start = tl.exp(total + m_old - m_t)
         match = tl.dot(qs, tl.trans(ks), input_precision="tf32x3") * tl.exp(span - m_t[:, None])
@@ -109,9 +113,9 @@ def mlstm_scan_kernel(
         weight = tl.sum(match, 1) + from_start * tl.sum(qs * n[None, :], 1)
         out = out / (tl.maximum(tl.abs(weight), tl.exp(-m_t)) + eps)[:, None]
         tl.store(h + at_values, out.to(h.dtype.element_ty), in_values)
-        m_new = tl.maximum(end + m_old, tl.max(end - total + gate, 0))
+        m_new = tl.maximum(end + m_old, tl.max(to_end, 0))
         keep = tl.exp(end + m_old - m_new)
-        written = ks * tl.exp(end - total + gate - m_new)[:, None]
+        written = ks * tl.exp(to_end - m_new)[:, None]
         c = keep * c + tl.dot(tl.trans(written), vs, input_precision="tf32x3")
         n = keep * n + tl.sum(written, 0)
         m_old = m_new
@@ -173,11 +177,11 @@ def mlstm_scan_triton(
     if rows is not None:
         past, read = (rows[0].pool, rows[1].pool, rows[2].pool), rows[0].index
     check_shapes(q, k, v, i, f, past if read is None else None)
-    past = empty_state(q.float(), v) if past is None else past
+    past = empty_state(q, v) if past is None else past
     check_launch("mlstm_scan", q, k, v, i, f, *past)
     batch, time, heads, keys = q.shape
     values = v.shape[-1]
-    likes = empty_state(q.new_empty(q.shape, dtype=torch.float32, device="meta"), v)
+    likes = empty_state(q.new_empty(q.shape, device="meta"), v)
     for place, like in enumerate(likes):
         check_rows("mlstm_scan", like, rows and rows[place], into and into[place])
     q, k, v, i, f = contiguous(q, k, v, i, f)

@@ -10,7 +10,6 @@ a decay is only ever multiplied, never divided by. Glossary: see ``reference``.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import reduce
 from typing import Any
 
 import torch
@@ -18,19 +17,18 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from ..precision import in_float32
 from .reference import check_shapes
 
 CACHED = 200_000
 """Numbers of a chunk that are worked on at once on a CPU."""
 
 
+@in_float32
 def selective_scan_chunked(
     x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, state: Tensor | None = None, *, chunk: int = 16
 ) -> tuple[Tensor, Tensor]:
-    """Same arguments and results as ``selective_scan_reference``; ``chunk`` steps are in memory at once.
-
-    Inputs of different precisions, as automatic mixed precision hands over, are raised to the widest.
-    """
+    """Same arguments and results as ``selective_scan_reference``; ``chunk`` steps are in memory at once."""
     check_shapes(x, dt, a, b, c, state)
     if chunk < 1:
         raise ValueError(f"chunk is {chunk}; a block must have at least 1 step")
@@ -38,9 +36,7 @@ def selective_scan_chunked(
         state = x.new_zeros(x.shape[0], x.shape[2], a.shape[1], dtype=a.dtype)
     if x.shape[1] == 0:
         return x.new_zeros(x.shape), state
-    tensors = (x, dt, a, b, c, state)
-    widest = reduce(torch.promote_types, (tensor.dtype for tensor in tensors))
-    y, final = Scan.apply(chunk, *(tensor.to(widest) for tensor in tensors))  # type: ignore[no-untyped-call]
+    y, final = Scan.apply(chunk, x, dt, a, b, c, state)  # type: ignore[no-untyped-call]
     return y, final
 
 
@@ -54,15 +50,14 @@ class Scan(Function):
         y, final = torch.empty_like(x), torch.empty_like(state)
         starts = x.new_empty(-(-x.shape[1] // chunk), *state.shape)
         push = dt * x
-        with torch.autocast(x.device.type, enabled=False):
-            for rows in pieces(x, a, chunk):
-                h = state[rows]
-                for index, steps in enumerate(cuts(x, chunk)):
-                    starts[index, rows] = h
-                    _, hs = run(dt[rows, steps], a, push[rows, steps], b[rows, steps], h)
-                    y[rows, steps] = (hs @ c[rows, steps].unsqueeze(-1)).squeeze(-1)
-                    h = hs[:, -1]
-                final[rows] = h
+        for rows in pieces(x, a, chunk):
+            h = state[rows]
+            for index, steps in enumerate(cuts(x, chunk)):
+                starts[index, rows] = h
+                _, hs = run(dt[rows, steps], a, push[rows, steps], b[rows, steps], h)
+                y[rows, steps] = (hs @ c[rows, steps].unsqueeze(-1)).squeeze(-1)
+                h = hs[:, -1]
+            final[rows] = h
         ctx.save_for_backward(x, dt, a, b, c, starts)
         ctx.chunk = chunk
         return y, final

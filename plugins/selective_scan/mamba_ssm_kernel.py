@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..gradients import refuse_gradients
+from ..precision import in_float32
 from .reference import check_shapes
 
 Scan = Callable[..., tuple[Tensor, Tensor]]
@@ -48,4 +49,4 @@ def adapt(selective_scan_fn: Callable[..., tuple[Tensor, Tensor]]) -> Scan:
         carried = (left @ c.to(a.dtype).unsqueeze(-1)).squeeze(-1)  # (B, T, D)
         return y + carried.to(y.dtype), last + left[:, -1]
 
-    return selective_scan_mamba_ssm
+    return in_float32(selective_scan_mamba_ssm)

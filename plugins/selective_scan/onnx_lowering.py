@@ -9,9 +9,11 @@ from __future__ import annotations
 from torch import Tensor
 
 from ..onnx_ops import linear_attention
+from ..precision import in_float32
 from .reference import check_shapes
 
 
+@in_float32
 def selective_scan_linear_attention(
     x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, state: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:

@@ -16,6 +16,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..precision import in_float32
+
 
 def check_shapes(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, state: Tensor | None) -> None:
     """Raises ValueError, naming the tensor, its shape and the shape that fits."""
@@ -40,6 +42,7 @@ def check_shapes(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, state: 
             )
 
 
+@in_float32
 def selective_scan_reference(
     x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, state: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:

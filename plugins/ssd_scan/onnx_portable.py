@@ -12,9 +12,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ..precision import in_float32
+from ..segments import segment_sums, triangle
 from .reference import check_shapes
 
 
+@in_float32
 def ssd_scan_portable(
     x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, state: Tensor | None = None, *, chunk: int = 32
 ) -> tuple[Tensor, Tensor]:
@@ -24,6 +27,8 @@ def ssd_scan_portable(
     groups, states = b.shape[-2:]
     share = heads // groups
     h = x.new_zeros(x.shape[0], heads, states, channels) if state is None else state
+    if time == 0:
+        return x.new_zeros(x.shape), h
     v = (dt.unsqueeze(-1) * x).transpose(1, 2)  # (B, H, T, P)
     log_decay = (a * dt).transpose(1, 2)  # (B, H, T)
 
@@ -35,19 +40,17 @@ def ssd_scan_portable(
     if not isinstance(time, int):
         y, h = open_time(v, k, q, log_decay, h)
         return y.transpose(1, 2), h
+    masks = triangle(min(chunk, time), x)
     ys = []
     for start in range(0, time, chunk):
         part = slice(start, min(start + chunk, time))
-        total = torch.cumsum(log_decay[:, :, part], dim=-1)  # (B, H, L): log decay since the chunk's start
-        step = torch.arange(total.shape[-1], device=x.device)
-        past = step.unsqueeze(1) >= step.unsqueeze(0)  # (L, L), True where s <= t
-        span = torch.where(past, total.unsqueeze(-1) - total.unsqueeze(-2), -torch.inf)
-        match = (q[:, :, part] @ k[:, :, part].transpose(-1, -2)) * torch.exp(span)
-        ys.append(match @ v[:, :, part] + torch.exp(total).unsqueeze(-1) * (q[:, :, part] @ h))
-        to_end = torch.exp(total[..., -1:] - total).unsqueeze(-1)  # (B, H, L, 1)
-        write = (k[:, :, part] * to_end).transpose(-1, -2) @ v[:, :, part]
-        h = torch.exp(total[..., -1:]).unsqueeze(-1) * h + write
-    return (torch.cat(ys, dim=2).transpose(1, 2) if ys else x.new_zeros(x.shape)), h
+        decay = segment_sums(log_decay[:, :, part], masks).exp_()  # (B, H, L, L)
+        since_start = torch.exp(torch.cumsum(log_decay[:, :, part], dim=-1)).unsqueeze(-1)
+        match = (q[:, :, part] @ k[:, :, part].transpose(-1, -2)) * decay
+        ys.append(match @ v[:, :, part] + since_start * (q[:, :, part] @ h))
+        write = (k[:, :, part] * decay[..., -1, :].unsqueeze(-1)).transpose(-1, -2) @ v[:, :, part]
+        h = since_start[:, :, -1:] * h + write
+    return torch.cat(ys, dim=2).transpose(1, 2), h
 
 
 def open_time(
@@ -55,7 +58,8 @@ def open_time(
 ) -> tuple[Tensor, Tensor]:
     """The same scan without a loop, for any T: v (B, H, T, P), k and q (B, H, T, N), h (B, H, N, P).
 
-    Steps of no decay and no input are added behind, up to whole chunks; they change nothing.
+    Steps of no decay and no input are added behind, up to whole chunks; they change nothing. Between chunks
+    the first state counts as what a chunk before the first one wrote.
     """
     time = v.shape[2]
     count = (time + chunk - 1) // chunk
@@ -66,25 +70,13 @@ def open_time(
         return padded.reshape(*tensor.shape[:2], count, chunk, tensor.shape[3])
 
     vs, ks, qs = chunks(v), chunks(k), chunks(q)
-    total = torch.cumsum(chunks(log_decay.unsqueeze(-1)).squeeze(-1), dim=-1)  # (B, H, chunks, L)
-    span = masked(total.unsqueeze(-1) - total.unsqueeze(-2), strict=False)
-    within = ((qs @ ks.transpose(-1, -2)) * torch.exp(span)) @ vs
-    to_end = torch.exp(total[..., -1:] - total).unsqueeze(-1)
-    written = (ks * to_end).transpose(-1, -2) @ vs  # (B, H, chunks, N, P)
-
-    sums = torch.cumsum(total[..., -1], dim=-1)  # (B, H, chunks): log decay at the end of each
-    before = sums - total[..., -1]
-    reach = torch.exp(masked(before.unsqueeze(-1) - sums.unsqueeze(-2), strict=True))
-    earlier = (reach @ written.flatten(3)).unflatten(3, (h.shape[2], h.shape[3]))
-    entering = torch.exp(before)[..., None, None] * h.unsqueeze(2) + earlier
-    y = within + torch.exp(total).unsqueeze(-1) * (qs @ entering)
-    to_last = torch.exp(sums[..., -1:] - sums)[..., None, None]
-    final = torch.exp(sums[..., -1])[..., None, None] * h + (to_last * written).sum(2)
-    return y.flatten(2, 3)[:, :, :time], final
-
-
-def masked(difference: Tensor, *, strict: bool) -> Tensor:
-    """(…, n, n) with -inf where the column is not before (``strict``) or not at or before the row."""
-    step = torch.arange(difference.shape[-1], device=difference.device)
-    past = step.unsqueeze(1) > step.unsqueeze(0) if strict else step.unsqueeze(1) >= step.unsqueeze(0)
-    return torch.where(past, difference, -torch.inf)
+    steps = chunks(log_decay.unsqueeze(-1)).squeeze(-1)  # (B, H, chunks, L)
+    decay, total = segment_sums(steps, triangle(chunk, v)).exp_(), torch.cumsum(steps, dim=-1)
+    within = ((qs @ ks.transpose(-1, -2)) * decay) @ vs
+    written = (ks * decay[..., -1, :].unsqueeze(-1)).transpose(-1, -2) @ vs  # (B, H, chunks, N, P)
+    written = torch.cat([h.unsqueeze(2), written], dim=2)
+    ends = functional.pad(total[..., -1], (1, 0))  # (B, H, chunks + 1)
+    reach = segment_sums(ends, triangle(count + 1, v)).exp_()
+    states = (reach @ written.flatten(3)).unflatten(3, (h.shape[2], h.shape[3]))  # after each chunk
+    y = within + torch.exp(total).unsqueeze(-1) * (qs @ states[:, :, :-1])
+    return y.flatten(2, 3)[:, :, :time], states[:, :, -1]

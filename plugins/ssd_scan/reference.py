@@ -16,6 +16,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..precision import in_float32
+
 
 def check_shapes(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, state: Tensor | None) -> None:
     """Raises ValueError, naming the tensor, its shape and the shape that fits."""
@@ -42,6 +44,7 @@ def check_shapes(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, state: 
             )
 
 
+@in_float32
 def ssd_scan_reference(
     x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, state: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:

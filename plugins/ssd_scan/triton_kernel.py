@@ -1,8 +1,9 @@
 """The Mamba-2 scan on a GPU: one program a head and a tile of its channels, chunk after chunk.
 
-The state stays in registers; within a chunk the work is small matrix products, as in ``chunked``. Each
-product is three of TF32 ("tf32x3"), which together keep float32's digits and run on tensor cores; one alone
-would lose three digits, and plain float32 needs more registers than there are. Glossary: see ``reference``.
+The state stays in registers; within a chunk the work is small matrix products, as in ``chunked``, with the
+same masked segment sums. Each product is three of TF32 ("tf32x3"), which together keep float32's digits and
+run on tensor cores; one alone would lose three digits, and plain float32 needs more registers than there are.
+Glossary: see ``reference``.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ def ssd_scan_kernel(
     in_p = p < channels
     in_n = n < states
     causal = step[:, None] >= step[None, :]
+    after = step[:, None] > step[None, :]
     place = (head * states + n[:, None]) * channels + p[None, :]
     inside = in_n[:, None] & in_p[None, :]
     source = row_of(read, batch)
@@ -73,15 +75,16 @@ def ssd_scan_kernel(
         in_k = live[:, None] & in_n[None, :]
         k = tl.load(b + at_k, in_k, 0.0).to(tl.float32)  # (L, N)
         q = tl.load(c + at_k, in_k, 0.0).to(tl.float32)
-        total = tl.cumsum(delta * rate, 0)  # (L,): log decay since the chunk's start
-        end = tl.sum(tl.where(step == BLOCK_T - 1, total, 0.0), 0)  # the last one itself, unrounded
-        span = tl.where(causal, total[:, None] - total[None, :], float("-inf"))
+        log_decay = delta * rate  # (L,)
+        later = tl.where(after, log_decay[:, None], 0.0)  # row t, column s: step t where it comes after s
+        span = tl.where(causal, tl.cumsum(later, 0), float("-inf"))
         match = tl.dot(q, tl.trans(k), input_precision="tf32x3") * tl.exp(span)
         out = tl.dot(match, v, input_precision="tf32x3")
-        out += tl.exp(total)[:, None] * tl.dot(q, h, input_precision="tf32x3")
+        since_start = tl.exp(tl.cumsum(log_decay, 0))
+        out += since_start[:, None] * tl.dot(q, h, input_precision="tf32x3")
         tl.store(y + at_x, out.to(y.dtype.element_ty), in_x)
-        weighted = k * tl.exp(end - total)[:, None]
-        h = tl.exp(end) * h + tl.dot(tl.trans(weighted), v, input_precision="tf32x3")
+        weighted = k * tl.exp(tl.sum(later, 0))[:, None]
+        h = tl.exp(tl.sum(log_decay, 0)) * h + tl.dot(tl.trans(weighted), v, input_precision="tf32x3")
     target = row_of(write, batch)
     if write is not None:
         tl.debug_barrier()  # the rows may be those that were read: all of this program's reading comes first

@@ -1,0 +1,31 @@
+"""Masked segment sums: the logarithm of a decay from one step to a later one, exact beside any large step.
+
+Differences of one cumulative sum would be cheaper, but after one step of -1e6 float32 keeps of every later
+difference less than one digit. Here each sum holds the steps between its ends and no other.
+Source: Mamba-2's own ``segsum`` (state-spaces/mamba, ``mamba_ssm/modules/ssd_minimal.py``).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+Triangle = tuple[Tensor, Tensor]
+
+
+def triangle(length: int, like: Tensor) -> Triangle:
+    """The masks of ``segment_sums`` for up to ``length`` steps: 1 below the diagonal, and -inf above it."""
+    step = torch.arange(length, device=like.device)
+    row, column = step.unsqueeze(1), step.unsqueeze(0)
+    after = (row > column).to(like.dtype)
+    return after, torch.where(row < column, -torch.inf, 0.0).to(like.dtype)
+
+
+def segment_sums(log_decay: Tensor, masks: Triangle) -> Tensor:
+    """(..., L) -> (..., L, L): at row t and column s the sum of the steps s + 1 to t, -inf where s > t.
+
+    Its gradient is exact too: it adds up what crosses a step, and takes no differences either.
+    """
+    length = log_decay.shape[-1]
+    after, future = (mask[:length, :length] for mask in masks)
+    return (log_decay.unsqueeze(-1) * after).cumsum_(-2).add_(future)
