@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import shlex
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +13,7 @@ import typer
 
 from ..errors import OptionError
 from . import options
-from .output import guarded, note, print_json, quiet_stdout, show, warn
+from .output import guarded, print_json, quiet_stdout, show, warn
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -145,21 +143,6 @@ def graph_options(ops: str, precision: str, calibrate: Path | None) -> GraphOpti
     from .calibration import calibration_clips
 
     return GraphOptions(chosen.dialect, chosen.precision, calibration_clips(calibrate))
-
-
-@contextmanager
-def stages(frames: int) -> Iterator[tuple[Callable[[str], None], Callable[[int], None]]]:
-    """Two functions: one says which stage has begun, one how many frames are compared. On stderr."""
-    from .progress import frames_bar
-
-    with frames_bar("exporting", frames) as bar:
-
-        def say(text: str) -> None:
-            bar.at(0, text)
-            if not sys.stderr.isatty():
-                note(text)
-
-        yield say, bar.at
 
 
 def report(

@@ -9,7 +9,7 @@ from typing import Any
 from ...errors import OptionError
 from ..tracking.poses import SampleConfig
 from ..tracking.recipe import check_architecture, check_crops
-from ..training.loop import LoopConfig
+from ..training.config import LoopConfig
 from ..training.tables import build, check_counts, read_toml, take_tables
 from .config import ArtrackMambaV2Config, base, small, tiny
 from .model import ARCHITECTURE

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import OptionError
-from ..training.loop import LoopConfig
+from ..training.config import LoopConfig
 from ..training.tables import build, check_counts, read_toml, take_tables
 from .augment import AugmentConfig
 from .config import ClassifierConfig

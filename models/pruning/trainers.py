@@ -22,8 +22,9 @@ from ..plans import Plan
 from ..tracking.recipe import TrackerRecipe, open_sources
 from ..tracking.samples import SampleSource
 from ..tracking.task import TrackerTask
+from ..training.config import LoopConfig
 from ..training.distributed import pick_device
-from ..training.loop import LoopConfig, Task
+from ..training.loop import Task
 
 HELPERS = ("teacher_head", "answer_head")
 """Layers that a tracker has while it learns from a teacher."""

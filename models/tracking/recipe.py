@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from ...errors import DataError, OptionError
 from ..artrack_mamba import ArtrackMambaConfig
 from ..datasets.opening import open_footage
-from ..training.loop import LoopConfig
+from ..training.config import LoopConfig
 from ..training.tables import build, check_counts, read_toml, take_tables
 from .archives import Archive, read_archive
 from .clips import read_clips

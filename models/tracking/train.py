@@ -17,8 +17,9 @@ from ...errors import OptionError
 from ...plugins import eager_operators
 from ..artrack_mamba import ArtrackMamba
 from ..registry import load_weights, read_weights
+from ..training.config import LoopConfig
 from ..training.distributed import current
-from ..training.loop import LoopConfig, Result, train
+from ..training.loop import Result, train
 from .distil import DistilTask, ViewSource
 from .recipe import TrackerRecipe, open_sources
 from .samples import SampleSource

@@ -18,49 +18,16 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from ...errors import OptionError, TrainingError
+from ...errors import TrainingError
 from .board import open_board, write_line
 from .checkpoint import load_checkpoint, restore_generators, save_checkpoint
+from .config import LoopConfig
 from .distributed import Learner, Ranks, alone, joined, pick_device, shared_out
-from .schedules import WARMUPS, averaging, schedule
+from .schedules import averaging, schedule
 
 Batch = dict[str, Tensor]
-DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
-DEVICES = ("auto", "cpu", "cuda")
 LEAST_SCALE = 1e-3
 """A loss that overflows float16 even at this scale is beyond repair."""
-
-
-@dataclass(frozen=True)
-class LoopConfig:
-    """How to optimise. ``minutes`` ends a run early by the clock; the schedule then follows time."""
-
-    steps: int
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.02
-    warmup_steps: int = 300
-    warmup: str = "linear"  # or "exponential": steep at first, then flatter
-    final_share: float = 0.02  # of the learning rate, at the end of the cosine
-    clip: float = 1.0  # norm of the whole gradient; 0 leaves it as it is
-    ema: float = 0.999
-    ema_ramp: bool = False  # after n steps the average's decay is at most (1 + n) / (10 + n)
-    freeze_norms: float = 1.0  # share of the run after which batch norms keep their statistics, as in use
-    amp: bool = False  # autocast
-    amp_dtype: str = "bfloat16"  # or "float16", with a scaled loss
-    device: str = "auto"  # a GPU where there is one; "cpu" or "cuda"
-    tensorboard: bool = False  # event files beside the log, where tensorboard is installed
-    minutes: float = 0.0
-    save_every: int = 500
-    log_every: int = 50
-    validate_every: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "save_every", "log_every"):
-            if getattr(self, name) < 1:
-                raise OptionError(f"{name} is {getattr(self, name)}", "give at least 1 step")
-        for name, known in (("warmup", WARMUPS), ("amp_dtype", tuple(DTYPES)), ("device", DEVICES)):
-            if getattr(self, name) not in known:
-                raise OptionError(f"{name} is {getattr(self, name)!r}", f"choose one of {', '.join(known)}")
 
 
 class Task(Protocol):
@@ -188,7 +155,7 @@ class Run:
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate * group.get("scale", 1.0)
         batch = {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
-        with torch.autocast(self.device.type, DTYPES[config.amp_dtype], enabled=config.amp):
+        with torch.autocast(self.device.type, getattr(torch, config.amp_dtype), enabled=config.amp):
             loss, parts = self.learner(batch)
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()

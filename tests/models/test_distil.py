@@ -20,7 +20,8 @@ from framestate.models.tracking.samples import SampleSource
 from framestate.models.tracking.task import TrackerTask
 from framestate.models.tracking.teacher import AnswerTeacher, FeatureTeacher
 from framestate.models.tracking.train import distil_stem, train_tracker
-from framestate.models.training.loop import LoopConfig, train
+from framestate.models.training.config import LoopConfig
+from framestate.models.training.loop import train
 from framestate.plugins import eager_operators
 from onnx import TensorProto, helper, numpy_helper
 

@@ -18,7 +18,8 @@ from framestate.models.tracking.recipe import TrackerRecipe, read_recipe
 from framestate.models.tracking.samples import SampleSource
 from framestate.models.tracking.task import SampleDataset, TrackerTask
 from framestate.models.tracking.train import train_tracker
-from framestate.models.training.loop import LoopConfig, parameter_groups, train
+from framestate.models.training.config import LoopConfig
+from framestate.models.training.loop import parameter_groups, train
 from framestate.plugins import eager_operators
 from safetensors.numpy import save_file
 from torch import Tensor, nn

@@ -13,7 +13,8 @@ import torch
 from framestate.errors import OptionError, TrainingError
 from framestate.models.artrack_mamba import ArtrackMamba
 from framestate.models.training.checkpoint import load_checkpoint, save_checkpoint
-from framestate.models.training.loop import LoopConfig, seconds_logged, train
+from framestate.models.training.config import LoopConfig
+from framestate.models.training.loop import seconds_logged, train
 from framestate.models.training.schedules import schedule
 from torch import Tensor, nn
 

@@ -22,7 +22,7 @@ from framestate.models.classification.recipe import ClassifierRecipe, read_recip
 from framestate.models.classification.task import ClassifierTask, evaluate
 from framestate.models.classification.train import train_classifier
 from framestate.models.plans import read_plan
-from framestate.models.training.loop import LoopConfig
+from framestate.models.training.config import LoopConfig
 from framestate.plugins import eager_operators
 from torch import Tensor
 
