@@ -106,6 +106,7 @@ def re_export(
     from ..export.bundle import bundle_model, bundle_unproven
     from ..models import build_model, load_weights
     from ..plugins import eager_operators
+    from .progress import stages
 
     chosen = graph_options(ops, precision, calibrate)
     network = build_model(source.spec, eager_operators())
