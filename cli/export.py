@@ -258,21 +258,25 @@ def _box_rows(table: Table, parity: Parity) -> None:
         table.add_row("overlap with the truth lost", f"{parity.overlap_loss:.3f}", f"{OVERLAP_LOSS:g}")
 
 
+NEXT: Mapping[str, tuple[str, ...]] = {
+    "tracking": (
+        "Predict:   framestate track video.mp4 --box 100,100,80,60",
+        "Validate:  framestate eval tracking data/tracking",
+        "Visualize: framestate demo",
+    ),
+    "interpolation": (
+        "Predict:   framestate interpolate video.mp4 smooth.mp4",
+        "Validate:  framestate eval interpolation data/interpolation",
+    ),
+    "classification": ("Predict:   framestate classify video.mp4",),
+}
+"""By task: what to do with a new bundle."""
+
+
 def next_commands(out: Path, runtime: str, task: str = "tracking") -> tuple[str, ...]:
     """What to do with a new bundle, ready to paste."""
     chosen = f"--model {shlex.quote(model_argument(out))} --runtime {runtime}"
-    if task == "interpolation":
-        return (
-            f"Predict:   framestate interpolate video.mp4 smooth.mp4 {chosen}",
-            f"Validate:  framestate eval interpolation data/interpolation {chosen}",
-        )
-    if task == "classification":
-        return (f"Predict:   framestate classify video.mp4 {chosen}",)
-    return (
-        f"Predict:   framestate track video.mp4 --box 100,100,80,60 {chosen}",
-        f"Validate:  framestate eval tracking data/tracking {chosen}",
-        f"Visualize: framestate demo {chosen}",
-    )
+    return tuple(f"{command} {chosen}" for command in NEXT.get(task, ()))
 
 
 def model_argument(folder: Path) -> str:

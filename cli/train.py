@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import options
-from .export import model_argument, parity_report
+from .export import next_commands, parity_report
 from .models import describe_data
 from .output import guarded, note, print_json, quiet_stdout, show
 
@@ -92,35 +92,14 @@ def train(
 
 def run(plan: Plan, data: Path, out: Path) -> tuple[Result, dict[str, Any]]:
     """Train behind a progress bar; returns the result and what it was trained on."""
-    from ..models.interpolation.recipe import InterpolationRecipe
+    from ..models.systems import architecture
     from .progress import share_bar
 
     with share_bar(f"training {plan.name}") as bar:
-        if isinstance(plan, InterpolationRecipe):
-            from ..models.interpolation.train import train_interpolator
-
-            return train_interpolator(plan, data, out, progress=reporter(plan, bar.at), say=note)
-        from ..models.classification.recipe import ClassifierRecipe
-
-        if isinstance(plan, ClassifierRecipe):
-            from ..models.classification.train import train_classifier
-
-            return train_classifier(plan, data, out, progress=reporter(plan, bar.at))
-        from ..models.vil_tracker.recipe import VilRecipe
-
-        if isinstance(plan, VilRecipe):
-            from ..models.vil_tracker.train import train_vil_tracker
-
-            return train_vil_tracker(plan, data, out, progress=reporter(plan, bar.at))
-        from ..models.artrack_mamba_v2.recipe import TrajectoryRecipe
-
-        if isinstance(plan, TrajectoryRecipe):
-            from ..models.artrack_mamba_v2.train import train_trajectory
-
-            return train_trajectory(plan, data, out, progress=reporter(plan, bar.at), say=note)
-        from ..models.tracking.train import train_tracker
-
-        return train_tracker(plan, data, out, progress=reporter(plan, bar.at))
+        trained: tuple[Result, dict[str, Any]] = architecture(plan.architecture).load("train")(
+            plan, data, out, progress=reporter(plan, bar.at), say=note
+        )
+    return trained
 
 
 def reporter(plan: Plan, show_at: Callable[..., None]) -> Callable[[int, dict[str, float]], None]:
@@ -129,6 +108,9 @@ def reporter(plan: Plan, show_at: Callable[..., None]) -> Callable[[int, dict[st
 
     def tell(step: int, line: dict[str, float]) -> None:
         nonlocal last
+        if "measured" in line:
+            show_at(line["measured"], detail="measuring what was held out")
+            return
         seconds = line["seconds"]
         share = step / plan.loop.steps
         if plan.loop.minutes:
@@ -154,9 +136,6 @@ def write(
 
     from ..engine import TrackingOptions
     from ..export.bundle import bundle_model
-    from ..models.artrack_mamba_v2.recipe import TrajectoryRecipe
-    from ..models.tracking.recipe import TrackerRecipe
-    from ..models.vil_tracker.recipe import VilRecipe
     from .machine import hardware
 
     data = {key: value for key, value in data_report.items() if key != "teacher"}
@@ -172,9 +151,10 @@ def write(
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
     }
     spec = result.model.spec(plan.name)  # type: ignore[operator]
-    if isinstance(plan, TrackerRecipe | TrajectoryRecipe | VilRecipe) and plan.options:
+    asked = getattr(plan, "options", None)  # of a tracker's recipe
+    if asked:
         own = spec.preprocess.get("options")
-        options = {**(own if isinstance(own, dict) else {}), **plan.options}
+        options = {**(own if isinstance(own, dict) else {}), **asked}
         spec = replace(spec, preprocess={**spec.preprocess, "options": options})
         TrackingOptions.from_spec(spec)  # a threshold that there is none of is a mistake in the recipe
     return bundle_model(
@@ -209,10 +189,8 @@ def _show(report: dict[str, Any], bundle: Bundle) -> None:
         "parity of onnx", f"{report['parity']['max_rel']:.1e} over {report['parity']['frames']} frames"
     )
     target = report["bundle"]
-    classifies = bundle.spec.task == "classification"
-    way = "Predict: framestate classify VIDEO" if classifies else "Visualize: framestate demo"
     show(
         table,
         f"checkpoint {report['checkpoint']}, bundle {target} ({bundle.parameters:,} parameters)",
-        f"{way} --model {model_argument(target)}",
+        *next_commands(target, "onnx", bundle.spec.task),
     )

@@ -34,7 +34,7 @@ class LossConfig:
         log_error: of the decimal logarithm of its mean squared error, a sample: a tenth of its PSNR.
         coarse: of the blend of each coarser scale, at a quarter of the size.
         warped: of each frame warped alone, beside that.
-        perceptual: of the distance of features, where the task is given a network for it.
+        perceptual: of the distance of features, which needs a network (the plan has 0.01).
         teacher: of the distance of the flow to the teacher's; falls to nothing over ``teacher_steps``.
         half_steps: as long, the finished frame is compared at half its size, which is quicker.
     """
@@ -44,7 +44,7 @@ class LossConfig:
     log_error: float = 0.0
     coarse: float = 0.5
     warped: float = 0.15
-    perceptual: float = 0.01
+    perceptual: float = 0.0
     teacher: float = 0.05
     teacher_steps: int = 3000
     half_steps: int = 0

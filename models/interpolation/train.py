@@ -21,6 +21,7 @@ from ..training.distributed import main_first
 from ..training.loop import Result, train
 from .cache import CachedClip, build_bends, build_cache, build_starts, clip_files, open_cache
 from .config import InterpolatorConfig
+from .losses import read_features
 from .matvlm import start_mamba_from_attention
 from .model import HybridInterpolator
 from .moments import MomentSource, open_sets
@@ -34,8 +35,8 @@ def train_interpolator(
     data: Path,
     out: Path,
     progress: Callable[[int, dict[str, float]], None] | None = None,
-    cache: Path | None = None,
     say: Callable[[str], None] = lambda text: None,
+    cache: Path | None = None,
 ) -> tuple[Result, dict[str, Any]]:
     """Trains (or resumes) and returns the result and what it was trained on.
 
@@ -61,6 +62,7 @@ def train_interpolator(
         losses=recipe.losses,
         curriculum=recipe.samples,
         freeze_backbone=recipe.freeze_backbone,
+        perceptual=read_features(data / recipe.features) if recipe.features else None,
     )
     result = train(task, recipe.loop, out, progress)
     if isinstance(source, MomentSource):

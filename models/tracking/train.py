@@ -32,6 +32,7 @@ def train_tracker(
     data: Path,
     out: Path,
     progress: Callable[[int, dict[str, float]], None] | None = None,
+    say: Callable[[str], None] = lambda text: None,
 ) -> tuple[Result, dict[str, Any]]:
     """Trains (or resumes) and returns the result and what it was trained on."""
     torch.set_num_threads(recipe.threads)

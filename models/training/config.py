@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...errors import OptionError
+from .tables import check_used
 
 WARMUPS = ("linear", "exponential")
 DTYPES = ("bfloat16", "float16")
@@ -35,6 +36,7 @@ class LoopConfig:
     validate_every: int = 0
 
     def __post_init__(self) -> None:
+        check_used(self, {"amp_dtype": "amp"})
         for name in ("steps", "save_every", "log_every"):
             if getattr(self, name) < 1:
                 raise OptionError(f"{name} is {getattr(self, name)}", "give at least 1 step")

@@ -29,6 +29,7 @@ def train_vil_tracker(
     data: Path,
     out: Path,
     progress: Callable[[int, dict[str, float]], None] | None = None,
+    say: Callable[[str], None] = lambda text: None,
 ) -> tuple[Result, dict[str, Any]]:
     """Trains (or resumes) and returns the result and what it was trained on.
 

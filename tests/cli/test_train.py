@@ -15,6 +15,7 @@ from typer.testing import Result
 
 RECIPE = """
 name = "micro"
+images = "images"
 batch = 2
 workers = 0
 [model]
@@ -72,7 +73,7 @@ def test_a_run_becomes_a_bundle_and_goes_on(
 ) -> None:
     pytest.importorskip("torch")
     from framestate.cli.train import run
-    from framestate.models.tracking.recipe import read_recipe
+    from framestate.models.plans import read_plan
 
     found = report("train", recipe, "--data", data, "--out", "run", "--frames", 2)
     assert (found["recipe"], found["steps"]) == ("micro", 3)
@@ -87,7 +88,7 @@ def test_a_run_becomes_a_bundle_and_goes_on(
     assert bundle.provenance["teacher"] is None
     assert "core" in str(bundle.provenance["hardware"])
     assert found["parity"]["passed"] is True
-    again, _ = run(read_recipe(recipe), data, Path("run"))
+    again, _ = run(read_plan(recipe), data, Path("run"))
     assert again.steps == 3
     assert again.checkpoint.stat().st_size == (work / found["checkpoint"]).stat().st_size
 

@@ -18,8 +18,9 @@ from framestate.models.interpolation.losses import (
     flow_distance,
     laplacian_distance,
     laplacian_pyramid,
+    read_features,
 )
-from framestate.models.interpolation.recipe import InterpolationRecipe, read_recipe
+from framestate.models.interpolation.recipe import InterpolationRecipe
 from framestate.models.interpolation.task import InterpolationTask, make_frame
 from framestate.models.interpolation.train import grown, thinned, train_interpolator
 from framestate.models.plans import read_plan
@@ -27,6 +28,7 @@ from framestate.models.registry import load_weights
 from framestate.models.tracking.recipe import TrackerRecipe
 from framestate.plugins import eager_operators
 from framestate.vision import VideoWriter
+from safetensors.numpy import save_file
 from torch import nn
 
 RECIPES = Path(__file__).parents[3] / "models" / "recipes"
@@ -71,6 +73,57 @@ def test_perceptual_distance_teaches_what_was_made_alone() -> None:
     assert loss(real, real) == 0
 
 
+def write_vgg(path: Path) -> Path:
+    """Weights as torchvision names them, of two stages with few channels."""
+    shapes = {0: (4, 3), 2: (4, 4), 5: (6, 4)}
+    weights: dict[str, Any] = {"classifier.0.weight": np.zeros((2, 2), np.float32)}
+    rng = np.random.default_rng(0)
+    for place, (out, into) in shapes.items():
+        weights[f"features.{place}.weight"] = rng.normal(size=(out, into, 3, 3)).astype(np.float32)
+        weights[f"features.{place}.bias"] = np.zeros(out, np.float32)
+    save_file(weights, path)
+    return path
+
+
+def test_features_are_those_of_a_vgg(tmp_path: Path) -> None:
+    """Compared before the pooling and at the end, with ImageNet's mean and deviation."""
+    loss = read_features(write_vgg(tmp_path / "vgg.safetensors"))
+    kinds = [type(layer).__name__ for layer in loss.network]
+    assert kinds == ["Standardised", "Conv2d", "ReLU", "Conv2d", "ReLU", "MaxPool2d", "Conv2d", "ReLU"]
+    assert loss.layers == (4, 7)
+    grey = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1).expand(1, 3, 8, 8)
+    assert loss.network[0](grey).abs().max() == 0
+    save_file({"features.3.weight": np.zeros((4, 3, 3, 3), np.float32)}, tmp_path / "other.safetensors")
+    with pytest.raises(DataError, match="holds no features of a VGG"):
+        read_features(tmp_path / "other.safetensors")
+
+
+def test_a_recipe_names_the_network_of_its_perceptual_loss(data: Path, tmp_path: Path) -> None:
+    write_vgg(data / "vgg.safetensors")
+    plan = recipe(tmp_path, losses="perceptual = 1.0", **{"": 'features = "vgg.safetensors"'})
+    lines: list[dict[str, float]] = []
+    train_interpolator(plan, data, tmp_path / "run", lambda step, line: lines.append(line))
+    assert all(line["perceptual"] > 0 for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("table", "line", "problem"),
+    [
+        ("losses", "perceptual = 1.0", r"perceptual is 1.0 and does nothing.*give features"),
+        ("", 'features = "vgg.safetensors"', "features is 'vgg.safetensors', and perceptual 0"),
+        ("losses", "teacher = 0.0", "teacher_steps is 30 and teacher is not set"),
+        ("samples", "before = true", "before is True and does nothing.*carries"),
+        ("samples", "after_dropped = 0.5", "after_dropped is 0.5 and does nothing.*bend"),
+        ("samples", "start = true", "samples say start or bend"),
+        ("", "ratio = [2, 1]", r"ratio is \(2, 1\) and sets is not set"),
+        ("", 'sets = ["vimeo:x"]', "videos is .*and sets takes its place"),
+    ],
+)
+def test_an_option_that_does_nothing_is_refused(tmp_path: Path, table: str, line: str, problem: str) -> None:
+    with pytest.raises(OptionError, match=problem):
+        recipe(tmp_path, **{table: line})
+
+
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """A clip of a pattern that moves by 3 px a frame, and one to hold out."""
@@ -100,7 +153,9 @@ def recipe(folder: Path, **changes: str) -> InterpolationRecipe:
     }
     tables |= {name: f"{tables.get(name, '')}\n{text}" for name, text in changes.items()}
     path.write_text("\n".join(f"[{name}]\n{text}" if name else text for name, text in tables.items()))
-    return read_recipe(path)
+    found = read_plan(path)
+    assert isinstance(found, InterpolationRecipe)
+    return found
 
 
 def test_a_run_learns_and_goes_on(data: Path, tmp_path: Path) -> None:
@@ -219,7 +274,7 @@ def test_a_trackers_recipe_is_none_of_these() -> None:
         ({"losses": 'teacher = "x"'}, OptionError, "losses option teacher"),
         ({"": "surprise = 1"}, OptionError, "unknown recipe option surprise"),
         ({"": "threads = 0"}, OptionError, "threads 0"),
-        ({"": 'without = ["down"]'}, OptionError, "start is empty"),
+        ({"": 'without = ["down"]'}, OptionError, "start is not set"),
         ({"": "x ="}, DataError, "cannot be read"),
     ],
 )
@@ -237,10 +292,10 @@ def test_held_out_clips_must_be_there(data: Path, tmp_path: Path) -> None:
 def test_data_sets_tell_of_no_bend(tmp_path: Path) -> None:
     plan = recipe(tmp_path)
     bent = dataclasses.replace(plan.model, start_flow="dis", bend=True)
+    no_clips: dict[str, Any] = {"videos": ("training/video", "training/tracking"), "held_out": ()}
+    bending = dataclasses.replace(plan, model=bent, sets=("vimeo-triplet:x",), **no_clips)
     with pytest.raises(OptionError, match="bend is on"):
-        train_interpolator(
-            dataclasses.replace(plan, model=bent, sets=("vimeo-triplet:x",)), tmp_path, tmp_path / "run"
-        )
+        train_interpolator(bending, tmp_path, tmp_path / "run")
 
 
 def test_a_task_measures_nothing_without_clips(build: Build) -> None:
