@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from ..bundles import Bundle
     from ..export.bundle import AnyParity, GraphOptions
     from ..export.parity import Parity
+    from ..models import Build
 
 
 def export(
@@ -28,7 +30,8 @@ def export(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="A model that comes with Framestate, or the folder of a bundle with weights.",
+            help="A model that comes with Framestate, the folder of a bundle with weights, or (--untrained) "
+            "any system that 'framestate models' lists.",
         ),
     ],
     to: Annotated[str, typer.Option("--to", metavar="RUNTIME", help="onnx or tensorrt.")],
@@ -57,6 +60,10 @@ def export(
             show_default="rendered clips",
         ),
     ] = None,
+    untrained: Annotated[
+        bool, typer.Option("--untrained", help="Random weights, for measuring what a system costs.")
+    ] = False,
+    build: options.UserBuild = None,
     max_batch: options.PlanRows = None,
     size: options.PlanSizes = None,
     frames: options.ProofFrames = 300,
@@ -68,19 +75,31 @@ def export(
     The graphs and PyTorch follow the same clip over hundreds of frames, each by its own answers and state.
     Where they differ by more than the tolerance, nothing is written.
     """
-    with guarded(debug):
+    with guarded(debug), ExitStack() as stack:
         with quiet_stdout():
             _check(to, out)
             began = time.perf_counter()
+            if untrained:
+                from .export_untrained import untrained_bundle
+
+                model = untrained_bundle(model, stack)
+            elif not Path(model).exists():
+                from .export_untrained import check_weights
+
+                check_weights(model)
             parity: AnyParity | None
             if to == "tensorrt":
                 from .export_plans import build_plans
 
+                if build is not None:
+                    raise OptionError("--build has no use with --to tensorrt", "Export to onnx with it.")
                 bundle, parity = build_plans(model, out, frames, ops, precision, max_batch, size or ())
             elif size:
                 raise OptionError(f"--size has no use with --to {to}", "Leave it out: graphs take any size.")
             else:
-                bundle, parity = re_export(model, out, frames, ops, precision, calibrate)
+                bundle, parity = re_export(
+                    model, out, frames, ops, precision, calibrate, options.user_build(build)
+                )
             seconds = time.perf_counter() - began
         if as_json:
             print_json(report(bundle, parity, out, to, seconds))
@@ -89,7 +108,13 @@ def export(
 
 
 def re_export(
-    model: str, out: Path, frames: int, ops: str, precision: str, calibrate: Path | None
+    model: str,
+    out: Path,
+    frames: int,
+    ops: str,
+    precision: str,
+    calibrate: Path | None,
+    build: Build | None = None,
 ) -> tuple[Bundle, AnyParity | None]:
     """A bundle at ``out`` with the weights of ``model`` and fresh graphs; no proof for the dialect plugin.
 
@@ -109,9 +134,10 @@ def re_export(
     from .progress import stages
 
     chosen = graph_options(ops, precision, calibrate)
-    network = build_model(source.spec, eager_operators())
+    build = build or build_model
+    network = build(source.spec, eager_operators()).eval()
     load_weights(network, weights)
-    told: dict[str, Any] = {"provenance": source.provenance, "metrics": source.metrics}
+    told: dict[str, Any] = {"provenance": source.provenance, "metrics": source.metrics, "build": build}
     replace = out.exists()  # an empty folder: anything else was refused
     with stages(frames) as (say, tick):
         if chosen.dialect == "plugin":

@@ -25,6 +25,7 @@ from ..plugins.operators import Dialect
 from ..runtimes import open_runtime
 from .bundle import Say, finish_graphs, prove, write_graphs
 from .flops import count_flops
+from .untrained import drawn
 
 Call = Callable[[], object]
 
@@ -90,17 +91,6 @@ def eager_call(system: System) -> Call:
             functions[name](inputs[name], {key: state[key] for key in spec.function(name).reads_state})
 
     return call
-
-
-@torch.no_grad()
-def drawn(system: System) -> nn.Module:
-    """The model with random weights, those that start at zero too: else nothing behind them would be seen."""
-    torch.manual_seed(0)
-    model = system.build(eager_operators()).eval()
-    for parameter in model.parameters():
-        if parameter.dim() > 1 and not parameter.any():
-            nn.init.normal_(parameter, std=0.1)
-    return model
 
 
 def graphs(system: System, dialect: Dialect, folder: Path, say: Say) -> tuple[Bundle, float]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -47,13 +49,20 @@ class Plan(Protocol):
         """The file."""
 
 
-def read_plan(path: Path) -> Plan:
+def read_plan(path: Path, changes: Sequence[str] = ()) -> Plan:
     """The recipe in a TOML file, of what its ``task`` ("tracking" without one) and ``architecture`` say.
 
-    A task's first architecture need not be named. Raises DataError where it is no TOML, OptionError for a
-    task, an architecture or an option that there is not.
+    A task's first architecture need not be named. ``changes`` are ``key=value``, of keys such as ``seed`` or
+    ``loop.steps`` and values as in TOML; the recipe's text names them at its end.
+
+    Raises:
+        DataError: it cannot be read, or is no TOML.
+        OptionError: a task, an architecture or an option that there is not.
     """
     text, values = read_toml(path)
+    for change in changes:
+        change_value(values, change)
+        text += f"# changed: {change}\n"
     task = values.pop("task", "tracking")
     rows = {row.name: row for row in ARCHITECTURES if row.task == task}
     if not rows:
@@ -64,3 +73,19 @@ def read_plan(path: Path) -> Plan:
         raise OptionError(f"architecture is {name!r} in {path}", f"of {task}, there are {', '.join(rows)}")
     plan: Plan = rows[name].load("recipe")(values, text)
     return plan
+
+
+def change_value(values: dict[str, Any], change: str) -> None:
+    """Sets one of a recipe's values by ``key=value``. Raises OptionError where it is no such thing."""
+    key, found, text = change.partition("=")
+    *tables, name = key.strip().split(".")
+    if not found or not name:
+        raise OptionError(f"{change!r} is no change", "give key=value, such as loop.steps=100")
+    for table in tables:
+        values = values.setdefault(table, {})
+        if not isinstance(values, dict):
+            raise OptionError(f"{change!r}: {table} is no table of the recipe", "give one, such as loop")
+    try:
+        values[name] = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        values[name] = text.strip()  # a word without quotation marks

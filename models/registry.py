@@ -42,24 +42,32 @@ def load_weights(model: nn.Module, weights: Mapping[str, npt.NDArray[Any]]) -> N
 
     Raises BundleError naming those that are missing, left over or of another shape.
     """
-    own = model.state_dict()
-    missing, extra = sorted(set(own) - set(weights)), sorted(set(weights) - set(own))
-    wrong = [name for name in own if name in weights and tuple(own[name].shape) != weights[name].shape]
-    if missing or extra or wrong:
-        listed = "; ".join(
-            f"{label}: {', '.join(names[:4])}{' …' if len(names) > 4 else ''}"
-            for label, names in (
-                ("missing", missing),
-                ("not in the model", extra),
-                ("of another shape", wrong),
-            )
-            if names
-        )
+    if misfits := misfits_of(model.state_dict(), weights):
         raise BundleError(
-            f"the weights do not fit the model ({listed})", "use weights of this very configuration"
+            f"the weights do not fit the model ({misfits})", "use weights of this very configuration"
         )
     model.load_state_dict(
         {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in weights.items()}
+    )
+
+
+def misfits_of(own: Mapping[str, Any], given: Mapping[str, Any]) -> str:
+    """Which tensors are missing, left over or of another shape, a few of each by name; "" where all fit."""
+    return "; ".join(
+        f"{label}: {', '.join(names[:4])}{f' and {len(names) - 4} more' if len(names) > 4 else ''}"
+        for label, names in (
+            ("missing", sorted(set(own) - set(given))),
+            ("not in the model", sorted(set(given) - set(own))),
+            (
+                "of another shape",
+                [
+                    name
+                    for name in own
+                    if name in given and tuple(own[name].shape) != tuple(given[name].shape)
+                ],
+            ),
+        )
+        if names
     )
 
 

@@ -89,6 +89,22 @@ class InterpolationTask:
     freeze_backbone: int = 0
     perceptual: nn.Module | None = None
 
+    @property
+    def phases(self) -> dict[int, str]:
+        """The steps from which on something is different, and what."""
+        found = {
+            step: f"crops of {crop}"
+            for step, crop in zip(self.curriculum.crop_steps, self.curriculum.crops, strict=True)
+        }
+        for step, what in (
+            (self.freeze_backbone, "the backbone learns too"),
+            (self.losses.half_steps, "frames at full size"),
+            (self.losses.teacher_steps if self.losses.teacher else 0, "without a teacher"),
+        ):
+            if step:
+                found[step] = f"{found[step]}, {what}" if step in found else what
+        return found
+
     def batches(self, start: int) -> Iterator[dict[str, Tensor]]:
         """The batches of a run from step ``start`` to its end."""
         data = SampleDataset(

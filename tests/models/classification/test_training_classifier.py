@@ -23,6 +23,7 @@ from framestate.models.classification.task import ClassifierTask, evaluate
 from framestate.models.classification.train import train_classifier
 from framestate.models.plans import read_plan
 from framestate.models.training.config import LoopConfig
+from framestate.models.training.mode import Mode
 from framestate.plugins import eager_operators
 from torch import Tensor
 
@@ -92,6 +93,14 @@ def test_what_is_held_out_is_measured_and_told(tmp_path: Path, write_set: WriteS
         assert report["test"] == 1
         assert set(result.metrics.values()) <= {0.0, 1.0}
         assert [line["measured"] for line in lines if "measured" in line] == [1.0] * (1 + views)
+
+
+def test_epochs_are_of_the_pictures(tmp_path: Path, write_set: WriteSet) -> None:
+    write_set(tmp_path / "set", "binary10")
+    plan = recipe(steps=99)
+    pictures, _ = read_cifar(tmp_path / "set")
+    result, _ = train_classifier(plan, tmp_path, tmp_path / "run", mode=Mode(epochs=2))
+    assert result.steps == -(-2 * len(pictures) // plan.batch)
 
 
 def colours(count: int, seed: int) -> Pictures:

@@ -26,6 +26,7 @@ from framestate.models.interpolation.train import grown, thinned, train_interpol
 from framestate.models.plans import read_plan
 from framestate.models.registry import load_weights
 from framestate.models.tracking.recipe import TrackerRecipe
+from framestate.models.training.mode import Mode
 from framestate.plugins import eager_operators
 from framestate.vision import VideoWriter
 from safetensors.numpy import save_file
@@ -106,6 +107,32 @@ def test_a_recipe_names_the_network_of_its_perceptual_loss(data: Path, tmp_path:
     assert all(line["perceptual"] > 0 for line in lines)
 
 
+def test_a_trial_does_one_step_of_each_phase(data: Path, tmp_path: Path) -> None:
+    plan = recipe(
+        tmp_path,
+        samples="crop_steps = [0, 3]\ncrops = [64, 96]",
+        loop="steps = 40",
+        **{"": "freeze_backbone = 3"},
+    )
+    lines: list[dict[str, Any]] = []
+    train_interpolator(plan, data, tmp_path / "run", mode=Mode(trial=lines))
+    assert [(line["step"], line["phase"]) for line in lines] == [
+        (0, "crops of 64"),
+        (2, "frames at full size"),
+        (3, "crops of 96, the backbone learns too"),
+        (30, "without a teacher"),
+    ]
+    assert lines[0]["learning"] < lines[2]["learning"] == lines[2]["parameters"]
+    assert lines[0]["batch"]["first"] == [2, 3, 64, 64]
+    assert lines[2]["batch"]["first"] == [2, 3, 96, 96]
+    assert not (tmp_path / "run" / "checkpoint.safetensors").exists()
+
+
+def test_epochs_are_of_the_triplets(data: Path, tmp_path: Path) -> None:
+    result, report = train_interpolator(recipe(tmp_path), data, tmp_path / "run", mode=Mode(epochs=0.5))
+    assert result.steps == -(-report["triplets"] // 4)
+
+
 @pytest.mark.parametrize(
     ("table", "line", "problem"),
     [
@@ -147,9 +174,10 @@ def recipe(folder: Path, **changes: str) -> InterpolationRecipe:
         "model": "channels = [4, 4, 8, 8]\nencoder_depth = [0, 1, 1, 0]\nhead_channels = 4\nstates = 4\n"
         'flow_width = [8, 8, 8]\nhidden = 2\nrefine = "quarter"\nstart_flow = "none"\n'
         "bend = false\ncorrelation_radius = 4",
-        "samples": "crops = [64]",
+        "samples": "" if "samples" in changes else "crops = [64]",
         "losses": "half_steps = 2\nteacher_steps = 30",
-        "loop": "steps = 4\nwarmup_steps = 1\nlog_every = 1\nsave_every = 2\nlearning_rate = 2e-3\nema = 0.5",
+        "loop": ("" if "loop" in changes else "steps = 4\n")
+        + "warmup_steps = 1\nlog_every = 1\nsave_every = 2\nlearning_rate = 2e-3\nema = 0.5",
     }
     tables |= {name: f"{tables.get(name, '')}\n{text}" for name, text in changes.items()}
     path.write_text("\n".join(f"[{name}]\n{text}" if name else text for name, text in tables.items()))
@@ -168,7 +196,9 @@ def test_a_run_learns_and_goes_on(data: Path, tmp_path: Path) -> None:
     assert (report["clips"], report["held_out"]) == (1, ["kept"])
     assert len(report["sources"]["learned"]) == 64
     longer = dataclasses.replace(plan, loop=dataclasses.replace(plan.loop, steps=30))
-    result, _ = train_interpolator(longer, data, tmp_path / "run", lambda step, line: lines.append(line))
+    result, _ = train_interpolator(
+        longer, data, tmp_path / "run", lambda step, line: lines.append(line), Mode(accept=True)
+    )
     assert result.steps == 30
     assert [line["step"] for line in lines] == list(range(1, 31))
     first, last = (np.mean([line["warped"] for line in part]) for part in (lines[2:8], lines[-6:]))
