@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import shlex
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +14,7 @@ import typer
 
 from ..errors import OptionError
 from . import options
-from .output import guarded, note, print_json, quiet_stdout, show, warn
+from .output import guarded, print_json, quiet_stdout, show, warn
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from ..bundles import Bundle
     from ..export.bundle import AnyParity, GraphOptions
     from ..export.parity import Parity
+    from ..models import Build
 
 
 def export(
@@ -30,7 +30,8 @@ def export(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="A model that comes with Framestate, or the folder of a bundle with weights.",
+            help="A model that comes with Framestate, the folder of a bundle with weights, or (--untrained) "
+            "any system that 'framestate models' lists.",
         ),
     ],
     to: Annotated[str, typer.Option("--to", metavar="RUNTIME", help="onnx or tensorrt.")],
@@ -59,6 +60,10 @@ def export(
             show_default="rendered clips",
         ),
     ] = None,
+    untrained: Annotated[
+        bool, typer.Option("--untrained", help="Random weights, for measuring what a system costs.")
+    ] = False,
+    build: options.UserBuild = None,
     max_batch: options.PlanRows = None,
     size: options.PlanSizes = None,
     frames: options.ProofFrames = 300,
@@ -70,19 +75,31 @@ def export(
     The graphs and PyTorch follow the same clip over hundreds of frames, each by its own answers and state.
     Where they differ by more than the tolerance, nothing is written.
     """
-    with guarded(debug):
+    with guarded(debug), ExitStack() as stack:
         with quiet_stdout():
             _check(to, out)
             began = time.perf_counter()
+            if untrained:
+                from .export_untrained import untrained_bundle
+
+                model = untrained_bundle(model, stack)
+            elif not Path(model).exists():
+                from .export_untrained import check_weights
+
+                check_weights(model)
             parity: AnyParity | None
             if to == "tensorrt":
                 from .export_plans import build_plans
 
+                if build is not None:
+                    raise OptionError("--build has no use with --to tensorrt", "Export to onnx with it.")
                 bundle, parity = build_plans(model, out, frames, ops, precision, max_batch, size or ())
             elif size:
                 raise OptionError(f"--size has no use with --to {to}", "Leave it out: graphs take any size.")
             else:
-                bundle, parity = re_export(model, out, frames, ops, precision, calibrate)
+                bundle, parity = re_export(
+                    model, out, frames, ops, precision, calibrate, options.user_build(build)
+                )
             seconds = time.perf_counter() - began
         if as_json:
             print_json(report(bundle, parity, out, to, seconds))
@@ -91,7 +108,13 @@ def export(
 
 
 def re_export(
-    model: str, out: Path, frames: int, ops: str, precision: str, calibrate: Path | None
+    model: str,
+    out: Path,
+    frames: int,
+    ops: str,
+    precision: str,
+    calibrate: Path | None,
+    build: Build | None = None,
 ) -> tuple[Bundle, AnyParity | None]:
     """A bundle at ``out`` with the weights of ``model`` and fresh graphs; no proof for the dialect plugin.
 
@@ -108,11 +131,13 @@ def re_export(
     from ..export.bundle import bundle_model, bundle_unproven
     from ..models import build_model, load_weights
     from ..plugins import eager_operators
+    from .progress import stages
 
     chosen = graph_options(ops, precision, calibrate)
-    network = build_model(source.spec, eager_operators())
+    build = build or build_model
+    network = build(source.spec, eager_operators()).eval()
     load_weights(network, weights)
-    told: dict[str, Any] = {"provenance": source.provenance, "metrics": source.metrics}
+    told: dict[str, Any] = {"provenance": source.provenance, "metrics": source.metrics, "build": build}
     replace = out.exists()  # an empty folder: anything else was refused
     with stages(frames) as (say, tick):
         if chosen.dialect == "plugin":
@@ -145,21 +170,6 @@ def graph_options(ops: str, precision: str, calibrate: Path | None) -> GraphOpti
     from .calibration import calibration_clips
 
     return GraphOptions(chosen.dialect, chosen.precision, calibration_clips(calibrate))
-
-
-@contextmanager
-def stages(frames: int) -> Iterator[tuple[Callable[[str], None], Callable[[int], None]]]:
-    """Two functions: one says which stage has begun, one how many frames are compared. On stderr."""
-    from .progress import frames_bar
-
-    with frames_bar("exporting", frames) as bar:
-
-        def say(text: str) -> None:
-            bar.at(0, text)
-            if not sys.stderr.isatty():
-                note(text)
-
-        yield say, bar.at
 
 
 def report(
@@ -274,21 +284,25 @@ def _box_rows(table: Table, parity: Parity) -> None:
         table.add_row("overlap with the truth lost", f"{parity.overlap_loss:.3f}", f"{OVERLAP_LOSS:g}")
 
 
+NEXT: Mapping[str, tuple[str, ...]] = {
+    "tracking": (
+        "Predict:   framestate track video.mp4 --box 100,100,80,60",
+        "Validate:  framestate eval tracking data/tracking",
+        "Visualize: framestate demo",
+    ),
+    "interpolation": (
+        "Predict:   framestate interpolate video.mp4 smooth.mp4",
+        "Validate:  framestate eval interpolation data/interpolation",
+    ),
+    "classification": ("Predict:   framestate classify video.mp4",),
+}
+"""By task: what to do with a new bundle."""
+
+
 def next_commands(out: Path, runtime: str, task: str = "tracking") -> tuple[str, ...]:
     """What to do with a new bundle, ready to paste."""
     chosen = f"--model {shlex.quote(model_argument(out))} --runtime {runtime}"
-    if task == "interpolation":
-        return (
-            f"Predict:   framestate interpolate video.mp4 smooth.mp4 {chosen}",
-            f"Validate:  framestate eval interpolation data/interpolation {chosen}",
-        )
-    if task == "classification":
-        return (f"Predict:   framestate classify video.mp4 {chosen}",)
-    return (
-        f"Predict:   framestate track video.mp4 --box 100,100,80,60 {chosen}",
-        f"Validate:  framestate eval tracking data/tracking {chosen}",
-        f"Visualize: framestate demo {chosen}",
-    )
+    return tuple(f"{command} {chosen}" for command in NEXT.get(task, ()))
 
 
 def model_argument(folder: Path) -> str:

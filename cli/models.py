@@ -1,4 +1,4 @@
-"""``framestate models``: the models that come with Framestate."""
+"""``framestate models``: every system that there is, with or without weights."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from .output import guarded, plain, print_json, quiet_stdout, show
 
 if TYPE_CHECKING:
     from ..bundles import Bundle
+    from ..models.systems import System
 
 
 def models(as_json: options.AsJson = False, debug: options.Debug = False) -> None:
-    """List the models that come with Framestate."""
+    """List every model system: those whose weights come with Framestate, and those to train or to measure."""
     with guarded(debug):
         with quiet_stdout():
             from ..bundles import default_bundles, load_bundle
+            from ..models.systems import SYSTEMS
 
             entries = [describe(load_bundle(name)) for name in default_bundles()]
+            entries += [describe_system(one) for one in SYSTEMS if not one.ships]
         if as_json:
             print_json({"models": entries})
         else:
@@ -34,12 +37,28 @@ def describe(bundle: Bundle) -> dict[str, Any]:
 
     return {
         "name": bundle.spec.name,
+        "ships": True,
         "task": bundle.spec.task,
         "parameters": bundle.parameters,
         "state_bytes": bundle.spec.state_bytes if bundle.spec.is_sized else None,
         "runtimes": [entry.name for entry in runtime_table() if entry.supports(bundle)],
         "trained_on": trained_on(bundle.provenance),
         "metrics": plain(dict(bundle.metrics)),
+    }
+
+
+def describe_system(system: System) -> dict[str, Any]:
+    """The same of a system that no weights come with."""
+    return {
+        "name": system.name,
+        "ships": False,
+        "task": system.row.task,
+        "parameters": system.parameters,
+        "state_bytes": None,
+        "runtimes": [],
+        "trained_on": None,
+        "metrics": {},
+        "what": system.what,
     }
 
 
@@ -73,6 +92,8 @@ def _show(entries: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
     for entry in entries:
+        if not entry["ships"]:
+            continue
         table = Table(title=entry["name"], title_justify="left", show_header=False)
         table.add_row("task", entry["task"])
         table.add_row("parameters", f"{entry['parameters']:,}")
@@ -84,6 +105,14 @@ def _show(entries: list[dict[str, Any]]) -> None:
         table.add_row("trained on", entry["trained_on"] or "not stated")
         table.add_row("metrics", "\n".join(_metrics(entry["metrics"])) or "not stated")
         show(table)
+    others = Table(title="Without weights: train, or export --untrained", title_justify="left")
+    others.add_column("system", no_wrap=True)
+    for heading in ("task", "parameters", "what"):
+        others.add_column(heading, justify="right" if heading == "parameters" else "left")
+    for entry in entries:
+        if not entry["ships"]:
+            others.add_row(entry["name"], entry["task"], f"{entry['parameters']:,}", entry["what"])
+    show(others)
 
 
 def _metrics(metrics: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..errors import OptionError, RuntimeUnavailableError
+
+if TYPE_CHECKING:
+    from ..models import Build
 
 DEFAULT_TRACKER = "tracker-nano"
 DEFAULT_INTERPOLATOR = "interp-nano"
@@ -96,6 +100,15 @@ PlanSizes = Annotated[
         show_default="128x128:1280x720:1920x1088",
     ),
 ]
+UserBuild = Annotated[
+    str | None,
+    typer.Option(
+        "--build",
+        metavar="FILE.py:NAME",
+        help="A function of yours that makes the model of a spec and operators.",
+        show_default="the architecture's own",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else.")]
 Debug = Annotated[
     bool, typer.Option("--debug", envvar="FRAMESTATE_DEBUG", help="Show the traceback of an error.")
@@ -162,3 +175,32 @@ def spread(lanes: int | None, threads: int | None, pixels: int, whole: int) -> t
     if lanes is None:
         lanes = max(1, num_cores() // (threads or 1)) if pixels <= whole else 1
     return lanes, threads or max(1, num_cores() // lanes)
+
+
+def user_build(place: str | None) -> Build | None:
+    """The function that ``--build`` names; None where it was not given. Its file is run.
+
+    Raises:
+        OptionError: there is no such file or function, or the file cannot be run.
+    """
+    if place is None:
+        return None
+    file, _, name = place.rpartition(":")
+    path = Path(file)
+    if not name or path.suffix != ".py" or not path.is_file():
+        raise OptionError(f"--build {place} names no file and function", "Give one, such as mine.py:build.")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None, "it ends in .py"
+    assert spec.loader is not None, "it ends in .py"
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module  # where dataclasses look for their own module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever a user's file raises
+        raise OptionError(
+            f"--build {place}: the file fails ({type(error).__name__}: {error})", "Run it alone to see why."
+        ) from error
+    build = getattr(module, name, None)
+    if not callable(build):
+        raise OptionError(f"--build {place}: {path} has no function {name}", "Give one of its functions.")
+    return build  # type: ignore[no-any-return]

@@ -29,7 +29,8 @@ from framestate.models.datasets.opening import ClipSet
 from framestate.models.tracking.clips import Clip
 from framestate.models.tracking.poses import SampleConfig
 from framestate.models.tracking.samples import SampleSource
-from framestate.models.training.loop import LoopConfig, train
+from framestate.models.training.config import LoopConfig
+from framestate.models.training.loop import train
 from framestate.plugins import eager_operators
 from framestate.vision import Box, Frame, Image
 from framestate.vision.synthetic import demo_clip

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ..bundles import BATCH, ModelSpec, Size, TensorSpec, past_name, present_name
 from ..bundles.tensor import side_of
 from ..errors import ExportError
+from .signatures import check_function, check_graph, inputs_of
 
 OPSET = 20
 SLOW_RULE = "SlicesSplit"
@@ -97,6 +98,11 @@ class FreeDims:
         """Sides that tell height from width, and leave several units whatever they are divided into."""
         return 17 * self.multiple, 33 * self.multiple
 
+    @property
+    def other_size(self) -> Size:
+        """Sides of which neither is one of the example's."""
+        return 18 * self.multiple, 35 * self.multiple
+
     def of(self, tensor: TensorSpec) -> dict[int, Any] | None:
         """The open axes of a tensor, as ``torch.onnx.export`` wants them."""
         found = {}
@@ -113,10 +119,12 @@ class FreeDims:
 def export_function(
     model: nn.Module, spec: ModelSpec, function: str, path: Path, *, opset: int = OPSET
 ) -> None:
-    """Writes one function as ONNX. Raises ExportError with the exporter's reason."""
+    """Writes one function as ONNX.
+
+    Raises ExportError: the function does not give what the spec says, or the exporter's reason.
+    """
     described = spec.function(function)
-    states = {tensor.name: tensor for tensor in spec.state}
-    tensors = [*described.inputs, *(states[name] for name in described.reads_state)]
+    tensors = inputs_of(spec, function)
     names = [tensor.name for tensor in described.inputs] + [past_name(name) for name in described.reads_state]
     results = [tensor.name for tensor in described.outputs] + [
         present_name(name) for name in described.writes_state
@@ -124,6 +132,7 @@ def export_function(
     multiple = spec.preprocess.get("multiple", 1)
     free = FreeDims(multiple if isinstance(multiple, int) else 1)
     shapes = tuple(free.of(tensor) for tensor in tensors)
+    check_function(model, spec, function, [(2, free.example_size), (3, free.other_size)])
     module = FunctionModule(model, spec, function).eval()
     arguments: dict[str, Any] = {"dynamic_shapes": (shapes,), "input_names": names, "output_names": results}
     try:
@@ -147,6 +156,7 @@ def export_function(
             "use only operators of framestate.plugins and standard PyTorch in its forward path",
         ) from error
     declare_names(proto, names, results, spec, function)
+    check_graph(proto.graph, spec, function)
     onnx.save(proto, path)
 
 

@@ -15,13 +15,7 @@ from torch import nn
 from ..bundles import Bundle, ModelSpec, write_bundle
 from ..errors import OptionError
 from ..models import load_weights
-from ..models.artrack_mamba import ArtrackMambaConfig
-from ..models.artrack_mamba.history import TemplateHistory
-from ..models.artrack_mamba_v2 import ARCHITECTURE, ArtrackMambaV2Config
-from ..models.artrack_mamba_v2.history import TemplateHistoryV2
-from ..models.vil_tracker import ARCHITECTURE as VIL_TRACKER
-from ..models.vil_tracker import VilTrackerConfig
-from ..models.vil_tracker.history import VilTemplateHistory
+from ..models.systems import architecture
 from ..plugins import Operators, eager_operators
 from ..plugins.operators import Dialect, onnx_operators
 from ..runtimes import Arrays, Runtime, open_runtime
@@ -32,9 +26,7 @@ from .bundle import Say
 from .graphs import export_function
 
 STATELESS = ("stateless", "cached")
-ARCHITECTURES = ("artrack_mamba", ARCHITECTURE, VIL_TRACKER)
 WEIGHTS = "weights.safetensors"
-Histories = TemplateHistory | TemplateHistoryV2 | VilTemplateHistory
 
 
 @dataclass(frozen=True)
@@ -59,7 +51,7 @@ def history_cases(
     """The forms of a tracker for some numbers of templates, on one thread, fed with a rendered clip.
 
     Args:
-        bundle: a tracker of one of ``ARCHITECTURES``, with weights.
+        bundle: a tracker whose architecture has a stateless form, with weights.
         histories: numbers of templates, each at least 1.
         folder: an empty one for what is made.
         runtime: "onnx", where both sides are graphs in the dialect ``ops``, or "eager".
@@ -70,11 +62,9 @@ def history_cases(
         OptionError: another architecture or runtime, or a number below 1.
         BundleError: the bundle has no weights. ExportError: a graph cannot be made.
     """
-    if bundle.spec.architecture not in ARCHITECTURES or runtime not in ("onnx", "eager"):
-        raise OptionError(
-            f"there is no stateless form of {bundle.spec.architecture!r} on runtime {runtime!r}",
-            f"choose a bundle of {', '.join(ARCHITECTURES)} with weights, and onnx or eager",
-        )
+    if runtime not in ("onnx", "eager"):
+        raise OptionError(f"there is no stateless form on runtime {runtime!r}", "choose onnx or eager")
+    architecture(bundle.spec.architecture).load("history")
     if not histories or min(histories) < 1:
         raise OptionError(f"the numbers of templates are {list(histories)}", "give 1 or more")
     with ExitStack() as stack:
@@ -95,7 +85,7 @@ def _case(
     stateful: Runtime | None,
     stack: ExitStack,
 ) -> HistoryCase:
-    def build(spec: ModelSpec, operators: Operators) -> Histories:
+    def build(spec: ModelSpec, operators: Operators) -> Any:
         return _with_templates(bundle.spec, operators, history)
 
     spec = build(bundle.spec, eager_operators()).spec(bundle.spec.name)
@@ -143,14 +133,10 @@ def _case(
     return HistoryCase(history, {**calls, "stateful": step}, reference)
 
 
-def _with_templates(spec: ModelSpec, operators: Operators, history: int) -> Histories:
+def _with_templates(spec: ModelSpec, operators: Operators, history: int) -> Any:
     """A tracker over so many templates, without its weights."""
-    values = dict(spec.config)
-    if spec.architecture == ARCHITECTURE:
-        return TemplateHistoryV2(ArtrackMambaV2Config.from_dict(values), operators, history).eval()
-    if spec.architecture == VIL_TRACKER:
-        return VilTemplateHistory(VilTrackerConfig.from_dict(values), operators, history).eval()
-    return TemplateHistory(ArtrackMambaConfig.from_dict(values), operators, history).eval()
+    row = architecture(spec.architecture)
+    return row.load("history")(row.options(spec.config), operators, history).eval()
 
 
 def _step(bundle: Bundle, folder: Path, ops: Dialect, say: Say) -> Runtime:

@@ -19,12 +19,13 @@ from torch import nn
 
 from ..bundles import Bundle, ModelSpec, TensorSpec, write_bundle
 from ..models import dump_weights
+from ..models.systems import System
 from ..plugins import Operators, eager_operators
 from ..plugins.operators import Dialect
 from ..runtimes import open_runtime
 from .bundle import Say, finish_graphs, prove, write_graphs
 from .flops import count_flops
-from .systems import System
+from .untrained import drawn
 
 Call = Callable[[], object]
 
@@ -57,17 +58,12 @@ class Line:
 def describe(system: System) -> Line:
     """What follows from the shape alone."""
     model = system.build(eager_operators())
-    spec = sized(system, system.spec(model))
-    flops, scans = count_flops(system.build, spec, system.functions)
+    spec = system.sized(system.spec(model))
+    flops, scans = count_flops(system.build, spec, system.row.frame)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     return Line(
         system.name, system.what, parameters, spec.state_bytes, round(flops / 1e9, 3), round(scans / flops, 3)
     )
-
-
-def sized(system: System, spec: ModelSpec) -> ModelSpec:
-    """The spec for the system's own size of frames, where it leaves that open."""
-    return spec if system.size is None else spec.sized(*system.size)
 
 
 def given(tensor: TensorSpec) -> np.ndarray[Any, Any]:
@@ -81,31 +77,20 @@ def given(tensor: TensorSpec) -> np.ndarray[Any, Any]:
 def eager_call(system: System) -> Call:
     """One frame in eager PyTorch on one thread."""
     model = system.build(eager_operators()).eval()
-    spec = sized(system, system.spec(model))
+    spec = system.sized(system.spec(model))
     functions: Any = model.functions()  # type: ignore[operator]
     state = {tensor.name: torch.from_numpy(given(tensor)) for tensor in spec.state}
     inputs = {
         name: {one.name: torch.from_numpy(given(one)) for one in spec.function(name).inputs}
-        for name in system.functions
+        for name in system.row.frame
     }
 
     @torch.inference_mode()
     def call() -> None:
-        for name in system.functions:
+        for name in system.row.frame:
             functions[name](inputs[name], {key: state[key] for key in spec.function(name).reads_state})
 
     return call
-
-
-@torch.no_grad()
-def drawn(system: System) -> nn.Module:
-    """The model with random weights, those that start at zero too: else nothing behind them would be seen."""
-    torch.manual_seed(0)
-    model = system.build(eager_operators()).eval()
-    for parameter in model.parameters():
-        if parameter.dim() > 1 and not parameter.any():
-            nn.init.normal_(parameter, std=0.1)
-    return model
 
 
 def graphs(system: System, dialect: Dialect, folder: Path, say: Say) -> tuple[Bundle, float]:
@@ -128,12 +113,12 @@ def graphs(system: System, dialect: Dialect, folder: Path, say: Say) -> tuple[Bu
 def onnx_call(system: System, bundle: Bundle, stack: ExitStack) -> Call:
     """One frame of a bundle in ONNX Runtime on one thread."""
     runtime = stack.enter_context(closing(open_runtime(bundle, "onnx", device="cpu", threads=1)))
-    spec, store = sized(system, bundle.spec), runtime.allocate(1, system.size)
+    spec, store = system.sized(bundle.spec), runtime.allocate(1, system.frames)
     store.load_row(0, {tensor.name: given(tensor)[0] for tensor in spec.state})
-    inputs = {name: {one.name: given(one) for one in spec.function(name).inputs} for name in system.functions}
+    inputs = {name: {one.name: given(one) for one in spec.function(name).inputs} for name in system.row.frame}
 
     def call() -> None:
-        for name in system.functions:
+        for name in system.row.frame:
             runtime.call(name, inputs[name], store.read([0]))
 
     return call

@@ -14,10 +14,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import get_args
 
-from ..errors import DataError, OptionError
+from ..errors import DataError
+from ..models.systems import SYSTEMS, system
 from ..plugins.operators import Dialect
 from .model_measures import Line, measure, tell
-from .systems import SYSTEMS
 
 BEGIN, END = "<!-- systems: written by framestate.export.model_table -->", "<!-- end of systems -->"
 RUNNABLE = tuple(name for name in get_args(Dialect) if name != "plugin")
@@ -80,21 +80,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--machine", default="", help="what the times are of; kept as it was otherwise")
     chosen = parser.parse_args(arguments)
-    unknown = sorted(set(chosen.names) - {system.name for system in SYSTEMS})
-    if unknown:
-        raise OptionError(
-            f"there is no system {unknown[0]}", f"known: {', '.join(system.name for system in SYSTEMS)}"
-        )
+    for name in chosen.names:
+        system(name)
     kept = chosen.docs / "models.json"
     lines = read_lines(kept)
     machine = chosen.machine or (json.loads(kept.read_text())["machine"] if kept.exists() else "this machine")
-    for system in SYSTEMS:
-        if not chosen.names or system.name in chosen.names:
-            lines[system.name] = measure(
-                system, chosen.repetitions, dialects=chosen.dialects, frames=chosen.frames
-            )
-            tell(str(lines[system.name]))
-            ordered = [lines[one.name] for one in SYSTEMS if one.name in lines]
+    for one in SYSTEMS:
+        if not chosen.names or one.name in chosen.names:
+            lines[one.name] = measure(one, chosen.repetitions, dialects=chosen.dialects, frames=chosen.frames)
+            tell(str(lines[one.name]))
+            ordered = [lines[each.name] for each in SYSTEMS if each.name in lines]
             saved = {"machine": machine, "lines": [asdict(line) for line in ordered]}
             kept.write_text(json.dumps(saved, indent=1) + "\n")
             write_table(chosen.docs / "models.md", ordered, machine)

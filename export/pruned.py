@@ -10,13 +10,12 @@ from time import process_time
 
 from ..bundles import Bundle
 from ..models import build_model
+from ..models.systems import architecture
 from ..runtimes import open_runtime
 from .flops import count_flops
 from .model_measures import given
 
 RUNTIMES = ("eager", "onnx")
-FRAME_FUNCTIONS = ("step", "classify")
-"""What a frame calls, by task."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class Cost:
 
 def frame_functions(bundle: Bundle) -> tuple[str, ...]:
     """The functions that a frame calls."""
-    return tuple(name for name in bundle.spec.functions if name in FRAME_FUNCTIONS)
+    return architecture(bundle.spec.architecture).frame
 
 
 def costs(bundles: Mapping[str, Bundle], repetitions: int = 30) -> dict[str, Cost]:

@@ -2,42 +2,90 @@
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Protocol
 
 from ..errors import OptionError
-from .artrack_mamba_v2 import ARCHITECTURE as ARTRACK_MAMBA_V2
-from .artrack_mamba_v2.recipe import TrajectoryRecipe
-from .artrack_mamba_v2.recipe import read_recipe as read_trajectory
-from .classification.recipe import ClassifierRecipe
-from .classification.recipe import read_recipe as read_classification
-from .interpolation.recipe import InterpolationRecipe
-from .interpolation.recipe import read_recipe as read_interpolation
-from .tracking.recipe import TrackerRecipe
-from .tracking.recipe import read_recipe as read_tracking
+from .systems import ARCHITECTURES
+from .training.config import LoopConfig
 from .training.tables import read_toml
-from .vil_tracker import ARCHITECTURE as VIL_TRACKER
-from .vil_tracker.recipe import VilRecipe
-from .vil_tracker.recipe import read_recipe as read_vil
-
-Plan = TrackerRecipe | TrajectoryRecipe | VilRecipe | InterpolationRecipe | ClassifierRecipe
 
 
-def read_plan(path: Path) -> Plan:
-    """The recipe in a TOML file: an interpolator's or a classifier's by ``task``, else a tracker's.
+class Plan(Protocol):
+    """What every recipe says."""
 
-    Which tracker's, ``architecture`` says. Raises DataError where it is no TOML, OptionError for a task, an
-    architecture or an option that there is not.
+    @property
+    def name(self) -> str:
+        """Of what is trained."""
+
+    @property
+    def architecture(self) -> str:
+        """Of the model, by its row in ``systems``."""
+
+    @property
+    def model(self) -> Any:
+        """The model's options."""
+
+    @property
+    def loop(self) -> LoopConfig:
+        """How to optimise."""
+
+    @property
+    def batch(self) -> int:
+        """Samples of a step."""
+
+    @property
+    def seed(self) -> int:
+        """Of all that is random."""
+
+    @property
+    def threads(self) -> int:
+        """Of PyTorch on a CPU."""
+
+    @property
+    def text(self) -> str:
+        """The file."""
+
+
+def read_plan(path: Path, changes: Sequence[str] = ()) -> Plan:
+    """The recipe in a TOML file, of what its ``task`` ("tracking" without one) and ``architecture`` say.
+
+    A task's first architecture need not be named. ``changes`` are ``key=value``, of keys such as ``seed`` or
+    ``loop.steps`` and values as in TOML; the recipe's text names them at its end.
+
+    Raises:
+        DataError: it cannot be read, or is no TOML.
+        OptionError: a task, an architecture or an option that there is not.
     """
-    values = read_toml(path)[1]
-    task, architecture = values.get("task", "tracking"), values.get("architecture", "artrack_mamba")
-    if task == "interpolation":
-        return read_interpolation(path)
-    if task == "classification":
-        return read_classification(path)
-    if task != "tracking":
-        raise OptionError(f"task is {task!r} in {path}", "choose tracking, interpolation or classification")
-    if architecture == ARTRACK_MAMBA_V2:
-        return read_trajectory(path)
-    if architecture == VIL_TRACKER:
-        return read_vil(path)
-    return read_tracking(path)
+    text, values = read_toml(path)
+    for change in changes:
+        change_value(values, change)
+        text += f"# changed: {change}\n"
+    task = values.pop("task", "tracking")
+    rows = {row.name: row for row in ARCHITECTURES if row.task == task}
+    if not rows:
+        tasks = dict.fromkeys(row.task for row in ARCHITECTURES)
+        raise OptionError(f"task is {task!r} in {path}", f"choose one of {', '.join(tasks)}")
+    name = values.setdefault("architecture", next(iter(rows)))
+    if name not in rows:
+        raise OptionError(f"architecture is {name!r} in {path}", f"of {task}, there are {', '.join(rows)}")
+    plan: Plan = rows[name].load("recipe")(values, text)
+    return plan
+
+
+def change_value(values: dict[str, Any], change: str) -> None:
+    """Sets one of a recipe's values by ``key=value``. Raises OptionError where it is no such thing."""
+    key, found, text = change.partition("=")
+    *tables, name = key.strip().split(".")
+    if not found or not name:
+        raise OptionError(f"{change!r} is no change", "give key=value, such as loop.steps=100")
+    for table in tables:
+        values = values.setdefault(table, {})
+        if not isinstance(values, dict):
+            raise OptionError(f"{change!r}: {table} is no table of the recipe", "give one, such as loop")
+    try:
+        values[name] = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        values[name] = text.strip()  # a word without quotation marks

@@ -16,23 +16,11 @@ from torch import nn
 from ..bundles import ModelSpec
 from ..errors import BundleError, DataError
 from ..plugins import Operators
-from .artrack_mamba import ArtrackMamba, ArtrackMambaConfig
-from .artrack_mamba_v2 import ARCHITECTURE as ARTRACK_MAMBA_V2
-from .artrack_mamba_v2 import ArtrackMambaV2, ArtrackMambaV2Config
-from .classification import ARCHITECTURE as MAMBA_CLASSIFIER
-from .classification import ClassifierConfig, MambaClassifier
-from .interpolation import HybridInterpolator, InterpolatorConfig
-from .vil_tracker import ARCHITECTURE as VIL_TRACKER
-from .vil_tracker import VilTracker, VilTrackerConfig
+from .systems import ARCHITECTURES, architecture
 
 Build = Callable[[ModelSpec, Operators], nn.Module]
 """Makes the model that a spec describes around given operators, without its weights: ``build_model``, or what
 a user hands over for an architecture of their own."""
-
-
-def architectures() -> tuple[str, ...]:
-    """The names under which ``build_model`` knows its models."""
-    return ("artrack_mamba", ARTRACK_MAMBA_V2, VIL_TRACKER, "hybrid_interpolator", MAMBA_CLASSIFIER)
 
 
 def build_model(spec: ModelSpec, operators: Operators) -> nn.Module:
@@ -40,21 +28,13 @@ def build_model(spec: ModelSpec, operators: Operators) -> nn.Module:
 
     Raises BundleError for an architecture that is not known here, OptionError for an option of it.
     """
-    config: dict[str, Any] = dict(spec.config)
-    if spec.architecture == "artrack_mamba":
-        return ArtrackMamba(ArtrackMambaConfig.from_dict(config), operators).eval()
-    if spec.architecture == ARTRACK_MAMBA_V2:
-        return ArtrackMambaV2(ArtrackMambaV2Config.from_dict(config), operators).eval()
-    if spec.architecture == VIL_TRACKER:
-        return VilTracker(VilTrackerConfig.from_dict(config), operators).eval()
-    if spec.architecture == "hybrid_interpolator":
-        return HybridInterpolator(InterpolatorConfig.from_dict(config), operators).eval()
-    if spec.architecture == MAMBA_CLASSIFIER:
-        return MambaClassifier(ClassifierConfig.from_dict(config), operators).eval()
-    raise BundleError(
-        f"model {spec.name!r} is of architecture {spec.architecture!r}, which has no PyTorch form here",
-        f"known architectures: {', '.join(architectures())}; its ONNX files, if any, still run",
-    )
+    known = [row.name for row in ARCHITECTURES]
+    if spec.architecture not in known:
+        raise BundleError(
+            f"model {spec.name!r} is of architecture {spec.architecture!r}, which has no PyTorch form here",
+            f"known architectures: {', '.join(known)}; its ONNX files, if any, still run",
+        )
+    return architecture(spec.architecture).build(spec.config, operators)
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, npt.NDArray[Any]]) -> None:
@@ -62,24 +42,32 @@ def load_weights(model: nn.Module, weights: Mapping[str, npt.NDArray[Any]]) -> N
 
     Raises BundleError naming those that are missing, left over or of another shape.
     """
-    own = model.state_dict()
-    missing, extra = sorted(set(own) - set(weights)), sorted(set(weights) - set(own))
-    wrong = [name for name in own if name in weights and tuple(own[name].shape) != weights[name].shape]
-    if missing or extra or wrong:
-        listed = "; ".join(
-            f"{label}: {', '.join(names[:4])}{' …' if len(names) > 4 else ''}"
-            for label, names in (
-                ("missing", missing),
-                ("not in the model", extra),
-                ("of another shape", wrong),
-            )
-            if names
-        )
+    if misfits := misfits_of(model.state_dict(), weights):
         raise BundleError(
-            f"the weights do not fit the model ({listed})", "use weights of this very configuration"
+            f"the weights do not fit the model ({misfits})", "use weights of this very configuration"
         )
     model.load_state_dict(
         {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in weights.items()}
+    )
+
+
+def misfits_of(own: Mapping[str, Any], given: Mapping[str, Any]) -> str:
+    """Which tensors are missing, left over or of another shape, a few of each by name; "" where all fit."""
+    return "; ".join(
+        f"{label}: {', '.join(names[:4])}{f' and {len(names) - 4} more' if len(names) > 4 else ''}"
+        for label, names in (
+            ("missing", sorted(set(own) - set(given))),
+            ("not in the model", sorted(set(given) - set(own))),
+            (
+                "of another shape",
+                [
+                    name
+                    for name in own
+                    if name in given and tuple(own[name].shape) != tuple(given[name].shape)
+                ],
+            ),
+        )
+        if names
     )
 
 

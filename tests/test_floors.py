@@ -34,6 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 EVERYONE_MAY_IMPORT = "errors"
 ALSO = {"runtimes.eager": {"models"}}  # the reference runtime builds the PyTorch model itself
 PACKAGE = "framestate"
+WITH_CIRCLES = {"engine", "server"}
 
 
 def test_no_import_points_up_a_floor(checkout: Path) -> None:
@@ -96,6 +97,71 @@ def test_the_guard_finds_what_it_should(file: str, code: str, found: str | None)
     else:
         assert len(faults) == 1
         assert found in faults[0]
+
+
+@pytest.mark.parametrize("folder", sorted(MAY_IMPORT.keys() - WITH_CIRCLES))
+def test_no_circle_of_imports_inside_a_folder(checkout: Path, folder: str) -> None:
+    circles = circles_of(imported_by(checkout / folder))
+    assert not circles, "\n".join(" -> ".join(circle) for circle in circles)
+
+
+def test_circles_are_found(tmp_path: Path) -> None:
+    folder = tmp_path / "engine"
+    (folder / "tracking").mkdir(parents=True)
+    for name, code in {
+        "__init__": "from .core import Engine",
+        "core": "from .session import Session",
+        "session": "if TYPE_CHECKING:\n    from .core import Engine\nfrom .tracking.task import step",
+        "alone": "from .core import Engine",
+        "tracking/__init__": "",
+        "tracking/task": "from ...vision import Box\nfrom . import box",
+        "tracking/box": "def f():\n    from .task import step",
+    }.items():
+        (folder / f"{name}.py").write_text(code)
+    assert circles_of(imported_by(folder)) == [
+        ["engine.core", "engine.session"],
+        ["engine.tracking.box", "engine.tracking.task"],
+    ]
+
+
+def imported_by(folder: Path) -> dict[str, set[str]]:
+    """The modules of a folder that each of its modules imports, in whatever way."""
+    root = folder.parent
+    modules: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*.py")):
+        parts = path.relative_to(root).with_suffix("").parts
+        modules[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    found: dict[str, set[str]] = {name: set() for name in modules}
+    for module, path in modules.items():
+        parent = path.relative_to(root).parts[:-1]
+        for _, level, name in imports(ast.parse(path.read_text("utf-8"))):
+            target = ".".join([*parent[: len(parent) - level + 1], *name.split(".")] if level else [])
+            while target and target not in modules:  # a name that a module holds
+                target = target.rpartition(".")[0]
+            if target and target != module:
+                found[module].add(target)
+    return found
+
+
+def circles_of(imported: dict[str, set[str]]) -> list[list[str]]:
+    """Every set of modules, sorted, that each reach each other."""
+
+    def reached(start: str) -> set[str]:
+        seen: set[str] = set()
+        left = [start]
+        while left:
+            new = imported[left.pop()] - seen
+            seen |= new
+            left += new
+        return seen
+
+    behind = {module: reached(module) for module in imported}
+    knots = {
+        tuple(sorted(other for other in behind[module] if module in behind[other]))
+        for module in imported
+        if module in behind[module]
+    }
+    return sorted(list(knot) for knot in knots)
 
 
 def sources(checkout: Path) -> list[Path]:

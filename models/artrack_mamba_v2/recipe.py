@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from ...errors import OptionError
 from ..tracking.poses import SampleConfig
-from ..tracking.recipe import check_architecture, check_crops
-from ..training.loop import LoopConfig
-from ..training.tables import build, check_counts, read_toml, take_tables
+from ..tracking.recipe import IN_PLACE_OF_CLIPS, OF_SETS, check_crops
+from ..training.config import LoopConfig
+from ..training.tables import build, check_counts, check_used, take_tables
 from .config import ArtrackMambaV2Config, base, small, tiny
 from .model import ARCHITECTURE
 from .sequence import SequenceConfig
@@ -30,7 +29,6 @@ class TrajectoryRecipe:
     samples: SampleConfig
     loop: LoopConfig
     sequence: SequenceConfig | None = None
-    task: str = "tracking"
     architecture: str = ARCHITECTURE
     batch: int = 16
     seed: int = 0
@@ -52,8 +50,8 @@ class TrajectoryRecipe:
     text: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
+        check_used(self, {**OF_SETS, "trunk_share": "vim"}, IN_PLACE_OF_CLIPS)
         check_counts(self.batch, self.threads, self.workers)
-        check_architecture(self.task, self.architecture, ARCHITECTURE)
         check_crops(self.model, self.samples)
         if self.start and self.vim:
             raise OptionError("the recipe names start and vim", "give one of them: start has it all")
@@ -66,14 +64,13 @@ class TrajectoryRecipe:
             raise OptionError("sequences are learned from, and the recipe names none", "give sets or clips")
 
 
-def read_recipe(path: Path) -> TrajectoryRecipe:
+def recipe_of(values: dict[str, Any], text: str) -> TrajectoryRecipe:
     """Raises OptionError for anything in the file that no option is called by, DataError where it is no TOML.
 
     The table ``model`` changes options of ``size``: "tiny", "small" or "base".
     """
-    text, values = read_toml(path)
     by_sequence = "sequence" in values
-    tables = take_tables(values, ("model", "samples", "loop", "sequence"), path)
+    tables = take_tables(values, ("model", "samples", "loop", "sequence"))
     size = tables["model"].pop("size", "tiny")
     if size not in SIZES:
         raise OptionError(f"size is {size!r}", f"choose one of {', '.join(SIZES)}")

@@ -12,12 +12,12 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from ...errors import DataError
-from ...plugins import eager_operators
 from ..datasets.footage import FootageMix
 from ..datasets.opening import ClipSet
 from ..registry import load_weights
 from ..tracking.recipe import open_sources
-from ..training.loop import Result, parameter_groups, train
+from ..training.loop import Result, parameter_groups
+from ..training.mode import Mode
 from .model import ArtrackMambaV2
 from .recipe import TrajectoryRecipe
 from .sequence import SequenceTask
@@ -30,7 +30,7 @@ def train_trajectory(
     data: Path,
     out: Path,
     progress: Callable[[int, dict[str, float]], None] | None = None,
-    say: Callable[[str], None] = lambda text: None,
+    mode: Mode | None = None,
 ) -> tuple[Result, dict[str, Any]]:
     """Trains (or resumes) and returns the result and what it was trained on.
 
@@ -38,15 +38,18 @@ def train_trajectory(
         DataError: data or weights to start from are missing, or are not what the recipe says.
         TrainingError: see ``training.loop.train``.
     """
+    mode = mode or Mode()
     torch.set_num_threads(recipe.threads)
     cv2.setNumThreads(0)  # before the loaders fork: OpenCV's thread pool does not survive a fork
     torch.manual_seed(recipe.seed)
     source, held_out, report = open_sources(recipe, data)
-    model = ArtrackMambaV2(recipe.model, eager_operators())
+    recipe = mode.lasting(recipe, None)
+    model = mode.model(recipe, recipe.model)
+    assert isinstance(model, ArtrackMambaV2)
     from_vim: Collection[str] = ()
     if recipe.vim:
         found = load_vim(model, read_state_dict(data / recipe.vim))
-        say(found.summary)
+        mode.say(found.summary)
         report["vim"] = {"file": Path(recipe.vim).name, "loaded": len(found.loaded), "unused": found.unused}
         from_vim = found.loaded
     if recipe.start:
@@ -57,11 +60,11 @@ def train_trajectory(
     )
     groups = grouped(model, recipe.loop.weight_decay, from_vim, recipe.trunk_share)
     if recipe.sequence is None:
-        result = train(pairs, recipe.loop, out, progress, groups)
+        result = mode.train(recipe, pairs, recipe.loop, out, progress, groups)
     else:
         mix = source.mix or FootageMix([ClipSet("clips", list(source.clips))])
         task = SequenceTask(pairs, mix, recipe.sequence, recipe.seed)
-        result = train(task, recipe.loop, out, progress, groups)
+        result = mode.train(recipe, task, recipe.loop, out, progress, groups)
     if source.mix is not None:
         report["unreadable"] = source.mix.skipped
     return result, report

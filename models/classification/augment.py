@@ -50,6 +50,10 @@ class AugmentConfig:
         for name in ("erasing", "mixing", "smoothing"):
             if not 0 <= getattr(self, name) <= 1:
                 raise OptionError(f"{name} is {getattr(self, name)}", "give a share from 0 to 1")
+        if self.mixing and not (self.mixup or self.cutmix):
+            raise OptionError(
+                f"mixing is {self.mixing}, by neither mixup nor cutmix", "set one, or mixing to 0"
+            )
         for name in ("crop", "mixup", "cutmix"):
             if getattr(self, name) < 0:
                 raise OptionError(f"{name} is {getattr(self, name)}", "give at least 0")

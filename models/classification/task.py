@@ -6,7 +6,7 @@ the batch; so a resumed run sees what an uninterrupted one would have seen.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,7 +66,7 @@ class SampleDataset(Dataset[dict[str, Any]]):
 
 @dataclass
 class ClassifierTask:
-    """The training task of a ``MambaClassifier``."""
+    """The training task of a ``MambaClassifier``. ``tick`` is told how much of a validation is done."""
 
     model: MambaClassifier
     train: Pictures
@@ -76,6 +76,7 @@ class ClassifierTask:
     workers: int = 1
     seed: int = 0
     augmenting: AugmentConfig = field(default_factory=AugmentConfig)
+    tick: Callable[[float], None] = lambda share: None
 
     def batches(self, start: int) -> Iterator[dict[str, Tensor]]:
         """The batches of a run from step ``start`` to its end.
@@ -120,15 +121,21 @@ class ClassifierTask:
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Accuracy on the held-out pictures."""
         assert isinstance(model, MambaClassifier)
-        return evaluate(model, self.held_out)
+        return evaluate(model, self.held_out, tick=self.tick)
 
 
 @torch.no_grad()
-def evaluate(model: MambaClassifier, pictures: Pictures, *, views: bool = False) -> dict[str, float]:
+def evaluate(
+    model: MambaClassifier,
+    pictures: Pictures,
+    *,
+    views: bool = False,
+    tick: Callable[[float], None] = lambda share: None,
+) -> dict[str, float]:
     """Shares of the pictures whose label comes first: ``accuracy``.
 
     With more than ten labels also ``top5``, of those whose label is among the first five. With ``views`` also
-    ``accuracy_tta``, of the mean probabilities of five views of each picture.
+    ``accuracy_tta``, of the mean probabilities of five views of each. ``tick`` is told the share done.
     """
     right = top = tta = 0
     device = model.pos_embed.device
@@ -143,6 +150,7 @@ def evaluate(model: MambaClassifier, pictures: Pictures, *, views: bool = False)
         top += int((logits.topk(min(5, logits.shape[1])).indices == labels[:, None]).sum())
         if views:
             tta += int((mean_of_views(model, images).argmax(1) == labels).sum())
+        tick(min(1.0, (first + AT_ONCE) / len(pictures)))
     counts = {"accuracy": right}
     if len(pictures.names) > 10:
         counts["top5"] = top

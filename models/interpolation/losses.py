@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from itertools import pairwise
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ...errors import DataError
+from ..registry import read_weights
+
 LAPLACIAN_LEVELS = 4
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def laplacian_pyramid(x: Tensor, levels: int) -> list[Tensor]:
@@ -46,8 +54,7 @@ def flow_distance(found: Tensor, taught: Tensor, known: Tensor) -> Tensor:
 class FeatureLoss(nn.Module):
     """Perceptual distance: mean absolute difference of a frozen network's features of both images.
 
-    The network is the caller's (VGG features, in the research plan at a weight of 0.01); none comes with
-    Framestate. ``layers`` are indices into it after which features are compared.
+    ``layers`` are indices into the network after which features are compared.
     """
 
     def __init__(self, network: nn.Sequential, layers: tuple[int, ...]) -> None:
@@ -65,3 +72,40 @@ class FeatureLoss(nn.Module):
             if index in self.layers:
                 total = total + (one - other).abs().mean()
         return total
+
+
+class Standardised(nn.Module):
+    """Images in [0, 1] as networks trained on ImageNet expect them."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        """image (B, 3, H, W) -> the same less ImageNet's mean, over its deviation."""
+        mean, std = (image.new_tensor(three).view(3, 1, 1) for three in IMAGENET)
+        return (image - mean) / std
+
+
+def read_features(path: Path) -> FeatureLoss:
+    """The distance by a VGG without batch norms, compared before each of its poolings and at its end.
+
+    The safetensors file has torchvision's names, ``features.<place>.weight`` and ``.bias`` of 3×3
+    convolutions; a place three after the last one is behind a pooling. Other tensors are left out.
+
+    Raises DataError where the file cannot be read or holds no such layers.
+    """
+    found = read_weights(path)
+    places = sorted(int(name.split(".")[1]) for name in found if re.fullmatch(r"features\.\d+\.weight", name))
+    steps = [second - first for first, second in pairwise(places)]
+    if not places or places[0] != 0 or not set(steps) <= {2, 3}:
+        raise DataError(
+            f"{path} holds no features of a VGG", "give one of torchvision's, without batch norms"
+        )
+    layers: list[nn.Module] = [Standardised()]
+    compared = []
+    for place, step in zip(places, [*steps, 3], strict=True):
+        weight, bias = (torch.from_numpy(found[f"features.{place}.{kind}"]) for kind in ("weight", "bias"))
+        convolution = nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1)
+        convolution.load_state_dict({"weight": weight, "bias": bias})
+        layers += [convolution, nn.ReLU()]
+        if step == 3:
+            compared.append(len(layers) - 1)
+            layers.append(nn.MaxPool2d(2))
+    return FeatureLoss(nn.Sequential(*layers[:-1]), tuple(compared))

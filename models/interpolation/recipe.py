@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from ...errors import OptionError
-from ..training.loop import LoopConfig
-from ..training.tables import build, check_counts, read_toml, take_tables
+from ..training.config import LoopConfig
+from ..training.tables import build, check_counts, check_used, take_tables
 from .config import InterpolatorConfig, base, nano
 from .samples import TripletConfig
 from .task import LossConfig
@@ -25,7 +24,7 @@ class InterpolationRecipe:
     samples: TripletConfig
     losses: LossConfig
     loop: LoopConfig
-    task: str = "interpolation"
+    architecture: str = "hybrid_interpolator"
     batch: int = 8
     seed: int = 0
     workers: int = 1
@@ -38,28 +37,49 @@ class InterpolationRecipe:
     without: tuple[str, ...] = ()  # layers of those weights to leave out, as "scale8.layers.0"
     freeze_backbone: int = 0  # steps for which encoder and LGS blocks stay as they are
     mamba_from_attention: bool = False  # copy trained attention into the Mamba-2 branches, where it fits
+    features: str = ""  # weights of a VGG (safetensors), relative to the data folder, for losses.perceptual
     notes: str = ""
     text: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
+        clashes = {"videos": "sets", "held_out": "sets"}
+        check_used(self, {"ratio": "sets", "without": "start"}, clashes)
+        check_used(self.losses, {"teacher_steps": "teacher"})
+        told = self.model.start_flow != "none"
+        for name, use, need in (
+            ("perceptual", self.features, "features, the weights of a network"),
+            ("before", self.model.carry, "a model that carries something"),
+            ("start_dropped", told, "a model with a start_flow"),
+            ("before_dropped", self.model.bend, "a model with bend"),
+            ("after_dropped", self.model.bend, "a model with bend"),
+        ):
+            table = self.losses if name == "perceptual" else self.samples
+            value = getattr(table, name)
+            if value != getattr(type(table)(), name) and not use:
+                raise OptionError(
+                    f"{name} is {value!r} and does nothing", f"give {need}, or leave {name} out"
+                )
+        if self.features and not self.losses.perceptual:
+            raise OptionError(
+                f"features is {self.features!r}, and perceptual 0", "give the losses a perceptual"
+            )
+        if self.samples.start or self.samples.bend:
+            raise OptionError(
+                "samples say start or bend", "leave it to the model, whose samples bring what it needs"
+            )
         check_counts(self.batch, self.threads, self.workers)
-        if self.task != "interpolation":
-            raise OptionError(f"task is {self.task!r}", "it is interpolation")
-        if self.without and not self.start:
-            raise OptionError(f"without is {list(self.without)} and start is empty", "give a start")
         if self.losses.half_steps and self.model.refine == "patch":
             raise OptionError(
                 f"half_steps is {self.losses.half_steps}, and patches are of the full size", "leave it at 0"
             )
 
 
-def read_recipe(path: Path) -> InterpolationRecipe:
+def recipe_of(values: dict[str, Any], text: str) -> InterpolationRecipe:
     """Raises OptionError for anything in the file that no option is called by, DataError where it is no TOML.
 
     The table ``model`` changes options of ``size``, which is "nano" or "base".
     """
-    text, values = read_toml(path)
-    tables = take_tables(values, ("model", "samples", "losses", "loop"), path)
+    tables = take_tables(values, ("model", "samples", "losses", "loop"))
     size = tables["model"].pop("size", "nano")
     if size not in SIZES:
         raise OptionError(f"size is {size!r}", f"choose one of {', '.join(SIZES)}")

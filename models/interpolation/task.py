@@ -34,7 +34,7 @@ class LossConfig:
         log_error: of the decimal logarithm of its mean squared error, a sample: a tenth of its PSNR.
         coarse: of the blend of each coarser scale, at a quarter of the size.
         warped: of each frame warped alone, beside that.
-        perceptual: of the distance of features, where the task is given a network for it.
+        perceptual: of the distance of features, which needs a network (the plan has 0.01).
         teacher: of the distance of the flow to the teacher's; falls to nothing over ``teacher_steps``.
         half_steps: as long, the finished frame is compared at half its size, which is quicker.
     """
@@ -44,7 +44,7 @@ class LossConfig:
     log_error: float = 0.0
     coarse: float = 0.5
     warped: float = 0.15
-    perceptual: float = 0.01
+    perceptual: float = 0.0
     teacher: float = 0.05
     teacher_steps: int = 3000
     half_steps: int = 0
@@ -88,6 +88,22 @@ class InterpolationTask:
     curriculum: TripletConfig = field(default_factory=TripletConfig)
     freeze_backbone: int = 0
     perceptual: nn.Module | None = None
+
+    @property
+    def phases(self) -> dict[int, str]:
+        """The steps from which on something is different, and what."""
+        found = {
+            step: f"crops of {crop}"
+            for step, crop in zip(self.curriculum.crop_steps, self.curriculum.crops, strict=True)
+        }
+        for step, what in (
+            (self.freeze_backbone, "the backbone learns too"),
+            (self.losses.half_steps, "frames at full size"),
+            (self.losses.teacher_steps if self.losses.teacher else 0, "without a teacher"),
+        ):
+            if step:
+                found[step] = f"{found[step]}, {what}" if step in found else what
+        return found
 
     def batches(self, start: int) -> Iterator[dict[str, Tensor]]:
         """The batches of a run from step ``start`` to its end."""

@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from ...errors import DataError, OptionError
-from ...plugins import eager_operators
 from ..registry import load_weights
 from ..training.distributed import main_first
-from ..training.loop import Result, train
+from ..training.loop import Result
+from ..training.mode import Mode
 from .cache import CachedClip, build_bends, build_cache, build_starts, clip_files, open_cache
 from .config import InterpolatorConfig
+from .losses import read_features
 from .matvlm import start_mamba_from_attention
 from .model import HybridInterpolator
 from .moments import MomentSource, open_sets
@@ -34,19 +35,24 @@ def train_interpolator(
     data: Path,
     out: Path,
     progress: Callable[[int, dict[str, float]], None] | None = None,
+    mode: Mode | None = None,
     cache: Path | None = None,
-    say: Callable[[str], None] = lambda text: None,
 ) -> tuple[Result, dict[str, Any]]:
     """Trains (or resumes) and returns the result and what it was trained on.
 
     ``cache`` is where decoded frames are kept, by default a folder of ``out``.
     """
+    mode = mode or Mode()
     torch.set_num_threads(recipe.threads)
     cv2.setNumThreads(0)  # before the loaders fork: OpenCV's thread pool does not survive a fork
     torch.manual_seed(recipe.seed)
     with main_first():  # which decodes the videos
-        source, held_out, report = open_sources(recipe, data, cache or out / "frames", say)
-    model = HybridInterpolator(recipe.model, eager_operators()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        source, held_out, report = open_sources(recipe, data, cache or out / "frames", mode.say)
+    triplets = report.get("triplets") or sum(report.get("sets", {}).values())
+    recipe = mode.lasting(recipe, triplets)
+    model = mode.model(recipe, recipe.model)
+    assert isinstance(model, HybridInterpolator)
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if recipe.start:
         load_weights(model, grown(thinned(load_file(recipe.start), recipe.without), model))
     if recipe.mamba_from_attention:
@@ -61,8 +67,9 @@ def train_interpolator(
         losses=recipe.losses,
         curriculum=recipe.samples,
         freeze_backbone=recipe.freeze_backbone,
+        perceptual=read_features(data / recipe.features) if recipe.features else None,
     )
-    result = train(task, recipe.loop, out, progress)
+    result = mode.train(recipe, task, recipe.loop, out, progress)
     if isinstance(source, MomentSource):
         report["unreadable"] = source.skipped
     return result, report

@@ -32,11 +32,12 @@ def pruned_config(config: ArtrackMambaConfig, kept: Kept) -> ArtrackMambaConfig:
     counts = {g.option: len(kept.get(g.name, range(g.units))) for g in tracker_groups(config)}
     heads, wide = counts["kept_heads", None], counts["head_channels", None]
     dim = config.head_dim
-    first, second = config.head_widths or (2 * dim, 2 * dim)
+    whole = config.head_widths or (2 * dim, 2 * dim)
+    inside = counts.get(("head_widths", 0), whole[0]), counts.get(("head_widths", 1), whole[1])
     return replace(
         config,
         stem_widths=tuple(counts["stem_widths", index] for index in range(len(config.stem_widths))),
-        head_widths=(counts.get(("head_widths", 0), first), counts.get(("head_widths", 1), second)),
+        head_widths=inside if ("head_dim", None) in counts else (),  # a head without "enter" stays so
         head_dim=counts.get(("head_dim", None), dim),
         states=counts["states", None],
         kept_heads=heads,

@@ -22,7 +22,8 @@ from torch import nn
 
 from ...bundles import ModelSpec
 from ...errors import OptionError
-from ..training.loop import LoopConfig, train
+from ..training.config import LoopConfig
+from ..training.loop import train
 from .groups import Group, Kept, cut
 from .importance import Scores, features, magnitude, remaining, saliency
 from .options import PruneOptions

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -19,11 +18,13 @@ from ..classification.groups import parameter_groups
 from ..classification.recipe import ClassifierRecipe
 from ..classification.task import ClassifierTask, evaluate
 from ..plans import Plan
+from ..systems import architecture
 from ..tracking.recipe import TrackerRecipe, open_sources
 from ..tracking.samples import SampleSource
 from ..tracking.task import TrackerTask
+from ..training.config import LoopConfig
 from ..training.distributed import pick_device
-from ..training.loop import LoopConfig, Task
+from ..training.loop import Task
 
 HELPERS = ("teacher_head", "answer_head")
 """Layers that a tracker has while it learns from a teacher."""
@@ -58,13 +59,14 @@ class Trainer(Protocol):
 
 
 class ClassifierTrainer:
-    """Pictures of CIFAR; quality is the accuracy on the whole test split."""
+    """Pictures of CIFAR; quality is the accuracy on the pictures held out."""
 
     metric = "accuracy"
 
     def __init__(self, recipe: ClassifierRecipe, data: Path, spec: ModelSpec) -> None:
         self.recipe, self.loop, self.seed = recipe, recipe.loop, recipe.seed
-        pictures, self.test = read_cifar(data / recipe.folder)
+        pictures, test = read_cifar(data / recipe.folder)
+        self.test = test.first(recipe.held_out)
         self.pictures = pictures.first(recipe.images)
         labels = spec.config.get("labels")
         if not isinstance(labels, list | tuple) or tuple(labels) != pictures.names:
@@ -75,10 +77,9 @@ class ClassifierTrainer:
     def task(self, model: nn.Module, steps: int, seed: int) -> Task:
         """See ``Trainer``."""
         assert isinstance(model, MambaClassifier)
-        held_out = self.test.first(self.recipe.held_out)
         recipe = self.recipe
         return ClassifierTask(
-            model, self.pictures, held_out, recipe.batch, steps, recipe.workers, seed, recipe.augment
+            model, self.pictures, self.test, recipe.batch, steps, recipe.workers, seed, recipe.augment
         )
 
     def groups(self, model: nn.Module) -> list[dict[str, object]] | None:
@@ -103,7 +104,7 @@ class TrackerTrainer:
 
     metric = "iou_carry"
 
-    def __init__(self, recipe: TrackerRecipe, data: Path) -> None:
+    def __init__(self, recipe: TrackerRecipe, data: Path, spec: ModelSpec) -> None:
         self.recipe, self.loop, self.seed = recipe, recipe.loop, recipe.seed
         self.teacher = data / recipe.teacher if recipe.teacher else None
         self.teacher_head = data / recipe.teacher_head if recipe.teacher_head else None
@@ -157,16 +158,8 @@ def open_trainer(plan: Plan, data: Path, spec: ModelSpec) -> Trainer:
     """
     torch.set_num_threads(plan.threads)
     cv2.setNumThreads(0)  # before the loaders fork: OpenCV's thread pool does not survive a fork
-    makers: dict[str, tuple[type, Callable[[], Trainer]]] = {
-        "mamba_classifier": (ClassifierRecipe, lambda: ClassifierTrainer(plan, data, spec)),  # type: ignore[arg-type]
-        "artrack_mamba": (TrackerRecipe, lambda: TrackerTrainer(plan, data)),  # type: ignore[arg-type]
-    }
-    if spec.architecture not in makers:
-        raise OptionError(
-            f"{spec.architecture} is not trained while it is pruned",
-            f"cut it without a recipe (--method magnitude) and train it on; with one: {', '.join(makers)}",
-        )
-    kind, make = makers[spec.architecture]
-    if not isinstance(plan, kind):
+    make = architecture(spec.architecture).load("trainer")
+    if plan.architecture != spec.architecture:
         raise OptionError(f"recipe {plan.name} is not one of {spec.architecture}", "give the model's own")
-    return make()
+    trainer: Trainer = make(plan, data, spec)
+    return trainer

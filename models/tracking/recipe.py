@@ -9,12 +9,16 @@ from typing import Any, Protocol
 from ...errors import DataError, OptionError
 from ..artrack_mamba import ArtrackMambaConfig
 from ..datasets.opening import open_footage
-from ..training.loop import LoopConfig
-from ..training.tables import build, check_counts, read_toml, take_tables
+from ..training.config import LoopConfig
+from ..training.tables import build, check_counts, check_used, take_tables
 from .archives import Archive, read_archive
 from .clips import read_clips
 from .poses import SampleConfig
 from .samples import SampleSource
+
+OF_SETS = {"ratio": "sets", "held_out_sets": "sets"}
+IN_PLACE_OF_CLIPS = {"clips": "sets", "more_clips": "sets", "held_out": "sets"}
+"""What of a tracker's data says nothing without public data sets, or with them; for ``check_used``."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +33,12 @@ class TrackerRecipe:
     model: ArtrackMambaConfig
     samples: SampleConfig
     loop: LoopConfig
+    architecture: str = "artrack_mamba"
     batch: int = 16
     seed: int = 0
     workers: int = 1
     threads: int = 1
-    images: str = "images"
+    images: str = ""
     clips: str = "training/tracking"
     held_out: tuple[str, ...] = ()  # clips kept for choosing among models; never trained on
     teacher: str = ""  # ONNX file of a feature backbone, relative to the data folder, or absolute
@@ -58,6 +63,7 @@ class TrackerRecipe:
                 f"start_share is {self.start_share} and start {self.start!r}",
                 "give a start, and a share of it from 0 up to below 1",
             )
+        check_used(self, {**OF_SETS, "distil_batch": "distil"}, IN_PLACE_OF_CLIPS)
         check_counts(self.batch, self.threads, self.workers)
         check_crops(self.model, self.samples)
         if (self.distil or self.teacher_head) and not self.teacher:
@@ -72,19 +78,10 @@ def check_crops(model: object, samples: SampleConfig) -> None:
             raise OptionError(f"{name} is {ours} in model and {theirs} in samples", "give both the same")
 
 
-def check_architecture(task: str, architecture: str, wanted: str) -> None:
-    """Raises OptionError unless a recipe is one of tracking with the architecture ``wanted``."""
-    if (task, architecture) != ("tracking", wanted):
-        raise OptionError(
-            f"task is {task!r} and architecture {architecture!r}", f"they are tracking and {wanted}"
-        )
-
-
-def read_recipe(path: Path) -> TrackerRecipe:
+def recipe_of(values: dict[str, Any], text: str) -> TrackerRecipe:
     """Raises OptionError for anything in the file that no option is called by."""
-    text, values = read_toml(path)
     staged = "distil" in values
-    tables = take_tables(values, ("model", "samples", "loop", "distil"), path)
+    tables = take_tables(values, ("model", "samples", "loop", "distil"))
     parts = {
         "model": build(ArtrackMambaConfig, tables["model"], "model"),
         "samples": build(SampleConfig, tables["samples"], "samples"),

@@ -14,11 +14,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ...errors import OptionError
-from ...plugins import eager_operators
 from ..artrack_mamba import ArtrackMamba
 from ..registry import load_weights, read_weights
+from ..training.config import LoopConfig
 from ..training.distributed import current
-from ..training.loop import LoopConfig, Result, train
+from ..training.loop import Result
+from ..training.mode import Mode
 from .distil import DistilTask, ViewSource
 from .recipe import TrackerRecipe, open_sources
 from .samples import SampleSource
@@ -31,19 +32,26 @@ def train_tracker(
     data: Path,
     out: Path,
     progress: Callable[[int, dict[str, float]], None] | None = None,
+    mode: Mode | None = None,
 ) -> tuple[Result, dict[str, Any]]:
     """Trains (or resumes) and returns the result and what it was trained on."""
+    mode = mode or Mode()
     torch.set_num_threads(recipe.threads)
     cv2.setNumThreads(0)  # before the loaders fork: OpenCV's thread pool does not survive a fork
     torch.manual_seed(recipe.seed)
     source, held_out, report = open_sources(recipe, data)
-    model = ArtrackMamba(recipe.model, eager_operators()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    recipe = mode.lasting(recipe, None)
+    model = mode.model(recipe, recipe.model)
+    assert isinstance(model, ArtrackMamba)
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if recipe.start:
         load_weights(model, read_weights(Path(recipe.start)))
         report["start"] = Path(recipe.start).name
     teacher = (data / recipe.teacher) if recipe.teacher else None
     if recipe.distil is not None:
-        model.stem.load_state_dict(distil_stem(recipe, recipe.distil, model, source, data, out, progress))
+        model.stem.load_state_dict(
+            distil_stem(recipe, recipe.distil, model, source, data, out, progress, mode)
+        )
         report["distilled"] = True
     task = TrackerTask(
         model,
@@ -55,7 +63,7 @@ def train_tracker(
         teacher=teacher,
         teacher_head=(data / recipe.teacher_head) if recipe.teacher_head else None,
     )
-    result = train(task, recipe.loop, out, progress)
+    result = mode.train(recipe, task, recipe.loop, out, progress)
     if source.mix is not None:
         report["unreadable"] = source.mix.skipped
     if teacher is not None:
@@ -92,8 +100,10 @@ def distil_stem(
     data: Path,
     out: Path,
     progress: Callable[[int, dict[str, float]], None] | None,
+    mode: Mode | None = None,
 ) -> dict[str, Tensor]:
     """The weights of a stem that imitates the teacher, from ``out/stem.safetensors`` where it is done."""
+    mode = mode or Mode()
     done = out / "stem.safetensors"
     if not done.exists():
         if model.config.stem_dim != FeatureTeacher.channels:
@@ -111,7 +121,9 @@ def distil_stem(
             steps=config.steps,
             workers=recipe.workers,
         )
-        result = train(task, config, out / "stem", progress)
+        result = mode.train(recipe, task, config, out / "stem", progress)
+        if mode.trial is not None:
+            return result.model.state_dict()
         ranks = current()
         if ranks.is_main:
             partial = done.with_suffix(".partial")

@@ -6,6 +6,7 @@ Written to a temporary name and renamed, so an interrupted save leaves the previ
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ...errors import TrainingError
+from ..registry import misfits_of
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
@@ -25,8 +27,9 @@ def save_checkpoint(
     optimizer: torch.optim.AdamW,
     step: int,
     scaler: torch.amp.GradScaler | None = None,
+    about: Mapping[str, str] | None = None,
 ) -> None:
-    """Writes all that is needed to go on after ``step`` steps as if nothing had happened.
+    """Writes all that is needed to go on after ``step`` steps as if nothing had happened, and ``about``.
 
     The generators are read now: nothing may be drawn from them between this and the next step.
     """
@@ -40,7 +43,11 @@ def save_checkpoint(
             tensors[f"optimizer.{key}.{name}"] = torch.as_tensor(value)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".partial")
-    save_file({name: value.detach().contiguous().clone() for name, value in tensors.items()}, temporary)
+    save_file(
+        {name: value.detach().contiguous().clone() for name, value in tensors.items()},
+        temporary,
+        dict(about or {}),
+    )
     os.replace(temporary, path)
 
 
@@ -82,13 +89,16 @@ def load_checkpoint(
     try:
         for prefix, module in (("model", model), ("average", average)):
             start = len(prefix) + 1
-            module.load_state_dict({k[start:]: v for k, v in tensors.items() if k.startswith(prefix + ".")})
+            found = {k[start:]: v for k, v in tensors.items() if k.startswith(prefix + ".")}
+            if misfits := misfits_of(module.state_dict(), found):
+                raise KeyError(misfits)
+            module.load_state_dict(found)
         for name, parameter in model.named_parameters():
-            found = {key: tensors.get(f"optimizer.{key}.{name}") for key in ("step", *MOMENTS)}
+            state = {key: tensors.get(f"optimizer.{key}.{name}") for key in ("step", *MOMENTS)}
             optimizer.state[parameter] = {
                 # laid out as the parameter is, so that the optimiser goes the same way as without the stop
                 key: torch.empty_like(parameter).copy_(value) if key in MOMENTS else value
-                for key, value in found.items()
+                for key, value in state.items()
                 if value is not None
             }
         if scaler is not None and scaler.is_enabled() and "scaler.scale" in tensors:
@@ -98,7 +108,7 @@ def load_checkpoint(
             scaler.load_state_dict(kept)
     except (KeyError, RuntimeError) as error:
         raise TrainingError(
-            f"checkpoint {path} does not fit the recipe's model ({error})",
+            f"checkpoint {path} does not fit the recipe's model ({error.args[0]})",
             "resume with the recipe it was made by",
         ) from error
     return int(tensors["step"])

@@ -18,49 +18,17 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from ...errors import OptionError, TrainingError
+from ...errors import TrainingError
 from .board import open_board, write_line
 from .checkpoint import load_checkpoint, restore_generators, save_checkpoint
+from .config import LoopConfig
 from .distributed import Learner, Ranks, alone, joined, pick_device, shared_out
-from .schedules import WARMUPS, averaging, schedule
+from .origin import Origin
+from .schedules import averaging, schedule
 
 Batch = dict[str, Tensor]
-DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
-DEVICES = ("auto", "cpu", "cuda")
 LEAST_SCALE = 1e-3
 """A loss that overflows float16 even at this scale is beyond repair."""
-
-
-@dataclass(frozen=True)
-class LoopConfig:
-    """How to optimise. ``minutes`` ends a run early by the clock; the schedule then follows time."""
-
-    steps: int
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.02
-    warmup_steps: int = 300
-    warmup: str = "linear"  # or "exponential": steep at first, then flatter
-    final_share: float = 0.02  # of the learning rate, at the end of the cosine
-    clip: float = 1.0  # norm of the whole gradient; 0 leaves it as it is
-    ema: float = 0.999
-    ema_ramp: bool = False  # after n steps the average's decay is at most (1 + n) / (10 + n)
-    freeze_norms: float = 1.0  # share of the run after which batch norms keep their statistics, as in use
-    amp: bool = False  # autocast
-    amp_dtype: str = "bfloat16"  # or "float16", with a scaled loss
-    device: str = "auto"  # a GPU where there is one; "cpu" or "cuda"
-    tensorboard: bool = False  # event files beside the log, where tensorboard is installed
-    minutes: float = 0.0
-    save_every: int = 500
-    log_every: int = 50
-    validate_every: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "save_every", "log_every"):
-            if getattr(self, name) < 1:
-                raise OptionError(f"{name} is {getattr(self, name)}", "give at least 1 step")
-        for name, known in (("warmup", WARMUPS), ("amp_dtype", tuple(DTYPES)), ("device", DEVICES)):
-            if getattr(self, name) not in known:
-                raise OptionError(f"{name} is {getattr(self, name)!r}", f"choose one of {', '.join(known)}")
 
 
 class Task(Protocol):
@@ -108,24 +76,26 @@ def train(
     progress: Callable[[int, dict[str, float]], None] | None = None,
     groups: list[dict[str, object]] | None = None,
     after_step: Callable[[float], None] | None = None,
+    origin: Origin | None = None,
 ) -> Result:
     """Trains, resuming from ``out/checkpoint.safetensors`` when it is there; appends to ``out/log.jsonl``.
 
     ``groups`` are AdamW's parameter groups, by default ``parameter_groups``; one with a ``scale`` learns at
     that share of the rate. ``after_step`` is called after each step of the optimiser with the share of the
-    run behind it. The model is moved to the device of the run, the resulting one back to the CPU.
+    run behind it, which ``progress`` is told as ``done``. A checkpoint keeps ``origin`` and has to be of one
+    like it. The model is moved to the device of the run, the resulting one back to the CPU.
 
     Raises TrainingError when a loss is not finite (the last checkpoint stays) or a checkpoint does not fit.
     """
     with joined() as ranks:
-        run = Run(task, config, out, ranks, groups, after_step)
+        run = Run(task, config, out, ranks, groups, after_step, origin)
         for batch in task.batches(run.step):
             if not run.take(batch):
                 break
             if run.step % config.log_every == 0:
                 line = run.log()
                 if progress and ranks.is_main:
-                    progress(run.step, line)
+                    progress(run.step, {**line, "done": run.done()})
             if run.step % config.save_every == 0:
                 run.save()
         run.save()
@@ -142,9 +112,11 @@ class Run:
         out: Path,
         ranks: Ranks,
         groups: list[dict[str, object]] | None,
-        after_step: Callable[[float], None] | None,
+        after_step: Callable[[float], None] | None = None,
+        origin: Origin | None = None,
     ) -> None:
         self.task, self.config, self.ranks, self.after_step = task, config, ranks, after_step
+        self.origin = origin or Origin()
         out.mkdir(parents=True, exist_ok=True)
         self.checkpoint, self.log_path = out / "checkpoint.safetensors", out / "log.jsonl"
         self.device = pick_device(config.device)
@@ -157,10 +129,13 @@ class Run:
         self.resumed = self.checkpoint.exists()
         self.step, spent = 0, 0.0
         if self.resumed:
+            self.origin.check(self.checkpoint)
             self.step = load_checkpoint(
                 self.checkpoint, self.model, self.average, self.optimizer, self.scaler
             )
             spent = seconds_logged(self.log_path, self.step)
+        if ranks.is_main:
+            forget_after(self.log_path, self.step)
         self.learner = shared_out(
             Learner(task), self.device, ranks
         )  # waits until all have looked for a checkpoint
@@ -178,8 +153,7 @@ class Run:
         config = self.config
         if self.fresh:
             self.set_generators()
-        elapsed = self.ranks.agreed(time.monotonic() - self.began) if config.minutes else 0.0
-        done = max(self.step / config.steps, elapsed / (60 * config.minutes) if config.minutes else 0.0)
+        done = self.ranks.agreed(self.done()) if config.minutes else self.done()
         if done >= 1:
             return False
         if done >= config.freeze_norms:
@@ -188,7 +162,7 @@ class Run:
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate * group.get("scale", 1.0)
         batch = {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
-        with torch.autocast(self.device.type, DTYPES[config.amp_dtype], enabled=config.amp):
+        with torch.autocast(self.device.type, getattr(torch, config.amp_dtype), enabled=config.amp):
             loss, parts = self.learner(batch)
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
@@ -205,6 +179,13 @@ class Run:
         for name, value in {**parts, "norm": float(norm.nan_to_num(0.0, 0.0))}.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
         return True
+
+    def done(self) -> float:
+        """The share of the run that is behind it, by steps or by the clock, whichever is more."""
+        minutes = (time.monotonic() - self.began) / 60
+        return max(
+            self.step / self.config.steps, minutes / self.config.minutes if self.config.minutes else 0.0
+        )
 
     def set_generators(self) -> None:
         """As they were at the checkpoint, once the loaders have started, which draw from them too."""
@@ -248,7 +229,9 @@ class Run:
     def save(self) -> None:
         """A checkpoint; what goes on after it is as if there had been none."""
         if self.ranks.is_main:
-            save_checkpoint(self.checkpoint, self.model, self.average, self.optimizer, self.step, self.scaler)
+            about = self.origin.metadata()
+            state = self.model, self.average, self.optimizer, self.step, self.scaler
+            save_checkpoint(self.checkpoint, *state, about)
 
     def result(self) -> Result:
         """The averaged weights, validated, on the CPU."""
@@ -279,14 +262,28 @@ def validate(task: Task, average: AveragedModel) -> dict[str, float]:
         return task.validate(average.module)
 
 
-def seconds_logged(path: Path, step: int) -> float:
-    """Seconds of training behind a step, by the log; 0 without one. Lines cut short are passed over."""
-    seconds = 0.0
+def lines_of(path: Path, step: int) -> list[str]:
+    """The lines of a log up to a step; none without one. Lines cut short are passed over."""
+    kept = []
     for text in path.read_text().splitlines() if path.exists() else ():
         try:
             line = json.loads(text)
         except json.JSONDecodeError:
             continue
         if line["step"] <= step:
-            seconds = float(line["seconds"])
-    return seconds
+            kept.append(text)
+    return kept
+
+
+def seconds_logged(path: Path, step: int) -> float:
+    """Seconds of training behind a step, by the log; 0 without one."""
+    lines = lines_of(path, step)
+    return float(json.loads(lines[-1])["seconds"]) if lines else 0.0
+
+
+def forget_after(path: Path, step: int) -> None:
+    """Takes out of a log what lies behind a step, and lines cut short: those steps are done again."""
+    if path.exists():
+        partial = path.with_suffix(".partial")
+        partial.write_text("".join(f"{text}\n" for text in lines_of(path, step)))
+        partial.replace(path)

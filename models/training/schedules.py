@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-if TYPE_CHECKING:
-    from .loop import LoopConfig
-
-WARMUPS = ("linear", "exponential")
+from .config import LoopConfig
 
 
 def schedule(config: LoopConfig, step: int, done: float) -> float:

@@ -24,12 +24,12 @@ def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
         ) from error
 
 
-def take_tables(values: dict[str, Any], names: tuple[str, ...], path: Path) -> dict[str, dict[str, Any]]:
+def take_tables(values: dict[str, Any], names: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     """Takes the named tables out of a recipe; a missing one is empty. Raises OptionError for what is none."""
     tables = {name: values.pop(name, {}) for name in names}
     for name, table in tables.items():
         if not isinstance(table, dict):
-            raise OptionError(f"{name} is {table!r} in {path}", f"make it a table, [{name}]")
+            raise OptionError(f"{name} is {table!r}", f"make it a table, [{name}]")
     return tables
 
 
@@ -68,6 +68,24 @@ def as_kind(value: Any, default: Any, what: str) -> Any:
             f"give a {type(default).__name__}, as {default!r} is",
         )
     return value
+
+
+def check_used(given: Any, needs: Mapping[str, str], clashes: Mapping[str, str] | None = None) -> None:
+    """Raises OptionError for an option that was set and does nothing.
+
+    ``needs`` names, for an option, the one that it needs; ``clashes``, the one that replaces it.
+    """
+    for entry in fields(given):
+        name, value = entry.name, getattr(given, entry.name)
+        if value == entry.default:
+            continue
+        need, clash = needs.get(name), (clashes or {}).get(name)
+        if need is not None and not getattr(given, need):
+            raise OptionError(
+                f"{name} is {value!r} and {need} is not set", f"set {need}, or leave {name} out"
+            )
+        if clash is not None and getattr(given, clash):
+            raise OptionError(f"{name} is {value!r}, and {clash} takes its place", "leave out one of them")
 
 
 def check_counts(batch: int, threads: int, workers: int) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from ...errors import OptionError
 from ..tracking.poses import SampleConfig
-from ..tracking.recipe import check_architecture, check_crops
-from ..training.loop import LoopConfig
-from ..training.tables import build, check_counts, read_toml, take_tables
+from ..tracking.recipe import IN_PLACE_OF_CLIPS, OF_SETS, check_crops
+from ..training.config import LoopConfig
+from ..training.tables import build, check_counts, check_used, take_tables
 from .config import ARCHITECTURE, VilTrackerConfig, mini, small
 from .curriculum import CurriculumConfig
 from .losses import LossConfig
@@ -28,7 +27,6 @@ class VilRecipe:
     curriculum: CurriculumConfig
     losses: LossConfig
     loop: LoopConfig
-    task: str = "tracking"
     architecture: str = ARCHITECTURE
     batch: int = 32
     seed: int = 0
@@ -52,8 +50,13 @@ class VilRecipe:
     text: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
+        check_used(self, {**OF_SETS, "teacher_channels": "teacher"}, IN_PLACE_OF_CLIPS)
+        if self.losses.contrast and self.model.temporal == "none":
+            raise OptionError(
+                f"contrast is {self.losses.contrast}, of looks that a model without film does not have",
+                "leave it out, or give the model temporal = 'film'",
+            )
         check_counts(self.batch, self.threads, self.workers)
-        check_architecture(self.task, self.architecture, ARCHITECTURE)
         check_crops(self.model, self.samples)
         if self.start and self.published:
             raise OptionError("the recipe names start and published", "give one of them: start has it all")
@@ -63,13 +66,12 @@ class VilRecipe:
             raise OptionError("the recipe names no data", "give sets, or clips")
 
 
-def read_recipe(path: Path) -> VilRecipe:
+def recipe_of(values: dict[str, Any], text: str) -> VilRecipe:
     """Raises OptionError for anything in the file that no option is called by, DataError where it is no TOML.
 
     The table ``model`` changes options of ``size``, which is "small" or "mini".
     """
-    text, values = read_toml(path)
-    tables = take_tables(values, ("model", "samples", "curriculum", "losses", "loop"), path)
+    tables = take_tables(values, ("model", "samples", "curriculum", "losses", "loop"))
     size = tables["model"].pop("size", "small")
     if size not in SIZES:
         raise OptionError(f"size is {size!r}", f"choose one of {', '.join(SIZES)}")

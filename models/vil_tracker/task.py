@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -72,6 +73,15 @@ class VilTask:
         if self.teacher is not None:
             project = nn.Conv2d(self.model.config.dim, self.teacher.channels, 1)
             self.model.add_module("teacher_head", project)
+
+    @property
+    def phases(self) -> dict[int, str]:
+        """The steps from which on something is different, and what."""
+        epoch = self.curriculum.epoch_samples / self.batch
+        joined = math.ceil(self.curriculum.film_epoch * epoch) if self.model.config.temporal == "film" else 0
+        found = {0: "training"} | ({joined: "with temporal features"} if joined else {})
+        ramped = math.ceil(self.curriculum.ramp_epochs * epoch)
+        return {**found, **({ramped: "at full difficulty"} if ramped else {})}
 
     def batches(self, start: int) -> Iterator[dict[str, Tensor]]:
         """The batches of a run from step ``start`` to its end; see ``CurriculumDataset``."""

@@ -12,11 +12,11 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from ...errors import DataError
-from ...plugins import eager_operators
 from ..registry import load_weights
 from ..tracking.recipe import open_sources
 from ..tracking.teacher import FeatureTeacher
-from ..training.loop import Result, train
+from ..training.loop import Result
+from ..training.mode import Mode
 from .experts import ExpertMixture
 from .model import VilTracker
 from .official import read_official
@@ -29,6 +29,7 @@ def train_vil_tracker(
     data: Path,
     out: Path,
     progress: Callable[[int, dict[str, float]], None] | None = None,
+    mode: Mode | None = None,
 ) -> tuple[Result, dict[str, Any]]:
     """Trains (or resumes) and returns the result and what it was trained on.
 
@@ -36,11 +37,14 @@ def train_vil_tracker(
         DataError: data, weights to start from or a teacher are missing, or are not what the recipe says.
         TrainingError: see ``training.loop.train``.
     """
+    mode = mode or Mode()
     torch.set_num_threads(recipe.threads)
     cv2.setNumThreads(0)  # before the loaders fork: OpenCV's thread pool does not survive a fork
     torch.manual_seed(recipe.seed)
     source, held_out, report = open_sources(recipe, data)
-    model = VilTracker(recipe.model, eager_operators())
+    recipe = mode.lasting(recipe, recipe.curriculum.epoch_samples)
+    model = mode.model(recipe, recipe.model)
+    assert isinstance(model, VilTracker)
     report |= begin(model, recipe, data)
     task = VilTask(
         model,
@@ -54,7 +58,7 @@ def train_vil_tracker(
         carry_share=recipe.carry_share,
         teacher=open_teacher(recipe, data),
     )
-    result = train(task, recipe.loop, out, progress)
+    result = mode.train(recipe, task, recipe.loop, out, progress)
     for helper in ("adaptive", "teacher_head"):  # what only training needs
         if hasattr(result.model, helper):
             delattr(result.model, helper)

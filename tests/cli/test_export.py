@@ -82,6 +82,54 @@ def test_bad_input(refused: Refused, work: Path) -> None:
     assert "thesis exists already" in refused("export", "tracker-nano", "--to", "onnx", "--out", "thesis")
 
 
+def test_a_system_without_weights_is_exported_untrained(report: Report, refused: Refused, work: Path) -> None:
+    pytest.importorskip("torch")
+    line = refused("export", "vil-tracker", "--to", "onnx", "--out", "new")
+    assert "no weights of vil-tracker come with Framestate" in line
+    assert "framestate export vil-tracker --untrained" in line
+    line = refused("export", "vil-huge", "--to", "onnx", "--out", "new", "--untrained")
+    assert "no system vil-huge" in line
+    found = report("export", "interp-nano", "--untrained", "--to", "onnx", "--out", "new", "--frames", 2)
+    assert found["parity"]["passed"] is True
+    made = load_bundle("./new")
+    assert made.spec == load_bundle("interp-nano").spec
+    assert made.provenance == {"trained_on": "random weights of seed 0, for measuring"}
+
+
+BUILD = """
+from framestate.models import build_model
+
+def build(spec, operators):
+    print("this is mine")
+    return build_model(spec, operators)
+
+broken = 3
+"""
+
+
+def test_code_of_the_user_makes_the_model(
+    invoke: Invoke, refused: Refused, work: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("torch")
+    (tmp_path / "mine.py").write_text(BUILD)
+    arguments = ("export", "tracker-nano", "--to", "onnx", "--out", "new", "--frames", "2")
+    result = invoke(*arguments, "--build", f"{tmp_path / 'mine.py'}:build")
+    assert result.exit_code == 0, result.stderr
+    assert load_bundle("./new").parity["onnx"]
+    for place, problem in (
+        ("mine.py", "names no file and function"),
+        (f"{tmp_path / 'none.py'}:build", "names no file and function"),
+        (f"{tmp_path / 'mine.py'}:nothing", "has no function nothing"),
+        (f"{tmp_path / 'mine.py'}:broken", "has no function broken"),
+    ):
+        assert problem in refused("export", "tracker-nano", "--to", "onnx", "--out", "n", "--build", place)
+    (tmp_path / "mine.py").write_text("1 / 0")
+    line = refused(
+        "export", "tracker-nano", "--to", "onnx", "--out", "n", "--build", f"{tmp_path / 'mine.py'}:build"
+    )
+    assert "the file fails (ZeroDivisionError: division by zero)" in line
+
+
 def test_the_next_commands_can_be_pasted() -> None:
     commands = next_commands(Path("my models"), "onnx")
     assert [line.split(":")[0] for line in commands] == ["Predict", "Validate", "Visualize"]

@@ -9,6 +9,7 @@ import pytest
 from framestate.bundles import default_bundles, load_bundle
 from framestate.cli.kernels import inspect_kernels
 from framestate.cli.models import trained_on
+from framestate.models.systems import SYSTEMS
 from framestate.runtimes import RuntimeReport
 from typer.testing import Result
 
@@ -18,10 +19,11 @@ Report = Callable[..., dict[str, Any]]
 
 def test_the_models(report: Report, invoke: Invoke) -> None:
     models = {model["name"]: model for model in report("models")["models"]}
-    assert list(models) == default_bundles()
+    assert [name for name, model in models.items() if model["ships"]] == default_bundles()
+    assert set(models) == {*default_bundles(), *(one.name for one in SYSTEMS)}
     tracker = models["tracker-nano"]
     assert set(tracker) == {
-        "name", "task", "parameters", "state_bytes", "runtimes", "trained_on", "metrics",
+        "name", "ships", "task", "parameters", "state_bytes", "runtimes", "trained_on", "metrics",
     }  # fmt: skip
     bundle = load_bundle("tracker-nano")
     assert tracker["task"] == "tracking"
@@ -31,6 +33,9 @@ def test_the_models(report: Report, invoke: Invoke) -> None:
     shown = invoke("models")
     assert shown.exit_code == 0
     assert f"{bundle.parameters:,}" in shown.stdout
+    assert models["vil-tracker"]["parameters"] == 36_262_313
+    for one in SYSTEMS:
+        assert one.name in shown.stdout
 
 
 def test_what_a_model_was_trained_on() -> None:

@@ -15,6 +15,7 @@ from typer.testing import Result
 
 RECIPE = """
 name = "micro"
+images = "images"
 batch = 2
 workers = 0
 [model]
@@ -72,7 +73,8 @@ def test_a_run_becomes_a_bundle_and_goes_on(
 ) -> None:
     pytest.importorskip("torch")
     from framestate.cli.train import run
-    from framestate.models.tracking.recipe import read_recipe
+    from framestate.models.plans import read_plan
+    from framestate.models.training.mode import Mode
 
     found = report("train", recipe, "--data", data, "--out", "run", "--frames", 2)
     assert (found["recipe"], found["steps"]) == ("micro", 3)
@@ -87,9 +89,82 @@ def test_a_run_becomes_a_bundle_and_goes_on(
     assert bundle.provenance["teacher"] is None
     assert "core" in str(bundle.provenance["hardware"])
     assert found["parity"]["passed"] is True
-    again, _ = run(read_recipe(recipe), data, Path("run"))
+    again, _ = run(read_plan(recipe), data, Path("run"), Mode())
     assert again.steps == 3
     assert again.checkpoint.stat().st_size == (work / found["checkpoint"]).stat().st_size
+
+
+def test_a_dry_run_says_what_it_would_take(
+    report: Callable[..., dict[str, Any]], invoke: Callable[..., Result], recipe: Path, data: Path, work: Path
+) -> None:
+    pytest.importorskip("torch")
+    arguments = ("train", recipe, "--data", data, "--out", "run", "--dry-run")
+    found = report(*arguments, "--set", "batch=3", "--set", "model.layers=2")
+    assert found["recipe"] == "micro"
+    (phase,) = found["phases"]
+    assert phase["batch"]["template"] == [3, 3, 64, 64]
+    assert phase["parameters"] == phase["learning"] > 1000
+    assert phase["memory_bytes"] > 1e6
+    assert phase["loss"] > 0
+    assert list(work.iterdir()) == []
+    shown = invoke(*arguments)
+    assert shown.exit_code == 0
+    assert "template [2, 3, 64, 64]" in shown.stdout
+
+
+def test_a_recipe_is_changed_on_the_command_line(
+    report: Callable[..., dict[str, Any]], refused: Callable[..., str], recipe: Path, data: Path, work: Path
+) -> None:
+    pytest.importorskip("torch")
+    rest = ("--data", data, "--out", "run", "--frames", 2)
+    found = report("train", recipe, *rest, "--set", "loop.steps=1", "--set", "name=other")
+    assert (found["recipe"], found["steps"]) == ("other", 1)
+    text = load_bundle(work / found["bundle"]).provenance["recipe"]
+    assert text == RECIPE + "# changed: loop.steps=1\n# changed: name=other\n"
+    for change, problem in (
+        ("steps", "'steps' is no change"),
+        ("name.first=3", "name is no table"),
+        ("loop.fast=true", "unknown loop option fast"),
+        ("batch=many", "recipe option batch is 'many'"),
+    ):
+        assert problem in refused("train", recipe, *rest, "--set", change)
+    line = refused("train", recipe, "--data", data, "--out", "new", "--epochs", 2)
+    assert "samples of artrack_mamba are drawn without end" in line
+
+
+def test_another_recipe_is_not_gone_on_with_in_silence(
+    report: Callable[..., dict[str, Any]], invoke: Callable[..., Result], recipe: Path, data: Path, work: Path
+) -> None:
+    pytest.importorskip("torch")
+    rest = ("--data", data, "--out", "run", "--frames", 2)
+    report("train", recipe, *rest, "--set", "loop.steps=1")
+    changes = ("--set", "loop.learning_rate=0.1", "--set", "seed=7")
+    stopped = invoke("train", recipe, *rest, *changes)
+    assert stopped.exit_code == 1
+    for part in ("loop.learning_rate 0.001 -> 0.1", "loop.steps 1 -> 3", "seed 0 -> 7", "--accept"):
+        assert part in stopped.stderr
+    went_on = invoke("train", recipe, *rest, *changes, "--accept", "--json")
+    assert went_on.exit_code == 0, went_on.stderr
+    assert "going on with another recipe: loop.learning_rate 0.001 -> 0.1" in went_on.stderr
+    again = invoke("train", recipe, *rest, *changes, "--json")
+    assert again.exit_code == 0, again.stderr
+
+
+def test_code_of_the_user_makes_the_model(
+    invoke: Callable[..., Result], recipe: Path, data: Path, tmp_path: Path, work: Path
+) -> None:
+    pytest.importorskip("torch")
+    (tmp_path / "mine.py").write_text(
+        "from framestate.models import build_model\n"
+        "def build(spec, operators):\n"
+        "    model = build_model(spec, operators)\n"
+        "    model.head.out.weight.data.zero_()\n"
+        "    return model\n"
+    )
+    rest = ("--data", data, "--out", "run", "--frames", 2, "--set", "loop.learning_rate=0.0")
+    result = invoke("train", recipe, *rest, "--build", f"{tmp_path / 'mine.py'}:build")
+    assert result.exit_code == 0, result.stderr
+    assert not load_bundle(work / "run" / "micro").weights()["head.out.weight"].any()
 
 
 def test_bad_input(refused: Callable[..., str], recipe: Path, data: Path, work: Path) -> None:

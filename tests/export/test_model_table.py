@@ -12,8 +12,8 @@ from framestate.errors import DataError, OptionError
 from framestate.export.flops import Tally, count_flops
 from framestate.export.model_measures import Line, measure
 from framestate.export.model_table import BEGIN, END, main, read_lines, size, table, write_table
-from framestate.export.systems import SYSTEMS, System
 from framestate.models.artrack_mamba_v2 import ArtrackMambaV2, ArtrackMambaV2Config
+from framestate.models.systems import SYSTEMS, System
 from framestate.plugins import Operators, eager_operators
 from torch import nn
 
@@ -80,7 +80,7 @@ def test_an_mlstm_is_counted_with_its_normaliser() -> None:
 
 
 def test_a_system_is_measured_as_it_is() -> None:
-    system = System("t", build("mamba2"), ("step",), "small")
+    system = System("t", "artrack_mamba_v2", "small", 0, changes={**SMALL, "mixer": "mamba2"})
     line = measure(system, 2, dialects=("ort",), frames=2)
     model = system.build(eager_operators())
     assert line.parameters == sum(parameter.numel() for parameter in model.parameters())

@@ -11,16 +11,18 @@ import pytest
 import torch
 from framestate.errors import OptionError
 from framestate.models.artrack_mamba import ArtrackMamba
+from framestate.models.plans import read_plan
 from framestate.models.tracking.archives import read_archive
 from framestate.models.tracking.clips import Clip
 from framestate.models.tracking.distil import DistilTask, ViewSource
 from framestate.models.tracking.poses import SampleConfig
-from framestate.models.tracking.recipe import read_recipe
+from framestate.models.tracking.recipe import TrackerRecipe
 from framestate.models.tracking.samples import SampleSource
 from framestate.models.tracking.task import TrackerTask
 from framestate.models.tracking.teacher import AnswerTeacher, FeatureTeacher
 from framestate.models.tracking.train import distil_stem, train_tracker
-from framestate.models.training.loop import LoopConfig, train
+from framestate.models.training.config import LoopConfig
+from framestate.models.training.loop import train
 from framestate.plugins import eager_operators
 from onnx import TensorProto, helper, numpy_helper
 
@@ -162,13 +164,15 @@ def test_a_recipe_of_two_stages(
     archive.replace(tmp_path / "images" / "a.zip")
     path = tmp_path / "small.toml"
     path.write_text(RECIPE.format(stem="mobile"))
-    result, report = train_tracker(read_recipe(path), tmp_path, tmp_path / "out")
+    recipe = read_plan(path)
+    assert isinstance(recipe, TrackerRecipe)
+    result, report = train_tracker(recipe, tmp_path, tmp_path / "out")
     assert report["distilled"]
     assert report["teacher_head"] == "head.onnx"
     assert not {name.split(".")[0] for name in result.model.state_dict()} & {"teacher_head", "answer_head"}
     stem = tmp_path / "out" / "stem.safetensors"
     stamp = stem.stat().st_mtime_ns
-    train_tracker(read_recipe(path), tmp_path, tmp_path / "out")
+    train_tracker(recipe, tmp_path, tmp_path / "out")
     assert stem.stat().st_mtime_ns == stamp
 
 
@@ -177,7 +181,8 @@ def test_a_stem_with_other_channels_than_the_teacher_is_refused(
 ) -> None:
     path = tmp_path / "small.toml"
     path.write_text(RECIPE.format(stem="conv"))
-    recipe = read_recipe(path)
+    recipe = read_plan(path)
+    assert isinstance(recipe, TrackerRecipe)
     assert recipe.distil is not None
     model = ArtrackMamba(recipe.model, eager_operators())
     source = SampleSource(recipe.samples, [], [clip], 0)
@@ -189,4 +194,4 @@ def test_a_stage_that_needs_a_teacher_says_so(tmp_path: Path) -> None:
     path = tmp_path / "small.toml"
     path.write_text('name = "small"\n[loop]\nsteps = 1\n[distil]\nsteps = 1\n')
     with pytest.raises(OptionError, match="names none"):
-        read_recipe(path)
+        read_plan(path)

@@ -13,9 +13,10 @@ import torch
 from framestate.errors import DataError, OptionError
 from framestate.models.datasets import KINDS, Footage, FootageMix, open_footage
 from framestate.models.datasets.footage import SequenceSet
+from framestate.models.plans import read_plan
 from framestate.models.tracking.distil import ViewSource
 from framestate.models.tracking.poses import SampleConfig
-from framestate.models.tracking.recipe import open_sources, read_recipe
+from framestate.models.tracking.recipe import TrackerRecipe, open_sources
 from framestate.models.tracking.samples import SampleSource
 from framestate.models.training.loaders import batches_of
 from torch.utils.data import Dataset
@@ -212,12 +213,16 @@ def test_in_place_of_an_absent_target_is_that_of_another_sequence(tiny_set: Writ
 def test_a_recipe_names_its_sets(tiny_set: WriteSet, checkout: Path) -> None:
     data = tiny_set("got10k").parent
     tiny_set("coco")
+    shipped = read_plan(checkout / "models/recipes/tracker-nano.toml")
+    assert isinstance(shipped, TrackerRecipe)
     recipe = replace(
-        read_recipe(checkout / "models/recipes/tracker-nano.toml"),
+        shipped,
         sets=("got10k:got10k", "coco:coco"),
         ratio=(2.0, 1.0),
         held_out_sets=("got10k/val:got10k",),
         images="",
+        more_clips=(),
+        held_out=(),
     )
     training, held_out, report = open_sources(recipe, data)
     assert report["sets"] == {"got10k:got10k": 2, "coco:coco": 3}

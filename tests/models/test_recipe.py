@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from framestate.errors import DataError, OptionError
 from framestate.models.plans import read_plan
-from framestate.models.tracking.recipe import TrackerRecipe, open_sources, read_recipe
+from framestate.models.tracking.recipe import TrackerRecipe, open_sources
 
 WriteArchive = Callable[..., Path]
 WriteClip = Callable[..., Path]
@@ -21,7 +21,9 @@ def recipe(tmp_path: Path) -> Callable[[str], TrackerRecipe]:
     def read(text: str) -> TrackerRecipe:
         path = tmp_path / "recipe.toml"
         path.write_text(text)
-        return read_recipe(path)
+        found = read_plan(path)
+        assert isinstance(found, TrackerRecipe)
+        return found
 
     return read
 
@@ -69,6 +71,10 @@ def test_options_reach_their_place(recipe: Read) -> None:
         (LEAST + "save_every = 0\n", "save_every is 0"),
         (LEAST + "log_every = 0\n", "log_every is 0"),
         (LEAST + "[model]\nsearch_size = 256\n", "search_size is 256 in model and 192 in samples"),
+        (LEAST + "amp_dtype = 'float16'\n", "amp_dtype is 'float16' and amp is not set"),
+        ("distil_batch = 3\n" + LEAST, "distil_batch is 3 and distil is not set"),
+        ("held_out_sets = ['coco:x']\n" + LEAST, "held_out_sets is .* and sets is not set"),
+        ("sets = ['coco:x']\nmore_clips = ['y']\n" + LEAST, "more_clips is .* and sets takes its place"),
         (LEAST + "[samples]\nsearch_factor = 4.0\n", "search_factor is 3.0 in model and 4.0 in samples"),
     ],
 )
@@ -81,10 +87,10 @@ def test_files_that_are_no_recipe(recipe: Read, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be read"):
         recipe("name = \n")
     with pytest.raises(DataError, match="cannot be read"):
-        read_recipe(tmp_path / "missing.toml")
+        read_plan(tmp_path / "missing.toml")
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match="cannot be read"):
-        read_recipe(tmp_path / "binary.toml")
+        read_plan(tmp_path / "binary.toml")
 
 
 def test_sources_are_split_and_reported(
@@ -93,7 +99,7 @@ def test_sources_are_split_and_reported(
     write_archive("images/one.zip", more={"images/torn.jpg": b"?"})
     for name in ("kept", "held"):
         write_clip(name, frames=3)
-    read = recipe('name = "small"\nclips = "clips"\nheld_out = ["held"]\nseed = 5\n[loop]\nsteps = 1\n')
+    read = recipe('images = "images"\nclips = "clips"\nheld_out = ["held"]\nseed = 5\n' + LEAST)
     training, held_out, report = open_sources(read, tmp_path)
     assert [clip.name for clip in training.clips] == ["kept"]
     assert held_out is not None
@@ -109,10 +115,19 @@ def test_sources_are_split_and_reported(
     assert held_out[0]["visible"].all()
 
 
+def test_without_pictures_clips_alone_are_learned_from(
+    recipe: Read, tmp_path: Path, write_clip: WriteClip
+) -> None:
+    write_clip("kept", frames=3)
+    training, _, report = open_sources(recipe('clips = "clips"\n' + LEAST), tmp_path)
+    assert report["images"] == {}
+    assert training[0]["search"].shape[0] == 2
+
+
 def test_data_that_is_not_there(
     recipe: Read, tmp_path: Path, write_archive: WriteArchive, write_clip: WriteClip
 ) -> None:
-    read = recipe('name = "small"\nclips = "clips"\nheld_out = ["held"]\n[loop]\nsteps = 1\n')
+    read = recipe('images = "images"\nclips = "clips"\nheld_out = ["held"]\n' + LEAST)
     with pytest.raises(DataError, match="holds no ZIP archive"):
         open_sources(read, tmp_path)
     write_archive("images/one.zip")

@@ -12,13 +12,15 @@ import torch
 from framestate.errors import DataError, OptionError, TrainingError
 from framestate.models import build_model, dump_weights, load_weights
 from framestate.models.artrack_mamba import ArtrackMamba
+from framestate.models.plans import read_plan
 from framestate.models.tracking.clips import Clip
 from framestate.models.tracking.poses import SampleConfig
-from framestate.models.tracking.recipe import TrackerRecipe, read_recipe
+from framestate.models.tracking.recipe import TrackerRecipe
 from framestate.models.tracking.samples import SampleSource
 from framestate.models.tracking.task import SampleDataset, TrackerTask
 from framestate.models.tracking.train import train_tracker
-from framestate.models.training.loop import LoopConfig, parameter_groups, train
+from framestate.models.training.config import LoopConfig
+from framestate.models.training.loop import parameter_groups, train
 from framestate.plugins import eager_operators
 from safetensors.numpy import save_file
 from torch import Tensor, nn
@@ -189,7 +191,9 @@ def small_recipe(folder: Path, more: str = "") -> TrackerRecipe:
         "head_channels = 4\nstates = 4\nhead_dim = 8\n"
         "[samples]\ntemplate_size = 32\nsearch_size = 64\n[loop]\nsteps = 2\n"
     )
-    return read_recipe(folder / "recipe.toml")
+    found = read_plan(folder / "recipe.toml")
+    assert isinstance(found, TrackerRecipe)
+    return found
 
 
 def test_final_weights_may_lie_between_start_and_end(data: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -13,7 +14,9 @@ import torch
 from framestate.errors import OptionError, TrainingError
 from framestate.models.artrack_mamba import ArtrackMamba
 from framestate.models.training.checkpoint import load_checkpoint, save_checkpoint
-from framestate.models.training.loop import LoopConfig, seconds_logged, train
+from framestate.models.training.config import LoopConfig
+from framestate.models.training.loop import seconds_logged, train
+from framestate.models.training.origin import Origin, values_in
 from framestate.models.training.schedules import schedule
 from torch import Tensor, nn
 
@@ -159,7 +162,7 @@ def test_a_save_that_fails_leaves_the_last_checkpoint(
     path = tmp_path / "checkpoint.safetensors"
     save_checkpoint(path, model, model, optimizer, 3)
 
-    def full(tensors: dict[str, Tensor], target: Path) -> None:
+    def full(tensors: dict[str, Tensor], target: Path, metadata: dict[str, str]) -> None:
         target.write_bytes(b"half of it")
         raise OSError("no space left")
 
@@ -175,6 +178,56 @@ def test_the_log_says_how_long_a_run_has_been_going(tmp_path: Path) -> None:
     log.write_text('{"step": 5, "seconds": 1.5}\n{"step": 10, "seconds": 3.0}\n{"step": 15, "sec')
     assert seconds_logged(log, 10) == 3.0
     assert seconds_logged(log, 9) == 1.5
+
+
+class Killed(Exception):
+    """As a run ends that is killed."""
+
+
+def test_a_log_holds_every_step_once(tmp_path: Path) -> None:
+    """Steps that were logged behind the last checkpoint are done again, and logged once."""
+    config = LoopConfig(steps=9, save_every=4, log_every=1)
+
+    def kill(step: int, line: dict[str, float]) -> None:
+        if step == 7:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(Line(), config, tmp_path, kill)
+    with (tmp_path / "log.jsonl").open("a") as log:
+        log.write('{"step": 8, "sec')
+    train(Line(), config, tmp_path)
+    steps = [json.loads(line)["step"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert steps == list(range(1, 10))
+
+
+def test_a_run_says_how_much_of_it_is_done(tmp_path: Path) -> None:
+    shares: list[float] = []
+    config = LoopConfig(steps=4, log_every=1)
+    train(Line(), config, tmp_path, lambda step, line: shares.append(line["done"]))
+    assert shares == [0.25, 0.5, 0.75, 1.0]
+
+
+def test_a_run_goes_on_by_what_it_was_made_by(tmp_path: Path) -> None:
+    config = LoopConfig(steps=2)
+    said: list[str] = []
+    train(Line(), config, tmp_path, origin=Origin({"seed": 1, "loop.steps": 2}))
+    train(Line(), config, tmp_path, origin=Origin({"seed": 1, "loop.steps": 2}))
+    many = {"seed": 2, **{f"samples.{letter}": 1 for letter in "abcdefghij"}}
+    with pytest.raises(TrainingError, match=r"loop.steps 2 -> None, samples.a None -> 1, .* and 4 more"):
+        train(Line(), config, tmp_path, origin=Origin(many))
+    train(Line(), config, tmp_path, origin=Origin({"seed": 2}, accept=True, say=said.append))
+    assert said == ["going on with another recipe: loop.steps 2 -> None, seed 1 -> 2"]
+    assert values_in(tmp_path / "checkpoint.safetensors") == {"seed": 2}
+
+
+def test_a_checkpoint_of_another_shape_is_named_in_a_line(tmp_path: Path, build: BuildModel) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    wide, narrow = build(dim=16), build()
+    save_checkpoint(path, wide, wide, torch.optim.AdamW(wide.parameters()), 3)
+    with pytest.raises(TrainingError, match=r"of another shape: .* and \d+ more") as caught:
+        load_checkpoint(path, narrow, narrow, torch.optim.AdamW(narrow.parameters()))
+    assert len(str(caught.value)) < 600
 
 
 def test_no_steps_are_no_run() -> None:

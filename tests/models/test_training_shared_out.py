@@ -17,9 +17,10 @@ import pytest
 import torch
 from framestate.errors import OptionError, TrainingError
 from framestate.models.training.board import has_board
+from framestate.models.training.config import LoopConfig
 from framestate.models.training.distributed import Ranks, current, joined, main_first, pick_device
 from framestate.models.training.loaders import Shares, batches_of
-from framestate.models.training.loop import LoopConfig, train
+from framestate.models.training.loop import train
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import Dataset

@@ -22,7 +22,8 @@ from framestate.models.datasets.opening import ClipSet
 from framestate.models.tracking.clips import Clip
 from framestate.models.tracking.poses import SampleConfig
 from framestate.models.tracking.samples import SampleSource
-from framestate.models.training.loop import LoopConfig, Task, train
+from framestate.models.training.config import LoopConfig
+from framestate.models.training.loop import Task, train
 from framestate.vision import Box, SquareCrop
 from torch import Tensor, nn
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from framestate.engine.tracking import TrackingOptions
 from framestate.errors import DataError, OptionError
-from framestate.models.artrack_mamba_v2.recipe import TrajectoryRecipe, read_recipe
+from framestate.models.artrack_mamba_v2.recipe import TrajectoryRecipe
 from framestate.models.artrack_mamba_v2.sequence import SequenceConfig
 from framestate.models.artrack_mamba_v2.train import train_trajectory
 from framestate.models.plans import read_plan
@@ -76,7 +76,7 @@ def test_a_recipe_trains_pairs_then_sequences(tmp_path: Path, write_clip: Callab
         ("colour = 3", "", "unknown recipe option colour"),
         ("trunk_share = 2.0", "", "trunk_share is 2.0"),
         ('start = "a"\nvim = "b"', "", "start and vim"),
-        ('task = "interpolation"', "", "task|known|unknown"),
+        ('task = "interpolation"', "", "of interpolation, there are hybrid_interpolator"),
         ("", "[sequence]\nframes = 2\ngradient = 3", "gradient 3"),
         ("", "[sequence]\npace = 2", "unknown sequence option pace"),
         ("", "[samples]\nsearch_size = 96", "search_size is 64 in model and 96"),
@@ -89,8 +89,10 @@ def test_a_recipe_that_cannot_be(tmp_path: Path, more: str, tables: str, problem
 
 def test_the_shipped_recipes_are_read(checkout: Path) -> None:
     for size, dim in (("tiny", 192), ("small", 384), ("base", 768)):
-        found = read_recipe(checkout / "models" / "recipes" / f"artrack-mamba-{size}.toml")
+        found = read_plan(checkout / "models" / "recipes" / f"artrack-mamba-{size}.toml")
+        assert isinstance(found, TrajectoryRecipe)
         assert (found.name, found.model.dim, found.sequence) == (f"artrack-mamba-{size}", dim, None)
         assert TrackingOptions(**found.options).size_floor == 1.0
-    found = read_recipe(checkout / "models" / "recipes" / "artrack-mamba-tiny-sequence.toml")
+    found = read_plan(checkout / "models" / "recipes" / "artrack-mamba-tiny-sequence.toml")
+    assert isinstance(found, TrajectoryRecipe)
     assert found.sequence == SequenceConfig(24, 4, 2)

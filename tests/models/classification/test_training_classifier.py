@@ -18,11 +18,12 @@ from framestate.models.classification.cifar import Pictures, read_cifar
 from framestate.models.classification.config import ClassifierConfig
 from framestate.models.classification.groups import GroupConfig
 from framestate.models.classification.groups import parameter_groups as groups_of
-from framestate.models.classification.recipe import ClassifierRecipe, read_recipe
+from framestate.models.classification.recipe import ClassifierRecipe
 from framestate.models.classification.task import ClassifierTask, evaluate
 from framestate.models.classification.train import train_classifier
 from framestate.models.plans import read_plan
-from framestate.models.training.loop import LoopConfig
+from framestate.models.training.config import LoopConfig
+from framestate.models.training.mode import Mode
 from framestate.plugins import eager_operators
 from torch import Tensor
 
@@ -76,6 +77,30 @@ def test_a_run_killed_anywhere_goes_on_to_the_bit(
     for name, value in ours.items():
         assert torch.equal(value, theirs[name]), name
     assert resumed.metrics == whole.metrics
+
+
+def test_what_is_held_out_is_measured_and_told(tmp_path: Path, write_set: WriteSet) -> None:
+    """The final measure is of the pictures held out, not of all, with and without further views."""
+    write_set(tmp_path / "set", "binary10")
+    for views in (False, True):
+        lines: list[dict[str, float]] = []
+        plan = replace(recipe(steps=1), held_out=1, tta=views)
+
+        def tell(step: int, line: dict[str, float], lines: list[dict[str, float]] = lines) -> None:
+            lines.append(line)
+
+        result, report = train_classifier(plan, tmp_path, tmp_path / f"run{views}", tell)
+        assert report["test"] == 1
+        assert set(result.metrics.values()) <= {0.0, 1.0}
+        assert [line["measured"] for line in lines if "measured" in line] == [1.0] * (1 + views)
+
+
+def test_epochs_are_of_the_pictures(tmp_path: Path, write_set: WriteSet) -> None:
+    write_set(tmp_path / "set", "binary10")
+    plan = recipe(steps=99)
+    pictures, _ = read_cifar(tmp_path / "set")
+    result, _ = train_classifier(plan, tmp_path, tmp_path / "run", mode=Mode(epochs=2))
+    assert result.steps == -(-2 * len(pictures) // plan.batch)
 
 
 def colours(count: int, seed: int) -> Pictures:
@@ -177,4 +202,4 @@ def test_a_recipe_with_what_there_is_not(tmp_path: Path, more: str, problem: str
     loop = "" if "[loop]" in more else "\n[loop]\nsteps = 1"
     path.write_text(f"name = 'x'\ntask = 'classification'\n{more}{loop}\n")
     with pytest.raises(OptionError, match=problem):
-        read_recipe(path)
+        read_plan(path)

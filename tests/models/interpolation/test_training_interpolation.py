@@ -18,15 +18,18 @@ from framestate.models.interpolation.losses import (
     flow_distance,
     laplacian_distance,
     laplacian_pyramid,
+    read_features,
 )
-from framestate.models.interpolation.recipe import InterpolationRecipe, read_recipe
+from framestate.models.interpolation.recipe import InterpolationRecipe
 from framestate.models.interpolation.task import InterpolationTask, make_frame
 from framestate.models.interpolation.train import grown, thinned, train_interpolator
 from framestate.models.plans import read_plan
 from framestate.models.registry import load_weights
 from framestate.models.tracking.recipe import TrackerRecipe
+from framestate.models.training.mode import Mode
 from framestate.plugins import eager_operators
 from framestate.vision import VideoWriter
+from safetensors.numpy import save_file
 from torch import nn
 
 RECIPES = Path(__file__).parents[3] / "models" / "recipes"
@@ -71,6 +74,83 @@ def test_perceptual_distance_teaches_what_was_made_alone() -> None:
     assert loss(real, real) == 0
 
 
+def write_vgg(path: Path) -> Path:
+    """Weights as torchvision names them, of two stages with few channels."""
+    shapes = {0: (4, 3), 2: (4, 4), 5: (6, 4)}
+    weights: dict[str, Any] = {"classifier.0.weight": np.zeros((2, 2), np.float32)}
+    rng = np.random.default_rng(0)
+    for place, (out, into) in shapes.items():
+        weights[f"features.{place}.weight"] = rng.normal(size=(out, into, 3, 3)).astype(np.float32)
+        weights[f"features.{place}.bias"] = np.zeros(out, np.float32)
+    save_file(weights, path)
+    return path
+
+
+def test_features_are_those_of_a_vgg(tmp_path: Path) -> None:
+    """Compared before the pooling and at the end, with ImageNet's mean and deviation."""
+    loss = read_features(write_vgg(tmp_path / "vgg.safetensors"))
+    kinds = [type(layer).__name__ for layer in loss.network]
+    assert kinds == ["Standardised", "Conv2d", "ReLU", "Conv2d", "ReLU", "MaxPool2d", "Conv2d", "ReLU"]
+    assert loss.layers == (4, 7)
+    grey = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1).expand(1, 3, 8, 8)
+    assert loss.network[0](grey).abs().max() == 0
+    save_file({"features.3.weight": np.zeros((4, 3, 3, 3), np.float32)}, tmp_path / "other.safetensors")
+    with pytest.raises(DataError, match="holds no features of a VGG"):
+        read_features(tmp_path / "other.safetensors")
+
+
+def test_a_recipe_names_the_network_of_its_perceptual_loss(data: Path, tmp_path: Path) -> None:
+    write_vgg(data / "vgg.safetensors")
+    plan = recipe(tmp_path, losses="perceptual = 1.0", **{"": 'features = "vgg.safetensors"'})
+    lines: list[dict[str, float]] = []
+    train_interpolator(plan, data, tmp_path / "run", lambda step, line: lines.append(line))
+    assert all(line["perceptual"] > 0 for line in lines)
+
+
+def test_a_trial_does_one_step_of_each_phase(data: Path, tmp_path: Path) -> None:
+    plan = recipe(
+        tmp_path,
+        samples="crop_steps = [0, 3]\ncrops = [64, 96]",
+        loop="steps = 40",
+        **{"": "freeze_backbone = 3"},
+    )
+    lines: list[dict[str, Any]] = []
+    train_interpolator(plan, data, tmp_path / "run", mode=Mode(trial=lines))
+    assert [(line["step"], line["phase"]) for line in lines] == [
+        (0, "crops of 64"),
+        (2, "frames at full size"),
+        (3, "crops of 96, the backbone learns too"),
+        (30, "without a teacher"),
+    ]
+    assert lines[0]["learning"] < lines[2]["learning"] == lines[2]["parameters"]
+    assert lines[0]["batch"]["first"] == [2, 3, 64, 64]
+    assert lines[2]["batch"]["first"] == [2, 3, 96, 96]
+    assert not (tmp_path / "run" / "checkpoint.safetensors").exists()
+
+
+def test_epochs_are_of_the_triplets(data: Path, tmp_path: Path) -> None:
+    result, report = train_interpolator(recipe(tmp_path), data, tmp_path / "run", mode=Mode(epochs=0.5))
+    assert result.steps == -(-report["triplets"] // 4)
+
+
+@pytest.mark.parametrize(
+    ("table", "line", "problem"),
+    [
+        ("losses", "perceptual = 1.0", r"perceptual is 1.0 and does nothing.*give features"),
+        ("", 'features = "vgg.safetensors"', "features is 'vgg.safetensors', and perceptual 0"),
+        ("losses", "teacher = 0.0", "teacher_steps is 30 and teacher is not set"),
+        ("samples", "before = true", "before is True and does nothing.*carries"),
+        ("samples", "after_dropped = 0.5", "after_dropped is 0.5 and does nothing.*bend"),
+        ("samples", "start = true", "samples say start or bend"),
+        ("", "ratio = [2, 1]", r"ratio is \(2, 1\) and sets is not set"),
+        ("", 'sets = ["vimeo:x"]', "videos is .*and sets takes its place"),
+    ],
+)
+def test_an_option_that_does_nothing_is_refused(tmp_path: Path, table: str, line: str, problem: str) -> None:
+    with pytest.raises(OptionError, match=problem):
+        recipe(tmp_path, **{table: line})
+
+
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """A clip of a pattern that moves by 3 px a frame, and one to hold out."""
@@ -94,13 +174,16 @@ def recipe(folder: Path, **changes: str) -> InterpolationRecipe:
         "model": "channels = [4, 4, 8, 8]\nencoder_depth = [0, 1, 1, 0]\nhead_channels = 4\nstates = 4\n"
         'flow_width = [8, 8, 8]\nhidden = 2\nrefine = "quarter"\nstart_flow = "none"\n'
         "bend = false\ncorrelation_radius = 4",
-        "samples": "crops = [64]",
+        "samples": "" if "samples" in changes else "crops = [64]",
         "losses": "half_steps = 2\nteacher_steps = 30",
-        "loop": "steps = 4\nwarmup_steps = 1\nlog_every = 1\nsave_every = 2\nlearning_rate = 2e-3\nema = 0.5",
+        "loop": ("" if "loop" in changes else "steps = 4\n")
+        + "warmup_steps = 1\nlog_every = 1\nsave_every = 2\nlearning_rate = 2e-3\nema = 0.5",
     }
     tables |= {name: f"{tables.get(name, '')}\n{text}" for name, text in changes.items()}
     path.write_text("\n".join(f"[{name}]\n{text}" if name else text for name, text in tables.items()))
-    return read_recipe(path)
+    found = read_plan(path)
+    assert isinstance(found, InterpolationRecipe)
+    return found
 
 
 def test_a_run_learns_and_goes_on(data: Path, tmp_path: Path) -> None:
@@ -113,7 +196,9 @@ def test_a_run_learns_and_goes_on(data: Path, tmp_path: Path) -> None:
     assert (report["clips"], report["held_out"]) == (1, ["kept"])
     assert len(report["sources"]["learned"]) == 64
     longer = dataclasses.replace(plan, loop=dataclasses.replace(plan.loop, steps=30))
-    result, _ = train_interpolator(longer, data, tmp_path / "run", lambda step, line: lines.append(line))
+    result, _ = train_interpolator(
+        longer, data, tmp_path / "run", lambda step, line: lines.append(line), Mode(accept=True)
+    )
     assert result.steps == 30
     assert [line["step"] for line in lines] == list(range(1, 31))
     first, last = (np.mean([line["warped"] for line in part]) for part in (lines[2:8], lines[-6:]))
@@ -219,7 +304,7 @@ def test_a_trackers_recipe_is_none_of_these() -> None:
         ({"losses": 'teacher = "x"'}, OptionError, "losses option teacher"),
         ({"": "surprise = 1"}, OptionError, "unknown recipe option surprise"),
         ({"": "threads = 0"}, OptionError, "threads 0"),
-        ({"": 'without = ["down"]'}, OptionError, "start is empty"),
+        ({"": 'without = ["down"]'}, OptionError, "start is not set"),
         ({"": "x ="}, DataError, "cannot be read"),
     ],
 )
@@ -237,10 +322,10 @@ def test_held_out_clips_must_be_there(data: Path, tmp_path: Path) -> None:
 def test_data_sets_tell_of_no_bend(tmp_path: Path) -> None:
     plan = recipe(tmp_path)
     bent = dataclasses.replace(plan.model, start_flow="dis", bend=True)
+    no_clips: dict[str, Any] = {"videos": ("training/video", "training/tracking"), "held_out": ()}
+    bending = dataclasses.replace(plan, model=bent, sets=("vimeo-triplet:x",), **no_clips)
     with pytest.raises(OptionError, match="bend is on"):
-        train_interpolator(
-            dataclasses.replace(plan, model=bent, sets=("vimeo-triplet:x",)), tmp_path, tmp_path / "run"
-        )
+        train_interpolator(bending, tmp_path, tmp_path / "run")
 
 
 def test_a_task_measures_nothing_without_clips(build: Build) -> None:

@@ -35,6 +35,10 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
         ArtrackMambaConfig(**CROPS, stem="mobile", dim=16, layers=2, head_channels=8, states=8, head_dim=12),
         eager_operators(),
     ),
+    "tracker with a head as wide": lambda: ArtrackMamba(
+        ArtrackMambaConfig(**CROPS, stem="mobile", dim=16, layers=1, head_channels=8, states=8, head_dim=16),
+        eager_operators(),
+    ),
     "trajectory, mamba1": lambda: ArtrackMambaV2(
         ArtrackMambaV2Config(**TRAJECTORY, temporal="carry"), eager_operators()
     ),

@@ -20,7 +20,8 @@ from framestate.models.pruning.options import PruneOptions
 from framestate.models.pruning.registry import groups_of
 from framestate.models.pruning.rounds import Pruning
 from framestate.models.pruning.rsst import pull_at
-from framestate.models.training.loop import LoopConfig, Task
+from framestate.models.training.config import LoopConfig
+from framestate.models.training.loop import Task
 from framestate.plugins import eager_operators
 from torch import Tensor, nn
 

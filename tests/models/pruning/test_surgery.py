@@ -11,8 +11,9 @@ import torch
 from framestate.errors import DataError, OptionError
 from framestate.models import dump_weights
 from framestate.models.classification import MambaClassifier
-from framestate.models.classification.recipe import ClassifierRecipe, read_recipe
+from framestate.models.classification.recipe import ClassifierRecipe
 from framestate.models.classification.train import train_classifier
+from framestate.models.plans import read_plan
 from framestate.models.pruning.groups import Kept
 from framestate.models.pruning.registry import groups_of
 from framestate.models.pruning.surgery import cut_model, note, start_lines
@@ -33,7 +34,9 @@ def pruned_recipe(folder: Path, weights: str, model: MambaClassifier) -> Classif
     text = 'name = "on"\ntask = "classification"\nfolder = "set"\nbatch = 2\nworkers = 0\nheld_out = 0\n'
     text += lines + "\n[loop]\nsteps = 2\nlog_every = 1\nwarmup_steps = 1\n"
     (folder / "on.toml").write_text(text)
-    return read_recipe(folder / "on.toml")
+    found = read_plan(folder / "on.toml")
+    assert isinstance(found, ClassifierRecipe)
+    return found
 
 
 def test_a_pruned_classifier_trains_on_by_a_recipe(build: Build, tiny_cifar: Path) -> None:
@@ -93,3 +96,32 @@ def test_options_of_what_is_left_are_checked(build: Build) -> None:
     for options in ({"kept_channels": [8]}, {"kept_states": [0, 4]}, {"kept_neurons": [8, 99]}):
         with pytest.raises(OptionError, match="give a count from 1 to"):
             type(model.config).from_dict({**model.config.to_dict(), **options})
+
+
+ALL = (
+    "classifier",
+    "tracker",
+    "tracker with a head as wide",
+    "trajectory, mamba1",
+    "trajectory, mamba2",
+    "vil",
+)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_what_is_not_cut_stays_as_it_is(build: Build, name: str) -> None:
+    model = build(name)
+    spec = model.spec("small")  # type: ignore[operator]
+    left, _ = cut_model(model, spec, {}, "small")
+    assert left.state_dict().keys() == model.state_dict().keys()
+    assert all(torch.equal(value, left.state_dict()[key]) for key, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_model_is_cut_by_half(build: Build, name: str) -> None:
+    model = build(name)
+    spec = model.spec("small")  # type: ignore[operator]
+    left, smaller = cut_model(model, spec, half(model), "less")
+    assert sum(p.numel() for p in left.parameters()) < sum(p.numel() for p in model.parameters())
+    assert left.state_dict().keys() == model.state_dict().keys()
+    assert smaller.state_bytes <= spec.state_bytes

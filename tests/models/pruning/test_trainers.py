@@ -18,6 +18,7 @@ from torch import nn
 Build = Callable[[str], nn.Module]
 RECIPE = """
 name = "micro"
+images = "images"
 batch = 2
 workers = 0
 clips = "clips"

@@ -14,7 +14,8 @@ from framestate.engine import Engine
 from framestate.models import dump_weights
 from framestate.models.tracking.poses import SampleConfig
 from framestate.models.tracking.samples import SampleSource
-from framestate.models.training.loop import LoopConfig, train
+from framestate.models.training.config import LoopConfig
+from framestate.models.training.loop import train
 from framestate.models.vil_tracker import VilTracker, mini
 from framestate.models.vil_tracker.curriculum import CurriculumConfig
 from framestate.models.vil_tracker.losses import LossConfig

@@ -13,7 +13,8 @@ import torch
 from framestate.models.tracking.clips import Clip
 from framestate.models.tracking.poses import SampleConfig
 from framestate.models.tracking.samples import SampleSource
-from framestate.models.training.loop import LoopConfig, train
+from framestate.models.training.config import LoopConfig
+from framestate.models.training.loop import train
 from framestate.models.vil_tracker import VilTracker
 from framestate.models.vil_tracker.curriculum import CurriculumConfig
 from framestate.models.vil_tracker.experts import ExpertMixture
