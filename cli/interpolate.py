@@ -37,10 +37,16 @@ def interpolate(
     scale: Annotated[
         str, typer.Option("--scale", metavar="S", help="Size at which motion is found: auto, 1, 0.5, 0.25.")
     ] = "auto",
-    codec: Annotated[str, typer.Option("--codec", metavar="NAME", help="An FFmpeg encoder.")] = "libx264",
+    codec: Annotated[
+        str | None,
+        typer.Option("--codec", metavar="NAME", help="An FFmpeg encoder.", show_default="libx264"),
+    ] = None,
     crf: Annotated[
-        int, typer.Option("--crf", min=0, max=63, help="Quality: 0 is best; 18 looks like the source.")
-    ] = 18,
+        int | None,
+        typer.Option(
+            "--crf", min=0, max=63, help="Quality: 0 is best; 18 looks like the source.", show_default="18"
+        ),
+    ] = None,
     without: Annotated[
         str,
         typer.Option("--without", metavar="A,B", help="Do not copy: audio, subtitle, attachment."),
@@ -65,10 +71,11 @@ def interpolate(
             options.check_apart("OUT", target, source)
 
             from ..engine import InterpolationOptions, OutputOptions
+            from ..vision import Encoding
 
             wanted = InterpolationOptions.of(factor, fps, slow_motion, scale)
             kinds = [part.strip() for part in without.split(",") if part.strip()]
-            output = OutputOptions(codec, crf, kinds)
+            output = OutputOptions(Encoding(codec, crf), kinds)
             began = time.perf_counter()
             run, where = _run(source, target, wanted, output, model, runtime, device, threads, lanes)
             seconds = time.perf_counter() - began

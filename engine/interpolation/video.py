@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 
 from ...errors import VideoError
-from ...vision import Frame, Look, Passengers, VideoReader, VideoWriter
+from ...vision import Encoding, Frame, Look, Passengers, VideoReader, VideoWriter, rehearse
 from .options import InterpolationOptions
 from .session import Counts, InterpolationSession
 
@@ -21,13 +21,11 @@ class OutputOptions:
     """How the target is written.
 
     Attributes:
-        codec: an FFmpeg video encoder.
-        crf: its quality, from 0 (best) up; None for an encoder that has no crf.
+        encoding: encoder, quality and speed.
         without: kinds of streams not to copy, out of ``audio``, ``subtitle`` and ``attachment``.
     """
 
-    codec: str = "libx264"
-    crf: int | None = 18
+    encoding: Encoding = field(default_factory=Encoding)
     without: Collection[str] = ()
 
 
@@ -92,31 +90,35 @@ def interpolate_video(
     run = VideoRun(options.fps or reader.frame_rate * options.steps / options.slow_motion)
     frames = iter(reader)
     first = next(frames)
-    start = first.pts * first.time_base
-    with Passengers(
-        reader.path, without=output.without, slow=options.slow_motion, start=start, shift=reader.shift
-    ) as passengers:
+    start, slow = first.pts * first.time_base, options.slow_motion
+    look = reader.look.in_eight_bits
+
+    def aboard(only: Collection[int] | None, briefly: bool = True) -> Passengers:
+        return Passengers(
+            reader.file, video=reader.stream, without=output.without, slow=slow, start=start,
+            shift=reader.shift, only=only, briefly=briefly,
+        )  # fmt: skip
+
+    def opened(path: Path, passengers: Passengers, tick: Fraction) -> VideoWriter:
+        return VideoWriter(
+            path, reader.width, reader.height, run.rate, encoding=output.encoding, time_base=tick, look=look,
+            passengers=passengers, exact_colour=True,
+        )  # fmt: skip
+
+    rehearse(target, aboard, lambda path, passengers: opened(path, passengers, 1 / run.rate))
+    with aboard(None, briefly=False) as passengers:
         shown = session.ahead(chain([first], frames), lanes)
         opening = next(shown)
         tick = max(opening.time_base, Fraction(1, _FINEST))
-        with VideoWriter(
-            target,
-            reader.width,
-            reader.height,
-            run.rate,
-            codec=output.codec,
-            crf=output.crf,
-            time_base=tick,
-            look=reader.look.in_eight_bits,
-            passengers=passengers,
-            exact_colour=True,
-        ) as writer:
-            end = _write(writer, opening, shown, on_frame)
-            if session.ends is not None:
-                writer.last_duration = max(1, round((session.ends - end) / tick))
+        with opened(target, passengers, tick) as writer:
+            last = _write(writer, opening, shown, on_frame)
+            ends = session.ends if reader.end is None else start + slow * (reader.end - start)
+            if ends is not None:
+                writer.last_duration = max(1, round((ends - last) / tick))
         run.streams = passengers.num_streams
-        run.notes = [*_changes(reader, writer), *passengers.left_out]
-    run.counts, run.broken_packets = session.counts, reader.broken_packets
+        run.notes = [*reader.notes, *_changes(reader, writer, session.counts), *passengers.left_out]
+        run.broken_packets = reader.broken_packets + passengers.broken
+    run.counts = session.counts
     run.scale, run.tiles = session.scale or 1.0, session.num_tiles or 1
     return run
 
@@ -144,14 +146,16 @@ def _write(
         frame = following
 
 
-def _changes(reader: VideoReader, writer: VideoWriter) -> list[str]:
+def _changes(reader: VideoReader, writer: VideoWriter, counts: Counts) -> list[str]:
     """What the target's pictures cannot keep of the source's."""
     found = []
     if reader.look.bits > 8:
         found.append(f"the video has {reader.look.bits} bits a component; frames are made and written in 8")
     if (writer.encoded_width, writer.encoded_height) != (reader.width, reader.height):
         found.append(
-            f"the size {reader.width}x{reader.height} is odd, and {reader.look.in_eight_bits.pixel_format} "
+            f"the size {reader.width}x{reader.height} is odd, and {writer.pixel_format} "
             f"needs an even one: {writer.encoded_width}x{writer.encoded_height}, the last pixels repeated"
         )
+    if counts.pauses:
+        found.append(f"{counts.pauses} pauses of more than a second were held, and nothing made in them")
     return found
