@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import options
+from . import files, options
 from .output import guarded, note, print_json, quiet_stdout, show, warn
 
 if TYPE_CHECKING:
@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 
 def interpolate(
     source: Annotated[
-        Path, typer.Argument(metavar="IN", help="A video file, or a folder of numbered images.")
+        Path, typer.Argument(metavar="IN", help="A video file, a folder of numbered images, or - for a pipe.")
     ],
-    target: Annotated[Path, typer.Argument(metavar="OUT", help="The video to write: .mp4, .mkv, .mov.")],
+    target: Annotated[
+        Path,
+        typer.Argument(metavar="OUT", help="The video to write: .mp4, .mkv, .mov, .webm, ..., or - for a pipe."),
+    ],
     factor: Annotated[
         str | None,
         typer.Option(
@@ -37,20 +40,24 @@ def interpolate(
     scale: Annotated[
         str, typer.Option("--scale", metavar="S", help="Size at which motion is found: auto, 1, 0.5, 0.25.")
     ] = "auto",
-    codec: Annotated[
-        str | None,
-        typer.Option("--codec", metavar="NAME", help="An FFmpeg encoder.", show_default="libx264"),
-    ] = None,
-    crf: Annotated[
-        int | None,
-        typer.Option(
-            "--crf", min=0, max=63, help="Quality: 0 is best; 18 looks like the source.", show_default="18"
-        ),
-    ] = None,
+    codec: files.Codec = None,
+    crf: files.Crf = None,
+    preset: files.Preset = None,
+    bitrate: files.Bitrate = None,
+    pixel_format: files.PixelFormat = None,
     without: Annotated[
         str,
         typer.Option("--without", metavar="A,B", help="Do not copy: audio, subtitle, attachment."),
     ] = "",
+    stream: files.Stream = None,
+    image_rate: files.ImageRate = "25",
+    deinterlace: files.Deinterlace = "auto",
+    cuts: Annotated[
+        bool, typer.Option("--cuts/--no-cuts", help="Find scene cuts, across which nothing is blended.")
+    ] = True,
+    duplicates: Annotated[
+        bool, typer.Option("--duplicates/--no-duplicates", help="Find frames that repeat the one before.")
+    ] = True,
     model: options.Model = options.DEFAULT_INTERPOLATOR,
     runtime: options.RuntimeName = "auto",
     device: options.Device = "auto",
@@ -67,17 +74,18 @@ def interpolate(
     with guarded(debug):
         with quiet_stdout():
             options.check_device(device)
-            options.check_output("OUT", target, options.VIDEO_SUFFIXES)
-            options.check_apart("OUT", target, source)
+            files.check_video_output("OUT", target, source)
 
             from ..engine import InterpolationOptions, OutputOptions
-            from ..vision import Encoding
 
-            wanted = InterpolationOptions.of(factor, fps, slow_motion, scale)
+            wanted = InterpolationOptions.of(
+                factor, fps, slow_motion, scale, cuts=cuts, duplicates=duplicates
+            )
             kinds = [part.strip() for part in without.split(",") if part.strip()]
-            output = OutputOptions(Encoding(codec, crf), kinds)
+            output = OutputOptions(files.encoding(codec, crf, preset, bitrate, pixel_format), kinds)
+            reading = files.Reading.of(stream, image_rate, deinterlace)
             began = time.perf_counter()
-            run, where = _run(source, target, wanted, output, model, runtime, device, threads, lanes)
+            run, where = _run(source, reading, target, wanted, output, model, runtime, device, threads, lanes)
             seconds = time.perf_counter() - began
             for words in run.notes:
                 note(f"note: {words}")
@@ -85,14 +93,16 @@ def interpolate(
                 warn(
                     f"{run.broken_packets} broken packets of {source} were skipped; what they held is missing"
                 )
+        is_taken = str(target) == files.STANDARD  # stdout holds the video
         if as_json:
-            print_json(_report(run, where, seconds, target))
+            print_json(_report(run, where, seconds, target), on_stderr=is_taken)
         else:
-            _show(run, where, seconds, source, target)
+            _show(run, where, seconds, source, target, is_taken)
 
 
 def _run(
     source: Path,
+    reading: files.Reading,
     target: Path,
     wanted: InterpolationOptions,
     output: OutputOptions,
@@ -106,10 +116,9 @@ def _run(
     import cv2
 
     from ..engine import Engine, expected_frames, interpolate_video
-    from ..vision import VideoReader
     from .progress import frames_bar
 
-    with VideoReader(source, threads=threads, exact_colour=True) as reader:
+    with reading.open(source, threads, exact_colour=True) as reader:
         side_by_side, within = options.spread(
             lanes, threads, reader.width * reader.height, wanted.tile_pixels
         )
@@ -158,7 +167,9 @@ def _report(run: VideoRun, where: dict[str, str], seconds: float, target: Path) 
     }
 
 
-def _show(run: VideoRun, where: dict[str, str], seconds: float, source: Path, target: Path) -> None:
+def _show(
+    run: VideoRun, where: dict[str, str], seconds: float, source: Path, target: Path, on_stderr: bool
+) -> None:
     from rich.table import Table
 
     counts = run.counts
@@ -180,4 +191,5 @@ def _show(run: VideoRun, where: dict[str, str], seconds: float, source: Path, ta
         f"({counts.frames_out / seconds:,.1f} FPS; {', '.join(where.values())})",
         table,
         f"wrote {target}",
+        on_stderr=on_stderr,
     )

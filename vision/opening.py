@@ -38,7 +38,7 @@ INPUT_OPTIONS: Mapping[str, Any] = MappingProxyType(
 """How every file is opened."""
 REMEDY = "Give a video file such as mp4, mkv, webm, avi or mov, or a folder of numbered images."
 _MOST_FAILURES_IN_A_ROW = 1000  # of reading, without one packet between them
-_STANDARD_INPUT = "-"
+_STANDARD = "-"
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+[^/]")
 
 
@@ -87,7 +87,7 @@ def check_there(path: Path) -> None:
 
 def is_pipe(path: Path) -> bool:
     """Whether ``path`` can be read or written only once, front to back: ``-``, a fifo, /dev/stdin, a socket."""
-    if str(path) == _STANDARD_INPUT:
+    if str(path) in (_STANDARD, "/dev/stdout"):
         return True
     try:
         mode = path.stat().st_mode
@@ -145,6 +145,6 @@ def _copied(path: Path) -> Path:
 
 
 def _opened(path: Path) -> Any:
-    if str(path) == _STANDARD_INPUT:
+    if str(path) == _STANDARD:
         return os.fdopen(os.dup(sys.stdin.fileno()), "rb")
     return path.open("rb")

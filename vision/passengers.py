@@ -83,6 +83,7 @@ class Passengers:
         self._packets: Iterator[Any] = iter(())
         self._next: Any = None
         self._seats: dict[int, Any] = {}  # index of a stream in the source -> its stream in the target
+        self._latest: dict[int, Fraction] = {}
         self._trims = False
         if path.is_dir():
             return
@@ -164,6 +165,9 @@ class Passengers:
             if until is not None and self._time(stamp * packet.time_base) > until:
                 return
             self._restamp(packet)
+            if self._overlaps(packet):
+                self._next = next(self._packets, None)
+                continue
             packet.stream = self._seats[packet.stream_index]
             try:
                 target.mux_one(packet)
@@ -172,6 +176,15 @@ class Passengers:
                     raise
                 self.broken += 1  # such as sound whose header is not one
             self._next = next(self._packets, None)
+
+    def _overlaps(self, packet: Any) -> bool:
+        """Whether a packet begins before the last of its stream: where parts of a file meet, the first stays."""
+        stamp = packet.dts if packet.dts is not None else packet.pts
+        time, last = stamp * packet.time_base, self._latest.get(packet.stream_index)
+        if last is not None and time <= last and self._source.streams[packet.stream_index].type == "audio":
+            return True
+        self._latest[packet.stream_index] = time
+        return False
 
     def close(self) -> None:
         """Free the file. Closing again does nothing."""

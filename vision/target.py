@@ -63,7 +63,7 @@ class Target:
     def address(self) -> str:
         """What FFmpeg writes to."""
         if self.is_pipe:
-            return "pipe:1" if str(self.path) == "-" else f"file:{self.path}"
+            return "pipe:1" if str(self.path) in ("-", "/dev/stdout") else f"file:{self.path}"
         return f"file:{self.temporary}"
 
     @property

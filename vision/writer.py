@@ -101,7 +101,8 @@ class VideoWriter:
         """Ticks for which the last frame is shown; set before `close`. By default the container guesses."""
         self.frames_written = 0
         self._clock = Fraction(0)  # pts of the next frame where none is given
-        self._last_pts: int | None = None
+        self.last_pts: int | None = None
+        """Pts of the last frame written."""
         self._held: Any = None  # the last packet, until it is known how long it is shown
         self._container: Any = None
         try:
@@ -126,9 +127,9 @@ class VideoWriter:
                 "Resize it first: every frame of a video has one size.",
             )
         stamp = round(self._clock) if pts is None else pts
-        if stamp < 0 or (self._last_pts is not None and stamp <= self._last_pts):
+        if stamp < 0 or (self.last_pts is not None and stamp <= self.last_pts):
             raise FrameError(
-                f"A frame with pts {stamp} came after pts {self._last_pts}",
+                f"A frame with pts {stamp} came after pts {self.last_pts}",
                 "Give pts of 0 or more that strictly increase, in ticks of the writer's time_base.",
             )
         odd_height, odd_width = self.encoded_height - self.height, self.encoded_width - self.width
@@ -151,7 +152,7 @@ class VideoWriter:
         except (av.error.FFmpegError, OSError, ValueError) as error:
             self.discard()
             raise self._target.failed(error, self.frames_written) from None
-        self._last_pts = stamp
+        self.last_pts = stamp
         start = self._clock if pts is None else Fraction(pts)
         self._clock = start + 1 / (self.rate * self.time_base)
         self.frames_written += 1
