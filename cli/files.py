@@ -106,7 +106,9 @@ class Reading:
             raise OptionError(f"--image-rate is {image_rate}", "Give frames a second, more than 0.")
         return cls(stream, rate, deinterlace == "auto")
 
-    def open(self, path: Path, threads: int | None, *, exact_colour: bool = False) -> VideoReader:
+    def open(
+        self, path: Path, threads: int | None, *, exact_colour: bool = False, deep: bool = False
+    ) -> VideoReader:
         """The video at ``path``. Raises VideoError, OptionError."""
         from ..vision import VideoReader
 
@@ -117,6 +119,7 @@ class Reading:
             exact_colour=exact_colour,
             stream=self.stream,
             deinterlace=self.deinterlace,
+            deep=deep,
         )
 
 

@@ -89,8 +89,7 @@ def follow(
     began = time.perf_counter()
     with ExitStack() as stack:
         reader = stack.enter_context(reading.open(video, threads))
-        for region in regions:
-            region.check(reader.width, reader.height)
+        regions = [region.check(reader.width, reader.height) for region in regions]
         engine = stack.enter_context(
             Engine.load(
                 model,

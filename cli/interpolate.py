@@ -118,7 +118,7 @@ def _run(
     from ..engine import Engine, expected_frames, interpolate_video
     from .progress import frames_bar
 
-    with reading.open(source, threads, exact_colour=True) as reader:
+    with reading.open(source, threads, exact_colour=True, deep=True) as reader:
         side_by_side, within = options.spread(
             lanes, threads, reader.width * reader.height, wanted.tile_pixels
         )

@@ -6,6 +6,7 @@ import math
 import os
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ import numpy as np
 
 from ..errors import OptionError, VideoError
 from .deinterlace import Deinterlacer
+from .hdr import Light
 from .joins import Joins
 from .look import Look
 from .opening import REMEDY, open_input, packets_of
@@ -50,6 +52,7 @@ class ContainerSource:
         path: a file.
         stream: index of the stream; None for the one that players show.
         deinterlace: weave out the fields of frames that are marked as interlaced.
+        deep: hand out uint16 where the stream has more than 8 bits.
 
     Raises:
         VideoError: the file cannot be opened, is not a video, has no video stream, or is too large.
@@ -65,6 +68,7 @@ class ContainerSource:
         exact_colour: bool,
         stream: int | None = None,
         deinterlace: bool = False,
+        deep: bool = False,
     ) -> None:
         self.broken = 0
         self.is_interlaced = False
@@ -84,6 +88,7 @@ class ContainerSource:
         self.time_base = _fraction(self._stream.time_base) or 1 / self.rate
         self.count = self._find_count()
         self.look = Look.of(self._stream)
+        self.is_deep = deep and self.look.bits > 8
         self._origin = self._find_origin()
         self.shift = -self._origin * self.time_base
         self._joins = Joins(self.stream, 1 / self.rate)
@@ -93,7 +98,7 @@ class ContainerSource:
         self._closed = False
 
     def pictures(self) -> Iterator[Picture]:
-        """Decode lazily: RGB uint8 (H, W, 3), upright."""
+        """Decode lazily: RGB (H, W, 3), upright."""
         for packet in self._packets():
             try:
                 frames = packet.decode()
@@ -144,17 +149,18 @@ class ContainerSource:
         self._orientation = Orientation.of(frame) or self._orientation  # stays until another one is said
         if self._orientation.transposed and not self.look.turned:
             self.look = self.look.on_its_side
+        if self._ends is None:
+            self.look = replace(self.look, light=Light.of(frame))
         pts = None if frame.pts is None else frame.pts - self._origin
         if pts is not None:
             self._ends = (pts + (frame.duration or 0)) * self.time_base
         return Picture(self._orientation.upright(self._to_rgb(frame)), pts, frame.duration or 0)
 
     def _to_rgb(self, frame: Any) -> Image:
-        """RGB uint8; PyAV converts any pixel format, 10 and 12 bits included."""
+        """RGB uint8 or uint16; PyAV converts any pixel format."""
         matrix = self.look.swscale_matrix if frame.colorspace == _UNSAID else None
-        return as_uint8(
-            frame.to_ndarray(format="rgb24", interpolation=self._scaling, src_colorspace=matrix)
-        )
+        form = "rgb48le" if self.is_deep else "rgb24"
+        return as_uint8(frame.to_ndarray(format=form, interpolation=self._scaling, src_colorspace=matrix))
 
     def _packets(self) -> Iterator[Any]:
         """Every packet that can be read, its times put in a row, then the empty one that flushes the decoder."""

@@ -22,6 +22,7 @@ class FolderSource:
     """
 
     is_interlaced = False
+    is_deep = False
     shift = Fraction(0)
     stream = 0
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
 import av
 import av.video.format
+
+from .hdr import Light
 
 _UNKNOWN = 2  # "unspecified", for every kind of tag; these numbers are those of ITU-T H.273 and of FFmpeg
 _BT709, _BT601, _LIMITED, _FULL = 1, 5, 1, 2
@@ -16,6 +18,7 @@ _HDR_TRANSFERS = {16: "PQ (SMPTE ST 2084)", 18: "HLG (ARIB STD-B67)"}
 _MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
 """Colour matrices, by their tag, as libswscale numbers them."""
 _DEPTH = re.compile(r"(9|1[0246])(le|be)$")
+_ALPHA = re.compile(r"yuva|rgba|bgra|argb|abgr|gbrap|ya\d|ayuv|vuya")
 _HD_LINES, _HD_COLUMNS = 720, 1280  # from which on players take what is not tagged for BT.709
 
 
@@ -31,6 +34,7 @@ class Look:
         bits: of one component.
         is_hd: from 720 lines or 1280 columns up; players take it for BT.709 where it has no tag.
         turned: the aspect is that of a picture laid on its side.
+        light: what HDR tells of its display and its brightest pixels.
     """
 
     pixel_format: str = "yuv420p"
@@ -42,6 +46,7 @@ class Look:
     bits: int = 8
     is_hd: bool = False
     turned: bool = False
+    light: Light = field(default_factory=Light)
 
     @classmethod
     def of(cls, stream: Any) -> Look:
@@ -81,6 +86,11 @@ class Look:
     def is_rgb(self) -> bool:
         """Whether the pixels are stored as red, green and blue, with or without a palette."""
         return av.VideoFormat(self.pixel_format).is_rgb
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether the pixels have transparency; palettes may have."""
+        return bool(_ALPHA.match(self.pixel_format))
 
     @property
     def in_eight_bits(self) -> Look:

@@ -29,6 +29,7 @@ class _Source(Protocol):
     stream: int
     shift: Fraction
     is_interlaced: bool
+    is_deep: bool
 
     @property
     def notes(self) -> list[str]: ...
@@ -47,7 +48,8 @@ class VideoReader:
             for frame in frames:
                 ...
 
-    * Every pixel format becomes RGB uint8; 10 and 12 bits are reduced to 8 by PyAV (libswscale). Colours
+    * Every pixel format becomes RGB uint8; 10 and 12 bits are reduced to 8 by PyAV (libswscale), unless
+      ``deep`` asks for uint16. HDR stays in its own coding, PQ or HLG. Colours
       follow the stream's own tags; where it has none, BT.709 from 720 lines or 1280 columns up and BT.601
       below, as players do. Display matrices (rotated, mirrored) are applied; pixels are taken as square.
     * A packet that cannot be read or decoded, a picture that the decoder marks as damaged, and an image of a
@@ -69,6 +71,7 @@ class VideoReader:
         exact_colour: convert with interpolated chroma and exact rounding. It takes about ten times as long
             (1.8 ms against 0.15 ms for 854 x 480); the fast way is about one level in 255 too dark.
         stream: index of the video stream in its file; by default the one that players show.
+        deep: hand out uint16 (0 to 65535) where the source has more than 8 bits a component.
         deinterlace: weave frames that are marked as interlaced, by FFmpeg's bwdif; a frame stays a frame.
 
     Raises:
@@ -86,6 +89,7 @@ class VideoReader:
         exact_colour: bool = False,
         stream: int | None = None,
         deinterlace: bool = False,
+        deep: bool = False,
     ) -> None:
         for name, value in (("threads", threads), ("image_rate", image_rate), ("max_pixels", max_pixels)):
             if value is not None and value <= 0:
@@ -95,7 +99,7 @@ class VideoReader:
         self._image_rate = Fraction(image_rate)
         self._max_pixels = max_pixels
         self._exact_colour = exact_colour
-        self._wanted, self._deinterlace = stream, deinterlace
+        self._wanted, self._deinterlace, self._deep = stream, deinterlace, deep
         self._local = Local(self.path)
         self.file = self._local.path
         """Where the video can be opened again: `path`, or the copy of what came through a pipe."""
@@ -154,9 +158,19 @@ class VideoReader:
         return self._source.notes
 
     @property
+    def is_deep(self) -> bool:
+        """Whether frames are uint16."""
+        return self._source.is_deep
+
+    @property
     def is_interlaced(self) -> bool:
         """Whether any frame so far was marked as interlaced."""
         return self._source.is_interlaced
+
+    @property
+    def deinterlaces(self) -> bool:
+        """Whether interlaced frames are woven."""
+        return self._deinterlace
 
     @property
     def broken_packets(self) -> int:
@@ -197,6 +211,7 @@ class VideoReader:
             exact_colour=self._exact_colour,
             stream=self._wanted,
             deinterlace=self._deinterlace,
+            deep=self._deep,
         )
 
     def _frames(self, pictures: Iterator[Picture], source: _Source) -> Iterator[Frame]:

@@ -22,7 +22,7 @@ from .encoders import Encoding, hardware_of
 from .look import Look
 from .opening import reason
 from .passengers import Passengers
-from .pixels import Image, check_image
+from .pixels import Image, check_image, is_deep
 from .target import Target
 
 _MOVIES = frozenset({"mp4", "mov", "ipod"})
@@ -93,7 +93,8 @@ class VideoWriter:
         """The encoder."""
         self.pixel_format = wanted.format_for(self.codec, shown.pixel_format)
         """The pixel format of the video, as FFmpeg names it."""
-        self._look = shown.stored_as(self.pixel_format)
+        self.look = shown.stored_as(self.pixel_format)
+        """How the pictures are stored."""
         across, down = _chroma_steps(self.pixel_format)
         self.encoded_width, self.encoded_height = -(-width // across) * across, -(-height // down) * down
         self._scaling = EXACT if exact_colour else None
@@ -120,7 +121,7 @@ class VideoWriter:
         """
         if self._container is None:
             raise VideoWriteError(f"The writer of {self.path} is closed", "Open a new writer.")
-        if check_image(image).shape[:2] != (self.height, self.width):
+        if check_image(image, deep=True).shape[:2] != (self.height, self.width):
             raise FrameError(
                 f"A frame of {image.shape[1]} x {image.shape[0]} pixels came for a video of "
                 f"{self.width} x {self.height}",
@@ -136,12 +137,12 @@ class VideoWriter:
         if odd_height or odd_width:
             image = cv2.copyMakeBorder(image, 0, odd_height, 0, odd_width, cv2.BORDER_REPLICATE)  # type: ignore[assignment]
         try:
-            deep = image.dtype.itemsize > 1
-            frame = av.VideoFrame.from_ndarray(image, format="rgb48le" if deep else "rgb24")  # strided ones, too
+            stored = "rgb48le" if is_deep(image) else "rgb24"
+            frame = av.VideoFrame.from_ndarray(image, format=stored)  # takes strided images, too
             frame = frame.reformat(
                 format=self.pixel_format,
-                dst_colorspace=None if self._look.is_rgb else self._look.swscale_matrix,
-                dst_color_range=self._look.colour_range or 1,
+                dst_colorspace=None if self.look.is_rgb else self.look.swscale_matrix,
+                dst_color_range=self.look.colour_range or 1,
                 interpolation=self._scaling,
             )
             frame.pts, frame.time_base = stamp, self.time_base
@@ -221,6 +222,8 @@ class VideoWriter:
         """Open the file and the encoder, and write the header, so that bad settings fail here."""
         target, name = self._target, self.codec
         options = wanted.options(name, self.pixel_format)
+        for key, value in (self.look.light.options(name) or {}).items() if self.look.light else ():
+            options[key] = ":".join(filter(None, (options.get(key), value)))
         size = f"{self.encoded_width}x{self.encoded_height} {self.pixel_format}"
         self._container = self._opened()
         device = hardware_of(name)
@@ -273,7 +276,7 @@ class VideoWriter:
 
     def _describe(self, stream: Any, wanted: Encoding) -> None:
         """Say to the encoder what the pictures are."""
-        context, look = stream.codec_context, self._look
+        context, look = stream.codec_context, self.look
         stream.width, stream.height = self.encoded_width, self.encoded_height
         stream.pix_fmt = self.pixel_format
         context.time_base = self.time_base

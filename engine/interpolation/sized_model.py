@@ -12,7 +12,7 @@ from ...errors import OptionError
 from ...runtimes import Arrays
 from ...vision import Image
 from ...vision.motion import Grey, Neighbour, PairFlow
-from ...vision.pixels import as_uint8
+from ...vision.pixels import as_uint8, is_deep
 from .model import Features, InterpolationModel, Motion
 from .options import SCALES, InterpolationOptions
 from .padding import Plane, as_image, as_input, as_levels, as_pixels, padded, padded_size
@@ -26,10 +26,14 @@ more than the full size (-0.4 to 2.7), at 2560 x 1440 1.3 dB more (0.7 to 2.1): 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncodedFrame:
-    """A frame's features: of each tile at full size, and of the whole at reduced size where that is used."""
+    """A frame's features: of each tile at full size, and of the whole at reduced size where that is used.
+
+    ``is_deep`` tells that it has 16 bits a component, as what is made of it then has.
+    """
 
     tiles: Sequence[Features]
     small: Features | None
+    is_deep: bool = False
 
 
 Guides = Sequence[Grey]
@@ -79,9 +83,9 @@ class SizedModel:
         """The features of RGB uint8 (height, width, 3). Raises StepError."""
         tiles = [self._model.encode(as_input(image[tile.area], *self.tile_size)) for tile in self.tiles]
         if self._times == 1:
-            return EncodedFrame(tiles, None)
+            return EncodedFrame(tiles, None, is_deep(image))
         small = self._model.encode(as_input(self._shrunk(image), *self._motion_size))
-        return EncodedFrame(tiles, small)
+        return EncodedFrame(tiles, small, is_deep(image))
 
     @property
     def carries(self) -> bool:
@@ -149,10 +153,11 @@ class SizedModel:
         return [prior.told(*given) for given in zip(flows, *around, strict=True)]
 
     def between(self, first: EncodedFrame, second: EncodedFrame, motion: PairMotion, t: float) -> Image:
-        """The frame at ``t`` in (0, 1) between two: RGB uint8 (height, width, 3). Raises StepError."""
+        """The frame at ``t`` in (0, 1) between two: RGB (height, width, 3), as deep as they are. Raises StepError."""
         if len(self.tiles) == 1:
-            return as_pixels(self._made(0, first, second, motion, t), *self.tiles[0].size)
-        return as_image(self.levels(first, second, motion, t))
+            made = self._made(0, first, second, motion, t)
+            return as_pixels(made, *self.tiles[0].size, deep=first.is_deep)
+        return as_image(self.levels(first, second, motion, t), deep=first.is_deep)
 
     def levels(self, first: EncodedFrame, second: EncodedFrame, motion: PairMotion, t: float) -> Plane:
         """As `between`, but float32 levels that are neither rounded nor kept within 0 to 255."""

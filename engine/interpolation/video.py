@@ -79,19 +79,19 @@ def interpolate_video(
         lanes: frames that are made side by side, for cores that a model call leaves idle.
 
     Raises:
-        VideoError: the video has a high dynamic range, which 8 bits cannot hold.
+        VideoError: the video has a high dynamic range, and is read in 8 bits.
         FrameError: the size of the frames changes.
         OptionError: the container cannot hold one of the streams, or there is no such encoder or scale.
         StepError: the model failed.
         VideoWriteError: the target cannot be written, or the disk is full.
     """
     options = session.options
-    check_range(reader.look, reader.path)
+    check_range(reader)
     run = VideoRun(options.fps or reader.frame_rate * options.steps / options.slow_motion)
     frames = iter(reader)
     first = next(frames)
     start, slow = first.pts * first.time_base, options.slow_motion
-    look = reader.look.in_eight_bits
+    look = reader.look if reader.is_deep else reader.look.in_eight_bits
 
     def aboard(only: Collection[int] | None, briefly: bool = True) -> Passengers:
         return Passengers(
@@ -105,7 +105,7 @@ def interpolate_video(
             passengers=passengers, exact_colour=True,
         )  # fmt: skip
 
-    rehearse(target, aboard, lambda path, passengers: opened(path, passengers, 1 / run.rate))
+    rehearse(target, aboard, lambda path, passengers: opened(path, passengers, 1 / run.rate), deep=reader.is_deep)
     with aboard(None, briefly=False) as passengers:
         shown = session.ahead(chain([first], frames), lanes)
         opening = next(shown)
@@ -123,12 +123,13 @@ def interpolate_video(
     return run
 
 
-def check_range(look: Look, path: Path) -> None:
-    """Raises VideoError for a video of high dynamic range."""
-    if look.hdr is not None:
+def check_range(reader: VideoReader) -> None:
+    """Raises VideoError for a video of high dynamic range whose frames are read in 8 bits."""
+    look = reader.look
+    if look.hdr is not None and not reader.is_deep:
         raise VideoError(
-            f"{path} is HDR, {look.hdr} in {look.bits} bits, and frames are made in 8 bits, where it bands",
-            "Map it to SDR first, such as with FFmpeg's filters zscale and tonemap, and interpolate that.",
+            f"{reader.path} is HDR, {look.hdr} in {look.bits} bits, and is read in 8 bits, where it bands",
+            "Read it with VideoReader(..., deep=True), as framestate interpolate does.",
         )
 
 
@@ -149,8 +150,17 @@ def _write(
 def _changes(reader: VideoReader, writer: VideoWriter, counts: Counts) -> list[str]:
     """What the target's pictures cannot keep of the source's."""
     found = []
-    if reader.look.bits > 8:
-        found.append(f"the video has {reader.look.bits} bits a component; frames are made and written in 8")
+    look, kept = reader.look, writer.look
+    if look.bits > kept.bits:
+        found.append(f"the video has {look.bits} bits a component, and {writer.codec} writes {kept.bits}")
+    if look.has_alpha and not kept.has_alpha:
+        found.append("the video has transparency, which is dropped: its colours are written as they are")
+    if look.light and look.light.options(writer.codec) is None:
+        found.append(f"what it tells of its mastering display is dropped: {writer.codec} cannot be told")
+    if look.light.dolby_vision:
+        found.append("Dolby Vision is dropped: what is left is the layer that other displays show")
+    if reader.is_interlaced:
+        found.append("interlaced frames were woven (bwdif)" if reader.deinterlaces else "the video is interlaced")
     if (writer.encoded_width, writer.encoded_height) != (reader.width, reader.height):
         found.append(
             f"the size {reader.width}x{reader.height} is odd, and {writer.pixel_format} "
