@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -58,6 +59,12 @@ def interpolate(
     duplicates: Annotated[
         bool, typer.Option("--duplicates/--no-duplicates", help="Find frames that repeat the one before.")
     ] = True,
+    dedup: Annotated[
+        bool,
+        typer.Option(
+            "--dedup", help="Leave duplicates out and make frames in their place: animation on twos, telecine."
+        ),
+    ] = False,
     model: options.Model = options.DEFAULT_INTERPOLATOR,
     runtime: options.RuntimeName = "auto",
     device: options.Device = "auto",
@@ -82,7 +89,7 @@ def interpolate(
                 factor, fps, slow_motion, scale, cuts=cuts, duplicates=duplicates
             )
             kinds = [part.strip() for part in without.split(",") if part.strip()]
-            output = OutputOptions(files.encoding(codec, crf, preset, bitrate, pixel_format), kinds)
+            output = OutputOptions(files.encoding(codec, crf, preset, bitrate, pixel_format), kinds, dedup)
             reading = files.Reading.of(stream, image_rate, deinterlace)
             began = time.perf_counter()
             run, where = _run(source, reading, target, wanted, output, model, runtime, device, threads, lanes)
@@ -115,7 +122,7 @@ def _run(
     """Interpolate behind a progress bar; returns what came of it, and what ran it."""
     import cv2
 
-    from ..engine import Engine, expected_frames, interpolate_video
+    from ..engine import Engine, expected_frames, for_unique, interpolate_video
     from .progress import frames_bar
 
     with reading.open(source, threads, exact_colour=True, deep=True) as reader:
@@ -123,15 +130,20 @@ def _run(
             lanes, threads, reader.width * reader.height, wanted.tile_pixels
         )
         cv2.setNumThreads(within)  # OpenCV finds the flow that a model starts from
+        if output.dedup:
+            wanted = for_unique(wanted, reader)
+        sessions = 2 if reader.has_alpha else 1  # opacity is interpolated as the colours are
         with (
-            Engine.load(model, runtime=runtime, device=device, threads=within, capacity=1) as engine,
+            Engine.load(model, runtime=runtime, device=device, threads=within, capacity=sessions) as engine,
             engine.interpolate(options=wanted) as session,
+            engine.interpolate(options=wanted) if sessions > 1 else nullcontext() as masks,
             frames_bar(f"interpolating {source.name}", expected_frames(reader, wanted)) as bar,
         ):
             where = {"model": model, "runtime": engine.runtime.name, "device": engine.runtime.device}
             if engine.runtime.device != "cpu":
                 side_by_side = 1
-            return interpolate_video(session, reader, target, output, bar.advance, side_by_side), where
+            run = interpolate_video(session, reader, target, output, bar.advance, side_by_side, masks)
+            return run, where
 
 
 def peak_rss_mb() -> float | None:

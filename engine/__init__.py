@@ -10,6 +10,7 @@ from .interpolation import (
     OutputOptions,
     VideoRun,
     expected_frames,
+    for_unique,
     interpolate_video,
 )
 from .scheduler import Policy
@@ -40,5 +41,6 @@ __all__ = [
     "TrackingOptions",
     "VideoRun",
     "expected_frames",
+    "for_unique",
     "interpolate_video",
 ]

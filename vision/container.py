@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import av
+import av.codec
 import av.error
 import av.format
 import av.stream
@@ -33,8 +35,16 @@ MOST_THREADS = 4
 _FAST, EXACT = 0x4, 0x2 | 0x2000 | 0x40000  # bicubic; bilinear, full chroma, accurate rounding
 _BLANK = 1  # seconds before anything begins, from which on they are a clock's and not the video's
 _UNSAID = 2  # "unspecified", of colour tags
+_OPAQUE = 255
+_WITH_ALPHA = MappingProxyType({"vp8": "libvpx", "vp9": "libvpx-vp9"})
+"""Decoders that read the opacity beside the colours, where FFmpeg's own pass it over."""
 _MOST_RATE = 1000  # frames a second that a container is believed
 _STILL = frozenset({"mjpeg", "png", "bmp", "webp", "tiff"})
+
+
+_FORMS = MappingProxyType(
+    {(False, False): "rgb24", (True, False): "rgb48le", (False, True): "rgba", (True, True): "rgba64le"}
+)
 
 
 class Picture(NamedTuple):
@@ -53,6 +63,7 @@ class ContainerSource:
         stream: index of the stream; None for the one that players show.
         deinterlace: weave out the fields of frames that are marked as interlaced.
         deep: hand out uint16 where the stream has more than 8 bits.
+        mask: hand out the opacity as grey pictures instead of the colours.
 
     Raises:
         VideoError: the file cannot be opened, is not a video, has no video stream, or is too large.
@@ -69,9 +80,11 @@ class ContainerSource:
         stream: int | None = None,
         deinterlace: bool = False,
         deep: bool = False,
+        mask: bool = False,
     ) -> None:
         self.broken = 0
-        self.is_interlaced = False
+        self.is_interlaced = self.has_alpha = False
+        self._mask = mask
         self._scaling = EXACT if exact_colour else _FAST
         self._path = path
         self._max_pixels = max_pixels
@@ -82,12 +95,15 @@ class ContainerSource:
             self._container.close()
             raise
         self.stream = int(self._stream.index)
-        self._stream.thread_type = "AUTO"
-        self._stream.codec_context.thread_count = threads or min(MOST_THREADS, os.cpu_count() or 1)
+        self._decoder = _decoder_of(self._stream)
+        self._decoder.thread_type = "AUTO"
+        self._decoder.thread_count = threads or min(MOST_THREADS, os.cpu_count() or 1)
         self.rate = frame_rate(self._stream)
         self.time_base = _fraction(self._stream.time_base) or 1 / self.rate
         self.count = self._find_count()
         self.look = Look.of(self._stream)
+        if self._decoder is not self._stream.codec_context:
+            self.look = replace(self.look, pixel_format=self.look.pixel_format.replace("yuv", "yuva"))
         self.is_deep = deep and self.look.bits > 8
         self._origin = self._find_origin()
         self.shift = -self._origin * self.time_base
@@ -101,7 +117,7 @@ class ContainerSource:
         """Decode lazily: RGB (H, W, 3), upright."""
         for packet in self._packets():
             try:
-                frames = packet.decode()
+                frames = self._decoder.decode(packet)
             except (av.error.FFmpegError, ValueError):
                 self.broken += 1
                 continue
@@ -151,15 +167,25 @@ class ContainerSource:
             self.look = self.look.on_its_side
         if self._ends is None:
             self.look = replace(self.look, light=Light.of(frame))
+            self.has_alpha = self.look.has_alpha and not self._is_opaque(frame)
         pts = None if frame.pts is None else frame.pts - self._origin
         if pts is not None:
             self._ends = (pts + (frame.duration or 0)) * self.time_base
         return Picture(self._orientation.upright(self._to_rgb(frame)), pts, frame.duration or 0)
 
+    def _is_opaque(self, frame: Any) -> bool:
+        """Whether the first picture of a GIF shows nothing through; FFmpeg reads all of them with an opacity."""
+        if self._stream.codec_context.name != "gif":
+            return False
+        return bool(frame.to_ndarray(format="rgba")[..., 3].min() == _OPAQUE)
+
     def _to_rgb(self, frame: Any) -> Image:
         """RGB uint8 or uint16; PyAV converts any pixel format."""
         matrix = self.look.swscale_matrix if frame.colorspace == _UNSAID else None
-        form = "rgb48le" if self.is_deep else "rgb24"
+        form = _FORMS[self.is_deep, self._mask]
+        if self._mask:
+            opacity = frame.to_ndarray(format=form)[..., 3:]
+            return as_uint8(np.repeat(opacity, 3, axis=2))
         return as_uint8(frame.to_ndarray(format=form, interpolation=self._scaling, src_colorspace=matrix))
 
     def _packets(self) -> Iterator[Any]:
@@ -234,6 +260,20 @@ class ContainerSource:
         if len(self._container.streams) == 1 and self._container.duration:
             return Fraction(self._container.duration, av.time_base)
         return None
+
+
+def _decoder_of(stream: Any) -> Any:
+    """The stream's own decoder, or the one that reads its opacity, too."""
+    own = stream.codec_context
+    name = _WITH_ALPHA.get(own.codec.canonical_name)
+    if name is None or stream.metadata.get("alpha_mode", stream.metadata.get("ALPHA_MODE")) != "1":
+        return own
+    try:
+        decoder = av.codec.Codec(name, "r").create("video")
+    except (av.error.FFmpegError, ValueError):
+        return own
+    decoder.extradata = own.extradata
+    return decoder
 
 
 def frame_rate(stream: Any) -> Fraction:

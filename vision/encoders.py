@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -37,8 +38,11 @@ _DNXHR = {"yuv422p10le": "dnxhr_hqx", "yuv444p10le": "dnxhr_444", "gbrp10le": "d
 _IN_HARDWARE = ("nvenc", "vaapi", "qsv", "v4l2m2m", "videotoolbox", "amf", "mf", "vulkan")
 _FORMATS_OF_HARDWARE = ("nv12", "p010le")
 """What is handed to an encoder that lists only formats of its device."""
+_ALPHA = re.compile(r"yuva|rgba|bgra|argb|abgr|gbrap|ya\d|ayuv|vuya")
 _DEFAULTS = {"webm": "libvpx-vp9", "gif": "gif", "apng": "apng", "image2": "png"}
 _LOSSLESS = frozenset({"ffv1", "ffvhuff", "huffyuv", "utvideo", "qtrle", "png", "apng", "libx264rgb"})
+_TRANSPARENT = _LOSSLESS - {"huffyuv"} | {"prores", "prores_ks", "libvpx", "libvpx-vp9", "libwebp", "tiff", "bmp"}
+"""Encoders whose transparency players and editors show."""
 _DEEP_CODEC, _USUAL_CODEC = "libx265", "libx264"
 
 
@@ -106,6 +110,8 @@ class Encoding:
             OptionError: there is no such encoder, or it does not take that pixel format.
         """
         known = [one.name for one in _encoder(codec).video_formats or ()]
+        if codec == "gif" and self.pixel_format is None:
+            return "pal8"
         software = [name for name in known if _is_plain(name)]
         if self.pixel_format is not None:
             if software and self.pixel_format not in software:
@@ -116,13 +122,23 @@ class Encoding:
             return self.pixel_format
         choices = software or list(_FORMATS_OF_HARDWARE)
         kind = av.VideoFormat(source)
+        has_alpha = is_transparent(source)
+        if has_alpha and codec not in _TRANSPARENT:
+            has_alpha = False
+            choices = [name for name in choices if not is_transparent(name)] or choices
         source = source.replace("yuvj", "yuv")  # an old way to say full range, which has a tag of its own
         if codec not in _LOSSLESS and (kind.is_rgb or kind.has_palette or len(kind.components) < 3):
             deep = max((one.bits for one in kind.components), default=8) > 8
             plain = ["yuv420p10le", "yuv420p"] if deep else ["yuv420p"]
+            plain = ["yuva420p", *plain] if has_alpha else plain
             source = next((name for name in plain if name in choices), source)
-        best, _ = find_best_pix_fmt_of_list(choices, source, False)
+        best, _ = find_best_pix_fmt_of_list(choices, source, has_alpha)
         return best.name if best is not None else choices[0]
+
+
+def is_transparent(pixel_format: str) -> bool:
+    """Whether a pixel format has an opacity."""
+    return bool(_ALPHA.match(pixel_format))
 
 
 def hardware_of(codec: str) -> str | None:

@@ -23,6 +23,7 @@ class FolderSource:
 
     is_interlaced = False
     is_deep = False
+    has_alpha = False
     shift = Fraction(0)
     stream = 0
 

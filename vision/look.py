@@ -10,6 +10,7 @@ from typing import Any
 import av
 import av.video.format
 
+from .encoders import is_transparent
 from .hdr import Light
 
 _UNKNOWN = 2  # "unspecified", for every kind of tag; these numbers are those of ITU-T H.273 and of FFmpeg
@@ -18,7 +19,7 @@ _HDR_TRANSFERS = {16: "PQ (SMPTE ST 2084)", 18: "HLG (ARIB STD-B67)"}
 _MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
 """Colour matrices, by their tag, as libswscale numbers them."""
 _DEPTH = re.compile(r"(9|1[0246])(le|be)$")
-_ALPHA = re.compile(r"yuva|rgba|bgra|argb|abgr|gbrap|ya\d|ayuv|vuya")
+_WITHOUT = {"rgba": "rgb24", "bgra": "bgr24", "rgba64le": "rgb48le", "rgba64be": "rgb48be", "ya8": "gray"}
 _HD_LINES, _HD_COLUMNS = 720, 1280  # from which on players take what is not tagged for BT.709
 
 
@@ -89,8 +90,17 @@ class Look:
 
     @property
     def has_alpha(self) -> bool:
-        """Whether the pixels have transparency; palettes may have."""
-        return bool(_ALPHA.match(self.pixel_format))
+        """Whether the pixels have an opacity."""
+        return is_transparent(self.pixel_format)
+
+    @property
+    def opaque(self) -> Look:
+        """The same look without an opacity."""
+        name = self.pixel_format
+        if not self.has_alpha:
+            return self
+        name = _WITHOUT.get(name, name.replace("yuva", "yuv").replace("gbrap", "gbrp"))
+        return replace(self, pixel_format=name if name in av.video.format.names else "rgb24")
 
     @property
     def in_eight_bits(self) -> Look:

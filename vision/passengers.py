@@ -220,7 +220,10 @@ class Passengers:
         elif stream.type == "video" and form in _ATTACHED:
             self._attach_cover(stream, target)
         else:
+            codec = stream.codec_context.codec.canonical_name if stream.codec_context is not None else ""
             try:
+                if form == "mpegts" and codec not in _IN_TS:
+                    raise ValueError(f"{form} would hold {codec} as private data")
                 seat = target.add_stream_from_template(stream, opaque=True)
             except (ValueError, AttributeError, av.error.FFmpegError):
                 raise OptionError(
@@ -301,6 +304,11 @@ class Passengers:
 
 _ATTACHED = ("matroska",)
 _COVERED = (*_ATTACHED, "mp4", "mov", "ipod")
+_IN_TS = frozenset(
+    "aac aac_latm mp1 mp2 mp3 ac3 eac3 ac4 dca dts truehd opus s302m dvb_subtitle dvb_teletext "
+    "dvbsub dvbtxt hdmv_pgs_subtitle pgssub hdmv_text_subtitle".split()
+)
+"""What transport streams have a number for; all else they hold as bytes that nobody knows again."""
 _KEEP_EDITS = ("mp4", "mov", "ipod")
 """Containers that keep what is read and not shown, and say so; in others it would be heard."""
 

@@ -30,6 +30,7 @@ class _Source(Protocol):
     shift: Fraction
     is_interlaced: bool
     is_deep: bool
+    has_alpha: bool
 
     @property
     def notes(self) -> list[str]: ...
@@ -72,6 +73,7 @@ class VideoReader:
             (1.8 ms against 0.15 ms for 854 x 480); the fast way is about one level in 255 too dark.
         stream: index of the video stream in its file; by default the one that players show.
         deep: hand out uint16 (0 to 65535) where the source has more than 8 bits a component.
+        mask: hand out the opacity of each frame as a grey picture instead of its colours.
         deinterlace: weave frames that are marked as interlaced, by FFmpeg's bwdif; a frame stays a frame.
 
     Raises:
@@ -90,6 +92,7 @@ class VideoReader:
         stream: int | None = None,
         deinterlace: bool = False,
         deep: bool = False,
+        mask: bool = False,
     ) -> None:
         for name, value in (("threads", threads), ("image_rate", image_rate), ("max_pixels", max_pixels)):
             if value is not None and value <= 0:
@@ -99,7 +102,7 @@ class VideoReader:
         self._image_rate = Fraction(image_rate)
         self._max_pixels = max_pixels
         self._exact_colour = exact_colour
-        self._wanted, self._deinterlace, self._deep = stream, deinterlace, deep
+        self._wanted, self._deinterlace, self._deep, self._mask = stream, deinterlace, deep, mask
         self._local = Local(self.path)
         self.file = self._local.path
         """Where the video can be opened again: `path`, or the copy of what came through a pipe."""
@@ -163,6 +166,11 @@ class VideoReader:
         return self._source.is_deep
 
     @property
+    def has_alpha(self) -> bool:
+        """Whether something may show through the frames; ``mask`` reads what."""
+        return self._source.has_alpha
+
+    @property
     def is_interlaced(self) -> bool:
         """Whether any frame so far was marked as interlaced."""
         return self._source.is_interlaced
@@ -186,6 +194,19 @@ class VideoReader:
             self._pictures = self._source.pictures()
         self._is_fresh = False
         return self._frames(self._pictures, self._source)
+
+    def masks(self) -> VideoReader:
+        """A reader of the same frames' opacity, of its own, as grey pictures."""
+        return VideoReader(
+            self.file,
+            threads=self._threads,
+            image_rate=self._image_rate,
+            max_pixels=self._max_pixels,
+            stream=self._wanted,
+            deinterlace=self._deinterlace,
+            deep=self._deep,
+            mask=True,
+        )
 
     def close(self) -> None:
         """Free the decoder and the file; frames already handed out stay good."""
@@ -212,6 +233,7 @@ class VideoReader:
             stream=self._wanted,
             deinterlace=self._deinterlace,
             deep=self._deep,
+            mask=self._mask,
         )
 
     def _frames(self, pictures: Iterator[Picture], source: _Source) -> Iterator[Frame]:

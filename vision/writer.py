@@ -7,16 +7,18 @@ import math
 import os
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 import av
 import av.codec.context
 import av.error
 import cv2
+import numpy as np
 from av.codec.hwaccel import HWAccel
 
 from ..errors import FrameError, OptionError, VideoWriteError
+from .clocks import Palette, coarsest
 from .container import EXACT, MOST_THREADS
 from .encoders import Encoding, hardware_of
 from .look import Look
@@ -26,6 +28,11 @@ from .pixels import Image, check_image, is_deep
 from .target import Target
 
 _MOVIES = frozenset({"mp4", "mov", "ipod"})
+_PALETTE = "pal8"
+_STORED = MappingProxyType(
+    {(False, 3): "rgb24", (True, 3): "rgb48le", (False, 4): "rgba", (True, 4): "rgba64le"}
+)
+"""How frames lie in memory, by depth and number of components."""
 _GLOBAL_HEADER = av.codec.context.Flags.global_header.value
 
 
@@ -100,7 +107,11 @@ class VideoWriter:
         self._scaling = EXACT if exact_colour else None
         self.last_duration: int | None = None
         """Ticks for which the last frame is shown; set before `close`. By default the container guesses."""
+        self._tick, self._least = coarsest(self._target.form, self.rate, self.time_base)
+        self._shown: int | None = None  # when the last frame is shown, in ticks of the container
         self.frames_written = 0
+        self.fell_together = 0
+        """Frames left out because the container counts too coarsely to show them."""
         self._clock = Fraction(0)  # pts of the next frame where none is given
         self.last_pts: int | None = None
         """Pts of the last frame written."""
@@ -112,8 +123,11 @@ class VideoWriter:
             self.discard()
             raise
 
-    def write(self, image: Image, pts: int | None = None) -> None:
+    def write(self, image: Image, pts: int | None = None, mask: Image | None = None) -> None:
         """Add one frame, RGB (height, width, 3), at ``pts`` ticks, or one frame after the last.
+
+        ``mask`` is its opacity as a grey picture of the same size and depth; where `keeps_alpha` says so it
+        is stored, and without one everything is opaque.
 
         Raises:
             FrameError: not RGB, of another size than the video, or the pts does not increase from 0 up.
@@ -133,19 +147,14 @@ class VideoWriter:
                 f"A frame with pts {stamp} came after pts {self.last_pts}",
                 "Give pts of 0 or more that strictly increase, in ticks of the writer's time_base.",
             )
-        odd_height, odd_width = self.encoded_height - self.height, self.encoded_width - self.width
-        if odd_height or odd_width:
-            image = cv2.copyMakeBorder(image, 0, odd_height, 0, odd_width, cv2.BORDER_REPLICATE)  # type: ignore[assignment]
+        shown = round(stamp * self.time_base / self._tick)
+        if self._shown is not None and shown < self._shown + self._least:
+            self.fell_together += 1
+            self.last_pts = stamp
+            return
         try:
-            stored = "rgb48le" if is_deep(image) else "rgb24"
-            frame = av.VideoFrame.from_ndarray(image, format=stored)  # takes strided images, too
-            frame = frame.reformat(
-                format=self.pixel_format,
-                dst_colorspace=None if self.look.is_rgb else self.look.swscale_matrix,
-                dst_color_range=self.look.colour_range or 1,
-                interpolation=self._scaling,
-            )
-            frame.pts, frame.time_base = stamp, self.time_base
+            frame = self._stored(image, mask)
+            frame.pts, frame.time_base = shown, self._tick
             for packet in self._stream.encode(frame):
                 self._mux(packet)
             if self._passengers is not None:
@@ -153,7 +162,7 @@ class VideoWriter:
         except (av.error.FFmpegError, OSError, ValueError) as error:
             self.discard()
             raise self._target.failed(error, self.frames_written) from None
-        self.last_pts = stamp
+        self.last_pts, self._shown = stamp, shown
         start = self._clock if pts is None else Fraction(pts)
         self._clock = start + 1 / (self.rate * self.time_base)
         self.frames_written += 1
@@ -174,7 +183,7 @@ class VideoWriter:
                 self._mux(packet)
             if self._held is not None:
                 if self.last_duration is not None:
-                    self._held.duration = self.last_duration
+                    self._held.duration = max(1, round(self.last_duration * self.time_base / self._tick))
                 self._container.mux_one(self._held)
             if self._passengers is not None:
                 self._passengers.ride(self._container, None)
@@ -206,6 +215,31 @@ class VideoWriter:
             self.close()
         else:
             self.discard()
+
+    @property
+    def keeps_alpha(self) -> bool:
+        """Whether the video has an opacity."""
+        return self.look.has_alpha
+
+    def _stored(self, image: Image, mask: Image | None) -> Any:
+        """PyAV's frame of a picture, in the pixel format of the video."""
+        if mask is not None and self.keeps_alpha:
+            image = np.concatenate([image, mask[..., :1]], axis=2)
+        odd_height, odd_width = self.encoded_height - self.height, self.encoded_width - self.width
+        if odd_height or odd_width:
+            image = cv2.copyMakeBorder(image, 0, odd_height, 0, odd_width, cv2.BORDER_REPLICATE)  # type: ignore[assignment]
+        form = _STORED[is_deep(image), image.shape[2]]
+        frame = av.VideoFrame.from_ndarray(image, format=form)  # takes strided images, too
+        if self.pixel_format == _PALETTE:
+            frame = frame.reformat(format="rgb24")
+            frame.pts, frame.time_base = 0, self._tick
+            return Palette(self.encoded_width, self.encoded_height, self._tick).of(frame)
+        return frame.reformat(
+            format=self.pixel_format,
+            dst_colorspace=None if self.look.is_rgb else self.look.swscale_matrix,
+            dst_color_range=self.look.colour_range or 1,
+            interpolation=self._scaling,
+        )
 
     def _mux(self, packet: Any) -> None:
         """Write the packet before, which is shown until this one; times that are even need no such wait."""
@@ -261,7 +295,7 @@ class VideoWriter:
         settings = {}
         if target.form in _MOVIES:
             # The start is kept in movie ticks, by default milliseconds, which would round the first pts.
-            ticks = self.time_base.denominator
+            ticks = self._tick.denominator
             if self._passengers is not None and ticks * self._passengers.ticks < 2**31:
                 ticks = math.lcm(ticks, self._passengers.ticks)
             settings = {"movflags": "+faststart", "movie_timescale": str(ticks)}
@@ -279,7 +313,7 @@ class VideoWriter:
         context, look = stream.codec_context, self.look
         stream.width, stream.height = self.encoded_width, self.encoded_height
         stream.pix_fmt = self.pixel_format
-        context.time_base = self.time_base
+        context.time_base = self._tick
         if not self._is_even:
             context.max_b_frames = 0  # reordering uneven times would make the container's duration wrong
         if wanted.bitrate is not None:

@@ -3,7 +3,7 @@
 from .model import TASK, InterpolationModel, for_full_hd
 from .options import InterpolationOptions, Number
 from .session import Counts, InterpolationSession
-from .video import OutputOptions, VideoRun, expected_frames, interpolate_video
+from .video import OutputOptions, VideoRun, expected_frames, for_unique, interpolate_video
 
 __all__ = [
     "TASK",
@@ -15,6 +15,7 @@ __all__ = [
     "OutputOptions",
     "VideoRun",
     "expected_frames",
+    "for_unique",
     "for_full_hd",
     "interpolate_video",
 ]

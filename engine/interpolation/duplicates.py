@@ -14,13 +14,14 @@ faint motion of 1 px a frame, and less than 10 % of what codecs leave of duplica
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ...vision import Image
+from ...vision import Frame, Image
 from ...vision.pixels import in_eight_bits
 
 _BLOCK = 16
@@ -28,6 +29,10 @@ _MOST_MEAN, _MOST_BLOCK = 0.9, 4.0  # levels of 255
 _SPEED_BLOCK, _SMOOTH = 32, 1.5  # pixels
 _EXPLAINED, _LEAST_SPEED, _LEAST_ENERGY = 0.5, 0.2, 0.02  # share, pixels a frame, squared levels
 _MOST_MOVING = 0.02  # share of the blocks
+
+
+MOST_REPEATS = 3
+"""Frames in a row that may repeat one, as animation does that is drawn on fours."""
 
 
 class Sameness(Enum):
@@ -80,3 +85,20 @@ def share_moving(one: Image, other: Image) -> float:
 def _smooth(image: Image) -> npt.NDArray[np.float32]:
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
     return np.asarray(cv2.GaussianBlur(grey, (0, 0), _SMOOTH), np.float32)
+
+
+def unique(frames: Iterable[Frame], on_dropped: Callable[[Frame], None]) -> Iterator[Frame]:
+    """Frames without those that repeat the one before, for animation on twos and for telecine.
+
+    After `MOST_REPEATS` in a row the next one stays: a picture that stands still is no frame to be made up for.
+    """
+    last: Frame | None = None
+    repeats = 0
+    for frame in frames:
+        is_same = last is not None and compare(last.image, frame.image) is not Sameness.DIFFERENT
+        if is_same and repeats < MOST_REPEATS:
+            repeats += 1
+            on_dropped(frame)
+            continue
+        last, repeats = frame, 0
+        yield frame

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, repeat
 from pathlib import Path
 
 from ...errors import VideoError
 from ...vision import Encoding, Frame, Look, Passengers, VideoReader, VideoWriter, rehearse
+from .duplicates import unique
 from .options import InterpolationOptions
 from .session import Counts, InterpolationSession
 
@@ -23,10 +25,12 @@ class OutputOptions:
     Attributes:
         encoding: encoder, quality and speed.
         without: kinds of streams not to copy, out of ``audio``, ``subtitle`` and ``attachment``.
+        dedup: leave out frames that repeat the one before, and make others in their place; see `for_unique`.
     """
 
     encoding: Encoding = field(default_factory=Encoding)
     without: Collection[str] = ()
+    dedup: bool = False
 
 
 @dataclass
@@ -51,6 +55,17 @@ class VideoRun:
     notes: list[str] = field(default_factory=list)
 
 
+def for_unique(options: InterpolationOptions, reader: VideoReader) -> InterpolationOptions:
+    """Options for a video whose duplicates are left out: an even rate takes the place of a factor.
+
+    A factor counts frames that are there; of animation on twos it would make no more than there were.
+    """
+    if options.fps is not None:
+        return options
+    rate = reader.frame_rate * options.steps / options.slow_motion
+    return replace(options, factor=None, fps=rate)
+
+
 def expected_frames(reader: VideoReader, options: InterpolationOptions) -> int | None:
     """How many frames a video will have, as far as its container tells."""
     if reader.frame_count is None:
@@ -67,6 +82,7 @@ def interpolate_video(
     output: OutputOptions,
     on_frame: Callable[[], None] = lambda: None,
     lanes: int = 1,
+    masks: InterpolationSession | None = None,
 ) -> VideoRun:
     """Interpolates all of a video into the file ``target``, which appears whole or not at all.
 
@@ -77,6 +93,8 @@ def interpolate_video(
         output: codec, quality, and what not to copy.
         on_frame: called after each frame that was written.
         lanes: frames that are made side by side, for cores that a model call leaves idle.
+        masks: another new session with the same options, for the opacity of a video that has one; without it,
+            or where the encoder has no room for it, the opacity is dropped, which is noted.
 
     Raises:
         VideoError: the video has a high dynamic range, and is read in 8 bits.
@@ -88,10 +106,15 @@ def interpolate_video(
     options = session.options
     check_range(reader)
     run = VideoRun(options.fps or reader.frame_rate * options.steps / options.slow_motion)
-    frames = iter(reader)
+    dropped: set[int] = set()
+    frames: Iterator[Frame] = iter(reader)
+    if output.dedup:
+        frames = unique(frames, lambda frame: dropped.add(frame.index))
     first = next(frames)
     start, slow = first.pts * first.time_base, options.slow_motion
     look = reader.look if reader.is_deep else reader.look.in_eight_bits
+    if masks is None:
+        look = look.opaque
 
     def aboard(only: Collection[int] | None, briefly: bool = True) -> Passengers:
         return Passengers(
@@ -105,18 +128,29 @@ def interpolate_video(
             passengers=passengers, exact_colour=True,
         )  # fmt: skip
 
-    rehearse(target, aboard, lambda path, passengers: opened(path, passengers, 1 / run.rate), deep=reader.is_deep)
-    with aboard(None, briefly=False) as passengers:
+    def rehearsed(path: Path, passengers: Passengers) -> VideoWriter:
+        return opened(path, passengers, 1 / run.rate)
+
+    rehearse(target, aboard, rehearsed, deep=reader.is_deep)
+    with ExitStack() as stack:
+        passengers = stack.enter_context(aboard(None, briefly=False))
         shown = session.ahead(chain([first], frames), lanes)
         opening = next(shown)
         tick = max(opening.time_base, Fraction(1, _FINEST))
-        with opened(target, passengers, tick) as writer:
-            last = _write(writer, opening, shown, on_frame)
-            ends = session.ends if reader.end is None else start + slow * (reader.end - start)
-            if ends is not None:
-                writer.last_duration = max(1, round((ends - last) / tick))
+        writer = stack.enter_context(opened(target, passengers, tick))
+        opacity: Iterator[Frame | None] = repeat(None)
+        if masks is not None and reader.has_alpha and writer.keeps_alpha:
+            beside = stack.enter_context(reader.masks())
+            opacity = masks.ahead((mask for mask in beside if mask.index not in dropped), 1)
+        last = _write(writer, chain([opening], shown), opacity, on_frame)
+        ends = session.ends if reader.end is None else start + slow * (reader.end - start)
+        if ends is not None:
+            writer.last_duration = max(1, round((ends - last) / tick))
+        writer.close()
         run.streams = passengers.num_streams
         run.notes = [*reader.notes, *_changes(reader, writer, session.counts), *passengers.left_out]
+        if dropped:
+            run.notes.append(f"{len(dropped)} frames that repeat the one before were left out first")
         run.broken_packets = reader.broken_packets + passengers.broken
     run.counts = session.counts
     run.scale, run.tiles = session.scale or 1.0, session.num_tiles or 1
@@ -134,17 +168,19 @@ def check_range(reader: VideoReader) -> None:
 
 
 def _write(
-    writer: VideoWriter, opening: Frame, shown: Iterator[Frame], on_frame: Callable[[], None]
+    writer: VideoWriter,
+    shown: Iterator[Frame],
+    opacity: Iterator[Frame | None],
+    on_frame: Callable[[], None],
 ) -> Fraction:
     """Writes every frame; returns when the last one is shown, in seconds."""
-    frame, tick = opening, writer.time_base
-    while True:
-        writer.write(frame.image, round(frame.pts * frame.time_base / tick))
+    last = Fraction(0)
+    for frame in shown:
+        mask = next(opacity, None)
+        last = frame.pts * frame.time_base
+        writer.write(frame.image, round(last / writer.time_base), None if mask is None else mask.image)
         on_frame()
-        following = next(shown, None)
-        if following is None:
-            return frame.pts * frame.time_base
-        frame = following
+    return last
 
 
 def _changes(reader: VideoReader, writer: VideoWriter, counts: Counts) -> list[str]:
@@ -153,7 +189,7 @@ def _changes(reader: VideoReader, writer: VideoWriter, counts: Counts) -> list[s
     look, kept = reader.look, writer.look
     if look.bits > kept.bits:
         found.append(f"the video has {look.bits} bits a component, and {writer.codec} writes {kept.bits}")
-    if look.has_alpha and not kept.has_alpha:
+    if reader.has_alpha and not kept.has_alpha:
         found.append("the video has transparency, which is dropped: its colours are written as they are")
     if look.light and look.light.options(writer.codec) is None:
         found.append(f"what it tells of its mastering display is dropped: {writer.codec} cannot be told")
@@ -166,6 +202,8 @@ def _changes(reader: VideoReader, writer: VideoWriter, counts: Counts) -> list[s
             f"the size {reader.width}x{reader.height} is odd, and {writer.pixel_format} "
             f"needs an even one: {writer.encoded_width}x{writer.encoded_height}, the last pixels repeated"
         )
+    if writer.fell_together:
+        found.append(f"{writer.fell_together} frames are left out: the container counts too coarsely for them")
     if counts.pauses:
         found.append(f"{counts.pauses} pauses of more than a second were held, and nothing made in them")
     return found
