@@ -144,12 +144,18 @@ def check_video_output(option: str, path: Path, *sources: Path) -> None:
     Raises:
         OptionError: it cannot, or standard output is a terminal.
     """
-    from ..vision.opening import is_pipe
+    from ..vision.opening import NUMBERED, is_pipe
 
     if is_pipe(path):
         if str(path) == STANDARD and sys.__stdout__ is not None and sys.__stdout__.isatty():
             raise OptionError(f"{option} is standard output, a terminal", "Pipe it on, or give a file name.")
         return
-    options.check_output(option, path, options.VIDEO_SUFFIXES)
+    is_sequence = bool(NUMBERED.search(path.name))
+    options.check_output(option, path, () if is_sequence else options.VIDEO_SUFFIXES)
     for source in sources:
         options.check_apart(option, path, source)
+        folder = source if source.is_dir() else source.parent if NUMBERED.search(source.name) else None
+        if is_sequence and folder is not None and folder.resolve() == path.parent.resolve():
+            raise OptionError(
+                f"{option} {path} would overwrite images of the input {source}", "Give another folder."
+            )

@@ -39,9 +39,21 @@ _IN_HARDWARE = ("nvenc", "vaapi", "qsv", "v4l2m2m", "videotoolbox", "amf", "mf",
 _FORMATS_OF_HARDWARE = ("nv12", "p010le")
 """What is handed to an encoder that lists only formats of its device."""
 _ALPHA = re.compile(r"yuva|rgba|bgra|argb|abgr|gbrap|ya\d|ayuv|vuya")
-_DEFAULTS = {"webm": "libvpx-vp9", "gif": "gif", "apng": "apng", "image2": "png"}
-_LOSSLESS = frozenset({"ffv1", "ffvhuff", "huffyuv", "utvideo", "qtrle", "png", "apng", "libx264rgb"})
-_TRANSPARENT = _LOSSLESS - {"huffyuv"} | {"prores", "prores_ks", "libvpx", "libvpx-vp9", "libwebp", "tiff", "bmp"}
+_DEFAULTS: Mapping[str, str] = MappingProxyType({"webm": "libvpx-vp9", "gif": "gif", "apng": "apng"})
+_IMAGES: Mapping[str, str] = MappingProxyType(
+    {
+        ".png": "png",
+        ".jpg": "mjpeg",
+        ".jpeg": "mjpeg",
+        ".tif": "tiff",
+        ".tiff": "tiff",
+        ".bmp": "bmp",
+        ".webp": "libwebp",
+    }
+)
+"""Encoders of numbered images, by suffix."""
+_LOSSLESS = frozenset({"ffv1", "ffvhuff", "huffyuv", "utvideo", "qtrle", "png", "apng", "libx264rgb", "bmp", "tiff"})
+_TRANSPARENT = _LOSSLESS - {"huffyuv"} | {"prores", "prores_ks", "libvpx", "libvpx-vp9", "libwebp"}
 """Encoders whose transparency players and editors show."""
 _DEEP_CODEC, _USUAL_CODEC = "libx265", "libx264"
 
@@ -64,9 +76,21 @@ class Encoding:
     bitrate: int | None = None
     pixel_format: str | None = None
 
-    def encoder(self, form: str, bits: int) -> str:
-        """The encoder for a container format and a depth: H.264, from 9 bits up H.265, as players know them."""
-        return self.codec or _DEFAULTS.get(form) or (_DEEP_CODEC if bits > 8 else _USUAL_CODEC)
+    def encoder(self, form: str, suffix: str, bits: int) -> str:
+        """The encoder for a container, its suffix and a depth: H.264, from 9 bits up H.265, as players know them.
+
+        Raises:
+            OptionError: there is no image format of this suffix.
+        """
+        if self.codec is not None:
+            return self.codec
+        if form == "image2":
+            if suffix not in _IMAGES:
+                raise OptionError(
+                    f"Images with the suffix {suffix!r} are not written", f"Use one of {', '.join(_IMAGES)}."
+                )
+            return _IMAGES[suffix]
+        return _DEFAULTS.get(form) or (_DEEP_CODEC if bits > 8 else _USUAL_CODEC)
 
     def options(self, codec: str, pixel_format: str) -> dict[str, str]:
         """What the encoder is told.
@@ -121,6 +145,8 @@ class Encoding:
                 )
             return self.pixel_format
         choices = software or list(_FORMATS_OF_HARDWARE)
+        if codec == "tiff":  # few programs read other ones
+            choices = [name for name in choices if av.VideoFormat(name).is_rgb]
         kind = av.VideoFormat(source)
         has_alpha = is_transparent(source)
         if has_alpha and codec not in _TRANSPARENT:

@@ -39,6 +39,8 @@ INPUT_OPTIONS: Mapping[str, Any] = MappingProxyType(
 REMEDY = "Give a video file such as mp4, mkv, webm, avi or mov, or a folder of numbered images."
 _MOST_FAILURES_IN_A_ROW = 1000  # of reading, without one packet between them
 _STANDARD = "-"
+NUMBERED = re.compile(r"%(0?)(\d*)d")
+"""Where a number stands in the names of numbered images: %04d, %d."""
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+[^/]")
 
 
@@ -111,7 +113,7 @@ class Local:
         self._copy: Path | None = None
         if is_pipe(path):
             self.path = self._copy = _copied(path)
-        else:
+        elif not NUMBERED.search(path.name) or not path.parent.is_dir():
             check_there(path)
 
     def close(self) -> None:

@@ -21,6 +21,7 @@ import av.stream
 
 from ..errors import OptionError, VideoError
 from .container import frame_rate, shown_stream
+from .folder import is_animation, is_pattern
 from .joins import Joins
 from .opening import open_input, packets_of
 
@@ -39,7 +40,7 @@ class Passengers:
     """The other streams of the video at ``path``. `board` before the header, `ride` as time goes on.
 
     Args:
-        path: a video file. A folder of images has no passengers.
+        path: a video file. Images, and animations of them, have no passengers.
         video: index of the stream of pictures, which stays; None for the one that players show.
         without: kinds to leave out, out of `KINDS`; a cover is an attachment.
         slow: how many times slower the pictures will be shown. Subtitles and chapters are stretched with
@@ -85,7 +86,7 @@ class Passengers:
         self._seats: dict[int, Any] = {}  # index of a stream in the source -> its stream in the target
         self._latest: dict[int, Fraction] = {}
         self._trims = False
-        if path.is_dir():
+        if path.is_dir() or is_pattern(path) or is_animation(path):
             return
         self._source = open_input(path)
         videos = self._source.streams.video
@@ -141,6 +142,9 @@ class Passengers:
             OptionError: the container cannot hold one of the streams as it is.
         """
         if self._source is None:
+            return
+        if form == "image2":
+            self.left_out += [f"{_about(one)}: images hold pictures only" for one in self._source.streams.audio]
             return
         pictures.metadata.update(_about_the_content(self._video.metadata))
         pictures.disposition = self._video.disposition

@@ -11,7 +11,7 @@ from typing import Protocol, Self
 
 from ..errors import OptionError, VideoError
 from .container import ContainerSource, Picture
-from .folder import FolderSource
+from .folder import AnimationSource, FolderSource, is_animation, is_pattern
 from .frame import Frame
 from .images import MAX_PIXELS
 from .look import Look
@@ -64,8 +64,8 @@ class VideoReader:
     The first frame is decoded on opening, so a file from which nothing can be had fails there and then.
 
     Args:
-        path: a video file, or a folder of .jpg, .png and .webp files, taken in the order of their numbers. What
-            comes through a pipe (``-`` is standard input) is copied to a temporary file first.
+        path: a video file, a folder of images (.jpg, .png, .webp, .tif, .bmp), taken in the order of their
+            numbers, or a pattern for them (frames/%04d.png). What comes through a pipe (``-`` is standard input) is copied to a temporary file first.
         threads: decoder threads; by default as many as there are cores, and 4 at most.
         image_rate: frames a second of a folder of images.
         max_pixels: largest frame accepted, in pixels.
@@ -223,8 +223,16 @@ class VideoReader:
         self.close()
 
     def _open(self) -> _Source:
-        if self.file.is_dir():
-            return FolderSource(self.file, rate=self._image_rate, max_pixels=self._max_pixels)
+        if self.file.is_dir() or is_pattern(self.file):
+            return FolderSource(
+                self.file,
+                rate=self._image_rate,
+                max_pixels=self._max_pixels,
+                deep=self._deep,
+                mask=self._mask,
+            )
+        if is_animation(self.file):
+            return AnimationSource(self.file, max_pixels=self._max_pixels, mask=self._mask)
         return ContainerSource(
             self.file,
             threads=self._threads,

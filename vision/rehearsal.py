@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -9,8 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import FramestateError, OptionError, VideoWriteError
+from .opening import is_pipe
 from .passengers import Passengers
-from .target import Target, beside, remove
+from .pixels import as_uint8
+from .target import beside, make_folder
 from .writer import VideoWriter
 
 Aboard = Callable[[Collection[int] | None], Passengers]
@@ -32,10 +35,20 @@ def rehearse(path: Path, aboard: Aboard, opened: Opened, *, deep: bool = False) 
         OptionError: the container or the encoder refuses something; a stream that does not fit is named.
         VideoWriteError: the folder cannot be written to.
     """
-    target = Target(path)
-    place = Path(tempfile.gettempdir()) / f"framestate{target.suffix}" if target.is_pipe else path
+    is_piped = is_pipe(path)
+    name = "framestate.mkv" if is_piped else path.name
+    folder = beside(Path(tempfile.gettempdir()) / name if is_piped else path, "try").with_suffix("")
+    if path.parent.is_dir():  # the writer says so where it is not
+        make_folder(folder, path)
+    try:
+        _rehearsed(path, folder / name, aboard, opened, deep)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _rehearsed(path: Path, place: Path, aboard: Aboard, opened: Opened, deep: bool) -> None:
     with aboard(None) as everybody:
-        failure = _tried(beside(place, "try"), everybody, opened, deep)
+        failure = _tried(place, everybody, opened, deep)
         seated = everybody.seated
     if failure is None:
         return
@@ -43,21 +56,22 @@ def rehearse(path: Path, aboard: Aboard, opened: Opened, *, deep: bool = False) 
         raise failure
     for index, what in seated.items():
         with aboard({index}) as alone:
-            found = _tried(beside(place, "try"), alone, opened, deep)
-        if found is not None:
-            with aboard(()) as nobody:
-                if _tried(beside(place, "try"), nobody, opened, deep) is not None:
-                    break  # it is the pictures that do not fit
-            raise OptionError(
-                f"{path}: {target.form} does not take {what}",
-                "Keep to the container of the source (.mkv holds most), or leave such streams out: "
-                f"--without {what.split()[0]}.",
-            ) from None
+            found = _tried(place, alone, opened, deep)
+        if found is None:
+            continue
+        with aboard(()) as nobody:
+            if _tried(place, nobody, opened, deep) is not None:
+                break  # it is the pictures that do not fit
+        raise OptionError(
+            f"{path} cannot hold {what}: {found.problem.rpartition('(')[2].rstrip(')') or 'refused'}",
+            "Keep to the container of the source (.mkv holds most), or leave such streams out: "
+            f"--without {what.split()[0]}.",
+        )
     if isinstance(failure, VideoWriteError):
         raise OptionError(
-            f"{path}: {target.form} refuses the video ({failure.problem})",
+            f"{path} cannot hold the video ({failure.problem})",
             "Choose another suffix (.mkv holds most) or another --codec.",
-        ) from None
+        )
     raise failure
 
 
@@ -65,13 +79,11 @@ def _tried(place: Path, passengers: Passengers, opened: Opened, deep: bool) -> F
     """What goes wrong; None where everything fits."""
     try:
         with opened(place, passengers) as writer:
-            black = np.zeros((writer.height, writer.width, 3), np.uint16 if deep else np.uint8)
+            black = as_uint8(np.zeros((writer.height, writer.width, 3), np.uint16 if deep else np.uint8))
             for _ in range(_FRAMES):
-                writer.write(black)  # type: ignore[arg-type]
+                writer.write(black)
     except (OptionError, VideoWriteError) as error:
         return error
-    finally:
-        remove(place)
     return None
 
 

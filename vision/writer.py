@@ -55,9 +55,13 @@ class VideoWriter:
     its last column or row: the video is a pixel larger than the frames (`encoded_width`, `encoded_height`).
     yuv422p needs even widths only, yuv444p neither.
 
+    Attributes:
+        codec: the encoder.
+        pixel_format: of the video, as FFmpeg names it.
+
     Args:
         path: the target; its suffix (.mp4, .mkv, .mov, .avi, ...) chooses the container. A pipe, or ``-`` for
-            standard output, is Matroska.
+            standard output, is Matroska. A name with a place for a number (frames/%04d.png) makes images.
         width: pixels across of every frame.
         height: pixels down of every frame.
         rate: frames a second, used where no pts is given.
@@ -94,12 +98,14 @@ class VideoWriter:
         self._is_even = time_base is None
         if width < 1 or height < 1:
             raise OptionError(f"A video of {width} x {height} pixels is impossible", "Give a positive size.")
-        self._target = Target(self.path)
         wanted, shown = encoding or Encoding(), look or Look()
-        self.codec = wanted.encoder(self._target.form, shown.bits)
-        """The encoder."""
-        self.pixel_format = wanted.format_for(self.codec, shown.pixel_format)
-        """The pixel format of the video, as FFmpeg names it."""
+        self._target = target = Target(self.path)
+        try:
+            self.codec = wanted.encoder(target.form, target.suffix, shown.bits)
+            self.pixel_format = wanted.format_for(self.codec, shown.pixel_format)
+        except OptionError:
+            target.discard()
+            raise
         self.look = shown.stored_as(self.pixel_format)
         """How the pictures are stored."""
         across, down = _chroma_steps(self.pixel_format)
@@ -265,7 +271,7 @@ class VideoWriter:
         try:
             stream: Any = self._container.add_stream(name, rate=self.rate, options=options, **hardware)
         except ValueError as error:
-            best = Encoding().encoder(target.form, 8)
+            best = Encoding().encoder(target.form, target.suffix, 8)
             raise target.refused(
                 error, f"{target.form} cannot hold video of {name}", f"Choose another suffix, or --codec {best}."
             ) from None
