@@ -23,7 +23,9 @@ def interpolate(
     ],
     target: Annotated[
         Path,
-        typer.Argument(metavar="OUT", help="The video to write: .mp4, .mkv, .mov, .webm, ..., or - for a pipe."),
+        typer.Argument(
+            metavar="OUT", help="The video to write: .mp4, .mkv, .mov, .webm, ..., or - for a pipe."
+        ),
     ],
     factor: Annotated[
         str | None,
@@ -62,7 +64,8 @@ def interpolate(
     dedup: Annotated[
         bool,
         typer.Option(
-            "--dedup", help="Leave duplicates out and make frames in their place: animation on twos, telecine."
+            "--dedup",
+            help="Leave duplicates out and make frames in their place: animation on twos, telecine.",
         ),
     ] = False,
     model: options.Model = options.DEFAULT_INTERPOLATOR,

@@ -97,9 +97,7 @@ def annotated_video(
     look = source.look.in_eight_bits
 
     def aboard(only: Collection[int] | None, briefly: bool = True) -> Passengers:
-        return Passengers(
-            source.file, video=source.stream, shift=source.shift, only=only, briefly=briefly
-        )
+        return Passengers(source.file, video=source.stream, shift=source.shift, only=only, briefly=briefly)
 
     def opened(path: Path, passengers: Passengers) -> VideoWriter:
         return VideoWriter(

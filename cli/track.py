@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 def track(
     video: Annotated[
-        Path, typer.Argument(metavar="VIDEO", help="A video file, a folder of numbered images, or - for a pipe.")
+        Path,
+        typer.Argument(metavar="VIDEO", help="A video file, a folder of numbered images, or - for a pipe."),
     ],
     box: Annotated[
         list[str],

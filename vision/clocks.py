@@ -9,22 +9,25 @@ from typing import Any
 import av
 from av.filter import Graph
 
+from .encoders import counts_frames
+
 _GIF = Fraction(1, 100)
 _STEADY = 20  # frames a second from which on they are taken to be evenly spread
 
 
-def coarsest(form: str, rate: Fraction, tick: Fraction) -> tuple[Fraction, int]:
-    """The clock of a container's format for frames at ``rate`` that count in ``tick``.
+def coarsest(form: str, codec: str, rate: Fraction, tick: Fraction) -> tuple[Fraction, int]:
+    """The clock of a container's format and an encoder, for frames at ``rate`` that count in ``tick``.
 
     GIF counts hundredths of a second, and players show nothing for less than two of them. AVI has one rate,
     in which it counts frames: that of the frames, or a multiple of a slow one, whose times are rarely even.
+    So do encoders of MPEG-1 and MPEG-2.
 
     Returns:
         Seconds a tick, and the fewest ticks between two frames.
     """
     if form == "gif":
         return _GIF, 2
-    if form == "avi":
+    if form == "avi" or counts_frames(codec, tick):
         return 1 / (rate * max(1, math.ceil(_STEADY / rate))), 1
     return tick, 1
 
@@ -34,9 +37,7 @@ class Palette:
 
     def __init__(self, width: int, height: int, tick: Fraction) -> None:
         graph = Graph()
-        source = graph.add_buffer(
-            width=width, height=height, format=av.VideoFormat("rgb24"), time_base=tick
-        )
+        source = graph.add_buffer(width=width, height=height, format=av.VideoFormat("rgb24"), time_base=tick)
         split, chosen = graph.add("split"), graph.add("palettegen", "stats_mode=single:reserve_transparent=0")
         used, sink = graph.add("paletteuse", "new=1:dither=sierra2_4a"), graph.add("buffersink")
         source.link_to(split)

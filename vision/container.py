@@ -138,7 +138,9 @@ class ContainerSource:
     @property
     def notes(self) -> list[str]:
         """What is out of the ordinary so far, a sentence each."""
-        at = ", ".join(f"{float(place):.3f} s" for place in (one + self.shift for one in self._joins.jumps_back[:3]))
+        at = ", ".join(
+            f"{float(place):.3f} s" for place in (one + self.shift for one in self._joins.jumps_back[:3])
+        )
         found = []
         if self._joins.jumps_back:
             more = len(self._joins.jumps_back) - 3

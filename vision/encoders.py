@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
 
@@ -35,6 +37,11 @@ _SETTINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
 """What is set unless it is asked for otherwise, by encoder."""
 _BY_QUALITY = frozenset({"mjpeg", "mpeg4", "mpeg2video"})  # `--bitrate` takes the place of their quality
 _DNXHR = {"yuv422p10le": "dnxhr_hqx", "yuv444p10le": "dnxhr_444", "gbrp10le": "dnxhr_444"}
+_X_CODECS = frozenset({"libx264", "libx264rgb", "libx265"})  # they print what is wrong, rather than tell it
+_X_PRESETS = tuple("ultrafast superfast veryfast faster fast medium slow slower veryslow placebo".split())
+_QUIET: Mapping[str, tuple[str, str]] = MappingProxyType({"libsvtav1": ("SVT_LOG", "1")})
+"""Environment variables that keep encoders from printing, by encoder."""
+_EVEN_RATES, _MPEG4_TICKS = frozenset({"mpeg1video", "mpeg2video"}), 65535
 _IN_HARDWARE = ("nvenc", "vaapi", "qsv", "v4l2m2m", "videotoolbox", "amf", "mf", "vulkan")
 _FORMATS_OF_HARDWARE = ("nv12", "p010le")
 """What is handed to an encoder that lists only formats of its device."""
@@ -52,7 +59,9 @@ _IMAGES: Mapping[str, str] = MappingProxyType(
     }
 )
 """Encoders of numbered images, by suffix."""
-_LOSSLESS = frozenset({"ffv1", "ffvhuff", "huffyuv", "utvideo", "qtrle", "png", "apng", "libx264rgb", "bmp", "tiff"})
+_LOSSLESS = frozenset(
+    {"ffv1", "ffvhuff", "huffyuv", "utvideo", "qtrle", "png", "apng", "libx264rgb", "bmp", "tiff"}
+)
 _TRANSPARENT = _LOSSLESS - {"huffyuv"} | {"prores", "prores_ks", "libvpx", "libvpx-vp9", "libwebp"}
 """Encoders whose transparency players and editors show."""
 _DEEP_CODEC, _USUAL_CODEC = "libx265", "libx264"
@@ -105,6 +114,10 @@ class Encoding:
         if self.preset is not None:
             if not _knows(encoder, "preset"):
                 raise OptionError(f"The encoder {codec} has no preset", "Leave --preset out with it.")
+            if codec in _X_CODECS and self.preset not in _X_PRESETS:
+                raise OptionError(
+                    f"{codec} has no preset {self.preset!r}", f"Choose one of {', '.join(_X_PRESETS)}."
+                )
             found["preset"] = self.preset
         if self.bitrate is not None:
             if self.crf is not None:
@@ -162,6 +175,24 @@ class Encoding:
         return best.name if best is not None else choices[0]
 
 
+def hush(codec: str) -> None:
+    """Keep an encoder from printing, unless the user asked it to."""
+    if codec in _QUIET:
+        os.environ.setdefault(*_QUIET[codec])
+
+
+def counts_frames(codec: str, tick: Fraction) -> bool:
+    """Whether an encoder cannot count time in ticks of so many seconds, and counts frames at their rate."""
+    return codec in _EVEN_RATES or (codec == "mpeg4" and tick.denominator > _MPEG4_TICKS)
+
+
+def remedy_for(codec: str) -> str:
+    """What to do when an encoder cannot be opened."""
+    if _is_hardware(codec):
+        return "It needs its hardware and the driver for it: choose another --codec, such as libx264."
+    return "Check --preset, --pix-fmt, --bitrate and the size, or choose another --codec."
+
+
 def is_transparent(pixel_format: str) -> bool:
     """Whether a pixel format has an opacity."""
     return bool(_ALPHA.match(pixel_format))
@@ -193,7 +224,16 @@ def _is_hardware(codec: str) -> bool:
 
 def _is_plain(name: str) -> bool:
     """Whether frames of a pixel format lie in ordinary memory, in a format that libswscale makes."""
-    return name not in ("cuda", "qsv", "vaapi", "vulkan", "d3d11", "videotoolbox_vld", "drm_prime", "mediacodec")
+    return name not in (
+        "cuda",
+        "qsv",
+        "vaapi",
+        "vulkan",
+        "d3d11",
+        "videotoolbox_vld",
+        "drm_prime",
+        "mediacodec",
+    )
 
 
 def _knows(encoder: Any, option: str) -> bool:

@@ -24,7 +24,12 @@ FOLDER_SUFFIXES = (*IMAGE_SUFFIXES, ".tif", ".tiff", ".bmp")
 _EXR = ".exr"
 _AT_ONCE = 8  # pictures of an animation that are decoded together
 _MILLISECOND = Fraction(1, 1000)
-_FORMATS = {(False, False): "rgb24", (False, True): "rgba", (True, False): "rgb48le", (True, True): "rgba64le"}
+_FORMATS = {
+    (False, False): "rgb24",
+    (False, True): "rgba",
+    (True, False): "rgb48le",
+    (True, True): "rgba64le",
+}
 
 
 def is_pattern(path: Path) -> bool:
@@ -64,14 +69,17 @@ class FolderSource:
         found = [one for one in folder.iterdir() if not one.name.startswith(".") and not one.is_dir()]
         found = [one for one in found if fits is None or fits.fullmatch(one.name)]
         self._files = sorted(
-            (one for one in found if one.suffix.lower() in FOLDER_SUFFIXES), key=lambda one: by_number(one.name)
+            (one for one in found if one.suffix.lower() in FOLDER_SUFFIXES),
+            key=lambda one: by_number(one.name),
         )
         self.count: int | None = len(self._files)
         self.notes = _gaps([one.name for one in self._files])
         if not self._files:
             exr = any(one.suffix.lower() == _EXR for one in found)
             raise VideoError(
-                f"{path} holds no images" if not exr else f"The images of {path} are EXR, which is not read here",
+                f"{path} holds no images"
+                if not exr
+                else f"The images of {path} are EXR, which is not read here",
                 f"Put numbered {', '.join(FOLDER_SUFFIXES)} files into it."
                 if not exr
                 else "Convert them to 16-bit PNG or TIFF first.",

@@ -84,7 +84,9 @@ class Light:
 _TOLD: Mapping[str, Callable[[Light], dict[str, str]]] = MappingProxyType(
     {
         "libx264": lambda light: {"x264-params": light._params("mastering-display", "cll", ",")},
-        "libx265": lambda light: {"x265-params": light._params("master-display", "max-cll", ",") + ":hdr10=1"},
+        "libx265": lambda light: {
+            "x265-params": light._params("master-display", "max-cll", ",") + ":hdr10=1"
+        },
         "libsvtav1": lambda light: {
             "svtav1-params": light._params("mastering-display", "content-light", ",", in_units=False)
         },

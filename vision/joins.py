@@ -48,7 +48,9 @@ class Joins:
         part = self._part.get(stream, 0) + starts_again
         if stream == self._video:
             self._show(seconds, packet, starts_again)
-        elif part < len(self.offsets) - 1:  # rarely seen streams: with the pictures, unless those before fit better
+        elif (
+            part < len(self.offsets) - 1
+        ):  # rarely seen streams: with the pictures, unless those before fit better
             part = min(range(part, len(self.offsets)), key=lambda one: self._away(seconds, one))
         self._part[stream] = part
         return part

@@ -144,7 +144,9 @@ class Passengers:
         if self._source is None:
             return
         if form == "image2":
-            self.left_out += [f"{_about(one)}: images hold pictures only" for one in self._source.streams.audio]
+            self.left_out += [
+                f"{_about(one)}: images hold pictures only" for one in self._source.streams.audio
+            ]
             return
         pictures.metadata.update(_about_the_content(self._video.metadata))
         pictures.disposition = self._video.disposition
@@ -155,7 +157,9 @@ class Passengers:
         target.metadata.update(_kept(self._source.metadata))
         chapters = self._source.chapters()
         if chapters and target.format.name == "tee":
-            self.left_out.append("chapters: they cannot be written beside sound that .mkv holds as Windows does")
+            self.left_out.append(
+                "chapters: they cannot be written beside sound that .mkv holds as Windows does"
+            )
         elif chapters:
             target.set_chapters([self._chapter(chapter) for chapter in chapters])
         self._packets = self._demux()
@@ -211,7 +215,9 @@ class Passengers:
             self.left_out.append(f"{what}: only audio, subtitles, attachments and covers are copied")
         elif kind == "attachment" and form not in (_COVERED if stream.type == "video" else _ATTACHED):
             name = stream.metadata.get("filename") or stream.index
-            held = ".mkv, .mp4 and .mov hold covers" if stream.type == "video" else "only .mkv holds attachments"
+            held = (
+                ".mkv, .mp4 and .mov hold covers" if stream.type == "video" else "only .mkv holds attachments"
+            )
             self.left_out.append(f"{'cover' if stream.type == 'video' else 'attachment'} {name}: {held}")
         else:
             return True

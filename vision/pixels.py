@@ -27,7 +27,12 @@ def check_image(image: Image, *, deep: bool = False) -> Image:
             f"The image is a {type(image).__name__}, and must be a NumPy array",
             "Give RGB as uint8 of shape (height, width, 3).",
         )
-    if image.dtype not in ((np.uint8, np.uint16) if deep else (np.uint8,)) or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+    if (
+        image.dtype not in ((np.uint8, np.uint16) if deep else (np.uint8,))
+        or image.ndim != 3
+        or image.shape[2] != 3
+        or 0 in image.shape
+    ):
         raise FrameError(
             f"The image has type {image.dtype} and shape {image.shape}",
             "Give RGB as uint8 of shape (height, width, 3) with at least one pixel.",

@@ -48,7 +48,7 @@ def rehearse(path: Path, aboard: Aboard, opened: Opened, *, deep: bool = False) 
 
 def _rehearsed(path: Path, place: Path, aboard: Aboard, opened: Opened, deep: bool) -> None:
     with aboard(None) as everybody:
-        failure = _tried(place, everybody, opened, deep)
+        failure = _tried(path, place, everybody, opened, deep)
         seated = everybody.seated
     if failure is None:
         return
@@ -56,11 +56,11 @@ def _rehearsed(path: Path, place: Path, aboard: Aboard, opened: Opened, deep: bo
         raise failure
     for index, what in seated.items():
         with aboard({index}) as alone:
-            found = _tried(place, alone, opened, deep)
+            found = _tried(path, place, alone, opened, deep)
         if found is None:
             continue
         with aboard(()) as nobody:
-            if _tried(place, nobody, opened, deep) is not None:
+            if _tried(path, place, nobody, opened, deep) is not None:
                 break  # it is the pictures that do not fit
         raise OptionError(
             f"{path} cannot hold {what}: {found.problem.rpartition('(')[2].rstrip(')') or 'refused'}",
@@ -75,7 +75,9 @@ def _rehearsed(path: Path, place: Path, aboard: Aboard, opened: Opened, deep: bo
     raise failure
 
 
-def _tried(place: Path, passengers: Passengers, opened: Opened, deep: bool) -> FramestateError | None:
+def _tried(
+    path: Path, place: Path, passengers: Passengers, opened: Opened, deep: bool
+) -> FramestateError | None:
     """What goes wrong; None where everything fits."""
     try:
         with opened(place, passengers) as writer:
@@ -83,7 +85,7 @@ def _tried(place: Path, passengers: Passengers, opened: Opened, deep: bool) -> F
             for _ in range(_FRAMES):
                 writer.write(black)
     except (OptionError, VideoWriteError) as error:
-        return error
+        return type(error)(error.problem.replace(str(place), str(path)), error.remedy)
     return None
 
 

@@ -27,7 +27,9 @@ _OF_THE_DISK = frozenset(
 def beside(path: Path, mark: str = "part") -> Path:
     """A hidden name beside ``path`` that nobody has, no longer than names may be, with its suffix."""
     tail = f".{secrets.token_hex(4)}.{mark}{path.suffix}"
-    stem = path.stem.replace("%", "").encode()[: _LONGEST_NAME - len(tail.encode()) - 1].decode(errors="ignore")
+    stem = (
+        path.stem.replace("%", "").encode()[: _LONGEST_NAME - len(tail.encode()) - 1].decode(errors="ignore")
+    )
     return path.absolute().with_name(f".{stem}{tail}")
 
 

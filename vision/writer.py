@@ -20,7 +20,7 @@ from av.codec.hwaccel import HWAccel
 from ..errors import FrameError, OptionError, VideoWriteError
 from .clocks import Palette, coarsest
 from .container import EXACT, MOST_THREADS
-from .encoders import Encoding, hardware_of
+from .encoders import Encoding, hardware_of, hush, remedy_for
 from .look import Look
 from .opening import reason
 from .passengers import Passengers
@@ -113,7 +113,7 @@ class VideoWriter:
         self._scaling = EXACT if exact_colour else None
         self.last_duration: int | None = None
         """Ticks for which the last frame is shown; set before `close`. By default the container guesses."""
-        self._tick, self._least = coarsest(self._target.form, self.rate, self.time_base)
+        self._tick, self._least = coarsest(target.form, self.codec, self.rate, self.time_base)
         self._shown: int | None = None  # when the last frame is shown, in ticks of the container
         self.frames_written = 0
         self.fell_together = 0
@@ -265,6 +265,7 @@ class VideoWriter:
         for key, value in (self.look.light.options(name) or {}).items() if self.look.light else ():
             options[key] = ":".join(filter(None, (options.get(key), value)))
         size = f"{self.encoded_width}x{self.encoded_height} {self.pixel_format}"
+        hush(name)
         self._container = self._opened()
         device = hardware_of(name)
         hardware = {} if device is None else {"hwaccel": HWAccel(device, allow_software_fallback=False)}
@@ -273,7 +274,9 @@ class VideoWriter:
         except ValueError as error:
             best = Encoding().encoder(target.form, target.suffix, 8)
             raise target.refused(
-                error, f"{target.form} cannot hold video of {name}", f"Choose another suffix, or --codec {best}."
+                error,
+                f"{target.form} cannot hold video of {name}",
+                f"Choose another suffix, or --codec {best}.",
             ) from None
         self._stream = stream
         self._describe(stream, wanted)
@@ -282,7 +285,7 @@ class VideoWriter:
         except (av.error.FFmpegError, ValueError) as error:
             raise OptionError(
                 f"The encoder {name} cannot be opened for {size} ({reason(error)})",
-                "Check --preset, --pix-fmt, --bitrate and the size, or choose another --codec.",
+                remedy_for(name),
             ) from None
         try:
             if self._passengers is not None:

@@ -196,14 +196,18 @@ def _changes(reader: VideoReader, writer: VideoWriter, counts: Counts) -> list[s
     if look.light.dolby_vision:
         found.append("Dolby Vision is dropped: what is left is the layer that other displays show")
     if reader.is_interlaced:
-        found.append("interlaced frames were woven (bwdif)" if reader.deinterlaces else "the video is interlaced")
+        found.append(
+            "interlaced frames were woven (bwdif)" if reader.deinterlaces else "the video is interlaced"
+        )
     if (writer.encoded_width, writer.encoded_height) != (reader.width, reader.height):
         found.append(
             f"the size {reader.width}x{reader.height} is odd, and {writer.pixel_format} "
             f"needs an even one: {writer.encoded_width}x{writer.encoded_height}, the last pixels repeated"
         )
     if writer.fell_together:
-        found.append(f"{writer.fell_together} frames are left out: the container counts too coarsely for them")
+        found.append(
+            f"{writer.fell_together} frames are left out: the container counts too coarsely for them"
+        )
     if counts.pauses:
         found.append(f"{counts.pauses} pauses of more than a second were held, and nothing made in them")
     return found
