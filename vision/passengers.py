@@ -1,14 +1,15 @@
-"""`Passengers`: all of a video but its pictures, copied into another file as it is, nothing encoded again.
+"""`Passengers`: all of a video but its pictures, taken into another file.
 
-Audio, subtitles, attachments, covers, chapters and metadata; every packet keeps its bytes and its time. What
-cannot be taken along is named in `Passengers.left_out`.
+Audio, subtitles, attachments, covers, chapters and metadata. Every packet keeps its bytes and its time, unless
+the container has another form for text, or sound is to be encoded anew. What cannot be taken along is named in
+`Passengers.left_out`.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from errno import EINVAL
 from fractions import Fraction
 from pathlib import Path
@@ -24,6 +25,7 @@ from .container import frame_rate, shown_stream
 from .folder import is_animation, is_pattern
 from .joins import Joins
 from .opening import open_input, packets_of
+from .seats import COPY, Copied, Seat, Sound, Text, can_be_text, check_sound
 
 KINDS = ("audio", "subtitle", "attachment")
 """Kinds of streams that are taken along, as PyAV calls them."""
@@ -44,14 +46,15 @@ class Passengers:
         video: index of the stream of pictures, which stays; None for the one that players show.
         without: kinds to leave out, out of `KINDS`; a cover is an attachment.
         slow: how many times slower the pictures will be shown. Subtitles and chapters are stretched with
-            them; audio is left out, because it would have to be made anew.
+            them; audio is left out unless it is encoded anew, because it has to be stretched.
         start: when the first picture is shown, in seconds: times are stretched away from there.
+        audio: ``copy``, or the encoder of all sound.
         shift: seconds to add to every time of the source, as `VideoReader.shift` says.
         only: indices of the only streams to take, for finding the one that does not fit.
         briefly: take the first packet of each stream and no more, for a rehearsal.
 
     Raises:
-        OptionError: there is no such kind.
+        OptionError: there is no such kind, or no such encoder.
         VideoError: the file cannot be opened.
     """
 
@@ -64,6 +67,7 @@ class Passengers:
         slow: Fraction = Fraction(1),
         start: Fraction = Fraction(0),
         shift: Fraction = Fraction(0),
+        audio: str = COPY,
         only: Collection[int] | None = None,
         briefly: bool = False,
     ) -> None:
@@ -72,7 +76,9 @@ class Passengers:
             raise OptionError(
                 f"There is no kind of stream {unknown[0]!r}", f"Choose from {', '.join(KINDS)}."
             )
-        self.path = path
+        if audio != COPY:
+            check_sound(audio)
+        self.path, self._audio = path, audio
         self.left_out: list[str] = []
         """What is not taken along, and why; for people."""
         self.broken = 0
@@ -83,7 +89,7 @@ class Passengers:
         self._video: Any = None
         self._packets: Iterator[Any] = iter(())
         self._next: Any = None
-        self._seats: dict[int, Any] = {}  # index of a stream in the source -> its stream in the target
+        self._seats: dict[int, Seat] = {}  # by the index of a stream in the source
         self._latest: dict[int, Fraction] = {}
         self._trims = False
         if path.is_dir() or is_pattern(path) or is_animation(path):
@@ -123,7 +129,8 @@ class Passengers:
         if target.format.name not in self._source.format.name.split(","):
             return False
         return any(
-            stream.type in ("audio", "subtitle")
+            stream.type in (("audio", "subtitle") if self._audio == COPY else ("subtitle",))
+            and not can_be_text(stream, target.format.name)
             and stream.type not in self._without
             and stream.codec_context is not None
             and not _holds(target, stream)
@@ -172,18 +179,34 @@ class Passengers:
             stamp = packet.dts if packet.dts is not None else packet.pts
             if until is not None and self._time(stamp * packet.time_base) > until:
                 return
-            self._restamp(packet)
-            if self._overlaps(packet):
-                self._next = next(self._packets, None)
-                continue
-            packet.stream = self._seats[packet.stream_index]
+            due = self._time(stamp * packet.time_base)
+            seat = self._seats[packet.stream_index]
+            if not seat.is_encoded:
+                self._restamp(packet)
+            if not self._overlaps(packet):
+                self._carry(lambda: seat.feed(packet, due), target)
+            self._next = next(self._packets, None)
+        if until is None:
+            for seat in self._seats.values():
+                self._carry(seat.flush, target)
+
+    def _carry(self, made: Callable[[], Iterator[Any]], target: Any) -> None:
+        """Write what becomes of a packet; one that is damaged, such as sound whose header is none, is counted."""
+        packets = made()
+        while True:
+            try:
+                packet = next(packets, None)
+            except (av.error.FFmpegError, ValueError):
+                self.broken += 1
+                return
+            if packet is None:
+                return
             try:
                 target.mux_one(packet)
             except av.error.FFmpegError as error:
                 if not isinstance(error, av.error.InvalidDataError) and error.errno != EINVAL:
                     raise
-                self.broken += 1  # such as sound whose header is not one
-            self._next = next(self._packets, None)
+                self.broken += 1
 
     def _overlaps(self, packet: Any) -> bool:
         """Whether a packet begins before the last of its stream: where parts of a file meet, the first stays."""
@@ -205,8 +228,8 @@ class Passengers:
         kind = "attachment" if _is_cover(stream) else stream.type
         if self._only is not None and stream.index not in self._only:
             return False
-        if stream.type == "audio" and self._slow != 1:
-            self.left_out.append(f"{what}: it cannot be stretched without encoding it again")
+        if stream.type == "audio" and self._slow != 1 and self._audio == COPY:
+            self.left_out.append(f"{what}: it cannot be stretched without encoding it again (--audio aac)")
         elif kind in self._without:
             self.left_out.append(f"{what}: as asked for")
         elif stream.type == "data" and self._source.chapters():
@@ -230,23 +253,35 @@ class Passengers:
         elif stream.type == "video" and form in _ATTACHED:
             self._attach_cover(stream, target)
         else:
-            codec = stream.codec_context.codec.canonical_name if stream.codec_context is not None else ""
-            try:
-                if form == "mpegts" and codec not in _IN_TS:
-                    raise ValueError(f"{form} would hold {codec} as private data")
-                seat = target.add_stream_from_template(stream, opaque=True)
-            except (ValueError, AttributeError, av.error.FFmpegError):
-                raise OptionError(
-                    f"{self.path} has {_about(stream)}, which {form} cannot hold as it is",
-                    "Keep to the container of the source (.mkv holds most), or leave such streams out: "
-                    f"--without {stream.type}.",
-                ) from None
-            seat.metadata.update(_kept(stream.metadata))
-            seat.disposition = stream.disposition
-            context = seat.codec_context
-            if stream.type == "audio" and context is not None and not context.layout.name.isidentifier():
-                _give_layout(context)
+            seat = self._seat_of(stream, target, form)
+            seat.stream.metadata.update(_kept(stream.metadata))
+            seat.stream.disposition = stream.disposition
             self._seats[stream.index] = seat
+
+    def _seat_of(self, stream: Any, target: Any, form: str) -> Seat:
+        """How a stream travels. Raises OptionError where it cannot."""
+        if stream.type == "audio" and self._audio != COPY and stream.codec_context is not None:
+            return Sound(stream, target, self._audio, self._slow)
+        codec = stream.codec_context.codec.canonical_name if stream.codec_context is not None else ""
+        try:
+            if form == "mpegts" and codec not in _IN_TS:
+                raise ValueError(f"{form} would hold {codec} as private data")
+            copied = target.add_stream_from_template(stream, opaque=True)
+        except (ValueError, AttributeError, av.error.FFmpegError):
+            if can_be_text(stream, form):
+                seat = Text(stream, target, form)
+                self.left_out.append(f"{_about(stream)}: turned into {seat.stream.codec_context.name}")
+                return seat
+            anew = "have it encoded (--audio aac), " if stream.type == "audio" else ""
+            raise OptionError(
+                f"{self.path} has {_about(stream)}, which {form} cannot hold as it is",
+                f"Keep to the container of the source (.mkv holds most), {anew}or leave such streams out: "
+                f"--without {stream.type}.",
+            ) from None
+        context = copied.codec_context
+        if stream.type == "audio" and context is not None and not context.layout.name.isidentifier():
+            _give_layout(context)
+        return Copied(copied)
 
     def _attach_cover(self, stream: Any, target: Any) -> None:
         """A cover is an attachment in Matroska, though FFmpeg reads it as a stream of one picture."""
@@ -270,6 +305,8 @@ class Passengers:
         for count, packet in enumerate(packets_of(self._source, streams, lambda: None)):
             if self._briefly and (len(seen) == len(self._seats) or count > _FIRST):
                 break
+            if packet.size and packet.dts is None and packet.pts is None and _is_cover(packet.stream):
+                packet.pts = packet.dts = 0  # a cover has no time
             if not packet.size or (packet.dts is None and packet.pts is None):
                 continue
             part = joins.part(packet)

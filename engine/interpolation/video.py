@@ -25,12 +25,14 @@ class OutputOptions:
     Attributes:
         encoding: encoder, quality and speed.
         without: kinds of streams not to copy, out of ``audio``, ``subtitle`` and ``attachment``.
+        audio: ``copy``, or an encoder of sound: aac, opus, flac, ...; what is encoded is stretched in slow motion.
         dedup: leave out frames that repeat the one before, and make others in their place; see `for_unique`.
     """
 
     encoding: Encoding = field(default_factory=Encoding)
     without: Collection[str] = ()
     dedup: bool = False
+    audio: str = "copy"
 
 
 @dataclass
@@ -118,8 +120,8 @@ def interpolate_video(
 
     def aboard(only: Collection[int] | None, briefly: bool = True) -> Passengers:
         return Passengers(
-            reader.file, video=reader.stream, without=output.without, slow=slow, start=start,
-            shift=reader.shift, only=only, briefly=briefly,
+            reader.file, video=reader.stream, without=output.without, audio=output.audio, slow=slow,
+            start=start, shift=reader.shift, only=only, briefly=briefly,
         )  # fmt: skip
 
     def opened(path: Path, passengers: Passengers, tick: Fraction) -> VideoWriter:

@@ -197,7 +197,8 @@ def test_targets_that_cannot_be(tmp_path: Path) -> None:
         (tmp_path / "out", Encoding(), "suffix '', which no container has"),
         (tmp_path / "out.webm", Encoding("libx264"), "webm cannot hold video of libx264.*--codec libvpx-vp9"),
         (tmp_path / "out.mkv", Encoding("prores_ks", preset="fast"), "prores_ks has no preset"),
-        (tmp_path / "out.mkv", Encoding("libx264", preset="fats"), "libx264 cannot be opened for 64x48"),
+        (tmp_path / "out.mkv", Encoding("libx264", preset="fats"), "libx264 has no preset .fats."),
+        (tmp_path / "out.mkv", Encoding("libsvtav1", preset="99"), "libsvtav1 cannot be opened for 64x48"),
         (tmp_path / "out.mkv", Encoding("libx264", pixel_format="rgb24"), "does not take the pixel format"),
         (tmp_path / "out.mkv", Encoding("h264_vaapi"), "built without that hardware"),
     ):
