@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..engine import Engine, Track
-from ..vision import Box, Frame, ReadAhead, VideoReader
+from ..vision import Box, Encoding, Frame, ReadAhead
+from .files import Reading
 from .progress import Bar, frames_bar
-from .sinks import Sink, annotated_video, boxes_csv
+from .sinks import Sink, open_sinks
 
 
 @dataclass
@@ -44,6 +45,7 @@ class Run:
         targets: a tally for each, in the order they were given.
         frames: those that were decoded, the first included.
         broken_packets: how many were passed over.
+        notes: what is out of the ordinary in the source, or not in the video as it was there.
         tracking: seconds inside the engine's update calls.
         seconds: of the whole run.
     """
@@ -54,6 +56,7 @@ class Run:
     targets: list[Tally] = field(default_factory=list)
     frames: int = 0
     broken_packets: int = 0
+    notes: list[str] = field(default_factory=list)
     tracking: float = 0.0
     seconds: float = 0.0
 
@@ -74,8 +77,10 @@ def follow(
     precision: str | None = None,
     out: Path | None = None,
     boxes: Path | None = None,
+    reading: Reading = Reading(),
+    encoding: Encoding | None = None,
 ) -> Run:
-    """Track each region of the first frame through a video, into a video ``out`` and a CSV ``boxes``.
+    """Track each region of the first frame through a video, into a video ``out`` and a table ``boxes``.
 
     Raises:
         InputError: the video, a region or the model cannot be used.
@@ -83,9 +88,8 @@ def follow(
     """
     began = time.perf_counter()
     with ExitStack() as stack:
-        reader = stack.enter_context(VideoReader(video, threads=threads))
-        for region in regions:
-            region.check(reader.width, reader.height)
+        reader = stack.enter_context(reading.open(video, threads))
+        regions = [region.check(reader.width, reader.height) for region in regions]
         engine = stack.enter_context(
             Engine.load(
                 model,
@@ -96,11 +100,8 @@ def follow(
                 capacity=len(regions),
             )
         )
-        sinks: list[Sink] = []
-        if boxes is not None:
-            sinks.append(stack.enter_context(boxes_csv(boxes)))
-        if out is not None:
-            sinks.append(stack.enter_context(annotated_video(out, reader)))
+        notes: list[str] = []
+        sinks = open_sinks(stack, reader, out, boxes, encoding, notes)
         bar = stack.enter_context(frames_bar(f"tracking {video.name}", reader.frame_count))
         frames = stack.enter_context(ReadAhead(reader))
         run = Run(
@@ -108,6 +109,8 @@ def follow(
         )
         _run(run, frames, engine, regions, sinks, bar)
         run.broken_packets = reader.broken_packets
+        notes += reader.notes
+    run.notes = notes
     run.seconds = time.perf_counter() - began
     return run
 

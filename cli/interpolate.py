@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import options
+from . import files, options
 from .output import guarded, note, print_json, quiet_stdout, show, warn
 
 if TYPE_CHECKING:
@@ -18,9 +19,14 @@ if TYPE_CHECKING:
 
 def interpolate(
     source: Annotated[
-        Path, typer.Argument(metavar="IN", help="A video file, or a folder of numbered images.")
+        Path, typer.Argument(metavar="IN", help="A video file, a folder of numbered images, or - for a pipe.")
     ],
-    target: Annotated[Path, typer.Argument(metavar="OUT", help="The video to write: .mp4, .mkv, .mov.")],
+    target: Annotated[
+        Path,
+        typer.Argument(
+            metavar="OUT", help="The video to write: .mp4, .mkv, .mov, .webm, ..., or - for a pipe."
+        ),
+    ],
     factor: Annotated[
         str | None,
         typer.Option(
@@ -32,19 +38,44 @@ def interpolate(
     ] = None,
     slow_motion: Annotated[
         str | None,
-        typer.Option("--slow-motion", metavar="N", help="Play N times slower; the audio is left out."),
+        typer.Option("--slow-motion", metavar="N", help="Play N times slower; sound is left out without --audio."),
     ] = None,
     scale: Annotated[
         str, typer.Option("--scale", metavar="S", help="Size at which motion is found: auto, 1, 0.5, 0.25.")
     ] = "auto",
-    codec: Annotated[str, typer.Option("--codec", metavar="NAME", help="An FFmpeg encoder.")] = "libx264",
-    crf: Annotated[
-        int, typer.Option("--crf", min=0, max=63, help="Quality: 0 is best; 18 looks like the source.")
-    ] = 18,
+    codec: files.Codec = None,
+    crf: files.Crf = None,
+    preset: files.Preset = None,
+    bitrate: files.Bitrate = None,
+    pixel_format: files.PixelFormat = None,
     without: Annotated[
         str,
         typer.Option("--without", metavar="A,B", help="Do not copy: audio, subtitle, attachment."),
     ] = "",
+    audio: Annotated[
+        str,
+        typer.Option(
+            "--audio",
+            metavar="copy|NAME",
+            help="Copy sound as it is, or encode it: aac, opus, mp3, flac, ...; slow motion stretches it then.",
+        ),
+    ] = "copy",
+    stream: files.Stream = None,
+    image_rate: files.ImageRate = "25",
+    deinterlace: files.Deinterlace = "auto",
+    cuts: Annotated[
+        bool, typer.Option("--cuts/--no-cuts", help="Find scene cuts, across which nothing is blended.")
+    ] = True,
+    duplicates: Annotated[
+        bool, typer.Option("--duplicates/--no-duplicates", help="Find frames that repeat the one before.")
+    ] = True,
+    dedup: Annotated[
+        bool,
+        typer.Option(
+            "--dedup",
+            help="Leave duplicates out and make frames in their place: animation on twos, telecine.",
+        ),
+    ] = False,
     model: options.Model = options.DEFAULT_INTERPOLATOR,
     runtime: options.RuntimeName = "auto",
     device: options.Device = "auto",
@@ -61,16 +92,18 @@ def interpolate(
     with guarded(debug):
         with quiet_stdout():
             options.check_device(device)
-            options.check_output("OUT", target, options.VIDEO_SUFFIXES)
-            options.check_apart("OUT", target, source)
+            files.check_video_output("OUT", target, source)
 
             from ..engine import InterpolationOptions, OutputOptions
 
-            wanted = InterpolationOptions.of(factor, fps, slow_motion, scale)
+            wanted = InterpolationOptions.of(
+                factor, fps, slow_motion, scale, cuts=cuts, duplicates=duplicates
+            )
             kinds = [part.strip() for part in without.split(",") if part.strip()]
-            output = OutputOptions(codec, crf, kinds)
+            output = OutputOptions(files.encoding(codec, crf, preset, bitrate, pixel_format), kinds, dedup, audio)
+            reading = files.Reading.of(stream, image_rate, deinterlace)
             began = time.perf_counter()
-            run, where = _run(source, target, wanted, output, model, runtime, device, threads, lanes)
+            run, where = _run(source, reading, target, wanted, output, model, runtime, device, threads, lanes)
             seconds = time.perf_counter() - began
             for words in run.notes:
                 note(f"note: {words}")
@@ -78,14 +111,16 @@ def interpolate(
                 warn(
                     f"{run.broken_packets} broken packets of {source} were skipped; what they held is missing"
                 )
+        is_taken = str(target) == files.STANDARD  # stdout holds the video
         if as_json:
-            print_json(_report(run, where, seconds, target))
+            print_json(_report(run, where, seconds, target), on_stderr=is_taken)
         else:
-            _show(run, where, seconds, source, target)
+            _show(run, where, seconds, source, target, is_taken)
 
 
 def _run(
     source: Path,
+    reading: files.Reading,
     target: Path,
     wanted: InterpolationOptions,
     output: OutputOptions,
@@ -98,24 +133,28 @@ def _run(
     """Interpolate behind a progress bar; returns what came of it, and what ran it."""
     import cv2
 
-    from ..engine import Engine, expected_frames, interpolate_video
-    from ..vision import VideoReader
+    from ..engine import Engine, expected_frames, for_unique, interpolate_video
     from .progress import frames_bar
 
-    with VideoReader(source, threads=threads, exact_colour=True) as reader:
+    with reading.open(source, threads, exact_colour=True, deep=True) as reader:
         side_by_side, within = options.spread(
             lanes, threads, reader.width * reader.height, wanted.tile_pixels
         )
         cv2.setNumThreads(within)  # OpenCV finds the flow that a model starts from
+        if output.dedup:
+            wanted = for_unique(wanted, reader)
+        sessions = 2 if reader.has_alpha else 1  # opacity is interpolated as the colours are
         with (
-            Engine.load(model, runtime=runtime, device=device, threads=within, capacity=1) as engine,
+            Engine.load(model, runtime=runtime, device=device, threads=within, capacity=sessions) as engine,
             engine.interpolate(options=wanted) as session,
+            engine.interpolate(options=wanted) if sessions > 1 else nullcontext() as masks,
             frames_bar(f"interpolating {source.name}", expected_frames(reader, wanted)) as bar,
         ):
             where = {"model": model, "runtime": engine.runtime.name, "device": engine.runtime.device}
             if engine.runtime.device != "cpu":
                 side_by_side = 1
-            return interpolate_video(session, reader, target, output, bar.advance, side_by_side), where
+            run = interpolate_video(session, reader, target, output, bar.advance, side_by_side, masks)
+            return run, where
 
 
 def peak_rss_mb() -> float | None:
@@ -151,7 +190,9 @@ def _report(run: VideoRun, where: dict[str, str], seconds: float, target: Path) 
     }
 
 
-def _show(run: VideoRun, where: dict[str, str], seconds: float, source: Path, target: Path) -> None:
+def _show(
+    run: VideoRun, where: dict[str, str], seconds: float, source: Path, target: Path, on_stderr: bool
+) -> None:
     from rich.table import Table
 
     counts = run.counts
@@ -173,4 +214,5 @@ def _show(run: VideoRun, where: dict[str, str], seconds: float, source: Path, ta
         f"({counts.frames_out / seconds:,.1f} FPS; {', '.join(where.values())})",
         table,
         f"wrote {target}",
+        on_stderr=on_stderr,
     )

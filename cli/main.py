@@ -90,13 +90,18 @@ def _options(
     """Options that stand before the verb."""
 
 
+ENDINGS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""Signals that end a run: asked to, and the terminal or connection it ran in is gone."""
+
+
 def _end(number: int, frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
 
 
 def main() -> None:
     """Run the command; the entry point of the ``framestate`` script."""
-    signal.signal(signal.SIGTERM, _end)  # so that half-written files are removed, as on Ctrl-C
+    for number in ENDINGS:  # so that half-written files are removed, as on Ctrl-C
+        signal.signal(number, _end)
     app()
 
 

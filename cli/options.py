@@ -18,7 +18,7 @@ DEFAULT_TRACKER = "tracker-nano"
 DEFAULT_INTERPOLATOR = "interp-nano"
 DEVICES = ("auto", "cpu", "cuda")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
-VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
+VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".gif", ".apng")
 
 Model = Annotated[
     str,

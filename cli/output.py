@@ -6,7 +6,6 @@ import contextlib
 import json
 import math
 import os
-import secrets
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
@@ -56,16 +55,17 @@ def quiet_stdout() -> Iterator[None]:
         yield
 
 
-def print_json(report: Mapping[str, Any]) -> None:
-    """Print one JSON object on stdout; numbers that are not finite become null."""
-    print(json.dumps(plain(report), indent=2, ensure_ascii=False, allow_nan=False), flush=True)
+def print_json(report: Mapping[str, Any], *, on_stderr: bool = False) -> None:
+    """Print one JSON object on stdout, or stderr; numbers that are not finite become null."""
+    text = json.dumps(plain(report), indent=2, ensure_ascii=False, allow_nan=False)
+    print(text, file=sys.stderr if on_stderr else sys.stdout, flush=True)
 
 
-def show(*items: RenderableType) -> None:
-    """Print tables or text for people on stdout."""
+def show(*items: RenderableType, on_stderr: bool = False) -> None:
+    """Print tables or text for people on stdout, or on stderr where stdout holds something else."""
     from rich.console import Console
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, stderr=on_stderr)
     for item in items:
         console.print(item, soft_wrap=isinstance(item, str), markup=False)
 
@@ -84,7 +84,9 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         RunError: the disk or the permissions do not allow it.
     """
-    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.part{path.suffix}")
+    from ..vision.target import beside, remove
+
+    temporary = beside(path)
     try:
         yield temporary
         os.replace(temporary, path)
@@ -94,7 +96,7 @@ def replacing(path: Path) -> Iterator[Path]:
             "Check the free space and the permissions of its folder.",
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        remove(temporary)
 
 
 def plain(value: Any) -> Any:

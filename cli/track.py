@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import OptionError
-from . import options
+from . import files, options
 from .output import guarded, note, print_json, quiet_stdout, show, warn
 
 if TYPE_CHECKING:
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 def track(
     video: Annotated[
-        Path, typer.Argument(metavar="VIDEO", help="A video file, or a folder of numbered images.")
+        Path,
+        typer.Argument(metavar="VIDEO", help="A video file, a folder of numbered images, or - for a pipe."),
     ],
     box: Annotated[
         list[str],
@@ -35,8 +36,18 @@ def track(
     ] = None,
     boxes: Annotated[
         Path | None,
-        typer.Option("--boxes", metavar="FILE", help="Where to write the boxes as CSV."),
+        typer.Option(
+            "--boxes", metavar="FILE", help="Where to write the boxes: CSV; .jsonl: JSON lines; .txt: MOT."
+        ),
     ] = None,
+    stream: files.Stream = None,
+    image_rate: files.ImageRate = "25",
+    deinterlace: files.Deinterlace = "off",
+    codec: files.Codec = None,
+    crf: files.Crf = None,
+    preset: files.Preset = None,
+    bitrate: files.Bitrate = None,
+    pixel_format: files.PixelFormat = None,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
@@ -53,7 +64,8 @@ def track(
             options.check_device(device)
             no_output_named = out is None and boxes is None
             if no_output_named:
-                out = Path(f"{video.resolve().stem}_tracked.mp4")
+                stem = "stdin" if str(video) == files.STANDARD else video.resolve().stem
+                out = Path(f"{stem}_tracked.mp4")
             outputs = _check_outputs(video, out, boxes)
 
             from .follow import follow
@@ -68,24 +80,30 @@ def track(
                 precision=precision,
                 out=out,
                 boxes=boxes,
+                reading=files.Reading.of(stream, image_rate, deinterlace),
+                encoding=files.encoding(codec, crf, preset, bitrate, pixel_format),
             )
             if no_output_named:
                 note(f"without --out and --boxes, the annotated video went to {out}")
+            for words in run.notes:
+                note(f"note: {words}")
             if run.broken_packets:
                 what = "broken packet was" if run.broken_packets == 1 else "broken packets were"
                 warn(f"{run.broken_packets} {what} skipped in {video}; the targets were followed across")
+        is_taken = str(out) == files.STANDARD  # stdout holds the video
         if as_json:
-            print_json(_report(run, model, outputs))
+            print_json(_report(run, model, outputs), on_stderr=is_taken)
         else:
-            _show(run, model, video, outputs)
+            _show(run, model, video, outputs, is_taken)
 
 
 def _check_outputs(video: Path, out: Path | None, boxes: Path | None) -> list[Path]:
     """The outputs that were asked for, once it is known that they can be written."""
-    for option, path, suffixes in (("--out", out, options.VIDEO_SUFFIXES), ("--boxes", boxes, ())):
-        if path is not None:
-            options.check_output(option, path, suffixes)
-            options.check_apart(option, path, video)
+    if out is not None:
+        files.check_video_output("--out", out, video)
+    if boxes is not None:
+        options.check_output("--boxes", boxes)
+        options.check_apart("--boxes", boxes, video)
     if out is not None and boxes is not None and out.resolve() == boxes.resolve():
         raise OptionError(f"--out and --boxes are both {out}", "Give two names.")
     return [path for path in (out, boxes) if path is not None]
@@ -101,6 +119,7 @@ def _report(run: Run, model: str, outputs: list[Path]) -> dict[str, Any]:
         "seconds": run.seconds,
         "time_base": run.time_base,
         "broken_packets": run.broken_packets,
+        "notes": run.notes,
         "targets": [
             {"target": number, "lost_frames": tally.lost, "mean_score": tally.mean_score}
             for number, tally in enumerate(run.targets, start=1)
@@ -109,7 +128,7 @@ def _report(run: Run, model: str, outputs: list[Path]) -> dict[str, Any]:
     }
 
 
-def _show(run: Run, model: str, video: Path, outputs: list[Path]) -> None:
+def _show(run: Run, model: str, video: Path, outputs: list[Path], on_stderr: bool) -> None:
     from rich.table import Table
 
     speed = "" if run.fps is None else f"; tracking alone {run.fps:,.0f} FPS"
@@ -124,4 +143,5 @@ def _show(run: Run, model: str, video: Path, outputs: list[Path]) -> None:
         f"{video.name}: {run.frames} frames in {run.seconds:.1f} s{speed} ({where})",
         table,
         f"wrote {', '.join(map(str, outputs))}",
+        on_stderr=on_stderr,
     )

@@ -12,6 +12,7 @@ from .interpolation import (
     OutputOptions,
     VideoRun,
     expected_frames,
+    for_unique,
     interpolate_video,
 )
 from .scheduler import Policy
@@ -57,5 +58,6 @@ __all__ = [
     "VideoRun",
     "call",
     "expected_frames",
+    "for_unique",
     "interpolate_video",
 ]

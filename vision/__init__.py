@@ -5,6 +5,7 @@ from __future__ import annotations
 from .box import Box, parse_box
 from .crop import IMAGENET_MEAN, IMAGENET_STD, SquareCrop, around, cut, normalise
 from .draw import Mark, contact_sheet, draw_track, draw_tracks
+from .encoders import Encoding
 from .frame import Frame
 from .images import decode_image, encode_image
 from .look import Look
@@ -13,12 +14,14 @@ from .pieces import Piece
 from .pixels import Image
 from .read_ahead import ReadAhead
 from .reader import VideoReader
+from .rehearsal import rehearse
 from .writer import VideoWriter
 
 __all__ = [
     "IMAGENET_MEAN",
     "IMAGENET_STD",
     "Box",
+    "Encoding",
     "Frame",
     "Image",
     "Look",
@@ -38,4 +41,5 @@ __all__ = [
     "encode_image",
     "normalise",
     "parse_box",
+    "rehearse",
 ]

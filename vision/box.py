@@ -90,6 +90,9 @@ class Box:
     def check(self, width: int, height: int) -> Box:
         """Return the box if it can be used on a frame of ``width, height`` pixels.
 
+        One that is wider or higher than the frame is clipped to it first, so that its centre is that of what
+        can be seen; any other may reach over the edge, as targets do.
+
         Raises:
             BoxError: a number is not finite, a side is not positive, or less than one
                 square pixel of the box lies inside the frame.
@@ -103,7 +106,7 @@ class Box:
                 f"The box {self} covers less than one pixel of the {width} x {height} frame",
                 f"Choose a box that overlaps x 0 to {width} and y 0 to {height}.",
             )
-        return self
+        return self.clipped(width, height) if self.w > width or self.h > height else self
 
     def __str__(self) -> str:
         return ",".join(f"{value:g}" for value in self.xywh)

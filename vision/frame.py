@@ -11,7 +11,7 @@ from .pixels import Image, check_image
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Frame:
-    """One RGB picture, uint8 (height, width, 3), shown at ``pts * time_base`` seconds.
+    """One RGB picture, uint8 (or uint16) of (height, width, 3), shown at ``pts * time_base`` seconds.
 
     Attributes:
         image: the pixels; shared, not copied, so treat them as read-only.
@@ -29,7 +29,7 @@ class Frame:
     index: int
 
     def __post_init__(self) -> None:
-        check_image(self.image)
+        check_image(self.image, deep=True)
         for name, value in (("pts", self.pts), ("index", self.index)):
             if not isinstance(value, int) or value < 0:
                 raise FrameError(

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
 import av
+import av.video.format
+
+from .encoders import is_transparent
+from .hdr import Light
 
 _UNKNOWN = 2  # "unspecified", for every kind of tag; these numbers are those of ITU-T H.273 and of FFmpeg
 _BT709, _BT601, _LIMITED, _FULL = 1, 5, 1, 2
 _HDR_TRANSFERS = {16: "PQ (SMPTE ST 2084)", 18: "HLG (ARIB STD-B67)"}
 _MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
-"""Colour matrices, by their tag, as libswscale numbers them; any other is taken for BT.601."""
+"""Colour matrices, by their tag, as libswscale numbers them."""
+_DEPTH = re.compile(r"(9|1[0246])(le|be)$")
+_WITHOUT = {"rgba": "rgb24", "bgra": "bgr24", "rgba64le": "rgb48le", "rgba64be": "rgb48be", "ya8": "gray"}
+_HD_LINES, _HD_COLUMNS = 720, 1280  # from which on players take what is not tagged for BT.709
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +33,9 @@ class Look:
         matrix, primaries, transfer: the stream's tags.
         aspect: width of a pixel over its height.
         bits: of one component.
+        is_hd: from 720 lines or 1280 columns up; players take it for BT.709 where it has no tag.
+        turned: the aspect is that of a picture laid on its side.
+        light: what HDR tells of its display and its brightest pixels.
     """
 
     pixel_format: str = "yuv420p"
@@ -34,6 +45,9 @@ class Look:
     transfer: int = _BT709
     aspect: Fraction = Fraction(1)
     bits: int = 8
+    is_hd: bool = False
+    turned: bool = False
+    light: Light = field(default_factory=Light)
 
     @classmethod
     def of(cls, stream: Any) -> Look:
@@ -50,8 +64,14 @@ class Look:
             primaries=int(context.color_primaries),
             transfer=int(context.color_trc),
             aspect=Fraction(shape) if shape else Fraction(1),
-            bits=max((component.bits for component in kind.components), default=8),
+            bits=_bits(name),
+            is_hd=context.height >= _HD_LINES or context.width >= _HD_COLUMNS,
         )
+
+    @property
+    def on_its_side(self) -> Look:
+        """The look of the same pictures turned by a quarter: a pixel's width is its height then."""
+        return replace(self, aspect=1 / self.aspect, turned=not self.turned)
 
     @property
     def hdr(self) -> str | None:
@@ -60,22 +80,47 @@ class Look:
 
     @property
     def swscale_matrix(self) -> int:
-        """The colour matrix as libswscale numbers it; BT.601 where none is said, as `VideoReader` has it."""
-        return _MATRICES.get(self.matrix, _BT601)
+        """The colour matrix as libswscale numbers it; where none is said that of HD or SD, as players have it."""
+        return _MATRICES.get(self.matrix, _BT709 if self.is_hd else _BT601)
+
+    @property
+    def is_rgb(self) -> bool:
+        """Whether the pixels are stored as red, green and blue, with or without a palette."""
+        return av.VideoFormat(self.pixel_format).is_rgb
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether the pixels have an opacity."""
+        return is_transparent(self.pixel_format)
+
+    @property
+    def opaque(self) -> Look:
+        """The same look without an opacity."""
+        name = self.pixel_format
+        if not self.has_alpha:
+            return self
+        name = _WITHOUT.get(name, name.replace("yuva", "yuv").replace("gbrap", "gbrp"))
+        return replace(self, pixel_format=name if name in av.video.format.names else "rgb24")
 
     @property
     def in_eight_bits(self) -> Look:
-        """The same look as 8-bit YUV, which every player knows: 4:2:2 and 4:4:4 stay, all else is 4:2:0."""
-        name = self.pixel_format
-        is_rgb = av.VideoFormat(name).is_rgb
-        chroma = next(
-            (one for one in ("422", "444") if name.startswith(("yuv", "yuva")) and one in name), "420"
-        )
-        return Look(
-            pixel_format=f"yuv{chroma}p",
-            colour_range=_LIMITED if is_rgb or not self.colour_range else self.colour_range,
-            matrix=_BT709 if is_rgb else self.matrix,
-            primaries=self.primaries,
-            transfer=self.transfer,
-            aspect=self.aspect,
-        )
+        """The same look with 8 bits a component."""
+        name = _DEPTH.sub("", self.pixel_format)
+        if name not in av.video.format.names or _bits(name) > 8:
+            name = "rgb24" if self.is_rgb else "yuv420p"
+        return replace(self, pixel_format=name, bits=8)
+
+    def stored_as(self, pixel_format: str) -> Look:
+        """The same look in a pixel format that an encoder takes: RGB has no matrix, and YUV made of it BT.709."""
+        kind = av.VideoFormat(pixel_format)
+        look = replace(self, pixel_format=pixel_format, bits=_bits(pixel_format))
+        if kind.is_rgb:
+            return replace(look, matrix=_UNKNOWN, colour_range=_FULL)
+        if self.is_rgb:
+            return replace(look, matrix=_BT709, colour_range=_LIMITED)
+        return look if self.colour_range else replace(look, colour_range=_LIMITED)
+
+
+def _bits(pixel_format: str) -> int:
+    """Of the deepest component."""
+    return max((component.bits for component in av.VideoFormat(pixel_format).components), default=8)

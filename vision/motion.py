@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from .pixels import Image, as_uint8
+from .pixels import Image, as_uint8, in_eight_bits
 
 Grey = npt.NDArray[np.uint8]
 Flow = npt.NDArray[np.float32]
@@ -33,9 +33,9 @@ _FIXED_POINT = 3  # iterations
 
 
 def grey_of(image: Image) -> Grey:
-    """What is kept of RGB uint8 (height, width, 3): grey at half the size, at least 1 x 1."""
+    """What is kept of RGB (height, width, 3): grey of 8 bits at half the size, at least 1 x 1."""
     height, width = (max(1, side // SHRINK) for side in image.shape[:2])
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    grey = cv2.cvtColor(in_eight_bits(image), cv2.COLOR_RGB2GRAY)
     return as_uint8(cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA))
 
 

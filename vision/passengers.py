@@ -1,13 +1,16 @@
-"""`Passengers`: all of a video but its pictures, copied into another file as it is, nothing encoded again.
+"""`Passengers`: all of a video but its pictures, taken into another file.
 
-Audio, subtitles, attachments, chapters and metadata; every packet keeps its bytes and its time. What cannot
-be taken along is named in `Passengers.left_out`.
+Audio, subtitles, attachments, covers, chapters and metadata. Every packet keeps its bytes and its time, unless
+the container has another form for text, or sound is to be encoded anew. What cannot be taken along is named in
+`Passengers.left_out`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator
+from collections import deque
+from collections.abc import Callable, Collection, Iterator
+from errno import EINVAL
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -18,26 +21,40 @@ import av.error
 import av.stream
 
 from ..errors import OptionError, VideoError
-from .container import INPUT_OPTIONS, reason
+from .container import frame_rate, shown_stream
+from .folder import is_animation, is_pattern
+from .joins import Joins
+from .opening import open_input, packets_of
+from .seats import COPY, Copied, Seat, Sound, Text, can_be_text, check_sound
 
 KINDS = ("audio", "subtitle", "attachment")
 """Kinds of streams that are taken along, as PyAV calls them."""
 _OF_THE_FILE = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder", "duration"})
+_OF_THE_PICTURES = ("bps", "number_of_", "_statistics", "timecode", "rotate", "alpha_mode", "stereo_mode")
+"""How tags begin that tell of the old pictures, and not of the new ones."""
+_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+"""What a number of channels means where a file tells no more; as FFmpeg has it."""
+_FIRST = 3000  # packets among which a rehearsal looks for the first one of each stream
+_COVER_NAMES = {"mjpeg": ("cover.jpg", "image/jpeg"), "png": ("cover.png", "image/png")}
 
 
 class Passengers:
     """The other streams of the video at ``path``. `board` before the header, `ride` as time goes on.
 
     Args:
-        path: a video file. A folder of images has no passengers.
-        without: kinds to leave out, out of `KINDS`.
+        path: a video file. Images, and animations of them, have no passengers.
+        video: index of the stream of pictures, which stays; None for the one that players show.
+        without: kinds to leave out, out of `KINDS`; a cover is an attachment.
         slow: how many times slower the pictures will be shown. Subtitles and chapters are stretched with
-            them; audio is left out, because it would have to be made anew.
+            them; audio is left out unless it is encoded anew, because it has to be stretched.
         start: when the first picture is shown, in seconds: times are stretched away from there.
+        audio: ``copy``, or the encoder of all sound.
         shift: seconds to add to every time of the source, as `VideoReader.shift` says.
+        only: indices of the only streams to take, for finding the one that does not fit.
+        briefly: take the first packet of each stream and no more, for a rehearsal.
 
     Raises:
-        OptionError: there is no such kind.
+        OptionError: there is no such kind, or no such encoder.
         VideoError: the file cannot be opened.
     """
 
@@ -45,35 +62,54 @@ class Passengers:
         self,
         path: Path,
         *,
+        video: int | None = None,
         without: Collection[str] = (),
         slow: Fraction = Fraction(1),
         start: Fraction = Fraction(0),
         shift: Fraction = Fraction(0),
+        audio: str = COPY,
+        only: Collection[int] | None = None,
+        briefly: bool = False,
     ) -> None:
         unknown = sorted(set(without) - set(KINDS))
         if unknown:
             raise OptionError(
                 f"There is no kind of stream {unknown[0]!r}", f"Choose from {', '.join(KINDS)}."
             )
-        self.path = path
+        if audio != COPY:
+            check_sound(audio)
+        self.path, self._audio = path, audio
         self.left_out: list[str] = []
         """What is not taken along, and why; for people."""
+        self.broken = 0
+        """Packets that were damaged, and are missing in the target."""
         self._without, self._slow, self._start, self._shift = set(without), slow, start, shift
+        self._only, self._briefly = only, briefly
         self._source: Any = None
+        self._video: Any = None
         self._packets: Iterator[Any] = iter(())
         self._next: Any = None
-        self._seats: dict[int, Any] = {}  # index of a stream in the source -> its stream in the target
-        if path.is_dir():
+        self._seats: dict[int, Seat] = {}  # by the index of a stream in the source
+        self._latest: dict[int, Fraction] = {}
+        self._trims = False
+        if path.is_dir() or is_pattern(path) or is_animation(path):
             return
-        try:
-            self._source = av.open(f"file:{path.absolute()}", **INPUT_OPTIONS)
-        except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise VideoError(f"{path} cannot be opened ({reason(error)})", "Check the file.") from None
+        self._source = open_input(path)
+        videos = self._source.streams.video
+        wanted = [one for one in videos if one.index == video] or [shown_stream(self._source)]
+        self._video = wanted[0]
+        if self._video is None:
+            raise VideoError(f"{path} has no video stream", "Give a file with pictures.")
 
     @property
     def num_streams(self) -> int:
         """How many streams were taken along, attachments not counted."""
         return len(self._seats)
+
+    @property
+    def seated(self) -> dict[int, str]:
+        """What is taken along: the index of each stream in the source, and what it is."""
+        return {index: _about(self._source.streams[index]) for index in self._seats}
 
     @property
     def ticks(self) -> int:
@@ -82,24 +118,58 @@ class Passengers:
             return 1
         return math.lcm(*(Fraction(one.time_base).denominator for one in self._source.streams.audio))
 
-    def board(self, target: Any) -> None:
+    def need_a_tee(self, target: Any) -> bool:
+        """Whether a stream goes into a container of its own kind which FFmpeg's list says cannot hold it.
+
+        Matroska holds what Windows knows (G.711, ADPCM, WMA) without its list saying so; behind FFmpeg's muxer
+        "tee" nobody asks the list. Call it with a container that is opened for this question alone.
+        """
+        if self._source is None or target.format.name == "webm":
+            return False
+        if target.format.name not in self._source.format.name.split(","):
+            return False
+        return any(
+            stream.type in (("audio", "subtitle") if self._audio == COPY else ("subtitle",))
+            and not can_be_text(stream, target.format.name)
+            and stream.type not in self._without
+            and stream.codec_context is not None
+            and not _holds(target, stream)
+            for stream in self._source.streams
+        )
+
+    def board(self, target: Any, pictures: Any, form: str) -> None:
         """Declare streams, attachments, chapters and metadata in a container that is open for writing.
+
+        Args:
+            target: the container; through a tee, where `need_a_tee` said so.
+            pictures: its stream of pictures, which is given title, language and disposition.
+            form: the name of the container's format.
 
         Raises:
             OptionError: the container cannot hold one of the streams as it is.
         """
         if self._source is None:
             return
-        covers = av.stream.Disposition.attached_pic
-        pictures = next((one for one in self._source.streams.video if not one.disposition & covers), None)
+        if form == "image2":
+            self.left_out += [
+                f"{_about(one)}: images hold pictures only" for one in self._source.streams.audio
+            ]
+            return
+        pictures.metadata.update(_about_the_content(self._video.metadata))
+        pictures.disposition = self._video.disposition
+        self._trims = form not in _KEEP_EDITS
         for stream in self._source.streams:
-            if stream is not pictures and self._is_taken(stream):
-                self._seat(stream, target)
+            if stream is not self._video and self._is_taken(stream, form):
+                self._seat(stream, target, form)
         target.metadata.update(_kept(self._source.metadata))
         chapters = self._source.chapters()
-        if chapters:
+        if chapters and target.format.name == "tee":
+            self.left_out.append(
+                "chapters: they cannot be written beside sound that .mkv holds as Windows does"
+            )
+        elif chapters:
             target.set_chapters([self._chapter(chapter) for chapter in chapters])
-        self._packets = self._demux([self._source.streams[index] for index in self._seats])
+        self._packets = self._demux()
         self._next = next(self._packets, None)
 
     def ride(self, target: Any, until: Fraction | None) -> None:
@@ -109,10 +179,43 @@ class Passengers:
             stamp = packet.dts if packet.dts is not None else packet.pts
             if until is not None and self._time(stamp * packet.time_base) > until:
                 return
-            self._restamp(packet)
-            packet.stream = self._seats[packet.stream_index]
-            target.mux_one(packet)
+            due = self._time(stamp * packet.time_base)
+            seat = self._seats[packet.stream_index]
+            if not seat.is_encoded:
+                self._restamp(packet)
+            if not self._overlaps(packet):
+                self._carry(lambda: seat.feed(packet, due), target)
             self._next = next(self._packets, None)
+        if until is None:
+            for seat in self._seats.values():
+                self._carry(seat.flush, target)
+
+    def _carry(self, made: Callable[[], Iterator[Any]], target: Any) -> None:
+        """Write what becomes of a packet; one that is damaged, such as sound whose header is none, is counted."""
+        packets = made()
+        while True:
+            try:
+                packet = next(packets, None)
+            except (av.error.FFmpegError, ValueError):
+                self.broken += 1
+                return
+            if packet is None:
+                return
+            try:
+                target.mux_one(packet)
+            except av.error.FFmpegError as error:
+                if not isinstance(error, av.error.InvalidDataError) and error.errno != EINVAL:
+                    raise
+                self.broken += 1
+
+    def _overlaps(self, packet: Any) -> bool:
+        """Whether a packet begins before the last of its stream: where parts of a file meet, the first stays."""
+        stamp = packet.dts if packet.dts is not None else packet.pts
+        time, last = stamp * packet.time_base, self._latest.get(packet.stream_index)
+        if last is not None and time <= last and self._source.streams[packet.stream_index].type == "audio":
+            return True
+        self._latest[packet.stream_index] = time
+        return False
 
     def close(self) -> None:
         """Free the file. Closing again does nothing."""
@@ -120,50 +223,101 @@ class Passengers:
         if source is not None:
             source.close()
 
-    def _is_taken(self, stream: Any) -> bool:
+    def _is_taken(self, stream: Any, form: str) -> bool:
         what = f"{stream.type} stream {stream.index}"
-        if stream.type == "audio" and self._slow != 1:
-            self.left_out.append(f"{what}: it cannot be stretched without encoding it again")
-        elif stream.type in self._without:
+        kind = "attachment" if _is_cover(stream) else stream.type
+        if self._only is not None and stream.index not in self._only:
+            return False
+        if stream.type == "audio" and self._slow != 1 and self._audio == COPY:
+            self.left_out.append(f"{what}: it cannot be stretched without encoding it again (--audio aac)")
+        elif kind in self._without:
             self.left_out.append(f"{what}: as asked for")
         elif stream.type == "data" and self._source.chapters():
             return False  # in MP4 chapters are such a stream, and they are written as chapters
-        elif stream.type not in KINDS:  # timecodes, telemetry, covers, second videos
-            self.left_out.append(f"{what}: only audio, subtitles and attachments are copied")
+        elif kind not in KINDS:  # timecodes, telemetry, second videos
+            self.left_out.append(f"{what}: only audio, subtitles, attachments and covers are copied")
+        elif kind == "attachment" and form not in (_COVERED if stream.type == "video" else _ATTACHED):
+            name = stream.metadata.get("filename") or stream.index
+            held = (
+                ".mkv, .mp4 and .mov hold covers" if stream.type == "video" else "only .mkv holds attachments"
+            )
+            self.left_out.append(f"{'cover' if stream.type == 'video' else 'attachment'} {name}: {held}")
         else:
             return True
         return False
 
-    def _seat(self, stream: Any, target: Any) -> None:
+    def _seat(self, stream: Any, target: Any, form: str) -> None:
         if stream.type == "attachment":
-            if target.format.name == "matroska":
-                mimetype = stream.mimetype or "application/octet-stream"
-                target.add_attachment(stream.name or "attachment", mimetype, stream.data)
-            else:
-                self.left_out.append(f"attachment {stream.name}: only .mkv holds attachments")
-            return
-        codec = stream.codec_context.codec.canonical_name if stream.codec_context else "of an unknown codec"
-        if codec not in target.supported_codecs:
-            raise OptionError(
-                f"{self.path} has a {stream.type} stream ({codec}), which such a file cannot hold as it is",
-                f"Keep to the container of the source, or leave such streams out: --without {stream.type}.",
-            )
-        seat = target.add_stream_from_template(stream)
-        seat.metadata.update(_kept(stream.metadata))
-        seat.disposition = stream.disposition
-        self._seats[stream.index] = seat
+            mimetype = stream.mimetype or "application/octet-stream"
+            target.add_attachment(stream.name or "attachment", mimetype, stream.data)
+        elif stream.type == "video" and form in _ATTACHED:
+            self._attach_cover(stream, target)
+        else:
+            seat = self._seat_of(stream, target, form)
+            seat.stream.metadata.update(_kept(stream.metadata))
+            seat.stream.disposition = stream.disposition
+            self._seats[stream.index] = seat
 
-    def _demux(self, streams: list[Any]) -> Iterator[Any]:
-        if not streams:
+    def _seat_of(self, stream: Any, target: Any, form: str) -> Seat:
+        """How a stream travels. Raises OptionError where it cannot."""
+        if stream.type == "audio" and self._audio != COPY and stream.codec_context is not None:
+            return Sound(stream, target, self._audio, self._slow)
+        codec = stream.codec_context.codec.canonical_name if stream.codec_context is not None else ""
+        try:
+            if form == "mpegts" and codec not in _IN_TS:
+                raise ValueError(f"{form} would hold {codec} as private data")
+            copied = target.add_stream_from_template(stream, opaque=True)
+        except (ValueError, AttributeError, av.error.FFmpegError):
+            if can_be_text(stream, form):
+                seat = Text(stream, target, form)
+                self.left_out.append(f"{_about(stream)}: turned into {seat.stream.codec_context.name}")
+                return seat
+            anew = "have it encoded (--audio aac), " if stream.type == "audio" else ""
+            raise OptionError(
+                f"{self.path} has {_about(stream)}, which {form} cannot hold as it is",
+                f"Keep to the container of the source (.mkv holds most), {anew}or leave such streams out: "
+                f"--without {stream.type}.",
+            ) from None
+        context = copied.codec_context
+        if stream.type == "audio" and context is not None and not context.layout.name.isidentifier():
+            _give_layout(context)
+        return Copied(copied)
+
+    def _attach_cover(self, stream: Any, target: Any) -> None:
+        """A cover is an attachment in Matroska, though FFmpeg reads it as a stream of one picture."""
+        packet = next((one for one in self._source.demux(stream) if one.size), None)
+        self._source.seek(0)
+        known = _COVER_NAMES.get(stream.codec_context.name if stream.codec_context else "")
+        if packet is None or known is None:
+            self.left_out.append(f"cover {stream.index}: its picture cannot be read")
             return
-        packets = self._source.demux(streams)
-        while True:
-            try:
-                packet = next(packets)
-            except (StopIteration, av.error.EOFError):
-                return
-            if packet.size and (packet.dts is not None or packet.pts is not None):
-                yield packet
+        tags = stream.metadata
+        target.add_attachment(tags.get("filename", known[0]), tags.get("mimetype", known[1]), bytes(packet))
+
+    def _demux(self) -> Iterator[Any]:
+        """The packets of all seats with their times in a row: each part of a file goes on where the last ends."""
+        if not self._seats:
+            return
+        joins = Joins(self._video.index, 1 / frame_rate(self._video))
+        streams = [self._video, *(self._source.streams[index] for index in self._seats)]
+        waiting: deque[tuple[int, Any]] = deque()
+        seen: set[int] = set()
+        for count, packet in enumerate(packets_of(self._source, streams, lambda: None)):
+            if self._briefly and (len(seen) == len(self._seats) or count > _FIRST):
+                break
+            if packet.size and packet.dts is None and packet.pts is None and _is_cover(packet.stream):
+                packet.pts = packet.dts = 0  # a cover has no time
+            if not packet.size or (packet.dts is None and packet.pts is None):
+                continue
+            part = joins.part(packet)
+            if packet.stream_index in self._seats and not (self._trims and packet.is_discard):
+                if not (self._briefly and packet.stream_index in seen):
+                    waiting.append((part, packet))
+                seen.add(packet.stream_index)
+            while waiting and waiting[0][0] < len(joins.offsets):
+                yield _moved(waiting[0][1], joins.offsets[waiting.popleft()[0]])
+        for _, packet in waiting:
+            yield _moved(packet, joins.offsets[-1])
 
     def _restamp(self, packet: Any) -> None:
         """Move a packet on the clock; exact, but for stretching by a fraction, which rounds to a tick."""
@@ -177,12 +331,13 @@ class Passengers:
             packet.duration = round(packet.duration * self._slow)
 
     def _time(self, seconds: Fraction) -> Fraction:
-        """A time of the source on the target's clock."""
-        return self._start + self._slow * (seconds + self._shift - self._start)
+        """A time of the source on the target's clock. What is stretched starts at 0 at the earliest."""
+        time = self._start + self._slow * (seconds + self._shift - self._start)
+        return time if self._slow == 1 else max(time, Fraction(0))
 
     def _chapter(self, chapter: Any) -> Any:
         tick = chapter["time_base"]
-        times = {name: self._time(chapter[name] * tick) for name in ("start", "end")}
+        times = {name: max(self._time(chapter[name] * tick), Fraction(0)) for name in ("start", "end")}
         return {**chapter, **{name: round(time / tick) for name, time in times.items()}}
 
     def __enter__(self) -> Self:
@@ -192,6 +347,60 @@ class Passengers:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+_ATTACHED = ("matroska",)
+_COVERED = (*_ATTACHED, "mp4", "mov", "ipod")
+_IN_TS = frozenset(
+    "aac aac_latm mp1 mp2 mp3 ac3 eac3 ac4 dca dts truehd opus s302m dvb_subtitle dvb_teletext "
+    "dvbsub dvbtxt hdmv_pgs_subtitle pgssub hdmv_text_subtitle".split()
+)
+"""What transport streams have a number for; all else they hold as bytes that nobody knows again."""
+_KEEP_EDITS = ("mp4", "mov", "ipod")
+"""Containers that keep what is read and not shown, and say so; in others it would be heard."""
+
+
+def _moved(packet: Any, by: Fraction) -> Any:
+    ticks = round(by / packet.time_base)
+    if ticks:
+        packet.pts, packet.dts = (
+            None if stamp is None else stamp + ticks for stamp in (packet.pts, packet.dts)
+        )
+    return packet
+
+
+def _holds(target: Any, stream: Any) -> bool:
+    """Whether FFmpeg's list says that a container holds a codec. The container is spoilt by asking."""
+    try:
+        target.add_stream_from_template(stream, opaque=True)
+    except ValueError:
+        return False
+    return True
+
+
+def _give_layout(context: Any) -> None:
+    """Channels that have no places are given the usual ones, which MP4 asks for."""
+    places = _LAYOUTS.get(context.channels)
+    if places is not None:
+        context.layout = places
+
+
+def _is_cover(stream: Any) -> bool:
+    return stream.type == "video" and bool(stream.disposition & av.stream.Disposition.attached_pic)
+
+
+def _about(stream: Any) -> str:
+    """A stream for people: its kind, its place, its codec."""
+    context = stream.codec_context
+    codec = "unknown codec" if context is None else context.codec.canonical_name
+    channels = f", {context.channels} channels" if stream.type == "audio" and context is not None else ""
+    return f"{stream.type} stream {stream.index} ({codec}{channels})"
+
+
+def _about_the_content(metadata: dict[str, str]) -> dict[str, str]:
+    return {
+        key: value for key, value in _kept(metadata).items() if not key.lower().startswith(_OF_THE_PICTURES)
+    }
 
 
 def _kept(metadata: dict[str, str]) -> dict[str, str]:

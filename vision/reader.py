@@ -9,12 +9,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from ..errors import ImageError, OptionError, VideoError
-from .container import ContainerSource
+from ..errors import OptionError, VideoError
+from .container import ContainerSource, Picture
+from .folder import AnimationSource, FolderSource, is_animation, is_pattern
 from .frame import Frame
-from .images import IMAGE_SUFFIXES, MAX_PIXELS, by_number, decode_image
+from .images import MAX_PIXELS
 from .look import Look
-from .pixels import Image
+from .opening import Local
 
 
 class _Source(Protocol):
@@ -25,8 +26,16 @@ class _Source(Protocol):
     time_base: Fraction
     count: int | None
     look: Look
+    stream: int
+    shift: Fraction
+    is_interlaced: bool
+    is_deep: bool
+    has_alpha: bool
 
-    def pictures(self) -> Iterator[tuple[Image, int | None]]: ...
+    @property
+    def notes(self) -> list[str]: ...
+
+    def pictures(self) -> Iterator[Picture]: ...
 
     def close(self) -> None: ...
 
@@ -40,28 +49,36 @@ class VideoReader:
             for frame in frames:
                 ...
 
-    * Every pixel format becomes RGB uint8; 10 and 12 bits are reduced to 8 by PyAV (libswscale). Colours
-      follow the stream's own tags, and BT.601 where it has none. Display rotation is applied; pixels are
-      taken as square.
+    * Every pixel format becomes RGB uint8; 10 and 12 bits are reduced to 8 by PyAV (libswscale), unless
+      ``deep`` asks for uint16. HDR stays in its own coding, PQ or HLG. Colours
+      follow the stream's own tags; where it has none, BT.709 from 720 lines or 1280 columns up and BT.601
+      below, as players do. Display matrices (rotated, mirrored) are applied; pixels are taken as square.
     * A packet that cannot be read or decoded, a picture that the decoder marks as damaged, and an image of a
       folder that does not decode are counted in `broken_packets` and skipped. They leave a gap in the pts.
-    * The pts strictly increase and start at 0 or later: a video that starts below 0 is shifted as a whole, a
+    * The pts strictly increase and start at 0 or later: a video that starts below 0 is shifted as a whole, and
+      so is one whose clock starts anywhere (MPEG-TS; any other file in which nothing happens before 1 s). A
       missing pts is one frame after the last, and one that does not increase is one tick after the last.
+      Where the times of a file start again, what follows goes on one frame after the last.
     * Iterating again starts over. A frame whose size differs from the first is handed on as it is.
 
     The first frame is decoded on opening, so a file from which nothing can be had fails there and then.
 
     Args:
-        path: a video file, or a folder of .jpg, .png and .webp files, taken in the order of their numbers.
+        path: a video file, a folder of images (.jpg, .png, .webp, .tif, .bmp), taken in the order of their
+            numbers, or a pattern for them (frames/%04d.png). What comes through a pipe (``-`` is standard input) is copied to a temporary file first.
         threads: decoder threads; by default as many as there are cores, and 4 at most.
         image_rate: frames a second of a folder of images.
         max_pixels: largest frame accepted, in pixels.
         exact_colour: convert with interpolated chroma and exact rounding. It takes about ten times as long
             (1.8 ms against 0.15 ms for 854 x 480); the fast way is about one level in 255 too dark.
+        stream: index of the video stream in its file; by default the one that players show.
+        deep: hand out uint16 (0 to 65535) where the source has more than 8 bits a component.
+        mask: hand out the opacity of each frame as a grey picture instead of its colours.
+        deinterlace: weave frames that are marked as interlaced, by FFmpeg's bwdif; a frame stays a frame.
 
     Raises:
         VideoError: missing, not a video, without a video stream, too large, or nothing in it decodes.
-        OptionError: a number is not positive.
+        OptionError: a number is not positive, or there is no such stream.
     """
 
     def __init__(
@@ -72,6 +89,10 @@ class VideoReader:
         image_rate: Fraction | int = 25,
         max_pixels: int = MAX_PIXELS,
         exact_colour: bool = False,
+        stream: int | None = None,
+        deinterlace: bool = False,
+        deep: bool = False,
+        mask: bool = False,
     ) -> None:
         for name, value in (("threads", threads), ("image_rate", image_rate), ("max_pixels", max_pixels)):
             if value is not None and value <= 0:
@@ -81,19 +102,30 @@ class VideoReader:
         self._image_rate = Fraction(image_rate)
         self._max_pixels = max_pixels
         self._exact_colour = exact_colour
-        self._source = self._open()
-        self._pictures = self._source.pictures()
-        first = next(self._pictures, None)
+        self._wanted, self._deinterlace, self._deep, self._mask = stream, deinterlace, deep, mask
+        self._local = Local(self.path)
+        self.file = self._local.path
+        """Where the video can be opened again: `path`, or the copy of what came through a pipe."""
+        self.end: Fraction | None = None
+        """When the last frame handed out goes, in seconds, where the file says how long it lasts."""
+        try:
+            self._source = self._open()
+            self._pictures = self._source.pictures()
+            first = next(self._pictures, None)
+        except BaseException:
+            self._local.close()
+            raise
         if first is None:
             broken = self._source.broken
             self._source.close()
+            self._local.close()
             raise VideoError(
                 f"Nothing in {self.path} decodes ({broken} broken packets, 0 frames)",
                 "Check that the file is complete, or make it again.",
             )
-        self.height, self.width = first[0].shape[:2]
-        self.shift = max(-(first[1] or 0), 0) * self._source.time_base
-        """Seconds added to all times of the file, because they start below 0."""
+        self.height, self.width = first.image.shape[:2]
+        self.shift = self._source.shift + max(-(first.pts or 0), 0) * self._source.time_base
+        """Seconds added to all times of the file, because they start below 0, or anywhere."""
         self._pictures = chain([first], self._pictures)
         self._is_fresh = True
         self._is_closed = False
@@ -119,6 +151,36 @@ class VideoReader:
         return self._source.look
 
     @property
+    def stream(self) -> int:
+        """Index of the video stream in its file."""
+        return self._source.stream
+
+    @property
+    def notes(self) -> list[str]:
+        """What is out of the ordinary in the file as far as it was read, for people: a sentence each."""
+        return self._source.notes
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether frames are uint16."""
+        return self._source.is_deep
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether something may show through the frames; ``mask`` reads what."""
+        return self._source.has_alpha
+
+    @property
+    def is_interlaced(self) -> bool:
+        """Whether any frame so far was marked as interlaced."""
+        return self._source.is_interlaced
+
+    @property
+    def deinterlaces(self) -> bool:
+        """Whether interlaced frames are woven."""
+        return self._deinterlace
+
+    @property
     def broken_packets(self) -> int:
         """Packets, pictures or images skipped so far in this pass because they were damaged."""
         return self._source.broken
@@ -133,10 +195,24 @@ class VideoReader:
         self._is_fresh = False
         return self._frames(self._pictures, self._source)
 
+    def masks(self) -> VideoReader:
+        """A reader of the same frames' opacity, of its own, as grey pictures."""
+        return VideoReader(
+            self.file,
+            threads=self._threads,
+            image_rate=self._image_rate,
+            max_pixels=self._max_pixels,
+            stream=self._wanted,
+            deinterlace=self._deinterlace,
+            deep=self._deep,
+            mask=True,
+        )
+
     def close(self) -> None:
         """Free the decoder and the file; frames already handed out stay good."""
         self._is_closed = True
         self._source.close()
+        self._local.close()
 
     def __enter__(self) -> Self:
         return self
@@ -147,53 +223,33 @@ class VideoReader:
         self.close()
 
     def _open(self) -> _Source:
-        if not self.path.exists():
-            raise VideoError(f"{self.path} does not exist", "Check the path of the video.")
-        if self.path.is_dir():
-            return _FolderSource(self.path, rate=self._image_rate, max_pixels=self._max_pixels)
+        if self.file.is_dir() or is_pattern(self.file):
+            return FolderSource(
+                self.file,
+                rate=self._image_rate,
+                max_pixels=self._max_pixels,
+                deep=self._deep,
+                mask=self._mask,
+            )
+        if is_animation(self.file):
+            return AnimationSource(self.file, max_pixels=self._max_pixels, mask=self._mask)
         return ContainerSource(
-            self.path,
+            self.file,
             threads=self._threads,
             max_pixels=self._max_pixels,
             exact_colour=self._exact_colour,
+            stream=self._wanted,
+            deinterlace=self._deinterlace,
+            deep=self._deep,
+            mask=self._mask,
         )
 
-    @staticmethod
-    def _frames(pictures: Iterator[tuple[Image, int | None]], source: _Source) -> Iterator[Frame]:
+    def _frames(self, pictures: Iterator[Picture], source: _Source) -> Iterator[Frame]:
         clock = _Clock(1 / (source.rate * source.time_base))
-        for index, (image, pts) in enumerate(pictures):
-            yield Frame(image, clock.stamp(pts), source.time_base, index)
-
-
-class _FolderSource:
-    """The images of a folder in the order of their numbers, a tick of ``1 / rate`` apart."""
-
-    def __init__(self, path: Path, *, rate: Fraction, max_pixels: int) -> None:
-        self.broken = 0
-        self.rate = rate
-        self.time_base = 1 / rate
-        self.look = Look()
-        self._max_pixels = max_pixels
-        found = (one for one in path.iterdir() if one.suffix.lower() in IMAGE_SUFFIXES)
-        self._files = sorted(found, key=lambda one: by_number(one.name))
-        self.count: int | None = len(self._files)
-        if not self._files:
-            raise VideoError(
-                f"The folder {path} holds no images",
-                f"Put numbered {', '.join(IMAGE_SUFFIXES)} files into it.",
-            )
-
-    def pictures(self) -> Iterator[tuple[Image, int | None]]:
-        for place, file in enumerate(self._files):
-            try:
-                image = decode_image(file.read_bytes(), max_pixels=self._max_pixels)
-            except (ImageError, OSError):
-                self.broken += 1
-                continue
-            yield image, place
-
-    def close(self) -> None:
-        self._files = []
+        for index, picture in enumerate(pictures):
+            stamp = clock.stamp(picture.pts)
+            self.end = (stamp + picture.duration) * source.time_base if picture.duration else None
+            yield Frame(picture.image, stamp, source.time_base, index)
 
 
 class _Clock:

@@ -5,29 +5,41 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import secrets
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 import av
-import av.codec
+import av.codec.context
 import av.error
 import cv2
+import numpy as np
+from av.codec.hwaccel import HWAccel
 
 from ..errors import FrameError, OptionError, VideoWriteError
-from .container import EXACT, MOST_THREADS, reason
+from .clocks import Palette, coarsest
+from .container import EXACT, MOST_THREADS
+from .encoders import Encoding, hardware_of, hush, remedy_for
 from .look import Look
+from .opening import reason
 from .passengers import Passengers
-from .pixels import Image, check_image
+from .pixels import Image, check_image, is_deep
+from .target import Target
 
-_HAVE_CRF = frozenset({"libx264", "libx265", "libvpx", "libvpx-vp9", "libaom-av1", "libsvtav1"})
-_HAVE_PRESET = frozenset({"libx264", "libx265"})
+_MOVIES = frozenset({"mp4", "mov", "ipod"})
+_PALETTE = "pal8"
+_STORED = MappingProxyType(
+    {(False, 3): "rgb24", (True, 3): "rgb48le", (False, 4): "rgba", (True, 4): "rgba64le"}
+)
+"""How frames lie in memory, by depth and number of components."""
+_GLOBAL_HEADER = av.codec.context.Flags.global_header.value
 
 
 class VideoWriter:
     """Writes RGB frames as a video: by default H.264 in yuv420p, BT.709; mp4 and mov with the index in front.
+
+    From `Look`s of more than 8 bits it makes H.265 of that depth, and takes frames of uint16.
 
     ::
 
@@ -36,28 +48,33 @@ class VideoWriter:
                 video.write(image)
 
     The frames go to a temporary file beside the target, which is renamed to it on `close`. When the ``with``
-    block ends in an error, or writing fails, the temporary file is removed and an older target stays.
+    block ends in an error, or writing fails, the temporary file is removed and an older target stays. A pipe is
+    written as frames come, as Matroska.
 
     yuv420p holds colour for two by two pixels, so a picture of odd width or height is widened by repeating
     its last column or row: the video is a pixel larger than the frames (`encoded_width`, `encoded_height`).
     yuv422p needs even widths only, yuv444p neither.
-    x264 and x265 run at their preset "veryfast".
+
+    Attributes:
+        codec: the encoder.
+        pixel_format: of the video, as FFmpeg names it.
 
     Args:
-        path: the target; its suffix (.mp4, .mkv, .mov, .avi, ...) chooses the container.
+        path: the target; its suffix (.mp4, .mkv, .mov, .avi, ...) chooses the container. A pipe, or ``-`` for
+            standard output, is Matroska. A name with a place for a number (frames/%04d.png) makes images.
         width: pixels across of every frame.
         height: pixels down of every frame.
         rate: frames a second, used where no pts is given.
-        codec: an FFmpeg video encoder.
-        crf: quality, from 0 (best) up; None for an encoder that has no crf.
+        encoding: encoder, quality and speed.
         time_base: seconds a tick of the pts given to `write`, for uneven times; by default ``1 / rate``.
-        look: pixel format, colour tags and shape of pixels.
+        look: pixel format, colour tags and shape of pixels; the encoder's nearest format is taken.
         passengers: streams, chapters and metadata of another video to be copied along, as time goes on.
         exact_colour: convert with exact rounding, as `VideoReader` can.
 
     Raises:
-        OptionError: a size or rate that is not positive, an unknown encoder, or a crf it does not have.
-        VideoWriteError: the target cannot be created, or the container or the encoder refuses the settings.
+        OptionError: a size or rate that is not positive, an unknown encoder or suffix, a setting that the
+            encoder does not have, or a stream that the container cannot hold.
+        VideoWriteError: the target cannot be created.
     """
 
     def __init__(
@@ -67,8 +84,7 @@ class VideoWriter:
         height: int,
         rate: Fraction | int | float,
         *,
-        codec: str = "libx264",
-        crf: int | None = 18,
+        encoding: Encoding | None = None,
         time_base: Fraction | None = None,
         look: Look | None = None,
         passengers: Passengers | None = None,
@@ -76,82 +92,83 @@ class VideoWriter:
     ) -> None:
         self.path = Path(path)
         self.width, self.height = width, height
-        self._look, self._passengers = look or Look(), passengers
-        across, down = _chroma_steps(self._look.pixel_format)
+        self._passengers = passengers
+        self.rate = _positive("rate", rate)
+        self.time_base = 1 / self.rate if time_base is None else _positive("time_base", time_base)
+        self._is_even = time_base is None
+        if width < 1 or height < 1:
+            raise OptionError(f"A video of {width} x {height} pixels is impossible", "Give a positive size.")
+        wanted, shown = encoding or Encoding(), look or Look()
+        self._target = target = Target(self.path)
+        try:
+            self.codec = wanted.encoder(target.form, target.suffix, shown.bits)
+            self.pixel_format = wanted.format_for(self.codec, shown.pixel_format)
+        except OptionError:
+            target.discard()
+            raise
+        self.look = shown.stored_as(self.pixel_format)
+        """How the pictures are stored."""
+        across, down = _chroma_steps(self.pixel_format)
         self.encoded_width, self.encoded_height = -(-width // across) * across, -(-height // down) * down
         self._scaling = EXACT if exact_colour else None
         self.last_duration: int | None = None
         """Ticks for which the last frame is shown; set before `close`. By default the container guesses."""
-        self.rate = _positive("rate", rate)
-        self.time_base = 1 / self.rate if time_base is None else _positive("time_base", time_base)
-        self._is_even = time_base is None
+        self._tick, self._least = coarsest(target.form, self.codec, self.rate, self.time_base)
+        self._shown: int | None = None  # when the last frame is shown, in ticks of the container
         self.frames_written = 0
-        if width < 1 or height < 1:
-            raise OptionError(f"A video of {width} x {height} pixels is impossible", "Give a positive size.")
-        options = _encoder_options(codec, crf)
-        if self.path.is_dir() or not self.path.parent.is_dir():
-            raise VideoWriteError(
-                f"{self.path} cannot be written: "
-                + ("it is a folder" if self.path.is_dir() else f"there is no folder {self.path.parent}"),
-                "Give a file name in a folder that exists.",
-            )
-        mark = f".{self.path.stem}.{secrets.token_hex(4)}.part{self.path.suffix}"
-        self._temporary = self.path.absolute().with_name(mark)
+        self.fell_together = 0
+        """Frames left out because the container counts too coarsely to show them."""
         self._clock = Fraction(0)  # pts of the next frame where none is given
-        self._last_pts: int | None = None
+        self.last_pts: int | None = None
+        """Pts of the last frame written."""
+        self._held: Any = None  # the last packet, until it is known how long it is shown
         self._container: Any = None
         try:
-            self._start(codec, options)
-        except (av.error.FFmpegError, OSError, ValueError) as error:
-            self.discard()
-            raise VideoWriteError(
-                f"{self.path} cannot be started as {width} x {height} {codec} ({reason(error)})",
-                "Choose a suffix that can hold the codec (.mp4 for libx264), and an encoder that runs here.",
-            ) from None
+            self._start(wanted)
         except BaseException:  # such as a stream that does not fit, or a signal
             self.discard()
             raise
 
-    def write(self, image: Image, pts: int | None = None) -> None:
-        """Add one frame, RGB uint8 (height, width, 3), at ``pts`` ticks, or one frame after the last.
+    def write(self, image: Image, pts: int | None = None, mask: Image | None = None) -> None:
+        """Add one frame, RGB (height, width, 3), at ``pts`` ticks, or one frame after the last.
+
+        ``mask`` is its opacity as a grey picture of the same size and depth; where `keeps_alpha` says so it
+        is stored, and without one everything is opaque.
 
         Raises:
-            FrameError: not RGB uint8, of another size than the video, or the pts does not increase from 0 up.
+            FrameError: not RGB, of another size than the video, or the pts does not increase from 0 up.
             VideoWriteError: encoding or the disk failed, or the writer is closed; nothing is left behind.
         """
         if self._container is None:
             raise VideoWriteError(f"The writer of {self.path} is closed", "Open a new writer.")
-        if check_image(image).shape[:2] != (self.height, self.width):
+        if check_image(image, deep=True).shape[:2] != (self.height, self.width):
             raise FrameError(
                 f"A frame of {image.shape[1]} x {image.shape[0]} pixels came for a video of "
                 f"{self.width} x {self.height}",
                 "Resize it first: every frame of a video has one size.",
             )
         stamp = round(self._clock) if pts is None else pts
-        if stamp < 0 or (self._last_pts is not None and stamp <= self._last_pts):
+        if stamp < 0 or (self.last_pts is not None and stamp <= self.last_pts):
             raise FrameError(
-                f"A frame with pts {stamp} came after pts {self._last_pts}",
+                f"A frame with pts {stamp} came after pts {self.last_pts}",
                 "Give pts of 0 or more that strictly increase, in ticks of the writer's time_base.",
             )
-        odd_height, odd_width = self.encoded_height - self.height, self.encoded_width - self.width
-        if odd_height or odd_width:
-            image = cv2.copyMakeBorder(image, 0, odd_height, 0, odd_width, cv2.BORDER_REPLICATE)  # type: ignore[assignment]
+        shown = round(stamp * self.time_base / self._tick)
+        if self._shown is not None and shown < self._shown + self._least:
+            self.fell_together += 1
+            self.last_pts = stamp
+            return
         try:
-            frame = av.VideoFrame.from_ndarray(image, format="rgb24")  # takes strided images too
-            frame = frame.reformat(
-                format=self._stream.pix_fmt,
-                dst_colorspace=self._look.swscale_matrix,
-                dst_color_range=self._look.colour_range or 1,
-                interpolation=self._scaling,
-            )
-            frame.pts, frame.time_base = stamp, self.time_base
-            self._container.mux(self._stream.encode(frame))
+            frame = self._stored(image, mask)
+            frame.pts, frame.time_base = shown, self._tick
+            for packet in self._stream.encode(frame):
+                self._mux(packet)
             if self._passengers is not None:
                 self._passengers.ride(self._container, stamp * self.time_base)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             self.discard()
-            raise self._failed(error) from None
-        self._last_pts = stamp
+            raise self._target.failed(error, self.frames_written) from None
+        self.last_pts, self._shown = stamp, shown
         start = self._clock if pts is None else Fraction(pts)
         self._clock = start + 1 / (self.rate * self.time_base)
         self.frames_written += 1
@@ -169,16 +186,18 @@ class VideoWriter:
             raise VideoWriteError(f"No frame was written to {self.path}", "Write at least one frame.")
         try:
             for packet in self._stream.encode(None):
-                if packet.pts == self._last_pts and self.last_duration is not None:
-                    packet.duration = self.last_duration
-                self._container.mux_one(packet)
+                self._mux(packet)
+            if self._held is not None:
+                if self.last_duration is not None:
+                    self._held.duration = max(1, round(self.last_duration * self.time_base / self._tick))
+                self._container.mux_one(self._held)
             if self._passengers is not None:
                 self._passengers.ride(self._container, None)
             self._container.close()
-            os.replace(self._temporary, self.path)
+            self._target.settle()
         except (av.error.FFmpegError, OSError, ValueError) as error:
             self.discard()
-            raise self._failed(error) from None
+            raise self._target.failed(error, self.frames_written) from None
         except BaseException:
             self.discard()
             raise
@@ -190,7 +209,7 @@ class VideoWriter:
         if container is not None:
             with contextlib.suppress(av.error.FFmpegError, OSError, ValueError):
                 container.close()
-        self._temporary.unlink(missing_ok=True)
+        self._target.discard()
 
     def __enter__(self) -> Self:
         return self
@@ -203,43 +222,125 @@ class VideoWriter:
         else:
             self.discard()
 
-    def _start(self, codec: str, options: dict[str, str]) -> None:
+    @property
+    def keeps_alpha(self) -> bool:
+        """Whether the video has an opacity."""
+        return self.look.has_alpha
+
+    def _stored(self, image: Image, mask: Image | None) -> Any:
+        """PyAV's frame of a picture, in the pixel format of the video."""
+        if mask is not None and self.keeps_alpha:
+            image = np.concatenate([image, mask[..., :1]], axis=2)
+        odd_height, odd_width = self.encoded_height - self.height, self.encoded_width - self.width
+        if odd_height or odd_width:
+            image = cv2.copyMakeBorder(image, 0, odd_height, 0, odd_width, cv2.BORDER_REPLICATE)  # type: ignore[assignment]
+        form = _STORED[is_deep(image), image.shape[2]]
+        frame = av.VideoFrame.from_ndarray(image, format=form)  # takes strided images, too
+        if self.pixel_format == _PALETTE:
+            frame = frame.reformat(format="rgb24")
+            frame.pts, frame.time_base = 0, self._tick
+            return Palette(self.encoded_width, self.encoded_height, self._tick).of(frame)
+        return frame.reformat(
+            format=self.pixel_format,
+            dst_colorspace=None if self.look.is_rgb else self.look.swscale_matrix,
+            dst_color_range=self.look.colour_range or 1,
+            interpolation=self._scaling,
+        )
+
+    def _mux(self, packet: Any) -> None:
+        """Write the packet before, which is shown until this one; times that are even need no such wait."""
+        if self._is_even:
+            self._container.mux_one(packet)
+            return
+        held, self._held = self._held, packet
+        if held is not None:
+            if packet.pts > held.pts:
+                held.duration = packet.pts - held.pts
+            self._container.mux_one(held)
+
+    def _start(self, wanted: Encoding) -> None:
         """Open the file and the encoder, and write the header, so that bad settings fail here."""
+        target, name = self._target, self.codec
+        options = wanted.options(name, self.pixel_format)
+        for key, value in (self.look.light.options(name) or {}).items() if self.look.light else ():
+            options[key] = ":".join(filter(None, (options.get(key), value)))
+        size = f"{self.encoded_width}x{self.encoded_height} {self.pixel_format}"
+        hush(name)
+        self._container = self._opened()
+        device = hardware_of(name)
+        hardware = {} if device is None else {"hwaccel": HWAccel(device, allow_software_fallback=False)}
+        try:
+            stream: Any = self._container.add_stream(name, rate=self.rate, options=options, **hardware)
+        except ValueError as error:
+            best = Encoding().encoder(target.form, target.suffix, 8)
+            raise target.refused(
+                error,
+                f"{target.form} cannot hold video of {name}",
+                f"Choose another suffix, or --codec {best}.",
+            ) from None
+        self._stream = stream
+        self._describe(stream, wanted)
+        try:
+            stream.codec_context.open()
+        except (av.error.FFmpegError, ValueError) as error:
+            raise OptionError(
+                f"The encoder {name} cannot be opened for {size} ({reason(error)})",
+                remedy_for(name),
+            ) from None
+        try:
+            if self._passengers is not None:
+                self._passengers.board(self._container, stream, target.form)
+            self._container.start_encoding()
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            carried = [*(self._passengers.seated.values() if self._passengers is not None else ())]
+            raise target.refused(
+                error,
+                f"{target.form} refuses {' with '.join([f'{name} video', *carried])}",
+                "Choose another suffix (.mkv holds most), or leave streams out (--without).",
+            ) from None
+
+    def _opened(self) -> Any:
+        target = self._target
         settings = {}
-        if self.path.suffix.lower() in (".mp4", ".mov", ".m4v"):
+        if target.form in _MOVIES:
             # The start is kept in movie ticks, by default milliseconds, which would round the first pts.
-            ticks = self.time_base.denominator
+            ticks = self._tick.denominator
             if self._passengers is not None and ticks * self._passengers.ticks < 2**31:
                 ticks = math.lcm(ticks, self._passengers.ticks)
             settings = {"movflags": "+faststart", "movie_timescale": str(ticks)}
-        self._container = av.open(f"file:{self._temporary}", "w", container_options=settings)
-        stream: Any = self._container.add_stream(codec, rate=self.rate, options=options)
+
+        def opened() -> Any:
+            return av.open(target.address, "w", format=target.form, container_options=settings)
+
+        if self._passengers is None or not self._passengers.need_a_tee(opened()):
+            return opened()
+        place = "".join(f"\\{one}" if one in "\\'[]|: " else one for one in target.address)
+        return av.open(f"[f={target.form}]{place}", "w", format="tee")
+
+    def _describe(self, stream: Any, wanted: Encoding) -> None:
+        """Say to the encoder what the pictures are."""
+        context, look = stream.codec_context, self.look
         stream.width, stream.height = self.encoded_width, self.encoded_height
-        stream.pix_fmt = self._look.pixel_format
-        context = stream.codec_context
-        context.time_base = self.time_base
+        stream.pix_fmt = self.pixel_format
+        context.time_base = self._tick
         if not self._is_even:
             context.max_b_frames = 0  # reordering uneven times would make the container's duration wrong
+        if wanted.bitrate is not None:
+            context.bit_rate = wanted.bitrate
+        if self._container.format.name == "tee":
+            context.flags |= _GLOBAL_HEADER
+        if self._target.form in _MOVIES and context.codec.canonical_name == "hevc":
+            context.codec_tag = "hvc1"  # what Apple's players ask for
         context.thread_count = min(MOST_THREADS, os.cpu_count() or 1)
-        look = self._look
         context.color_range, context.colorspace = look.colour_range, look.matrix
         context.color_primaries, context.color_trc = look.primaries, look.transfer
         context.sample_aspect_ratio = look.aspect
-        self._stream = stream
-        if self._passengers is not None:
-            self._passengers.board(self._container)
-        self._container.start_encoding()
-
-    def _failed(self, error: BaseException) -> VideoWriteError:
-        return VideoWriteError(
-            f"Writing {self.path} failed after {self.frames_written} frames ({reason(error)})",
-            "Check the free space and the permissions of its folder.",
-        )
 
 
 def _chroma_steps(pixel_format: str) -> tuple[int, int]:
     """Pixels across and down that share one colour: what width and height must be multiples of."""
-    return (1 if "444" in pixel_format else 2), (2 if "420" in pixel_format else 1)
+    kind: Any = av.VideoFormat(pixel_format, 16, 16)
+    return 16 // (kind.chroma_width() or 16), 16 // (kind.chroma_height() or 16)
 
 
 def _positive(name: str, value: Fraction | int | float) -> Fraction:
@@ -251,23 +352,3 @@ def _positive(name: str, value: Fraction | int | float) -> Fraction:
     if not 0 < fraction < 2**31:
         raise OptionError(f"The video's {name} is {value}", "Give a positive number, such as 30.")
     return fraction
-
-
-def _encoder_options(codec: str, crf: int | None) -> dict[str, str]:
-    """The options of a known encoder."""
-    try:
-        kind = av.codec.Codec(codec, "w").type
-    except (av.error.FFmpegError, ValueError):
-        kind = None
-    if kind != "video":
-        raise OptionError(
-            f"There is no video encoder {codec!r} here", "Choose one that PyAV lists, such as libx264."
-        )
-    preset = {"preset": "veryfast"} if codec in _HAVE_PRESET else {}
-    if crf is None:
-        return preset
-    if codec not in _HAVE_CRF:
-        raise OptionError(f"The encoder {codec} has no crf, and crf is {crf}", "Pass crf=None with it.")
-    if not 0 <= crf <= 63:
-        raise OptionError(f"crf is {crf}, and runs from 0 (best) to 63", "Choose about 18.")
-    return {"crf": str(crf), **preset}

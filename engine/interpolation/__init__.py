@@ -4,7 +4,7 @@ from .memory import Counts, VideoMemory
 from .model import InterpolationModel
 from .options import InterpolationOptions, Number
 from .task import Interpolating
-from .video import OutputOptions, VideoRun, expected_frames, interpolate_video
+from .video import OutputOptions, VideoRun, expected_frames, for_unique, interpolate_video
 
 __all__ = [
     "Counts",
@@ -16,5 +16,6 @@ __all__ = [
     "VideoMemory",
     "VideoRun",
     "expected_frames",
+    "for_unique",
     "interpolate_video",
 ]

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...vision import Image
+from ...vision.pixels import as_uint8, in_eight_bits
 
 _SIDE, _SMALL = 32, 256
 _BLOCK, _REACH = 8, 6  # parts of a thumbnail, and how far each is looked for, in its pixels
@@ -34,11 +35,11 @@ class Sketch:
 
     @classmethod
     def of(cls, image: Image) -> Sketch:
-        """The sketch of RGB uint8 (height, width, 3)."""
+        """The sketch of RGB (height, width, 3)."""
         height, width = image.shape[:2]
         shrink = _SMALL / max(height, width)
         size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
-        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        small = in_eight_bits(as_uint8(cv2.resize(image, size, interpolation=cv2.INTER_AREA)))
         grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
         thumbnail = cv2.resize(grey, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
         counts = cv2.calcHist([small], [0, 1, 2], None, [_BINS] * 3, [0, 256] * 3).ravel()

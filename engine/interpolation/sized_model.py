@@ -13,7 +13,7 @@ from ...errors import OptionError, StateError
 from ...runtimes import Arrays
 from ...vision import Image
 from ...vision.motion import Grey, Neighbour, PairFlow
-from ...vision.pixels import as_uint8
+from ...vision.pixels import as_uint8, is_deep
 from ..codec import DAMAGED
 from .model import Features, InterpolationModel, Motion
 from .options import SCALES, InterpolationOptions
@@ -28,10 +28,14 @@ more than the full size (-0.4 to 2.7), at 2560 x 1440 1.3 dB more (0.7 to 2.1): 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncodedFrame:
-    """A frame's features: of each tile at full size, and of the whole at reduced size where that is used."""
+    """A frame's features: of each tile at full size, and of the whole at reduced size where that is used.
+
+    ``is_deep`` tells that it has 16 bits a component, as what is made of it then has.
+    """
 
     tiles: Sequence[Features]
     small: Features | None
+    is_deep: bool = False
 
 
 Guides = Sequence[Grey]
@@ -83,9 +87,9 @@ class SizedModel:
         for tile in self.tiles:
             tiles.append((yield from self._model.encode(as_input(image[tile.area], *self.tile_size))))
         if self._times == 1:
-            return EncodedFrame(tiles, None)
+            return EncodedFrame(tiles, None, is_deep(image))
         small = yield from self._model.encode(as_input(self._shrunk(image), *self._motion_size))
-        return EncodedFrame(tiles, small)
+        return EncodedFrame(tiles, small, is_deep(image))
 
     def guides(self, image: Image) -> Guides:
         """What flows of RGB uint8 (height, width, 3) are found by; none where the model asks for none."""
@@ -158,11 +162,12 @@ class SizedModel:
     def between(
         self, first: EncodedFrame, second: EncodedFrame, motion: PairMotion, t: float
     ) -> Generator[Any, Any, Image]:
-        """The frame at ``t`` in (0, 1) between two: RGB uint8 (height, width, 3), a call a tile."""
+        """The frame at ``t`` in (0, 1) between two: RGB (height, width, 3), as deep as they are, a call a tile."""
         if len(self.tiles) == 1:
             plane = yield from self._made(0, first, second, motion, t)
-            return as_pixels(plane, *self.tiles[0].size)
-        return as_image((yield from self.levels(first, second, motion, t)))
+            return as_pixels(plane, *self.tiles[0].size, deep=first.is_deep)
+        levels = yield from self.levels(first, second, motion, t)
+        return as_image(levels, deep=first.is_deep)
 
     def levels(
         self, first: EncodedFrame, second: EncodedFrame, motion: PairMotion, t: float

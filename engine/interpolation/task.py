@@ -47,7 +47,7 @@ class Interpolating(Task[VideoMemory, Made]):
     name = "interpolation"
     Memory = VideoMemory
     has_rows = False  # its state depends on the size of the frames, and goes from call to call
-    most_bytes = 3 * (3 * _LARGEST) + 16 * 1024 * 1024
+    most_bytes = 2 * (6 * _LARGEST) + 32 * 1024 * 1024  # two frames of 16 bits, and flows
 
     def __init__(self, runtime: Runtime, options: InterpolationOptions | None = None) -> None:
         self.options = options or InterpolationOptions()

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, repeat
 from pathlib import Path
 
 from ...errors import VideoError
-from ...vision import Frame, Look, Passengers, VideoReader, VideoWriter
+from ...vision import Encoding, Frame, Look, Passengers, VideoReader, VideoWriter, rehearse
 from ...wire import Made
 from ..session import Session
-from .options import InterpolationOptions
+from .duplicates import unique
 from .memory import Counts
+from .options import InterpolationOptions
 
 _FINEST = 10**9  # ticks a second that containers can count
 
@@ -23,14 +25,16 @@ class OutputOptions:
     """How the target is written.
 
     Attributes:
-        codec: an FFmpeg video encoder.
-        crf: its quality, from 0 (best) up; None for an encoder that has no crf.
+        encoding: encoder, quality and speed.
         without: kinds of streams not to copy, out of ``audio``, ``subtitle`` and ``attachment``.
+        audio: ``copy``, or an encoder of sound: aac, opus, flac, ...; what is encoded is stretched in slow motion.
+        dedup: leave out frames that repeat the one before, and make others in their place; see `for_unique`.
     """
 
-    codec: str = "libx264"
-    crf: int | None = 18
+    encoding: Encoding = field(default_factory=Encoding)
     without: Collection[str] = ()
+    dedup: bool = False
+    audio: str = "copy"
 
 
 @dataclass
@@ -55,6 +59,17 @@ class VideoRun:
     notes: list[str] = field(default_factory=list)
 
 
+def for_unique(options: InterpolationOptions, reader: VideoReader) -> InterpolationOptions:
+    """Options for a video whose duplicates are left out: an even rate takes the place of a factor.
+
+    A factor counts frames that are there; of animation on twos it would make no more than there were.
+    """
+    if options.fps is not None:
+        return options
+    rate = reader.frame_rate * options.steps / options.slow_motion
+    return replace(options, factor=None, fps=rate)
+
+
 def expected_frames(reader: VideoReader, options: InterpolationOptions) -> int | None:
     """How many frames a video will have, as far as its container tells."""
     if reader.frame_count is None:
@@ -71,6 +86,7 @@ def interpolate_video(
     output: OutputOptions,
     on_frame: Callable[[], None] = lambda: None,
     lanes: int = 1,
+    masks: Session[Made] | None = None,
 ) -> VideoRun:
     """Interpolates all of a video into the file ``target``, which appears whole or not at all.
 
@@ -81,81 +97,121 @@ def interpolate_video(
         output: codec, quality, and what not to copy.
         on_frame: called after each frame that was written.
         lanes: frames that are made side by side, for cores that a model call leaves idle.
+        masks: another new session with the same options, for the opacity of a video that has one; without it,
+            or where the encoder has no room for it, the opacity is dropped, which is noted.
 
     Raises:
-        VideoError: the video has a high dynamic range, which 8 bits cannot hold.
+        VideoError: the video has a high dynamic range, and is read in 8 bits.
         FrameError: the size of the frames changes.
         OptionError: the container cannot hold one of the streams, or there is no such encoder or scale.
         StepError: the model failed.
         VideoWriteError: the target cannot be written, or the disk is full.
     """
     options: InterpolationOptions = session.memory.options
-    check_range(reader.look, reader.path)
+    check_range(reader)
     run = VideoRun(options.fps or reader.frame_rate * options.steps / options.slow_motion)
-    frames = iter(reader)
+    dropped: set[int] = set()
+    frames: Iterator[Frame] = iter(reader)
+    if output.dedup:
+        frames = unique(frames, lambda frame: dropped.add(frame.index))
     first = next(frames)
-    start = first.pts * first.time_base
-    with Passengers(
-        reader.path, without=output.without, slow=options.slow_motion, start=start, shift=reader.shift
-    ) as passengers:
+    start, slow = first.pts * first.time_base, options.slow_motion
+    look = reader.look if reader.is_deep else reader.look.in_eight_bits
+    if masks is None:
+        look = look.opaque
+
+    def aboard(only: Collection[int] | None, briefly: bool = True) -> Passengers:
+        return Passengers(
+            reader.file, video=reader.stream, without=output.without, audio=output.audio, slow=slow,
+            start=start, shift=reader.shift, only=only, briefly=briefly,
+        )  # fmt: skip
+
+    def opened(path: Path, passengers: Passengers, tick: Fraction) -> VideoWriter:
+        return VideoWriter(
+            path, reader.width, reader.height, run.rate, encoding=output.encoding, time_base=tick, look=look,
+            passengers=passengers, exact_colour=True,
+        )  # fmt: skip
+
+    def rehearsed(path: Path, passengers: Passengers) -> VideoWriter:
+        return opened(path, passengers, 1 / run.rate)
+
+    rehearse(target, aboard, rehearsed, deep=reader.is_deep)
+    with ExitStack() as stack:
+        passengers = stack.enter_context(aboard(None, briefly=False))
         shown = session.ahead(chain([first], frames), lanes)
         opening = next(shown)
         tick = max(opening.time_base, Fraction(1, _FINEST))
-        with VideoWriter(
-            target,
-            reader.width,
-            reader.height,
-            run.rate,
-            codec=output.codec,
-            crf=output.crf,
-            time_base=tick,
-            look=reader.look.in_eight_bits,
-            passengers=passengers,
-            exact_colour=True,
-        ) as writer:
-            end = _write(writer, opening, shown, on_frame)
-            ends = session.memory.ends
-            if ends is not None:
-                writer.last_duration = max(1, round((ends - end) / tick))
+        writer = stack.enter_context(opened(target, passengers, tick))
+        opacity: Iterator[Frame | None] = repeat(None)
+        if masks is not None and reader.has_alpha and writer.keeps_alpha:
+            beside = stack.enter_context(reader.masks())
+            opacity = masks.ahead((mask for mask in beside if mask.index not in dropped), 1)
+        last = _write(writer, chain([opening], shown), opacity, on_frame)
+        ends = session.memory.ends if reader.end is None else start + slow * (reader.end - start)
+        if ends is not None:
+            writer.last_duration = max(1, round((ends - last) / tick))
+        writer.close()
         run.streams = passengers.num_streams
-        run.notes = [*_changes(reader, writer), *passengers.left_out]
+        run.notes = [*reader.notes, *_changes(reader, writer, session.memory.counts), *passengers.left_out]
+        if dropped:
+            run.notes.append(f"{len(dropped)} frames that repeat the one before were left out first")
+        run.broken_packets = reader.broken_packets + passengers.broken
     memory = session.memory
-    run.counts, run.broken_packets = memory.counts, reader.broken_packets
-    run.scale, run.tiles = memory.scale or 1.0, memory.num_tiles or 1
+    run.counts, run.scale, run.tiles = memory.counts, memory.scale or 1.0, memory.num_tiles or 1
     return run
 
 
-def check_range(look: Look, path: Path) -> None:
-    """Raises VideoError for a video of high dynamic range."""
-    if look.hdr is not None:
+def check_range(reader: VideoReader) -> None:
+    """Raises VideoError for a video of high dynamic range whose frames are read in 8 bits."""
+    look = reader.look
+    if look.hdr is not None and not reader.is_deep:
         raise VideoError(
-            f"{path} is HDR, {look.hdr} in {look.bits} bits, and frames are made in 8 bits, where it bands",
-            "Map it to SDR first, such as with FFmpeg's filters zscale and tonemap, and interpolate that.",
+            f"{reader.path} is HDR, {look.hdr} in {look.bits} bits, and is read in 8 bits, where it bands",
+            "Read it with VideoReader(..., deep=True), as framestate interpolate does.",
         )
 
 
 def _write(
-    writer: VideoWriter, opening: Frame, shown: Iterator[Frame], on_frame: Callable[[], None]
+    writer: VideoWriter,
+    shown: Iterator[Frame],
+    opacity: Iterator[Frame | None],
+    on_frame: Callable[[], None],
 ) -> Fraction:
     """Writes every frame; returns when the last one is shown, in seconds."""
-    frame, tick = opening, writer.time_base
-    while True:
-        writer.write(frame.image, round(frame.pts * frame.time_base / tick))
+    last = Fraction(0)
+    for frame in shown:
+        mask = next(opacity, None)
+        last = frame.pts * frame.time_base
+        writer.write(frame.image, round(last / writer.time_base), None if mask is None else mask.image)
         on_frame()
-        following = next(shown, None)
-        if following is None:
-            return frame.pts * frame.time_base
-        frame = following
+    return last
 
 
-def _changes(reader: VideoReader, writer: VideoWriter) -> list[str]:
+def _changes(reader: VideoReader, writer: VideoWriter, counts: Counts) -> list[str]:
     """What the target's pictures cannot keep of the source's."""
     found = []
-    if reader.look.bits > 8:
-        found.append(f"the video has {reader.look.bits} bits a component; frames are made and written in 8")
+    look, kept = reader.look, writer.look
+    if look.bits > kept.bits:
+        found.append(f"the video has {look.bits} bits a component, and {writer.codec} writes {kept.bits}")
+    if reader.has_alpha and not kept.has_alpha:
+        found.append("the video has transparency, which is dropped: its colours are written as they are")
+    if look.light and look.light.options(writer.codec) is None:
+        found.append(f"what it tells of its mastering display is dropped: {writer.codec} cannot be told")
+    if look.light.dolby_vision:
+        found.append("Dolby Vision is dropped: what is left is the layer that other displays show")
+    if reader.is_interlaced:
+        found.append(
+            "interlaced frames were woven (bwdif)" if reader.deinterlaces else "the video is interlaced"
+        )
     if (writer.encoded_width, writer.encoded_height) != (reader.width, reader.height):
         found.append(
-            f"the size {reader.width}x{reader.height} is odd, and {reader.look.in_eight_bits.pixel_format} "
+            f"the size {reader.width}x{reader.height} is odd, and {writer.pixel_format} "
             f"needs an even one: {writer.encoded_width}x{writer.encoded_height}, the last pixels repeated"
         )
+    if writer.fell_together:
+        found.append(
+            f"{writer.fell_together} frames are left out: the container counts too coarsely for them"
+        )
+    if counts.pauses:
+        found.append(f"{counts.pauses} pauses of more than a second were held, and nothing made in them")
     return found

@@ -113,7 +113,9 @@ def test_bad_files(
     assert not (work / "out.mp4").exists()
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_an_interrupted_run_leaves_nothing(
     start: Callable[..., subprocess.Popen[str]],
     tmp_path: Path,

@@ -100,7 +100,9 @@ def test_a_closed_pipe_is_quiet(start: Start) -> None:
         assert process.stderr.read() == ""
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_an_interrupted_run_leaves_nothing(
     start: Start, make_clip: MakeClip, work: Path, box: str, number: int, code: int
 ) -> None:

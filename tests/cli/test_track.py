@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import av
 import cv2
+import numpy as np
 import pytest
 from framestate.bundles import load_bundle
 from framestate.vision import VideoReader
@@ -42,8 +44,8 @@ def test_the_boxes_and_the_video(report: Report, make_clip: MakeClip, work: Path
     assert 0 <= target["mean_score"] <= 1
 
     lines = (work / "b.csv").read_text(encoding="utf-8").splitlines()
-    assert lines[0] == "frame,pts,target,x,y,w,h,score,status"
-    assert lines[1] == "0,0,1,12.000,10.000,20.000,20.000,1.0000,tracking"
+    assert lines[0] == "frame,pts,seconds,target,x,y,w,h,score,status"
+    assert lines[1] == "0,0,0.000000,1,12.000,10.000,20.000,20.000,1.0000,tracking"
     table = rows(work / "b.csv")
     assert [int(row["frame"]) for row in table] == list(range(5))
     with VideoReader(clip) as given, VideoReader(work / "o.mp4") as made:
@@ -189,6 +191,11 @@ def test_boxes_that_cannot_be_used(refused: Refused, make_clip: MakeClip, text: 
         (("--out", "missing/o.mp4"), "there is no folder missing"),
         (("--boxes", "."), "is a folder"),
         (("--out", "a.mp4", "--boxes", "a.mp4"), "--out and --boxes are both a.mp4"),
+        (("--stream", "3"), "no video stream 3"),
+        (("--image-rate", "0"), "--image-rate is 0"),
+        (("--deinterlace", "on"), "--deinterlace on is unknown"),
+        (("--bitrate", "much"), "--bitrate is much"),
+        (("--codec", "ffv1", "--crf", "3", "--out", "o.mkv"), "ffv1 has no crf"),
     ],
 )
 def test_options_that_cannot_be_used(
@@ -223,6 +230,36 @@ def test_a_frame_of_another_size_ends_the_run(refused: Refused, tmp_path: Path, 
     for index, size in enumerate(((64, 96), (64, 96), (48, 96))):
         image = 128 + 0 * cv2.UMat(*size, cv2.CV_8UC3).get()
         cv2.imwrite(str(folder / f"{index}.png"), image)
-    line = refused("track", folder, "--box", box, "--out", "o.mp4", "--boxes", "b.csv", *ONE)
+    line = refused("track", folder, "--box", box, "--out", "o.mp4", *ONE)
     assert "frame 2 is 96x48" in line
     assert list(work.iterdir()) == []
+
+
+def test_the_boxes_of_a_run_that_ends_early_are_kept(
+    invoke: Invoke, tmp_path: Path, work: Path, box: str
+) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for index, size in enumerate(((64, 96), (64, 96), (48, 96))):
+        cv2.imwrite(str(folder / f"{index}.png"), np.full((*size, 3), 128, np.uint8))
+    result = invoke("track", folder, "--box", box, "--boxes", "b.csv", *ONE)
+    assert result.exit_code == 2
+    assert "the boxes of the 2 lines until then are in b.partial.csv" in result.stderr
+    assert [path.name for path in work.iterdir()] == ["b.partial.csv"]
+    assert len(rows(work / "b.partial.csv")) == 2
+
+
+def test_other_forms_of_boxes(report: Report, make_clip: MakeClip, work: Path, box: str) -> None:
+    clip = make_clip(frames=3)
+    for name in ("b.csv", "b.jsonl", "b.txt"):
+        report("track", clip, "--box", box, "--boxes", name, *ONE)
+    table = rows(work / "b.csv")
+    lines = [json.loads(line) for line in (work / "b.jsonl").read_text().splitlines()]
+    assert [(line["frame"], line["seconds"], line["target"]) for line in lines] == [
+        (0, 0.0, 1), (1, 0.04, 1), (2, 0.08, 1)
+    ]  # fmt: skip
+    assert [float(row["x"]) for row in table] == pytest.approx([line["x"] for line in lines], abs=0.001)
+    mot = [line.split(",") for line in (work / "b.txt").read_text().splitlines()]
+    assert [line[:2] for line in mot] == [["1", "1"], ["2", "1"], ["3", "1"]]
+    assert [line[2] for line in mot] == [row["x"] for row in table]
+    assert all(line[7:] == ["-1", "-1", "-1"] for line in mot)

@@ -57,6 +57,14 @@ def test_check_returns_a_box_that_can_be_used() -> None:
     assert box.check(640, 480) is box
 
 
+def test_a_box_larger_than_the_frame_is_clipped_first() -> None:
+    assert Box(-100, 20, 900, 100).check(640, 480) == Box(0, 20, 640, 100)
+    assert Box(10, -500, 100, 2000).check(640, 480) == Box(10, 0, 100, 480)
+    assert Box(100, 100, 5000, 5000).check(640, 480) == Box(100, 100, 540, 380)
+    reaching = Box(-10, 20, 50, 40)
+    assert reaching.check(640, 480) is reaching  # a target that is partly outside keeps its own centre
+
+
 @pytest.mark.parametrize(
     ("box", "words"),
     [

@@ -46,13 +46,11 @@ def test_reading_is_lazy(make_clip: ClipMaker, monkeypatch: pytest.MonkeyPatch) 
     converted: list[int] = []
     convert = av.VideoFrame.to_ndarray
 
-    class Counting:
-        @staticmethod
-        def rgb(frame: av.VideoFrame, scaling: int) -> object:
-            converted.append(1)
-            return convert(frame, format="rgb24")
+    def counting(source: object, frame: av.VideoFrame) -> object:
+        converted.append(1)
+        return convert(frame, format="rgb24")
 
-    monkeypatch.setattr("framestate.vision.container._to_rgb", Counting.rgb)
+    monkeypatch.setattr("framestate.vision.container.ContainerSource._to_rgb", counting)
     with VideoReader(make_clip()) as frames:
         assert len(converted) == 1
         taken = iter(frames)
@@ -240,7 +238,8 @@ def test_folders_without_a_good_image(tmp_path: Path) -> None:
         VideoReader(tmp_path)
     (tmp_path / "1.jpg").write_bytes(b"broken")
     (tmp_path / "2.jpg").mkdir()
-    with pytest.raises(VideoError, match=r"2 broken packets, 0 frames"):
+    (tmp_path / "._3.jpg").write_bytes(b"what macOS leaves")
+    with pytest.raises(VideoError, match=r"1 broken packets, 0 frames"):
         VideoReader(tmp_path)
 
 

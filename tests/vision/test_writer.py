@@ -12,7 +12,7 @@ import av
 import numpy as np
 import pytest
 from framestate.errors import FrameError, OptionError, VideoWriteError
-from framestate.vision import VideoReader, VideoWriter
+from framestate.vision import Encoding, VideoReader, VideoWriter
 
 from .conftest import picture
 
@@ -44,7 +44,7 @@ def test_a_video_is_h264_with_its_index_in_front(tmp_path: Path) -> None:
 def test_colours_survive(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
     colours = [(200, 40, 60), (30, 180, 90), (20, 60, 220), (128, 128, 128), (250, 240, 20)]
-    with VideoWriter(path, 64, 48, 25, crf=4) as video:
+    with VideoWriter(path, 64, 48, 25, encoding=Encoding(crf=4)) as video:
         for colour in colours:
             video.write(np.full((48, 64, 3), colour, np.uint8))
     for frame, colour in zip(VideoReader(path, exact_colour=True), colours, strict=True):
@@ -56,7 +56,7 @@ def test_odd_sizes_repeat_the_last_column_or_row(tmp_path: Path, width: int, hei
     path = tmp_path / "out.mp4"
     image = np.full((height, width, 3), 90, np.uint8)
     image[:, -1] = 200
-    with VideoWriter(path, width, height, 25, crf=2) as video:
+    with VideoWriter(path, width, height, 25, encoding=Encoding(crf=2)) as video:
         size = video.encoded_width, video.encoded_height
         for _ in range(3):
             video.write(image)
@@ -145,7 +145,7 @@ def test_strided_images(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
     image = picture(3, 128, 96)[::2, ::2, :1].repeat(3, axis=2)
     image = np.repeat(image, 2, axis=1)[:, ::2]
-    with VideoWriter(path, 64, 48, 25, crf=2) as video:
+    with VideoWriter(path, 64, 48, 25, encoding=Encoding(crf=2)) as video:
         video.write(image)
         video.write(np.asfortranarray(image))
     for frame in VideoReader(path, exact_colour=True):
@@ -189,12 +189,21 @@ def test_targets_that_cannot_be(tmp_path: Path) -> None:
     for path, words in (
         (tmp_path / "no" / "out.mp4", "there is no folder"),
         (tmp_path, "it is a folder"),
-        (tmp_path / "out.xyz", "cannot be started"),
-        (tmp_path / "out", "cannot be started"),
-        (tmp_path / "out.webm", "cannot be started"),
     ):
         with pytest.raises(VideoWriteError, match=words):
             VideoWriter(path, 64, 48, 25)
+    for path, encoding, words in (
+        (tmp_path / "out.xyz", Encoding(), "suffix '.xyz', which no container has"),
+        (tmp_path / "out", Encoding(), "suffix '', which no container has"),
+        (tmp_path / "out.webm", Encoding("libx264"), "webm cannot hold video of libx264.*--codec libvpx-vp9"),
+        (tmp_path / "out.mkv", Encoding("prores_ks", preset="fast"), "prores_ks has no preset"),
+        (tmp_path / "out.mkv", Encoding("libx264", preset="fats"), "libx264 has no preset .fats."),
+        (tmp_path / "out.mkv", Encoding("libsvtav1", preset="99"), "libsvtav1 cannot be opened for 64x48"),
+        (tmp_path / "out.mkv", Encoding("libx264", pixel_format="rgb24"), "does not take the pixel format"),
+        (tmp_path / "out.mkv", Encoding("h264_vaapi"), "built without that hardware"),
+    ):
+        with pytest.raises(OptionError, match=words):
+            VideoWriter(path, 64, 48, 25, encoding=encoding)
     assert left_behind(tmp_path) == []
 
 
@@ -207,11 +216,12 @@ def test_targets_that_cannot_be(tmp_path: Path) -> None:
         {"rate": float("nan")},
         {"rate": float("inf")},
         {"time_base": Fraction(-1, 5)},
-        {"codec": "nothing"},
-        {"codec": "aac"},
-        {"codec": "ffv1", "crf": 18},
-        {"crf": 99},
-        {"crf": -1},
+        {"encoding": Encoding("nothing")},
+        {"encoding": Encoding("aac")},
+        {"encoding": Encoding("ffv1", crf=18)},
+        {"encoding": Encoding(crf=18, bitrate=1_000_000)},
+        {"encoding": Encoding(crf=99)},
+        {"encoding": Encoding(crf=-1)},
     ],
 )
 def test_impossible_options(tmp_path: Path, change: dict[str, Any]) -> None:
@@ -223,7 +233,7 @@ def test_impossible_options(tmp_path: Path, change: dict[str, Any]) -> None:
 def test_other_codecs(tmp_path: Path) -> None:
     for codec, suffix in (("ffv1", ".mkv"), ("mpeg4", ".mp4")):
         path = tmp_path / f"out{suffix}"
-        with VideoWriter(path, 64, 48, 25, codec=codec, crf=None) as video:
+        with VideoWriter(path, 64, 48, 25, encoding=Encoding(codec)) as video:
             video.write(picture(0, 64, 48))
         assert len(list(VideoReader(path))) == 1
 
@@ -247,7 +257,7 @@ def test_a_full_disk(tmp_path: Path, size: int) -> None:
     path.write_bytes(b"older")
 
     def write() -> None:
-        with largest_file(size), VideoWriter(path, 320, 240, 25, crf=1) as video:
+        with largest_file(size), VideoWriter(path, 320, 240, 25, encoding=Encoding(crf=1)) as video:
             for place in range(30):
                 video.write(picture(place, 320, 240))
 

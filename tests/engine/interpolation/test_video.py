@@ -22,7 +22,7 @@ from framestate.engine import (
     interpolate_video,
 )
 from framestate.errors import FrameError, OptionError, StepError, VideoError, VideoWriteError
-from framestate.vision import Image, Look, Passengers, VideoReader, VideoWriter
+from framestate.vision import Encoding, Image, Look, Passengers, VideoReader, VideoWriter
 
 from .conftest import Counting
 from .streams import CHAPTERS, TEXTS, about, packets, times, write_rich
@@ -48,7 +48,7 @@ def convert(
     ):
         shown: list[int] = []
         run = interpolate_video(
-            session, reader, target, OutputOptions(crf=4, without=without), lambda: shown.append(1)
+            session, reader, target, OutputOptions(Encoding(crf=4), without), lambda: shown.append(1)
         )
         assert len(shown) == run.counts.frames_out
     return run
@@ -158,12 +158,20 @@ def test_hdr_is_refused(
 
 @pytest.mark.parametrize(
     ("pixel_format", "kept"),
-    [("yuv444p", "yuv444p"), ("yuv422p", "yuv422p"), ("yuvj420p", "yuv420p"), ("rgb24", "yuv420p")],
+    [
+        ("yuv444p", "yuv444p"),
+        ("yuv422p", "yuv422p"),
+        ("uyvy422", "yuv422p"),
+        ("yuvj420p", "yuv420p"),
+        ("rgb24", "yuv420p"),
+        ("pal8", "yuv420p"),
+        ("gray", "yuv420p"),
+    ],
 )
 def test_chroma_is_kept_where_players_know_it(pixel_format: str, kept: str) -> None:
     look = Look(pixel_format, colour_range=2 if pixel_format == "yuvj420p" else 1).in_eight_bits
-    assert look.pixel_format == kept
-    assert look.colour_range == (2 if pixel_format == "yuvj420p" else 1)
+    assert Encoding().format_for("libx264", look.pixel_format) == kept
+    assert look.stored_as(kept).colour_range == (2 if pixel_format == "yuvj420p" else 1)
 
 
 @pytest.mark.parametrize("size", [(63, 97), (1, 1), (64, 33)])
