@@ -78,15 +78,14 @@ def verified(bundle: Bundle, runtime: Runtime) -> float | None:
         return None
     if runtime.name == "eager" and runtime.device == "cpu" and runtime.precision == "fp32":
         return 0.0
-    from ..export.parity import closed_loop_parity, tolerance_of
-    from ..export.precision import PRECISIONS
+    from ..export.proof import prove
+    from ..export.trials import tolerance_of
     from ..runtimes import open_runtime
 
     reference = open_runtime(bundle, "eager", device="cpu", threads=1)
     try:
-        known = [one for one in PRECISIONS if one == runtime.precision]
-        allowed = tolerance_of(known[0] if known else "fp16")
-        found = closed_loop_parity(reference, runtime, frames=CHECKED_FRAMES, tolerance=allowed)
+        allowed = tolerance_of(bundle.spec.task, runtime.precision)
+        found = prove(reference, runtime, frames=CHECKED_FRAMES, tolerance=allowed)
     finally:
         reference.close()
     if not found.passed:

@@ -6,7 +6,6 @@ import shlex
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,11 +16,9 @@ from . import options
 from .output import guarded, print_json, quiet_stdout, show, warn
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from ..bundles import Bundle
-    from ..export.bundle import AnyParity, GraphOptions
-    from ..export.parity import Parity
+    from ..export.bundle import GraphOptions
+    from ..export.proof import Proof
     from ..models import Build
 
 
@@ -87,7 +84,7 @@ def export(
                 from .export_untrained import check_weights
 
                 check_weights(model)
-            parity: AnyParity | None
+            parity: Proof | None
             if to == "tensorrt":
                 from .export_plans import build_plans
 
@@ -115,7 +112,7 @@ def re_export(
     precision: str,
     calibrate: Path | None,
     build: Build | None = None,
-) -> tuple[Bundle, AnyParity | None]:
+) -> tuple[Bundle, Proof | None]:
     """A bundle at ``out`` with the weights of ``model`` and fresh graphs; no proof for the dialect plugin.
 
     Raises:
@@ -172,9 +169,7 @@ def graph_options(ops: str, precision: str, calibrate: Path | None) -> GraphOpti
     return GraphOptions(chosen.dialect, chosen.precision, calibration_clips(calibrate))
 
 
-def report(
-    bundle: Bundle, parity: AnyParity | None, out: Path, runtime: str, seconds: float
-) -> dict[str, Any]:
+def report(bundle: Bundle, parity: Proof | None, out: Path, runtime: str, seconds: float) -> dict[str, Any]:
     """What ``--json`` prints."""
     about = graphs_of(bundle, runtime)
     return {
@@ -201,25 +196,10 @@ def graphs_of(bundle: Bundle, runtime: str = "onnx") -> Mapping[str, Any]:
     return said
 
 
-def parity_report(parity: AnyParity) -> dict[str, Any]:
+def parity_report(parity: Proof) -> dict[str, Any]:
     """The proof in numbers: differences of tensors, and of what the runtimes made of them."""
-    from ..export.frame_parity import FrameParity
-    from ..export.label_parity import LabelParity
-
-    if isinstance(parity, FrameParity | LabelParity):
-        return {**asdict(parity), "passed": parity.passed}
-    return {
-        "frames": parity.frames,
-        "max_abs": parity.max_abs,
-        "max_rel": parity.max_rel,
-        "tolerance": parity.tolerance,
-        "box_drift_px": parity.box_drift_px,
-        "median_drift_px": parity.median_drift_px,
-        "drift_tolerance_px": parity.drift_tolerance_px,
-        "drift_counted": parity.counted,
-        "overlap_loss": parity.overlap_loss,
-        "passed": parity.passed,
-    }
+    said = {"drift_counted" if key == "counted" else key: value for key, value in parity.to_json().items()}
+    return {**said, "passed": parity.passed}
 
 
 def no_parity(why: str) -> dict[str, Any]:
@@ -236,7 +216,7 @@ def _check(to: str, out: Path) -> None:
     options.need("export", "torch", "onnx", "onnxscript")
 
 
-def _show(bundle: Bundle, parity: AnyParity | None, out: Path, runtime: str, seconds: float) -> None:
+def _show(bundle: Bundle, parity: Proof | None, out: Path, runtime: str, seconds: float) -> None:
     if parity is None:
         show(f"NOT RUN, NOT COMPARED: {graphs_of(bundle)['why']}")
     else:
@@ -249,39 +229,21 @@ def _show(bundle: Bundle, parity: AnyParity | None, out: Path, runtime: str, sec
     show(f"wrote {out}: {sizes}", *next_commands(out, runtime if parity else "eager", bundle.spec.task))
 
 
-def _show_parity(parity: AnyParity, about: Mapping[str, Any], runtime: str, seconds: float) -> None:
+def _show_parity(parity: Proof, about: Mapping[str, Any], runtime: str, seconds: float) -> None:
     from rich.table import Table
-
-    from ..export.frame_parity import FrameParity
-    from ..export.label_parity import LabelParity
 
     what = f"{runtime} ({about['dialect']}, {about['precision']})"
     table = Table()
     table.add_column("difference")
     for heading in ("found", "tolerance"):
         table.add_column(heading, justify="right")
-    table.add_row("tensors, relative", f"{parity.max_rel:.1e}", f"{parity.tolerance:.0e}")
+    table.add_row("tensors, relative", f"{parity.max_rel:.1e}", f"{parity.allowed.relative:.0e}")
     table.add_row("tensors, absolute", f"{parity.max_abs:.1e}", "")
-    if isinstance(parity, FrameParity):
-        floor = f"at least {parity.psnr_floor_db:g}"
-        table.add_row("PSNR of the frames in dB, worst frame", f"{parity.psnr_db:.1f}", floor)
-    elif isinstance(parity, LabelParity):
-        allowed = f"{parity.drift_tolerance:.0e}"
-        table.add_row("smoothed probabilities, worst frame", f"{parity.drift:.1e}", allowed)
-    else:
-        _box_rows(table, parity)
+    for one in parity.measures:
+        limit = parity.allowed.limits.get(one.key)
+        allowed = "" if limit is None else f"{'at least ' if one.floor else ''}{limit:g}"
+        table.add_row(one.words, f"{parity.values[one.key]:.3g}", allowed)
     show(f"Parity of {what} with eager fp32, {parity.frames} closed-loop frames, {seconds:.0f} s", table)
-
-
-def _box_rows(table: Table, parity: Parity) -> None:
-    """How far the boxes of two trackers are from one another."""
-    from ..export.parity import OVERLAP_LOSS
-
-    allowed = {parity.counted: f"{parity.drift_tolerance_px:g}"}
-    table.add_row("box drift in px, worst frame", f"{parity.box_drift_px:.2g}", allowed.get("worst", ""))
-    table.add_row("box drift in px, median", f"{parity.median_drift_px:.2g}", allowed.get("median", ""))
-    if parity.counted == "median":
-        table.add_row("overlap with the truth lost", f"{parity.overlap_loss:.3f}", f"{OVERLAP_LOSS:g}")
 
 
 NEXT: Mapping[str, tuple[str, ...]] = {
@@ -295,6 +257,7 @@ NEXT: Mapping[str, tuple[str, ...]] = {
         "Validate:  framestate eval interpolation data/interpolation",
     ),
     "classification": ("Predict:   framestate classify video.mp4",),
+    "stream": ("Predict:   framestate run MODEL video.mp4 --out result.mp4",),
 }
 """By task: what to do with a new bundle."""
 

@@ -11,8 +11,7 @@ from .output import show
 
 if TYPE_CHECKING:
     from ..bundles import Bundle
-    from ..export.frame_parity import FrameParity
-    from ..export.parity import Parity
+    from ..export.proof import Proof
 
 
 def build_plans(
@@ -23,7 +22,7 @@ def build_plans(
     precision: str,
     max_batch: int | None,
     sizes: Sequence[str] = (),
-) -> tuple[Bundle, Parity | FrameParity | None]:
+) -> tuple[Bundle, Proof | None]:
     """A bundle at ``out`` with the weights of ``model`` and TensorRT plans for this machine's GPU.
 
     ``max_batch`` None is 64 rows for a tracker, and one for an interpolator, which works on a pair at a time.

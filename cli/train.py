@@ -20,7 +20,7 @@ from .output import guarded, note, print_json, quiet_stdout, show
 
 if TYPE_CHECKING:
     from ..bundles import Bundle
-    from ..export.bundle import AnyParity
+    from ..export.proof import Proof
     from ..models.plans import Plan
     from ..models.training.loop import Result
     from ..models.training.mode import Mode
@@ -171,7 +171,7 @@ def reporter(plan: Plan, show_at: Callable[..., None]) -> Callable[[int, dict[st
 
 def write(
     plan: Plan, result: Result, data_report: dict[str, Any], target: Path, frames: int, mode: Mode
-) -> tuple[Bundle, AnyParity]:
+) -> tuple[Bundle, Proof]:
     """The trained model as a bundle, which says how it came to be.
 
     Raises:

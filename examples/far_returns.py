@@ -56,11 +56,11 @@ def follow(
 ) -> tuple[float, float, bool]:
     """Mean overlap after the return, share of frames claimed while away, and whether it was found."""
     image, truth, _ = next(shown)
-    target = engine.track(image, Box(*(float(value) for value in truth)))
+    target = engine.open(image, box=Box(*(float(value) for value in truth)))
     shared: list[float] = []
     claimed: list[bool] = []
     for image, truth, back in shown:
-        track = target.update(image)
+        track = target.push(image)
         if np.isnan(truth[0]) and not back:
             claimed.append(track.status == "tracking")
         elif back and not np.isnan(truth[0]):

@@ -63,11 +63,11 @@ def candidates(frames: list[Image], rng: np.random.Generator) -> list[Box]:
 
 def follow(engine: Engine, frames: list[Image], box: Box) -> Track:
     """The target's boxes and scores in all frames, in their order."""
-    target = engine.track(frames[0], box)
+    target = engine.open(frames[0], box=box)
     try:
         track = [(box, 1.0)]
         for frame in frames[1:]:
-            answer = target.update(frame)
+            answer = target.push(frame)
             track.append((answer.box, answer.score))
         return track
     finally:

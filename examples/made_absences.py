@@ -18,7 +18,7 @@ import numpy as np
 from framestate.bench.confidence import RIGHT, fit_scores
 from framestate.bench.ope import overlaps
 from framestate.bench.sequences import TrackingSequence, load_sequences
-from framestate.engine import Engine, Target
+from framestate.engine import Engine, Session, Track
 
 OTHERS = (1, 4, 7)  # how many clips further on, in turn: the ones whose frames lack the target
 THRESHOLDS = (0.15, 0.25, 0.35, 0.45, 0.5, 0.55, 0.6, 0.7)
@@ -27,10 +27,10 @@ THRESHOLDS = (0.15, 0.25, 0.35, 0.45, 0.5, 0.55, 0.6, 0.7)
 def with_target(engine: Engine, sequence: TrackingSequence) -> list[tuple[float, bool]]:
     """Score of each frame of a clip, and whether its box is right."""
     frames = sequence.frames()
-    target = engine.track(next(frames), sequence.first_box)
+    target = engine.open(next(frames), box=sequence.first_box)
     found = []
     for index, frame in enumerate(frames, 1):
-        track = target.update(frame)
+        track = target.push(frame)
         box = np.array([[track.box.x, track.box.y, track.box.w, track.box.h]])
         shared = overlaps(box, sequence.truth[index : index + 1])[0]
         if np.isfinite(shared):
@@ -45,13 +45,13 @@ def without_target(
     """Scores on frames of another clip, after the first ones of this."""
     frames = sequence.frames()
     first = next(frames)
-    target: Target = engine.track(first, sequence.first_box)
+    target: Session[Track] = engine.open(first, box=sequence.first_box)
     for _, frame in zip(range(lead), frames, strict=False):
-        target.update(frame)
+        target.push(frame)
     scores = []
     for _, frame in zip(range(count), other.frames(), strict=False):
         image = cv2.resize(frame.image, (first.width, first.height)).astype(np.uint8)
-        scores.append(target.update(image).score)
+        scores.append(target.push(image).score)
     target.close()
     return scores
 

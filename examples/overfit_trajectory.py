@@ -119,8 +119,8 @@ def learn_phase(
 def overlaps(engine: Engine, rendered: Rendered) -> list[float]:
     """IoU with the true box in every frame after the first."""
     frames = [(Frame(image, i, Fraction(1, 25), i), box) for i, (image, box) in enumerate(rendered)]
-    target = engine.track(*frames[0])
-    found = [target.update(frame).box.iou(box) for frame, box in frames[1:]]
+    target = engine.open(frames[0][0], box=frames[0][1])
+    found = [target.push(frame).box.iou(box) for frame, box in frames[1:]]
     target.close()
     return found
 

@@ -117,8 +117,9 @@ def main(out: Path) -> float:
     with Engine.load(bundle, runtime="onnx", threads=1) as engine:
         clip = enumerate(demo_clip(seed=1, frames=50))
         frames = ((Frame(image, index, Fraction(1, 25), index), box) for index, (image, box, _) in clip)
-        target = engine.track(*next(frames))
-        overlaps = [target.update(frame).box.iou(box) for frame, box in frames]
+        first, box = next(frames)
+        target = engine.open(first, box=box)
+        overlaps = [target.push(frame).box.iou(box) for frame, box in frames]
     print(f"mean overlap with the truth, untrained: {sum(overlaps) / len(overlaps):.2f}")
     return sum(overlaps) / len(overlaps)
 

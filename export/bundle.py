@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,22 +12,21 @@ from safetensors.numpy import save
 from torch import nn
 
 from ..bundles import JSON, Bundle, ModelSpec, write_bundle
-from ..errors import ExportError, OptionError, ParityError
+from ..errors import OptionError
 from ..models import Build, build_model, dump_weights, load_weights
 from ..plugins import onnx_operators
 from ..plugins.operators import Dialect
-from ..runtimes import Runtime, open_runtime
+from ..runtimes import open_runtime
 from ..runtimes.eager import EagerRuntime
 from .calibration import Clip, Feeds, record_feeds, synthetic_clips
-from .frame_parity import FrameParity, frame_parity
 from .graphs import OPSET, export_function
-from .label_parity import LabelParity, label_parity
-from .parity import Parity, Tick, closed_loop_parity, tolerance_of
 from .precision import PRECISIONS, Precision, shrink
+from .proof import Proof, Tick, proven
+from .proof import prove as prove_runtimes
 from .shared_weights import share_weights
+from .trials import tolerance_of, trial_of
 
 Say = Callable[[str], None]
-AnyParity = Parity | FrameParity | LabelParity
 
 SHARED = "weights.data"
 UNPROVEN = "no runtime here has kernels for the dialect 'plugin'; nothing was run or compared"
@@ -77,7 +76,7 @@ def bundle_model(
     replace: bool = False,
     say: Say = lambda text: None,
     tick: Tick = lambda frame: None,
-) -> tuple[Bundle, AnyParity]:
+) -> tuple[Bundle, Proof]:
     """Writes a bundle with weights and ONNX graphs, after closed-loop parity with the model in float32.
 
     Args:
@@ -104,16 +103,10 @@ def bundle_model(
             "graphs of the dialect 'plugin' cannot be compared here",
             "use bundle_unproven, or another dialect",
         )
-    if spec.task == "interpolation" and options.precision != "fp32":
+    why_not = trial_of(spec.task).only_fp32
+    if options.precision != "fp32" and why_not:
         raise OptionError(
-            f"an interpolator is not exported in {options.precision}: flows of many pixels would lose the "
-            "fractions that sharp frames need",
-            "export it in fp32",
-        )
-    if spec.task == "classification" and options.precision != "fp32":
-        raise OptionError(
-            f"a classifier is not exported in {options.precision}: nothing measures what it would lose",
-            "export it in fp32",
+            f"a model for {spec.task} is not exported in {options.precision}: {why_not}", "export it in fp32"
         )
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -141,7 +134,7 @@ def bundle_model(
             finished,
             provenance=provenance,
             metrics=metrics or {},
-            parity={"onnx": {**about, **asdict(parity)}},
+            parity={"onnx": {**about, **parity.to_json()}},
             replace=replace,
         )
     return bundle, parity
@@ -227,34 +220,16 @@ def prove(
     precision: Precision = "fp32",
     build: Build = build_model,
     tick: Tick = lambda frame: None,
-) -> AnyParity:
+) -> Proof:
     """Runs eager and ONNX Runtime side by side. Raises ParityError beyond the tolerance."""
-    if bundle.spec.task not in ("tracking", "interpolation", "classification"):
-        raise ExportError(
-            f"there is no closed-loop proof for {bundle.spec.task}, the task of {bundle.spec.name!r}",
-            "export a tracker, an interpolator or a classifier",
-        )
     say(f"comparing onnx with eager over {frames} closed-loop frames")
-    reference: Runtime = EagerRuntime(bundle, device="cpu", threads=1, build=build)
-    candidate = open_runtime(bundle, "onnx", device="cpu", threads=1)
-    try:
-        if bundle.spec.task == "interpolation":
-            parity: AnyParity = frame_parity(reference, candidate, frames=frames, tick=tick)
-        elif bundle.spec.task == "classification":
-            parity = label_parity(reference, candidate, frames=frames, tick=tick)
-        else:
-            parity = closed_loop_parity(
-                reference, candidate, frames=frames, tolerance=tolerance_of(precision), tick=tick
-            )
-    finally:
-        reference.close()
-        candidate.close()
-    if not parity.passed:
-        raise ParityError(
-            f"onnx differs from eager by {parity.summary}",
-            "no bundle was written; export in fp32, or report the operator that drifts",
-        )
-    return parity
+    allowed = tolerance_of(bundle.spec.task, precision)
+    return proven(
+        EagerRuntime(bundle, device="cpu", threads=1, build=build),
+        open_runtime(bundle, "onnx", device="cpu", threads=1),
+        lambda ours, theirs: prove_runtimes(ours, theirs, frames=frames, tolerance=allowed, tick=tick),
+        "export in fp32, or report the operator that drifts",
+    )
 
 
 def describe(options: GraphOptions) -> dict[str, Any]:

@@ -94,12 +94,12 @@ def record_feeds(runtime: Runtime, clips: Sequence[Clip], *, most: int = 96, eve
         engine = Engine(recorder, capacity=2)
         frames = islice(clip.frames(), share * every + 1)
         recorder.recording = True
-        target = engine.track(next(frames), clip.box)
+        target = engine.open(next(frames), box=clip.box)
         for count, frame in enumerate(frames):
             recorder.recording = count % every == 0
-            track = target.update(frame)
+            track = target.push(frame)
             if recorder.recording and track.status == "tracking":
-                engine.track(frame, track.box).close()
+                engine.open(frame, box=track.box).close()
         target.close()
     if not all(recorder.feeds.values()):
         raise ExportError(

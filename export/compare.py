@@ -21,8 +21,8 @@ from ..runtimes import Arrays, Runtime, State, open_runtime
 from ..runtimes.eager import EagerRuntime
 from .bundle import SHARED, Say, calibrate, finish_graphs, write_graphs
 from .calibration import Clip, Feeds, synthetic_clips
-from .parity import Parity, Tick, closed_loop_parity
 from .precision import Precision
+from .proof import Proof, Tick, prove
 
 FUNCTION = "step"
 WEIGHTS = "weights.safetensors"
@@ -40,7 +40,7 @@ class Form:
         bytes: of the files that it reads.
         ms: median time of one step of one session on one thread.
         max_abs: largest difference of an output or a state from eager fp32, on equal inputs and states.
-        median_drift_px, box_drift_px: of the boxes over the closed loop, see ``Parity``.
+        median_drift_px, box_drift_px: of the boxes over the closed loop, see ``trials``.
     """
 
     name: str
@@ -107,18 +107,18 @@ def compare_forms(
         agreement = {}
         for name, runtime in runtimes.items():
             say(f"following {frames} frames with {name}")
-            agreement[name] = closed_loop_parity(runtimes["eager fp32"], runtime, frames=frames, tick=tick)
+            agreement[name] = prove(runtimes["eager fp32"], runtime, frames=frames, tick=tick)
         return [_form(name, size, times[name], agreement[name]) for name, (size, _) in forms.items()]
 
 
-def _form(name: str, size: int, seconds: Sequence[float], parity: Parity) -> Form:
+def _form(name: str, size: int, seconds: Sequence[float], proof: Proof) -> Form:
     return Form(
         name=name,
         bytes=size,
         ms=1e3 * median(seconds),
-        max_abs=parity.max_abs,
-        median_drift_px=parity.median_drift_px,
-        box_drift_px=parity.box_drift_px,
+        max_abs=proof.max_abs,
+        median_drift_px=proof.values["median_drift_px"],
+        box_drift_px=proof.values["box_drift_px"],
     )
 
 

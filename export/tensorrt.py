@@ -8,25 +8,26 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..bundles import Bundle, write_bundle
-from ..errors import ExportError, OptionError, ParityError, RuntimeUnavailableError
+from ..errors import ExportError, OptionError, RuntimeUnavailableError
 from ..plugins.tensorrt_registry import Way, plugin_hash, register_plugins
 from ..runtimes import Runtime
 from ..runtimes.eager import EagerRuntime
 from ..runtimes.tensorrt import INSTALL, TensorRTRuntime, open_vendor
 from ..runtimes.tensorrt_plan import PlanKey, plan_key, plan_name
 from .bundle import Say, write_graphs
-from .frame_parity import FrameParity, frame_parity
-from .parity import Parity, Tick, closed_loop_parity, tolerance_of
 from .precision import Precision, shrink
+from .proof import Proof, Tick, joined, proven
+from .proof import prove as prove_runtimes
 from .tensorrt_build import Plan, build_plan
 from .tensorrt_graph import prepare_graph
 from .tensorrt_sizes import frame_ranges
+from .trials import Tolerance, tolerance_of, trial_of
 
 PRECISIONS = ("fp32", "fp16")
 
@@ -64,7 +65,7 @@ def export_tensorrt(
     replace: bool = False,
     say: Say = lambda text: None,
     tick: Tick = lambda frame: None,
-) -> tuple[Bundle, Parity | FrameParity]:
+) -> tuple[Bundle, Proof]:
     """Builds a tracker's or an interpolator's plans here, proves them, and writes them beside the weights.
 
     Plans that were built before with the same key come from the cache; they are proven anew all the same.
@@ -123,7 +124,7 @@ def export_tensorrt(
         trial = write_bundle(Path(temporary) / "trial", spec, files, **told, parity={"tensorrt": about})
         parity = prove(trial, options.precision, frames, say, tick)
         written = write_bundle(
-            out, spec, files, **told, parity={"tensorrt": {**about, **asdict(parity)}}, replace=replace
+            out, spec, files, **told, parity={"tensorrt": {**about, **parity.to_json()}}, replace=replace
         )
     return written, parity
 
@@ -131,13 +132,12 @@ def export_tensorrt(
 def check_options(source: Bundle, options: PlanOptions) -> None:
     """Raises OptionError for options that such a model's plans cannot have."""
     task, name = source.spec.task, source.spec.name
-    if task not in ("tracking", "interpolation"):
+    trial = trial_of(task)
+    if not trial.plans:
         raise OptionError(f"{name!r} is for {task}, which nothing proves plans for", "use --to onnx")
-    if task == "interpolation" and options.precision != "fp32":
+    if trial.only_fp32 and options.precision != "fp32":
         raise OptionError(
-            f"plans of an interpolator are not built in {options.precision}: flows of many pixels would lose "
-            "the fractions that sharp frames need",
-            "build them in fp32",
+            f"plans for {task} are not built in {options.precision}: {trial.only_fp32}", "build them in fp32"
         )
 
 
@@ -156,48 +156,33 @@ def ready_plugins(trt: Any) -> Way:
         raise RuntimeUnavailableError(f"TensorRT refuses the plugins ({error})", INSTALL) from error
 
 
-def prove(bundle: Bundle, precision: Precision, frames: int, say: Say, tick: Tick) -> Parity | FrameParity:
+def prove(bundle: Bundle, precision: Precision, frames: int, say: Say, tick: Tick) -> Proof:
     """Runs eager and TensorRT side by side. Raises ParityError beyond the tolerance."""
     say(f"comparing tensorrt with eager over {frames} closed-loop frames")
-    reference: Runtime = EagerRuntime(bundle, device="cpu", threads=1)
-    try:
-        candidate: Runtime = TensorRTRuntime(bundle)
-        try:
-            parity: Parity | FrameParity
-            if bundle.spec.task == "interpolation":
-                parity = proof_of_frames(bundle, reference, candidate, frames, tick)
-            else:
-                parity = closed_loop_parity(
-                    reference, candidate, frames=frames, tolerance=tolerance_of(precision), tick=tick
-                )
-        finally:
-            candidate.close()
-    finally:
-        reference.close()
-    if not parity.passed:
-        raise ParityError(
-            f"tensorrt differs from eager by {parity.summary}", "no bundle was written; build in fp32"
-        )
-    return parity
-
-
-def proof_of_frames(
-    bundle: Bundle, reference: Runtime, candidate: Runtime, frames: int, tick: Tick
-) -> FrameParity:
-    """A clip of each size that the plans are tuned for, the frames shared out; the worst of all counts."""
-    ranges = plan_key(bundle).frames
-    share = max(2, frames // len(ranges))
-    each = []
-    for place, one in enumerate(ranges):
-        height, width = one.usual
-        told = partial(told_from, tick, place * share)
-        each.append(frame_parity(reference, candidate, frames=share, size=(width, height), tick=told))
-    return FrameParity(
-        frames=sum(one.frames for one in each),
-        max_abs=max(one.max_abs for one in each),
-        max_rel=max(one.max_rel for one in each),
-        psnr_db=min(one.psnr_db for one in each),
+    allowed = tolerance_of(bundle.spec.task, precision)
+    return proven(
+        EagerRuntime(bundle, device="cpu", threads=1),
+        TensorRTRuntime(bundle),
+        lambda ours, theirs: proof_of_sizes(bundle, ours, theirs, frames, allowed, tick),
+        "build in fp32",
     )
+
+
+def proof_of_sizes(
+    bundle: Bundle, reference: Runtime, candidate: Runtime, frames: int, allowed: Tolerance, tick: Tick
+) -> Proof:
+    """A clip of each size that the plans are tuned for, the frames shared out; the worst of all counts."""
+    sizes = [(one.usual[1], one.usual[0]) for one in plan_key(bundle).frames] or [(640, 360)]
+    share = frames if len(sizes) == 1 else max(2, frames // len(sizes))
+    return joined(
+        [
+            prove_runtimes(
+                reference, candidate, frames=share, tolerance=allowed, size=size,
+                tick=partial(told_from, tick, place * share),
+            )
+            for place, size in enumerate(sizes)
+        ]
+    )  # fmt: skip
 
 
 def told_from(tick: Tick, first: int, frame: int) -> None:

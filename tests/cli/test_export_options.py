@@ -41,12 +41,12 @@ def ready_graphs(tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Random weights fall either way in a near tie; here only the way through counts."""
-    from framestate.export.parity import Tolerance
+    from framestate.export.trials import Tolerance
 
     monkeypatch.setattr(
-        "framestate.export.bundle.tolerance_of", lambda precision: Tolerance(1.0, 1e3, "median")
+        "framestate.export.bundle.tolerance_of",
+        lambda task, precision: Tolerance(1.0, {"median_drift_px": 1e3, "overlap_loss": 1.0}),
     )
-    monkeypatch.setattr("framestate.export.parity.OVERLAP_LOSS", 1.0)
 
 
 @pytest.mark.usefixtures("patient")

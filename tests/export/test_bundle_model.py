@@ -14,7 +14,8 @@ from framestate.bundles import Bundle, load_bundle
 from framestate.errors import BundleError, ExportError, FramestateError, ParityError
 from framestate.export.bundle import bundle_model
 from framestate.export.graphs import declare_names, export_function
-from framestate.export.parity import Parity, closed_loop_parity
+from framestate.export.proof import Proof, prove
+from framestate.export.trials import TRIALS
 from framestate.runtimes import Arrays, Runtime, RuntimeOver, State, open_runtime
 from torch import nn
 
@@ -61,8 +62,7 @@ def test_three_hundred_closed_loop_frames(model: nn.Module, tiny_bundle: Bundle,
     assert parity.passed
     assert parity.frames == 300
     assert parity.max_rel <= 1e-4
-    assert isinstance(parity, Parity)
-    assert parity.box_drift_px <= 0.5
+    assert parity.values["box_drift_px"] <= 0.5
     assert bundle.metrics == {"a": 1}
     assert any("300" in line for line in said)
 
@@ -119,18 +119,18 @@ class Skewed(RuntimeOver):
         return outputs, changed
 
 
-def parity_of(bundle: Bundle, where: str, how: Callable[[Any], Any]) -> Parity:
+def parity_of(bundle: Bundle, where: str, how: Callable[[Any], Any]) -> Proof:
     reference = open_runtime(bundle, "eager", device="cpu", threads=1)
     candidate = open_runtime(bundle, "onnx", device="cpu", threads=1)
-    return closed_loop_parity(reference, Skewed(candidate, where, how), frames=8)
+    return prove(reference, Skewed(candidate, where, how), frames=8)
 
 
 def test_parity_sees_nothing_where_there_is_nothing(tiny_bundle: Bundle) -> None:
     parity = parity_of(tiny_bundle, "nowhere", lambda value: value)
     assert parity.passed
     same = open_runtime(tiny_bundle, "onnx", threads=1)
-    exact = closed_loop_parity(same, same, frames=4)
-    assert (exact.max_abs, exact.max_rel, exact.box_drift_px) == (0, 0, 0)
+    exact = prove(same, same, frames=4)
+    assert (exact.max_abs, exact.max_rel, exact.values["box_drift_px"]) == (0, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,10 @@ def test_numbers_that_are_none_stop_the_comparison(tiny_bundle: Bundle) -> None:
     [(1e-4, 0.5, True), (1.1e-4, 0.0, False), (0.0, 0.6, False), (float("inf"), 0.0, False)],
 )
 def test_both_tolerances_count(max_rel: float, drift: float, passed: bool) -> None:
-    assert Parity(1, 0.0, max_rel, drift, 1e-4, 0.5).passed is passed
+    trial = TRIALS["tracking"]
+    values = {"box_drift_px": drift, "median_drift_px": drift, "overlap_loss": 1.0}
+    assert (trial.tolerance.relative, trial.tolerance.limits["box_drift_px"]) == (1e-4, 0.5)
+    assert Proof(1, 0.0, max_rel, values, trial.tolerance, trial.measures).passed is passed
 
 
 class Unexportable(nn.Module):

@@ -10,7 +10,7 @@ import pytest
 from framestate.bundles import Bundle, load_bundle, write_bundle
 from framestate.errors import OptionError, ParityError
 from framestate.export.bundle import GraphOptions, bundle_model, prove
-from framestate.export.label_parity import label_parity
+from framestate.export.proof import prove as prove_runtimes
 from framestate.models import build_model, load_weights
 from framestate.models.classification import MambaClassifier
 from framestate.plugins import eager_operators
@@ -60,10 +60,10 @@ def test_a_state_that_drifts_is_no_parity(tiny_classifier: Bundle) -> None:
     reference, candidate = (
         open_runtime(tiny_classifier, name, device="cpu", threads=1) for name in ("eager", "onnx")
     )
-    sound, drifting = (label_parity(reference, other, frames=8) for other in (candidate, Drifting(candidate)))
+    sound, drifting = (prove_runtimes(reference, one, frames=8) for one in (candidate, Drifting(candidate)))
     assert sound.passed
     assert not drifting.passed
-    assert drifting.drift > sound.drift_tolerance
+    assert drifting.values["drift"] > sound.allowed.limits["drift"]
     assert "smoothed probability" in drifting.summary
 
 

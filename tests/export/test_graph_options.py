@@ -15,7 +15,8 @@ from framestate.errors import OptionError, ParityError, RuntimeUnavailableError
 from framestate.export import bundle as exporting
 from framestate.export.bundle import GraphOptions, bundle_model, bundle_unproven
 from framestate.export.calibration import synthetic_clips
-from framestate.export.parity import Parity, Tolerance, tolerance_of
+from framestate.export.proof import Proof
+from framestate.export.trials import TRIALS, Tolerance, tolerance_of
 from framestate.models import build_model, load_weights
 from framestate.plugins import eager_operators
 from framestate.runtimes import open_runtime
@@ -26,7 +27,9 @@ from torch import nn
 def test_the_manifest_says_how_the_graphs_were_made(
     tiny_bundle: Bundle, model: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exporting, "tolerance_of", lambda precision: Tolerance(1.0, 1e3, "median"))
+    monkeypatch.setattr(
+        exporting, "tolerance_of", lambda task, precision: Tolerance(1.0, {"median_drift_px": 1e3})
+    )
     said: list[str] = []
     bundle, parity = bundle_model(
         model, tiny_bundle.spec, tmp_path / "out", provenance={"seed": 0}, frames=4,
@@ -76,11 +79,14 @@ def test_what_cannot_be_asked_for(tiny_bundle: Bundle, model: nn.Module, tmp_pat
 def test_in_smaller_numbers_the_median_and_the_overlap_count(
     worst_px: float, median_px: float, loss: float, passed: bool
 ) -> None:
-    t = tolerance_of("fp16")
-    assert (t.counted, t.drift_px) == ("median", 2.0)
-    parity = Parity(9, 0.0, 0.01, worst_px, t.relative, t.drift_px, median_px, loss, t.counted)
-    assert parity.passed is passed
-    assert tolerance_of("fp32") == Tolerance(1e-4, 0.5, "worst")
+    allowed = tolerance_of("tracking", "fp16")
+    values = {"box_drift_px": worst_px, "median_drift_px": median_px, "overlap_loss": loss}
+    proof = Proof(9, 0.0, 0.01, values, allowed, TRIALS["tracking"].measures)
+    assert proof.passed is passed
+    said = proof.to_json()
+    assert (said["counted"], said["drift_tolerance_px"]) == ("median", 2.0)
+    assert tolerance_of("tracking") == Tolerance(1e-4, {"box_drift_px": 0.5})
+    assert tolerance_of("tracking", "bf16") == allowed  # what is none of ours
 
 
 @pytest.fixture(scope="module")

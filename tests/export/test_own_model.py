@@ -11,7 +11,7 @@ import pytest
 from framestate.bundles import Bundle, load_bundle
 from framestate.engine import Engine
 from framestate.errors import BundleError
-from framestate.export.parity import closed_loop_parity
+from framestate.export.proof import prove
 from framestate.runtimes import open_runtime
 from framestate.runtimes.eager import EagerRuntime
 
@@ -51,7 +51,7 @@ def test_a_bundle_names_no_code(made: tuple[Bundle, float], example: ModuleType)
         open_runtime(bundle, "eager", device="cpu")
     eager = EagerRuntime(bundle, build=example.build)
     onnx = open_runtime(bundle, "onnx", threads=1)
-    assert closed_loop_parity(eager, onnx, frames=20).passed
+    assert prove(eager, onnx, frames=20).passed
 
 
 def test_state_makes_a_difference_and_sessions_keep_theirs(

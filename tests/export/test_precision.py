@@ -16,8 +16,8 @@ from framestate.bundles import Bundle, past_name, write_bundle
 from framestate.errors import ExportError, OptionError
 from framestate.export.bundle import finish_graphs, write_graphs
 from framestate.export.calibration import Clip, Feeds, record_feeds, synthetic_clips
-from framestate.export.parity import closed_loop_parity
 from framestate.export.precision import Precision, half_nodes, quantised_nodes, shrink, weighted_nodes
+from framestate.export.proof import prove
 from framestate.export.shared_weights import share_weights
 from framestate.runtimes import Runtime, open_runtime
 from framestate.runtimes.eager import EagerRuntime
@@ -107,7 +107,7 @@ def test_portable_graphs_are_plain_onnx_and_the_same_tracker(
     for path in portable_graphs.values():
         assert {node.domain for node in onnx.load(path).graph.node} == {""}
     candidate = open_runtime(bundle, "onnx", threads=1)
-    assert closed_loop_parity(EagerRuntime(tiny_bundle), candidate, frames=10).passed
+    assert prove(EagerRuntime(tiny_bundle), candidate, frames=10).passed
 
 
 def test_what_is_made_smaller(tiny_bundle: Bundle) -> None:

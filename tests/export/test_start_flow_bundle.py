@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,11 +13,11 @@ from framestate.bundles import Bundle
 from framestate.engine import Engine, InterpolationOptions
 from framestate.errors import DataError
 from framestate.export.bundle import GraphOptions, bundle_model
-from framestate.export.frame_parity import FrameParity
+from framestate.export.proof import prove
 from framestate.models.interpolation import HybridInterpolator, InterpolatorConfig
 from framestate.plugins import eager_operators
 from framestate.plugins.operators import Dialect
-from framestate.runtimes import open_runtime
+from framestate.runtimes import Arrays, Runtime, RuntimeOver, State, open_runtime
 from framestate.vision import Frame
 from framestate.vision.synthetic import Scene
 from torch import nn
@@ -48,8 +49,7 @@ def bundled(folder: Path, dialect: Dialect) -> Bundle:
     bundle, parity = bundle_model(
         model, model.spec("small"), folder, provenance={}, frames=3, options=GraphOptions(dialect=dialect)
     )
-    assert isinstance(parity, FrameParity)
-    assert parity.psnr_db >= 80
+    assert parity.values["psnr_db"] >= 80
     return bundle
 
 
@@ -85,7 +85,7 @@ def test_both_runtimes_make_the_same_frame_of_a_stream(bundle: Bundle) -> None:
     for name in ("eager", "onnx"):
         with Engine(open_runtime(bundle, name, threads=1), capacity=1) as engine:
             options = InterpolationOptions(cuts=False, duplicates=False)
-            with engine.interpolate(options=options) as session:
+            with engine.open(options=options) as session:
                 session.push(frame(scene, 3, 0))
                 made.append(session.push(frame(scene, 6, 1))[0].image)
     assert np.abs(made[0].astype(int) - made[1]).max() <= 1
@@ -93,6 +93,38 @@ def test_both_runtimes_make_the_same_frame_of_a_stream(bundle: Bundle) -> None:
 
 def frame(scene: Scene, time: int, index: int) -> Frame:
     return Frame(scene.render(time), index, Fraction(1, 25), index)
+
+
+class Noting(RuntimeOver):
+    """A runtime that notes what its functions are given."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        super().__init__(runtime)
+        self.given: list[tuple[str, Arrays]] = []
+
+    def call(self, function: str, inputs: Arrays, state: State | None) -> tuple[Arrays, State | None]:
+        self.given.append((function, {name: np.array(value) for name, value in inputs.items()}))
+        return super().call(function, inputs, state)
+
+
+def test_the_proof_runs_the_engines_own_path(bundle: Bundle) -> None:
+    """Each frame is encoded once, the pair after tells how motion bends, and the moments change."""
+    reference, noting = (open_runtime(bundle, name, threads=1) for name in ("eager", "onnx"))
+    noting = Noting(noting)
+    assert prove(reference, noting, frames=4, size=(160, 96)).passed
+    calls = [name for name, _ in noting.given]
+    assert calls.count("encode") == 5
+    assert calls.count("motion") == 4
+    assert {float(given["t"][0, 0]) for name, given in noting.given if name == "interpolate"} == {
+        pytest.approx(t) for t in (0.2, 0.4, 0.6, 0.8)
+    }
+    bends = [given["bend"] for name, given in noting.given if name == "motion"]
+    assert all(np.abs(bend).max() > 0 for bend in bends)  # the first pair's too: the one after is known
+    with Engine(Noting(reference), capacity=1) as engine, engine.open(factor=2) as session:
+        for index in range(2):
+            session.push(frame(Scene(size=(160, 96)), index, index))
+        alone: Any = engine.runtime
+        assert not np.abs(next(one["bend"] for name, one in alone.given if name == "motion")).max()
 
 
 @pytest.mark.slow

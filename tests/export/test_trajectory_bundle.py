@@ -62,8 +62,8 @@ def test_both_runtimes_follow_the_same_boxes(bundle: Bundle) -> None:
     followed = {}
     for runtime in ("eager", "onnx"):
         with Engine.load(bundle, runtime=runtime, device="cpu", threads=1) as engine:
-            target = engine.track(*frames[0])
-            followed[runtime] = [target.update(frame) for frame, _ in frames[1:]]
+            target = engine.open(frames[0][0], box=frames[0][1])
+            followed[runtime] = [target.push(frame) for frame, _ in frames[1:]]
     for ours, theirs in zip(*followed.values(), strict=True):
         assert ours.box.xywh == pytest.approx(theirs.box.xywh, abs=1e-2)
         assert ours.status == theirs.status
@@ -162,13 +162,13 @@ def test_a_session_moves_to_another_runtime_with_its_boxes(bundle: Bundle) -> No
         Engine.load(bundle, runtime="onnx", device="cpu", threads=1) as here,
         Engine.load(bundle, runtime="onnx", device="cpu", threads=1) as there,
     ):
-        target = here.track(*frames[0])
+        target = here.open(frames[0][0], box=frames[0][1])
         for frame, _ in frames[1:5]:
-            target.update(frame)
+            target.push(frame)
         twin = there.restore(here.snapshot(target))
         assert twin.memory.recent == target.memory.recent
         for frame, _ in frames[5:]:
-            assert twin.update(frame).box == target.update(frame).box
+            assert twin.push(frame).box == target.push(frame).box
 
 
 @pytest.mark.parametrize("runtime", ["eager", pytest.param("onnx", marks=pytest.mark.long)])

@@ -60,8 +60,8 @@ def test_both_runtimes_follow_the_same_boxes(tiny_vil_bundle: Bundle, refresh: i
         with Engine.load(
             tiny_vil_bundle, runtime=runtime, device="cpu", threads=1, options=options
         ) as engine:
-            target = engine.track(*frames[0])
-            followed[runtime] = [target.update(frame) for frame, _ in frames[1:]]
+            target = engine.open(frames[0][0], box=frames[0][1])
+            followed[runtime] = [target.push(frame) for frame, _ in frames[1:]]
     for ours, theirs in zip(*followed.values(), strict=True):
         assert ours.box.xywh == pytest.approx(theirs.box.xywh, abs=1e-2)
         assert ours.status == theirs.status
@@ -99,9 +99,9 @@ def test_a_tracker_without_temporal_features_runs_too(tiny_vil_bundle: Bundle, t
             tiny_vil_bundle, runtime="eager", device="cpu", threads=1, options=TrackingOptions(carry=0.0)
         ) as restarting,
     ):
-        ours, theirs = plain.track(*frames[0]), restarting.track(*frames[0])
+        ours, theirs = (one.open(frames[0][0], box=frames[0][1]) for one in (plain, restarting))
         for frame, _ in frames[1:]:
-            assert ours.update(frame).box.xywh == pytest.approx(theirs.update(frame).box.xywh, abs=1e-6)
+            assert ours.push(frame).box.xywh == pytest.approx(theirs.push(frame).box.xywh, abs=1e-6)
 
 
 @pytest.mark.parametrize("runtime", ["eager", pytest.param("onnx", marks=pytest.mark.long)])
