@@ -1,8 +1,8 @@
-"""A video that is there already, several frames at a time: a frame's flight begins as soon as the one before has
-said what the session will be, and pieces come out in order.
+"""A video that is there already, several frames at a time: a frame's flight begins as soon as the one before
+has said what the session will be, and pieces come out in order.
 
-Each flight has a thread to itself from its start to its end. Threads make no more than so many pieces before they
-are asked for; the oldest flight alone is never held back, as all others wait for it.
+Each flight has a thread to itself from its start to its end. Threads make no more than so many pieces before
+they are asked for; the oldest flight alone is never held back, as all others wait for it.
 """
 
 from __future__ import annotations

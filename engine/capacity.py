@@ -51,7 +51,8 @@ def choose_capacity(
     Args:
         spec: the model.
         device: where its state lives: ``cpu`` or ``cuda``.
-        rows: whether its sessions keep state in rows; without, what depends on the frames is reckoned at full HD.
+        rows: whether its sessions keep state in rows; without, what depends on the frames is reckoned at
+            full HD.
         given: the number to take, if there is one.
         share: of the free memory that sessions may take.
         queue: frames that wait in a session, at most; one more is in a step.

@@ -1,7 +1,7 @@
 """Frozen dataclasses ↔ JSON and arrays, each field checked: what snapshots are made of.
 
-Fields are read by pydantic, strictly, by the types that they are annotated with. Arrays leave their place in the
-JSON and go into a table by number; ``array`` says which dtype and shape is expected back.
+Fields are read by pydantic, strictly, by the types that they are annotated with. Arrays leave their place in
+the JSON and go into a table by number; ``array`` says which dtype and shape is expected back.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def table() -> Any:
 
 
 def grouped(apart: Callable[[Any], Any], whole: Callable[..., Any], *kinds: tuple[str, int]) -> Any:
-    """For values that are a few finite arrays: how they come apart and together, and each one's dtype and axes."""
+    """For values that are a few finite arrays: how they come apart and together, each one's dtype, axes."""
 
     def read(value: Any, info: Info) -> Any:
         if not isinstance(value, list) or len(value) != len(kinds):

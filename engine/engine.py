@@ -1,4 +1,4 @@
-"""The engine: one model, one task, many sessions. A frame's way is in ``flight.py``, many sessions' in ``service.py``."""
+"""The engine: one model, one task, many sessions. A frame's way is in ``flight.py``."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Engine:
     Args:
         runtime: opened for a model; the engine closes it.
         task: what its sessions do; None is what the model's manifest says. See ``task.Task`` for your own.
-        options: of all sessions, for a task of the manifest: ``TrackingOptions``, ``InterpolationOptions`` ...
+        options: of all sessions, for a task of the manifest: ``TrackingOptions`` and the like.
         capacity: sessions that can be open at once; None is what the memory allows.
         lanes: how frames fly; None suits the runtime.
         bundle_hash: which snapshots are this engine's.
@@ -144,7 +144,7 @@ class Engine:
     async def opened(
         self, frame: Frame | Image | None = None, *, session_id: str | None = None, **given: Any
     ) -> Session[Any]:
-        """As ``open`` for event loops, on the engine's lanes. A caller that is cancelled leaves none behind."""
+        """As ``open`` for event loops, on the lanes. A caller that is cancelled leaves none behind."""
         self._service.start()
         return await claimed(self.open_nowait(frame, session_id=session_id, **given))
 

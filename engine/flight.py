@@ -1,7 +1,7 @@
-"""A frame's way through a task: the generator is started, its calls are run, its results sent, until it returns.
+"""A frame's way through a task: its generator is sent the results of its calls until it returns.
 
-``Pilot`` runs calls, alone or several sessions' in one batch. What fails fails one flight; since calls are pure and
-memory is a value, a flight that has not been committed never was.
+``Pilot`` runs calls, alone or several sessions' in one batch. What fails fails one flight; since calls are
+pure and memory is a value, a flight that has not been committed never was.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Flight:
     """
 
     __slots__ = (
-        "_begin", "_on_early", "_on_part", "_steps", "calls", "error", "finish_s", "is_begun", "model_s", "next", "parts",
-        "paused", "prepare_s", "row",
+        "_begin", "_on_early", "_on_part", "_steps", "calls", "error", "finish_s", "is_begun", "model_s",
+        "next", "parts", "paused", "prepare_s", "row",
     )  # fmt: skip
 
     def __init__(

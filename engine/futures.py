@@ -1,4 +1,4 @@
-"""Futures as the engine resolves them: each exactly once, whatever happens; and event loops woken once for many."""
+"""Futures as the engine resolves them: each exactly once; and event loops, woken once for many."""
 
 from __future__ import annotations
 

@@ -144,7 +144,7 @@ class Scheduler(Generic[Item]):
         return [self._begin(*pair) for pair in ready[: self.max_batch]]
 
     def claim(self, key: str) -> bool:
-        """Keeps a session's frames back until ``done``; False while one of them is in a step, or it is gone."""
+        """Keeps a session's frames back; False while one of them is in a step, or it is gone."""
         queue = self._queues.get(key)
         if queue is None or queue.running:
             return False

@@ -1,10 +1,10 @@
 """Sessions on one engine: inline on the caller's thread, or many beside one another on the engine's lanes.
 
-Until somebody submits a frame without waiting for it, everything runs on the thread that asks. From then on, callers
-on any thread, and event loops, queue frames under one lock and get futures. Each lane takes the most urgent frame
-(or, where frames share one call, a batch of them), gives it one turn without the lock, and puts it back in line
-until it has come to its end. Whatever else needs a session's row (its end, a snapshot, going back to one) waits until
-no turn of that session is under way, and holds up nobody else.
+Until somebody submits a frame without waiting for it, everything runs on the thread that asks. From then on,
+callers on any thread, and event loops, queue frames under one lock and get futures. Each lane takes the most
+urgent frame (or, where frames share one call, a batch of them), gives it one turn without the lock, and puts
+it back in line until it has come to its end. Whatever else needs a session's row (its end, a snapshot, going
+back to one) waits until no turn of that session is under way, and holds up nobody else.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ class Service:
                 self._leave(session)
 
     def sessions(self) -> list[Session[Any]]:
-        """Those that are open. Raises SessionError once the engine is closed: it had some, and cannot say which."""
+        """Those that are open. Raises SessionError once the engine is closed."""
         with self._wake:
             if self._closing:
                 raise SessionError(self._why, "load a new one")

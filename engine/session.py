@@ -87,7 +87,8 @@ class Job:
     def answered(self, dropped: int = 0) -> Any:
         """What it came to; ``dropped`` frames went before it. Raises what failed it."""
         flight = self.flight
-        assert flight is not None and flight.is_done, "it has been flown"
+        assert flight is not None, "it has begun"
+        assert flight.is_done, "it has been flown"
         if flight.error is not None:
             raise as_step_error(flight.error)
         if self.kind == "open":
@@ -146,7 +147,7 @@ class Host(Protocol):
 
 
 class Session(Generic[Answer]):
-    """One video, or one target: what ``Engine.open`` gives. Every frame ends in one answer or one typed error.
+    """One video, or one target in it. Every frame ends in one answer or one typed error.
 
     ::
 
@@ -208,11 +209,11 @@ class Session(Generic[Answer]):
         return self._host.stream(self, _given(frame))
 
     def ahead(self, frames: Iterable[Frame], lanes: int = 1) -> Iterator[Any]:
-        """The pieces of the answers to all frames and of ``flush``, in order, up to ``lanes`` frames at a time.
+        """The pieces of the answers to all frames and of ``flush``, in order, ``lanes`` frames at a time.
 
         For videos that are there already: up to twice ``lanes`` pieces are made before they are asked for.
-        What came before a frame that fails is handed over before its error is raised; one that does not fit, or
-        cannot be read, ends the video.
+        What came before a frame that fails is handed over before its error is raised; one that does not fit,
+        or cannot be read, ends the video.
         """
         return self._host.ahead(self, frames, lanes)
 
@@ -240,7 +241,7 @@ class Session(Generic[Answer]):
         return self._host.submit(self, _given(frame), wait=False).future
 
     def post(self, frame: Frame | Image | None, on_part: OnPart | None = None) -> Job:
-        """As ``submit_nowait``, with room waited for in line; its pieces go to ``on_part``. None is the flush."""
+        """As ``submit_nowait``, waiting in line for room; pieces go to ``on_part``. None is the flush."""
         return self._host.submit(self, frame, wait=True, on_part=on_part)
 
     def resume(self, job: Job) -> None:

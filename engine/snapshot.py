@@ -1,10 +1,10 @@
 """A session as one blob: versioned, checked, and free of anything that can be run.
 
-A blob is a ``.safetensors`` file in memory: the model's state under ``state.<name>``, the arrays of the task's
-memory under ``memory.<number>``, and the rest (memory, clock, queue options) as JSON in the bytes of ``session``.
-The metadata ``framestate-session`` gives the format's version and a sha256 over every tensor. State is kept as the
-spec names and shapes it, so a blob moves between runtimes, processes and machines; it belongs to one bundle, whose
-hash it carries. Equal sessions give equal bytes.
+A blob is a ``.safetensors`` file in memory: the model's state under ``state.<name>``, the arrays of the
+task's memory under ``memory.<number>``, and the rest (memory, clock, queue options) as JSON in the bytes of
+``session``. The metadata ``framestate-session`` gives the format's version and a sha256 over every tensor.
+State is kept as the spec names and shapes it, so a blob moves between runtimes, processes and machines; it
+belongs to one bundle, whose hash it carries. Equal sessions give equal bytes.
 """
 
 from __future__ import annotations

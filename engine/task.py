@@ -1,4 +1,4 @@
-"""What a task is: a generator that yields model calls, is sent their results, and returns what the session is next.
+"""What a task is: a generator that yields model calls, and returns what the session is next.
 
 A task says what one kind of session does with a frame. It holds no session and changes no memory: memory is a
 frozen value, so committing is an assignment, failure needs no undo, and a snapshot is its fields.

@@ -22,7 +22,7 @@ TASKS: Mapping[str, Callable[..., Task[Any, Any]]] = MappingProxyType(
 
 
 def task_of(runtime: Runtime, options: Any = None) -> Task[Any, Any]:
-    """The task of a model. Raises BundleError where there is none of that name, or the model is not made for it."""
+    """The task of a model. Raises BundleError where there is none, or the model is not made for it."""
     return TASKS[known(runtime.spec)](runtime, options)
 
 

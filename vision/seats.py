@@ -78,7 +78,9 @@ class Text:
             return
         made.stream, made.time_base = self.stream, Fraction(1, 1000)
         made.pts = made.dts = round(time * 1000)
-        lasts = packet.duration * packet.time_base if packet.duration else Fraction(shown.end_display_time, 1000)
+        lasts = (
+            packet.duration * packet.time_base if packet.duration else Fraction(shown.end_display_time, 1000)
+        )
         made.duration = round(lasts * 1000)
         yield made
 

@@ -1,4 +1,4 @@
-"""What a session answers for one frame: one frozen class a kind of answer, the same from the engine to the client."""
+"""What a session answers for one frame: the same frozen classes from the engine to the client."""
 
 from __future__ import annotations
 
@@ -141,8 +141,9 @@ class Output:
 
 
 def stamped(answer: AnyAnswer, **known: Any) -> AnyAnswer:
-    """The answer with those of ``dropped`` and ``timings`` that its class has; as it is where it is no dataclass."""
+    """The answer with those of ``dropped`` and ``timings`` that its class has, if it is a dataclass."""
     if not is_dataclass(answer):
         return answer
     has = {one.name for one in fields(answer)}
-    return replace(answer, **{name: value for name, value in known.items() if name in has})  # type: ignore[type-var]
+    fit = {name: value for name, value in known.items() if name in has}
+    return replace(answer, **fit)  # type: ignore[type-var]

@@ -1,4 +1,4 @@
-"""What is remembered of an interpolated video: its last frame, how things moved before it, and what is still to show."""
+"""What is remembered of an interpolated video: its last frame, how things moved, what is still to show."""
 
 from __future__ import annotations
 

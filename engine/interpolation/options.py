@@ -36,8 +36,8 @@ class InterpolationOptions:
             what happened in between is anybody's guess.
         tile_pixels: most pixels the model sees at once; a larger frame goes through in tiles.
         overlap: pixels by which neighbouring tiles overlap, at least.
-        lookahead: answer one frame later, so that the pair after one tells of its motion, too, where the model
-            asks for that: made frames are better.
+        lookahead: answer one frame later, so that the pair after one tells of its motion, too, where the
+            model asks for that: made frames are better.
 
     Raises:
         OptionError: a number is out of range, or two options contradict each other.

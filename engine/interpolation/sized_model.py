@@ -162,7 +162,7 @@ class SizedModel:
     def between(
         self, first: EncodedFrame, second: EncodedFrame, motion: PairMotion, t: float
     ) -> Generator[Any, Any, Image]:
-        """The frame at ``t`` in (0, 1) between two: RGB (height, width, 3), as deep as they are, a call a tile."""
+        """The RGB frame at ``t`` in (0, 1) between two, as deep as they are, a call a tile."""
         if len(self.tiles) == 1:
             plane = yield from self._made(0, first, second, motion, t)
             return as_pixels(plane, *self.tiles[0].size, deep=first.is_deep)

@@ -80,7 +80,7 @@ class Timeline:
             number += 1
 
     def after(self, earlier: Source, later: Source, following: int) -> int:
-        """The number of the first output after ``later``; ``following`` is the first one after ``earlier``."""
+        """The first output after ``later``; ``following`` is the first one after ``earlier``."""
         reach = (later.pts * self._tick - self._start) * self._rate * self._slow if self._rate else None
         number = max(following, math.floor(later.number * self._steps if reach is None else reach))
         while self._part(number, earlier, later) <= 1:

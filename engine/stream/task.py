@@ -1,4 +1,4 @@
-"""Any recurrent model of frames as a task, by its manifest alone: frames in, pictures or tensors out, state carried."""
+"""Any recurrent model of frames as a task, by its manifest alone."""
 
 from __future__ import annotations
 
@@ -79,10 +79,7 @@ class Streaming(Task[StreamMemory, Output]):
                 given = {name: inputs[name] for name in self._view.init_inputs}
                 started = yield from call(self._view.init, given, None)
                 row = {name: started.state[name] for name in started.state}
-                if self.has_rows:
-                    state = {**self._zeros(), **row}
-                else:
-                    state = {**(state or {}), **row}
+                state = {**(self._zeros() if self.has_rows else state or {}), **row}
         made = yield from call(self._view.function, inputs, state if self._names else None)
         row |= {name: made.state[name] for name in made.state}
         kept = (frame, *memory.frames)[: self._view.memory_frames]

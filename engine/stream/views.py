@@ -1,4 +1,4 @@
-"""How a model of the task ``stream`` sees a frame, and what its outputs are: read off the manifest, nothing else.
+"""How a model of the task ``stream`` sees a frame, and what its outputs are, by its manifest.
 
 ``preprocess`` of such a model::
 
@@ -6,11 +6,12 @@
                            "back": 0, "multiple": 8},
                  "ratio": {"kind": "value", "value": 0.25},
                  "dt":    {"kind": "seconds"}},
-     "outputs": {"clean": {"kind": "picture", "range": 1}, "alpha": {"kind": "mask"}, "score": {"kind": "tensor"}}}
+     "outputs": {"clean": {"kind": "picture", "range": 1}, "alpha": {"kind": "mask"},
+                 "score": {"kind": "tensor"}}}
 
-All members but ``kind`` may be left out. Layout and size are those of the tensor: (batch, 3, height, width) or
-(batch, height, width, 3), with one channel for grey; sides are numbers, to which frames are resized, or the frame's
-own (``"height"``, ``"width"``), padded to a ``multiple``.
+All members but ``kind`` may be left out. Layout and size are those of the tensor: (batch, 3, height, width)
+or (batch, height, width, 3), with one channel for grey; sides are numbers, to which frames are resized, or
+the frame's own (``"height"``, ``"width"``), padded to a ``multiple``.
 """
 
 from __future__ import annotations
@@ -97,6 +98,7 @@ class OutputView:
         range: the largest level of a picture.
         bgr: whether blue comes first.
         last: whether channels come last.
+        is_padded: whether the model sees frames padded, rather than resized.
     """
 
     name: str
@@ -104,6 +106,7 @@ class OutputView:
     range: float
     bgr: bool
     last: bool
+    is_padded: bool
 
     def picture(self, value: Array, frame: tuple[int, int], seen: tuple[int, int]) -> Image:
         """One row as RGB uint8 of the frame's (height, width); ``seen`` is what the model saw of it.
@@ -126,22 +129,13 @@ class OutputView:
             made = as_uint8(np.repeat(made, 3, axis=2))
         if self.bgr:
             made = as_uint8(made[..., ::-1])
-        if made.shape[:2] == seen:
-            if (
-                seen[0] >= frame[0]
-                and seen[1] >= frame[1]
-                and seen != frame
-                and self._is_padding(frame, seen)
-            ):
-                return as_uint8(np.ascontiguousarray(made[: frame[0], : frame[1]]))
+        if self.is_padded and made.shape[:2] == seen:
+            made = as_uint8(made[: frame[0], : frame[1]])
         if made.shape[:2] != frame:
             return as_uint8(
                 cv2.resize(np.ascontiguousarray(made), frame[::-1], interpolation=cv2.INTER_LINEAR)
             )
         return as_uint8(np.ascontiguousarray(made))
-
-    def _is_padding(self, frame: tuple[int, int], seen: tuple[int, int]) -> bool:
-        return seen[0] - frame[0] < 1024 and seen[1] - frame[1] < 1024
 
 
 class StreamView:
@@ -251,7 +245,7 @@ class StreamView:
         if top <= 0:
             raise self._wrong(f"range of {tensor.name!r} is {top:g}")
         last = len(tensor.shape) == 4 and tensor.shape[1] not in (1, 3, 4)
-        return OutputView(tensor.name, kind, top, self._bgr(said), last)
+        return OutputView(tensor.name, kind, top, self._bgr(said), last, self.frames[0].size is None)
 
     def _bgr(self, said: Mapping[str, Any]) -> bool:
         colours = said.get("colours", "RGB")

@@ -23,7 +23,8 @@ class Belief(NamedTuple):
 
     Attributes:
         axes: of cx, cy, w and h.
-        anchor: cx, cy, w, h after the last accepted measurement, and how far a prediction may stray, in pixels.
+        anchor: cx, cy, w, h after the last accepted measurement, and how far a prediction may stray, in
+            pixels.
         missed: measurements missed in a row.
     """
 

@@ -1,4 +1,4 @@
-"""How what is believed of a target moves on: one ``predict`` and one ``observe`` a frame, value in, value out."""
+"""How what is believed of a target moves on: one ``predict`` and one ``observe`` a frame."""
 
 from __future__ import annotations
 
