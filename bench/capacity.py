@@ -7,12 +7,14 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
 from ..engine import Engine, Policy, Session
 from ..errors import FrameDroppedError, OptionError
-from ..vision import Box, Image
+from ..vision import Frame
+from .timing import EndlessClip
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,7 @@ class CapacityTrial:
 
 def measure_capacity(
     engine: Engine,
-    image: Image,
-    box: Box,
+    clip: EndlessClip,
     *,
     rate: float,
     slo_ms: float,
@@ -55,7 +56,7 @@ def measure_capacity(
 
     Args:
         engine: with room for as many sessions as are tried; it must not be used inline.
-        image, box: what every session sends, and the target in it.
+        clip: what every session sends.
         rate: frames a second of each session.
         slo_ms: the bound on ``p99_ms``.
         seconds: of a trial, after ``warm_up`` seconds that do not count.
@@ -73,7 +74,7 @@ def measure_capacity(
     trials: list[CapacityTrial] = []
 
     def fits(count: int) -> bool:
-        trials.append(asyncio.run(_trial(engine, image, box, count, rate, slo_ms, seconds, warm_up)))
+        trials.append(asyncio.run(_trial(engine, clip, count, rate, slo_ms, seconds, warm_up)))
         tick(trials[-1])
         return trials[-1].passed
 
@@ -100,22 +101,22 @@ def best_of(trials: list[CapacityTrial]) -> CapacityTrial | None:
 
 async def _trial(
     engine: Engine,
-    image: Image,
-    box: Box,
+    clip: EndlessClip,
     count: int,
     rate: float,
     slo_ms: float,
     seconds: float,
     warm_up: float,
 ) -> CapacityTrial:
-    sessions: list[Session] = []
+    sessions: list[Session[Any]] = []
+    given = engine.task.trial(clip.frame(0), clip.box)
     try:
         for _ in range(count):
-            sessions.append(await engine.service.open(image, box, policy=Policy.DROP_OLDEST, queue=2))
+            sessions.append(await engine.opened(policy=Policy.DROP_OLDEST, queue=2, **given))
         start = time.perf_counter() + 0.05
         # Sources are not in step with one another: each starts at its own part of the first period.
         feeds = [
-            _feed(session, image, start + place / (count * rate), rate, warm_up, seconds)
+            _feed(session, clip, start + place / (count * rate), rate, warm_up, seconds)
             for place, session in enumerate(sessions)
         ]
         ages = [age for of_one in await asyncio.gather(*feeds) for age in of_one]
@@ -129,22 +130,22 @@ async def _trial(
 
 
 async def _feed(
-    session: Session, image: Image, start: float, rate: float, warm_up: float, seconds: float
+    session: Session[Any], clip: EndlessClip, start: float, rate: float, warm_up: float, seconds: float
 ) -> list[float]:
     """Sends frames by the clock; the ages of their answers in seconds, infinite for a dropped one."""
     waiting = []
     for number in range(max(1, round((warm_up + seconds) * rate))):
         due = start + number / rate
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
-        waiting.append((due, asyncio.ensure_future(_age(session, image, due))))
+        waiting.append((due, asyncio.ensure_future(_age(session, clip.frame(number + 1), due))))
     ages = [await age for due, age in waiting if due - start >= warm_up]
     await asyncio.gather(*(age for _, age in waiting))
     return ages
 
 
-async def _age(session: Session, image: Image, due: float) -> float:
+async def _age(session: Session[Any], frame: Frame, due: float) -> float:
     try:
-        await session.submit(image)
+        await session.submit(frame)
     except FrameDroppedError:
         return math.inf
     return time.perf_counter() - due

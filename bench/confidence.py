@@ -24,10 +24,11 @@ from typing import Protocol, TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from ..engine import Engine, Target
-from ..errors import DataError, OptionError, SessionError
+from ..engine import Engine
+from ..errors import DataError, OptionError
 from ..vision import Box, Frame
 from .ope import is_present, overlaps
+from .ours import EngineTracker
 from .peers import Peer
 from .sequences import TrackingSequence
 
@@ -59,23 +60,18 @@ class Teller(Protocol):
 
 
 class EngineTeller:
-    """Our engine, one session after another."""
+    """Our engine, one session after another. Raises BundleError: its sessions follow nothing."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._target: Target | None = None
+        self._tracker = EngineTracker(engine)
 
     def start(self, frame: Frame, box: Box) -> None:
         """See `Teller`."""
-        if self._target is not None:
-            self._target.close()
-        self._target = self._engine.track(frame, box)
+        self._tracker.start(frame, box)
 
     def update(self, frame: Frame) -> Said:
         """See `Teller`."""
-        if self._target is None:
-            raise SessionError("update was called before start", "start on the first frame")
-        track = self._target.update(frame)
+        track = self._tracker.track(frame)
         return Said(track.box, track.score, track.status)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine import Engine
+from ..engine import Engine, Session
 from ..errors import OptionError, ParityError
 from ..runtimes import Arrays
 from .timing import EndlessClip, collected, interleaved, rss_mb
@@ -136,7 +136,7 @@ def _verified(history: int, forms: Mapping[str, Callable[[], Arrays]], reference
 def measure_flatness(
     engine: Engine, clip: EndlessClip, *, frames: int = 10_000, tick: Callable[[], None] = lambda: None
 ) -> Flatness:
-    """Follows one target for ``frames`` frames, inline, with two free rows.
+    """Sends one session ``frames`` frames, inline, with two free rows.
 
     Raises:
         OptionError: there are fewer than 2 frames, or this system does not tell how much memory is in use.
@@ -145,26 +145,27 @@ def measure_flatness(
     if frames < 2:
         raise OptionError(f"frames is {frames}", "give at least 2")
     part = min(SETTLING, frames // 2)
-    with engine.track(clip.frame(0), clip.box) as aged, collected():
+    trial = engine.task.trial
+    with engine.open(**trial(clip.frame(0), clip.box)) as aged, collected():
         seconds = np.zeros(frames)
         before = 0.0
         for index in range(frames):
             frame = clip.frame(index + 1)
             began = time.perf_counter()
-            aged.update(frame)
+            aged.push(frame)
             seconds[index] = time.perf_counter() - began
             if index + 1 == part:
                 before = rss_mb()
             tick()
         growth = rss_mb() - before
-        with engine.track(clip.frame(frames), clip.box) as fresh:
+        with engine.open(**trial(clip.frame(frames), clip.box)) as fresh:
             at = [frames]
 
             def move() -> None:
                 at[0] += 1
 
-            def moved(target: Any) -> Callable[[], object]:
-                return lambda: target.update(clip.frame(at[0]))
+            def moved(session: Session[Any]) -> Callable[[], object]:
+                return lambda: session.push(clip.frame(at[0]))
 
             pair = _side_by_side({"fresh": moved(fresh), "aged": moved(aged)}, part, move)
     first, last = 1e3 * float(np.median(seconds[:part])), 1e3 * float(np.median(seconds[-part:]))

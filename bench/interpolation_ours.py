@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from fractions import Fraction
 
 import cv2
@@ -14,6 +15,7 @@ from ..engine.interpolation.model import InterpolationModel
 from ..engine.interpolation.sized_model import Flows, PairMotion, SizedModel
 from ..vision.frame import Frame
 from .interpolation_peers import Image, Made
+from .timing import StepRunner
 
 
 class EngineMiddles:
@@ -41,7 +43,8 @@ class EngineMiddles:
     def middles(self, images: Sequence[Image]) -> Iterator[Made]:
         """See `MiddleMaker`."""
         frames = (Frame(image, index, Fraction(1, 25), index) for index, image in enumerate(images))
-        with self._engine.interpolate(options=self._options) as session:
+        options = replace(self._options, lookahead=not self._live)
+        with self._engine.open(options=options) as session:
             if not self._live:
                 one_a_lane = opencv_threads(1) if self._lanes > 1 else nullcontext()  # more would spin beside
                 with one_a_lane:
@@ -82,20 +85,21 @@ class ModelMiddles:
     def __init__(self, engine: Engine, options: InterpolationOptions | None = None) -> None:
         self._model = InterpolationModel(engine.runtime)
         self._options = options or InterpolationOptions()
+        self._run = StepRunner(engine.runtime)
 
     def middles(self, images: Sequence[Image]) -> Iterator[Made]:
         """See `MiddleMaker`; frames are float32 levels."""
         height, width = images[0].shape[:2]
         sized = SizedModel(self._model, height, width, self._options)
         began = time.perf_counter()
-        last, guides = sized.encode(images[0]), sized.guides(images[0])
+        last, guides = self._run(sized.encode(images[0])), sized.guides(images[0])
         motion: PairMotion | None = None
         before: tuple[Flows, float] | None = None
         for image in images[1:]:
-            encoded, others = sized.encode(image), sized.guides(image)
+            encoded, others = self._run(sized.encode(image)), sized.guides(image)
             flows = sized.flows(guides, others)
-            motion = sized.motion(last, encoded, motion, flows, before)
-            made = sized.levels(last, encoded, motion, 0.5)
+            motion = self._run(sized.motion(last, encoded, motion, flows, before))
+            made = self._run(sized.levels(last, encoded, motion, 0.5))
             yield made, time.perf_counter() - began
             last, guides, before = encoded, others, (flows, 1.0)
             began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""How long one frame of one session takes, and how much of that is not the model."""
+"""How long one frame of one session takes, whatever its task, and how much of that is not the model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any
 
-from ..engine import Engine, Target
+from ..engine import Engine, Session
 from ..errors import OptionError
 from ..runtimes import Runtime
 from .stages import measure_stages
@@ -23,7 +23,7 @@ class LatencyResult:
         runtime, device: where the model ran.
         fps: frames a second, all frames together.
         p50_ms, p90_ms, p99_ms: percentiles over all frames.
-        model_ms: median time in the model: the step, and the template's part where a frame refreshes it.
+        model_ms: median time in the model, all calls of a frame together.
         overhead_ms: median time in everything else.
         overhead_share: ``overhead_ms`` over ``p50_ms``.
         max_abs_vs_eager: largest difference of any number from eager PyTorch's; None where that was not run.
@@ -56,11 +56,11 @@ def measure_latency(
     differences: Mapping[str, float | None] | None = None,
     tick: Callable[[], None] = lambda: None,
 ) -> list[LatencyResult]:
-    """Follows the clip's target with every runtime, frame by frame in turn, so that noise hits all alike.
+    """Sends the clip to a session on every runtime, frame by frame in turn, so that noise hits all alike.
 
     Args:
         runtimes: of one model, by name; left open.
-        clip: what is followed.
+        clip: what is sent.
         frames: that are measured, with each runtime.
         warm_up: frames before, unmeasured.
         differences: what ``max_abs_vs_eager`` shall say.
@@ -73,23 +73,26 @@ def measure_latency(
         raise OptionError(f"frames is {frames} and warm_up {warm_up}", "give 1 or more, and 0 or more")
     timed = {name: TimedRuntime(runtime) for name, runtime in runtimes.items()}
     engines = {name: Engine(runtime, capacity=1) for name, runtime in timed.items()}
-    targets = {name: engine.track(clip.frame(0), clip.box) for name, engine in engines.items()}
+    first = clip.frame(0), clip.box
+    sessions = {name: engine.open(**engine.task.trial(*first)) for name, engine in engines.items()}
     total: dict[str, list[float]] = {name: [] for name in timed}
     model: dict[str, list[float]] = {name: [] for name in timed}
     names = list(timed)
     with collected():
         for index in range(1, warm_up + frames + 1):
-            first = index % len(names)
-            for name in names[first:] + names[:first]:
+            turn = index % len(names)
+            for name in names[turn:] + names[:turn]:
                 timed[name].seconds = 0.0
-                seconds = _update(targets[name], clip, index)
+                seconds = _push(sessions[name], clip, index)
                 if index > warm_up:
                     total[name].append(seconds)
                     model[name].append(timed[name].seconds)
             tick()
     results = []
     for name in names:
-        stages = measure_stages(engines[name], targets[name], clip, warm_up + frames + 1, max(1, frames // 3))
+        stages = measure_stages(
+            engines[name], sessions[name], clip, warm_up + frames + 1, max(1, frames // 3)
+        )
         p50, p90, p99 = percentiles_ms(total[name], 50, 90, 99)
         outside = 1e3 * median(all_ - own for all_, own in zip(total[name], model[name], strict=True))
         results.append(
@@ -107,12 +110,12 @@ def measure_latency(
                 stages=stages,
             )
         )
-        targets[name].close()
+        sessions[name].close()
     return results
 
 
-def _update(target: Target, clip: EndlessClip, index: int) -> float:
+def _push(session: Session[Any], clip: EndlessClip, index: int) -> float:
     frame = clip.frame(index)
     began = time.perf_counter()
-    target.update(frame)
+    session.push(frame)
     return time.perf_counter() - began

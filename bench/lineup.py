@@ -59,7 +59,7 @@ class Lineup:
                 functions = engine.runtime.spec.functions.values()
                 if not any(tensor.name == "carry" for function in functions for tensor in function.inputs):
                     raise OptionError(f"{name} carries nothing from frame to frame", "Leave out 'restart'.")
-                without = self._engine(replace(engine.task.options, carry=0.0))
+                without = self._engine(replace(TrackingOptions.from_spec(engine.runtime.spec), carry=0.0))
                 trackers[RESTART] = EngineTracker(opened.enter_context(without))
             peers = {name: trackers[name] for name in self.against}
             yield OpenLineup(name, {name: EngineTracker(engine), **peers}, self._settings(engine))

@@ -18,7 +18,7 @@ from ..errors import StepError
 from ..runtimes import Arrays
 from ..vision import Image
 from ..vision.motion import Grey, Neighbour
-from .timing import interleaved
+from .timing import StepRunner, interleaved
 
 Seen = tuple[Features, Grey | None]
 
@@ -62,12 +62,12 @@ def measure_pair(
     """
     height, width = first.shape[:2]
     padded = padded_size(height, width, model.multiple)
-    start, prior = model.start(*padded), model.prior
+    start, prior, run = model.start(*padded), model.prior, StepRunner(model.runtime)
 
     def seen(image: Image) -> Seen:
         """A frame encoded, and the guide of its flow."""
         grown = grow(image, *padded)
-        return model.encode(as_input(grown, *padded)), None if prior is None else prior.guide(grown)
+        return run(model.encode(as_input(grown, *padded))), None if prior is None else prior.guide(grown)
 
     def flow(earlier: Seen, later: Seen) -> Arrays:
         if prior is None or earlier[1] is None or later[1] is None:
@@ -78,17 +78,18 @@ def measure_pair(
 
     def between(earlier: Seen) -> Image:
         later = seen(second)
-        motion = model.motion(earlier[0], later[0], start, flow(earlier, later))
-        return as_image(as_levels(model.interpolate(earlier[0], later[0], motion, 0.5), height, width))
+        motion = run(model.motion(earlier[0], later[0], start, flow(earlier, later)))
+        plane = run(model.interpolate(earlier[0], later[0], motion, 0.5))
+        return as_image(as_levels(plane, height, width))
 
     one, two, other = seen(first), seen(second), as_input(second, *padded)
     found = flow(one, two)
-    motion = model.motion(one[0], two[0], start, found)
+    motion = run(model.motion(one[0], two[0], start, found))
     calls: dict[str, Callable[[], Any]] = {
-        "encode": lambda: model.encode(other),
+        "encode": lambda: run(model.encode(other)),
         "start": lambda: flow(one, two),
-        "motion": lambda: model.motion(one[0], two[0], start, found),
-        "interpolate": lambda: model.interpolate(one[0], two[0], motion, 0.5),
+        "motion": lambda: run(model.motion(one[0], two[0], start, found)),
+        "interpolate": lambda: run(model.interpolate(one[0], two[0], motion, 0.5)),
         "once": lambda: between(one),
         "twice": lambda: between(seen(first)),
     }

@@ -36,15 +36,20 @@ def stages_table(results: Sequence[LatencyResult]) -> Table:
     table = _table("Where a frame's time goes, milliseconds (mean)", "stage")
     for one in results:
         table.add_column(one.runtime, justify="right")
-    for stage in STAGES:
+    for stage in _stages(results):
         table.add_row(stage, *(f"{one.stages.get(stage, 0.0):.3f}" for one in results))
     return table
+
+
+def _stages(results: Sequence[LatencyResult]) -> list[str]:
+    """Those that took time."""
+    return [stage for stage in STAGES if any(one.stages.get(stage) for one in results)]
 
 
 def throughput_table(points: Sequence[ThroughputPoint]) -> Table:
     """One row a number of sessions."""
     table = _table("Sessions side by side", "sessions")
-    for heading in ("FPS in all", "× one session", "FPS each", "p50 ms", "p99 ms", "frames a step"):
+    for heading in ("FPS in all", "× one session", "FPS each", "p50 ms", "p99 ms", "frames a turn"):
         table.add_column(heading, justify="right")
     for one in points:
         table.add_row(
@@ -93,7 +98,7 @@ def latency_plot(results: Sequence[LatencyResult], path: Path) -> None:
     figure, axes = _canvas(path)
     left = [0.0] * len(results)
     names = [f"{one.runtime} ({one.device})" for one in results]
-    for stage in STAGES:
+    for stage in _stages(results):
         widths = [one.stages.get(stage, 0.0) for one in results]
         axes.barh(names, widths, left=left, label=stage)
         left = [start + width for start, width in zip(left, widths, strict=True)]

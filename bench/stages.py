@@ -7,14 +7,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ..engine import Engine, Target
-from ..engine.templates import Templates
-from ..engine.tracking import BoxFilter, TargetMemory, cropping
+from ..engine import Engine, Session
+from ..engine.classification.model import ClassificationModel
+from ..engine.interpolation import sized_model
+from ..engine.interpolation import task as interpolating
+from ..engine.interpolation.prior import Prior
+from ..engine.stream import views
+from ..engine.tracking import cropping
+from ..engine.tracking.decode import CentreDecoder, PointDecoder
+from ..engine.tracking.following import Following
+from ..engine.tracking.trajectory import TrajectoryDecoder
 from .timing import EndlessClip
 
 REST = "the rest"
-STAGES = ("crop", "normalise", "model", "decode", "filter", "state rows", "template refresh", REST)
-"""In the order of a frame. "template refresh" has the model's work on a fresh template in it, "model" not."""
+STAGES = (
+    "crop", "normalise", "compare", "flow", "model", "decode", "filter", "picture", "state rows", REST,
+)  # fmt: skip
+"""In the order of a frame; each task has some of them. "compare" looks for cuts and duplicates."""
 
 
 class Stopwatch:
@@ -32,12 +41,11 @@ class Stopwatch:
         self._since = now
 
     def timed(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, its time counted to a stage; within a template refresh the model counts to that."""
+        """The function, its time counted to a stage."""
 
         def run(*arguments: Any, **options: Any) -> Any:
             self.lap()
-            inner = self._stack[-1] == "template refresh"
-            self._stack.append("template refresh" if inner else stage)
+            self._stack.append(stage)
             try:
                 return function(*arguments, **options)
             finally:
@@ -48,7 +56,7 @@ class Stopwatch:
 
 
 def measure_stages(
-    engine: Engine, target: Target, clip: EndlessClip, first: int, frames: int
+    engine: Engine, session: Session[Any], clip: EndlessClip, first: int, frames: int
 ) -> dict[str, float]:
     """Milliseconds a frame in each of ``STAGES``, the mean over ``frames`` frames from ``first`` on.
 
@@ -56,12 +64,12 @@ def measure_stages(
     """
     watch = Stopwatch()
     with _watched(engine, watch):
-        target.update(clip.frame(first))
+        session.push(clip.frame(first))
         watch.seconds = dict.fromkeys(STAGES, 0.0)
         watch.lap()
         watch.seconds[REST] = 0.0
         for index in range(first + 1, first + 1 + frames):
-            target.update(clip.frame(index))
+            session.push(clip.frame(index))
         watch.lap()
     return {stage: 1e3 * seconds / frames for stage, seconds in watch.seconds.items()}
 
@@ -69,19 +77,28 @@ def measure_stages(
 @contextmanager
 def _watched(engine: Engine, watch: Stopwatch) -> Iterator[None]:
     """Puts the watch around the functions of each stage, and takes it off again."""
-    task: Any = engine.task
-    places: list[tuple[Any, str, str]] = [
-        (cropping, "cut", "crop"),
-        (cropping, "normalise", "normalise"),
-        (engine.runtime, "call", "model"),
-        (task, "_decode", "decode"),
-        *((BoxFilter, name, "filter") for name in ("predict", "gate", "update", "coast", "save")),
-        (TargetMemory, "observe", "filter"),
-        *((engine.store, name, "state rows") for name in ("read", "write")),
-        (Templates, "fresh", "template refresh"),
-        (Templates, "store", "template refresh"),
-    ]
-    kept = [(owner, name, owner.__dict__.get(name)) for owner, name, _ in places]
+    rows = [] if engine.store is None else [(engine.store, name) for name in ("read", "write")]
+    stages: dict[str, list[tuple[Any, str]]] = {
+        "crop": [(cropping, "cut")],
+        "normalise": [
+            (cropping, "normalise"),
+            (sized_model, "as_input"),
+            (ClassificationModel, "inputs"),
+            (views.FrameInput, "of"),
+        ],
+        "compare": [(interpolating.Sketch, "of"), (interpolating, "compare"), (interpolating, "is_cut")],
+        "flow": [(Prior, name) for name in ("guide", "find", "told")],
+        "model": [(engine.runtime, "call")],
+        "decode": [(kind, "__call__") for kind in (CentreDecoder, PointDecoder, TrajectoryDecoder)],
+        "filter": [(Following, name) for name in ("predict", "observe")],
+        "picture": [
+            *((sized_model, name) for name in ("as_pixels", "as_levels", "as_image")),
+            (views.OutputView, "picture"),
+        ],
+        "state rows": rows,
+    }
+    places = [(owner, name, stage) for stage, found in stages.items() for owner, name in found]
+    kept = [(owner, name, vars(owner).get(name)) for owner, name, _ in places]
     try:
         for owner, name, stage in places:
             setattr(owner, name, watch.timed(stage, getattr(owner, name)))

@@ -8,11 +8,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean, median
+from typing import Any
 
 from ..engine import Engine, Session
 from ..errors import OptionError
-from ..vision import Box, Image
-from .timing import percentiles_ms
+from .timing import EndlessClip, percentiles_ms
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class ThroughputPoint:
         fps_per_session: the same for one of them.
         p50_ms: median time from handing a frame over to its answer.
         p99_ms: the 99th percentile of that.
-        batch_mean: frames a step.
+        batch_mean: frames a turn of the engine's lanes, which is one model call of each.
     """
 
     sessions: int
@@ -42,8 +42,7 @@ class ThroughputPoint:
 
 def measure_throughput(
     engine: Engine,
-    image: Image,
-    box: Box,
+    clip: EndlessClip,
     counts: Sequence[int],
     *,
     frames: int = 240,
@@ -54,8 +53,7 @@ def measure_throughput(
 
     Args:
         engine: with room for the most sessions; it must not be used inline.
-        image: the picture that every session sends; what is in it costs nothing more or less.
-        box: the target in it.
+        clip: what every session sends.
         counts: numbers of sessions, each at least 1.
         frames: that are measured in a round, all sessions together; each sends an equal part, rounded up.
         repetitions: rounds over all numbers, so that noise hits all alike. FPS is the median of the rounds,
@@ -74,13 +72,13 @@ def measure_throughput(
     for turn in range(repetitions):
         for count in list(counts)[:: 1 if turn % 2 == 0 else -1]:
             each = math.ceil(frames / count)
-            rounds[count].append(asyncio.run(_round(engine, image, box, count, each, warm_up)))
+            rounds[count].append(asyncio.run(_round(engine, clip, count, each, warm_up)))
     return [_point(count, taken) for count, taken in rounds.items()]
 
 
 @dataclass(frozen=True)
 class Round:
-    """What one round of one number of sessions gave: frames a second, seconds waited, frames a step."""
+    """What one round of one number of sessions gave: frames a second, seconds waited, frames a turn."""
 
     fps: float
     waits: list[float]
@@ -93,29 +91,29 @@ def _point(count: int, rounds: Sequence[Round]) -> ThroughputPoint:
     return ThroughputPoint(count, fps, fps / count, p50, p99, fmean(one.batch for one in rounds))
 
 
-async def _round(engine: Engine, image: Image, box: Box, count: int, frames: int, warm_up: int) -> Round:
+async def _round(engine: Engine, clip: EndlessClip, count: int, frames: int, warm_up: int) -> Round:
     service = engine.service
-    sessions: list[Session] = []
+    sessions: list[Session[Any]] = []
+    given = engine.task.trial(clip.frame(0), clip.box)
     try:
         for _ in range(count):
-            sessions.append(await service.open(image, box))
-        await asyncio.gather(*(_send(session, image, warm_up) for session in sessions))
-        steps, began = service.num_steps, time.perf_counter()
-        waits = await asyncio.gather(*(_send(session, image, frames) for session in sessions))
+            sessions.append(await engine.opened(**given))
+        await asyncio.gather(*(_send(session, clip, 1, warm_up) for session in sessions))
+        turns, flown, began = service.num_steps, service.num_flown, time.perf_counter()
+        waits = await asyncio.gather(*(_send(session, clip, 1 + warm_up, frames) for session in sessions))
         seconds = time.perf_counter() - began
-        steps = service.num_steps - steps
+        batch = (service.num_flown - flown) / (service.num_steps - turns)
     finally:
         for session in sessions:
             session.close()
-    sent = count * frames
-    return Round(sent / seconds, [wait for of_one in waits for wait in of_one], sent / steps)
+    return Round(count * frames / seconds, [wait for of_one in waits for wait in of_one], batch)
 
 
-async def _send(session: Session, image: Image, frames: int) -> list[float]:
+async def _send(session: Session[Any], clip: EndlessClip, first: int, frames: int) -> list[float]:
     """Seconds from handing over to answer, frame by frame."""
     waits = []
-    for _ in range(frames):
-        began = time.perf_counter()
-        await session.submit(image)
+    for index in range(first, first + frames):
+        frame, began = clip.frame(index), time.perf_counter()
+        await session.submit(frame)
         waits.append(time.perf_counter() - began)
     return waits

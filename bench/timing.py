@@ -6,18 +6,22 @@ import gc
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
+from ..engine.flight import Flight, Pilot
+from ..engine.lanes import Lanes
 from ..errors import OptionError
 from ..runtimes import Arrays, Runtime, RuntimeOver, State
 from ..vision import Box, Frame, Image
 from ..vision.synthetic import demo_clip
+
+Value = TypeVar("Value")
 
 RATE = Fraction(1, 25)
 """Seconds from one frame of an endless clip to the next."""
@@ -61,6 +65,23 @@ class TimedRuntime(RuntimeOver):
             return super().call(function, inputs, state)
         finally:
             self.seconds += time.perf_counter() - began
+
+
+class StepRunner:
+    """Runs a task's steps, or a part of them, on a runtime, apart from any session."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._pilot = Pilot(runtime, None, Lanes())
+
+    def __call__(self, steps: Generator[Any, Any, Value]) -> Value:
+        """What the steps return. Raises what they raise."""
+        flight = Flight(0, steps)
+        while not flight.is_done:
+            self._pilot.turn([flight])
+        if flight.error is not None:
+            raise flight.error
+        value: Any = flight.next
+        return value  # type: ignore[no-any-return]
 
 
 def interleaved(

@@ -54,9 +54,9 @@ def capacity(
                 bundle, runtime=runtime, device=device, workers=workers, capacity=most
             ) as engine:
                 difference = shared.verified(bundle, engine.runtime)
-                clip = EndlessClip(wanted, images=2)
+                clip = EndlessClip(wanted, images=shared.IMAGES)
                 trials = measure_capacity(
-                    engine, clip.frame(0).image, clip.box,
+                    engine, clip,
                     rate=rate, slo_ms=slo, seconds=seconds, most=most, tick=tell,
                 )  # fmt: skip
                 where = {"runtime": engine.runtime.name, "device": engine.runtime.device}

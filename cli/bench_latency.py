@@ -68,12 +68,13 @@ def measure(
     """Verifies, then times.
 
     Raises:
-        UnknownRuntimeError, RuntimeUnavailableError: of a runtime that was named; others are left out.
+        UnknownRuntimeError, RuntimeUnavailableError, BundleError: of a runtime that was named; others are left
+            out.
         ParityError: a runtime does not agree with eager PyTorch.
     """
     from ..bench.latency import measure_latency
     from ..bench.timing import EndlessClip
-    from ..errors import RuntimeUnavailableError
+    from ..errors import BundleError, RuntimeUnavailableError
     from ..runtimes import open_runtime, runtime_table
     from .progress import frames_bar
 
@@ -83,7 +84,7 @@ def measure(
         for name in named or [entry.name for entry in runtime_table()]:
             try:
                 runtime = open_runtime(bundle, name, device=device, threads=threads)
-            except RuntimeUnavailableError as error:
+            except (RuntimeUnavailableError, BundleError) as error:
                 if named:
                     raise
                 note(f"without {name}: {error}")

@@ -56,9 +56,9 @@ def throughput(
                 capacity=max(counts),
             ) as engine:
                 difference = shared.verified(bundle, engine.runtime)
-                clip = EndlessClip(wanted, images=2)
+                clip = EndlessClip(wanted, images=shared.IMAGES)
                 points = measure_throughput(
-                    engine, clip.frame(0).image, clip.box, counts, frames=frames, repetitions=repetitions
+                    engine, clip, counts, frames=frames, repetitions=repetitions
                 )
                 where = {
                     "model": model,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -145,7 +146,7 @@ class Engine:
         self, frame: Frame | Image | None = None, *, session_id: str | None = None, **given: Any
     ) -> Session[Any]:
         """As ``open`` for event loops, on the lanes. A caller that is cancelled leaves none behind."""
-        self._service.start()
+        await self._ready(session_id)
         return await claimed(self.open_nowait(frame, session_id=session_id, **given))
 
     def restore(self, blob: bytes, *, session_id: str | None = None, **changed: Any) -> Session[Any]:
@@ -159,8 +160,14 @@ class Engine:
 
     async def restored(self, blob: bytes, *, session_id: str | None = None, **changed: Any) -> Session[Any]:
         """As ``restore`` for event loops, on the engine's lanes."""
-        self._service.start()
+        await self._ready(session_id)
         return await claimed(self._service.resume_session(blob, session_id, changed))
+
+    async def _ready(self, session_id: str | None) -> None:
+        """Waits, without holding up the loop, for what a closed session is about to free."""
+        self._service.start()
+        while self._service.is_leaving(session_id):
+            await asyncio.sleep(0.001)
 
     def sessions(self) -> list[Session[Any]]:
         """Those that are open. Raises SessionError once the engine is closed."""

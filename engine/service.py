@@ -57,8 +57,8 @@ class Service:
         self._landings = weakref.WeakKeyDictionary()
         self._closing = False
         self._why = "this engine is closed"
-        self.num_steps = 0
-        """Turns that were begun on the lanes."""
+        self.num_steps = self.num_flown = 0
+        """Turns that were begun on the lanes, and the frames in them."""
 
     # Sessions, from any thread
 
@@ -350,6 +350,8 @@ class Service:
                 if errand is not None or batch:
                     if self._idle and (self._errands or self._scheduler.is_ready):
                         self._wake.notify()
+                    if batch:
+                        self.num_steps, self.num_flown = self.num_steps + 1, self.num_flown + len(batch)
                     return errand, batch
                 self._idle += 1
                 self._wake.wait(seconds)
@@ -386,7 +388,6 @@ class Service:
     def _serve(self, batch: list[Job]) -> None:
         """One turn of each frame of a batch, and the answers of those that have ended."""
         began = time.monotonic()
-        self.num_steps += 1
         for job in batch:
             job.began = job.began or began
         try:
@@ -573,6 +574,7 @@ class Service:
         """A session with an id, a slot and a queue, not yet open. Raises SessionError or CapacityError."""
         key = uuid.uuid4().hex if given is None else check_id(given)
         with self._wake:
+            self._make_room(key)
             if self._closing:
                 raise SessionError(self._why, "load a new one")
             if key in self._sessions:
@@ -583,6 +585,26 @@ class Service:
             self._sessions[key] = session
             self._queue(session, dropped)
         return session
+
+    def is_leaving(self, key: str | None) -> bool:
+        """Whether a session that was closed is about to free its id, or the only row."""
+        with self._wake:
+            named = self._sessions.get(key or "")
+            full = not self._core.slots.num_free and any(one.closed for one in self._sessions.values())
+            return not self._closing and (full or (named is not None and named.closed))
+
+    def _make_room(self, key: str) -> None:
+        """Waits for what a closed session is about to free. Needs the lock."""
+        here = threading.current_thread() in self._threads
+        while self.is_leaving(key):
+            leaving = (errand for errand in self._errands if errand[0] is not None and errand[0].closed)
+            errand = next((one for one in leaving if here and self._claimed(one[0])), None)
+            if errand is not None:
+                self._errands.remove(errand)
+                obey(errand[1], errand[2])
+                continue
+            self._wake.wait(0.001)
+            self._wake.notify()  # it may have been a lane's
 
     def _set(self, session: Session[Any], standing: Standing) -> None:
         session.standing, session.clock, session.flushed = standing, standing.clock, standing.ended

@@ -31,6 +31,11 @@ class SlotPool:
         self._free.append(slot)
 
     @property
+    def num_free(self) -> int:
+        """Rows that nobody has."""
+        return len(self._free)
+
+    @property
     def num_used(self) -> int:
         """Rows that belong to sessions."""
         return len(self._used)

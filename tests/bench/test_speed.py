@@ -73,11 +73,12 @@ def test_latency_adds_up_and_leaves_the_engine_as_it_was(
     assert all(one.stages[stage] > 0 for stage in ("crop", "normalise", "model", "decode", "filter"))
     assert one.max_abs_vs_eager == 1e-6
     assert runtime.call.__func__ is type(runtime).call  # type: ignore[attr-defined]
-    from framestate.engine.tracking import BoxFilter, cropping
+    from framestate.engine.tracking import cropping
+    from framestate.engine.tracking.following import Following
     from framestate.vision import cut
 
     assert vars(cropping)["cut"] is cut
-    assert "timed" not in BoxFilter.predict.__qualname__
+    assert "timed" not in Following.predict.__qualname__
     speed_report.latency_plot(results, tmp_path / "plot.png")
     assert (tmp_path / "plot.png").stat().st_size > 1000
     for frames, warm_up in ((0, 1), (1, -1)):
@@ -104,11 +105,10 @@ class Slow:
 
 def test_capacity_finds_what_is_kept_up_with(runtime: Runtime, clip: EndlessClip) -> None:
     """Steps of 100 ms serve 2 sessions at 4 frames a second; of more, the backlog soon shows."""
-    image = clip.frame(0).image
     with Engine(Slow(runtime, 0.1), capacity=8) as engine:
         told: list[CapacityTrial] = []
         trials = measure_capacity(
-            engine, image, clip.box, rate=4, slo_ms=400, seconds=0.75, warm_up=0.25, most=8, tick=told.append
+            engine, clip, rate=4, slo_ms=400, seconds=0.75, warm_up=0.25, most=8, tick=told.append
         )
         assert told == trials
         assert not engine.service.sessions()
@@ -123,11 +123,9 @@ def test_capacity_finds_what_is_kept_up_with(runtime: Runtime, clip: EndlessClip
         assert failed
         assert min(failed) > best.sessions
         with pytest.raises(OptionError):
-            measure_capacity(engine, image, clip.box, rate=0, slo_ms=10)
+            measure_capacity(engine, clip, rate=0, slo_ms=10)
         with pytest.raises(CapacityError):
-            measure_capacity(
-                engine, image, clip.box, rate=100, slo_ms=60_000, seconds=0.01, warm_up=0, most=99
-            )
+            measure_capacity(engine, clip, rate=100, slo_ms=60_000, seconds=0.01, warm_up=0, most=99)
     assert best_of([]) is None
 
 

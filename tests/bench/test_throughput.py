@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from framestate.bench.throughput import measure_throughput
+from framestate.bench.timing import EndlessClip
 from framestate.bundles import Bundle
 from framestate.engine import Engine
 from framestate.errors import CapacityError, OptionError
-from framestate.vision import Box
-
-BOX = Box(12.0, 10.0, 16.0, 12.0)
 
 
 def test_points_add_up_and_sessions_are_closed(tiny_bundle: Bundle) -> None:
-    image = np.random.default_rng(0).integers(0, 255, (40, 48, 3), dtype=np.uint8)
+    clip = EndlessClip((64, 64), images=3)
     with Engine.load(tiny_bundle, runtime="onnx", workers=2, capacity=3) as engine:
-        points = measure_throughput(engine, image, BOX, [1, 3], frames=5, warm_up=1)
+        points = measure_throughput(engine, clip, [1, 3], frames=5, warm_up=1)
         assert [point.sessions for point in points] == [1, 3]
         for point in points:
             assert point.fps_total == pytest.approx(point.sessions * point.fps_per_session)
@@ -26,8 +23,8 @@ def test_points_add_up_and_sessions_are_closed(tiny_bundle: Bundle) -> None:
         keys = {"sessions", "fps_total", "fps_per_session", "p50_ms", "p99_ms", "batch_mean"}
         assert set(points[0].to_json()) == keys
         with pytest.raises(CapacityError):
-            measure_throughput(engine, image, BOX, [4], frames=1)
+            measure_throughput(engine, clip, [4], frames=1)
         for counts in ([], [0]):
             with pytest.raises(OptionError):
-                measure_throughput(engine, image, BOX, counts)
+                measure_throughput(engine, clip, counts)
         assert not engine.service.sessions()

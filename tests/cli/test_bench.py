@@ -8,11 +8,80 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from framestate.bundles import Bundle
 
 Call = Callable[..., Any]
 SMALL = ("--size", "96x72")
+
+
+def write_fader(folder: Path) -> Bundle:
+    """Somebody's own model of the task stream, with no PyTorch form: each picture fades into the next."""
+    from framestate.bundles import FunctionSpec, ModelSpec, TensorSpec, write_bundle
+    from onnx import TensorProto, helper, numpy_helper
+
+    shape = ("batch", 3, 24, 32)
+    image, faded, mean = (TensorSpec(name, "float32", shape) for name in ("image", "faded", "mean"))
+    functions = {"step": FunctionSpec((image,), (faded,), ("mean",), ("mean",))}
+    spec = ModelSpec("fader", "stream", "fader", {}, {}, functions, (mean,))
+    names = ["image", "past_state.mean"], ["faded", "present_state.mean"]
+    values = [[helper.make_tensor_value_info(one, TensorProto.FLOAT, shape) for one in side] for side in names]
+    nodes = [
+        helper.make_node("Add", names[0], ["sum"]),
+        helper.make_node("Mul", ["sum", "half"], ["faded"]),
+        helper.make_node("Identity", ["faded"], ["present_state.mean"]),
+    ]
+    half = numpy_helper.from_array(np.array(0.5, np.float32), "half")
+    graph = helper.make_graph(nodes, "step", *values, [half])
+    opset = [helper.make_opsetid("", 20)]
+    file = helper.make_model(graph, opset_imports=opset, ir_version=9).SerializeToString()
+    return write_bundle(folder, spec, {"step.onnx": file}, provenance={}, metrics={}, parity={})
+
+
+@pytest.fixture(params=["tiny_bundle", "tiny_interpolator", "tiny_classifier", "fader"])
+def any_bundle(request: pytest.FixtureRequest, tmp_path: Path) -> Bundle:
+    """A bundle of each task in turn."""
+    if request.param == "fader":
+        return write_fader(tmp_path / "fader")
+    found: Bundle = request.getfixturevalue(request.param)
+    return found
+
+
+def test_every_task_is_measured(report: Call, any_bundle: Bundle) -> None:
+    model = ("--model", any_bundle.path, *SMALL, "--runtime", "onnx")
+    (one,) = report("bench", "latency", *model, "--frames", 6, "--warm-up", 2)["results"]
+    assert 0 < one["model_ms"] < one["p99_ms"]
+    assert one["stages"]["model"] > 0
+    assert one["stages"]["normalise"] > 0
+    few = ("--sessions", "1,2", "--frames", 4, "--repetitions", 1)
+    points = report("bench", "throughput", *model, *few)["points"]
+    assert [point["sessions"] for point in points] == [1, 2]
+    assert all(point["batch_mean"] == 1 for point in points)  # on a CPU each frame flies alone
+    few = ("--rate", 5, "--slo", 60_000, "--seconds", 0.4, "--most", 2)
+    assert report("bench", "capacity", *model, *few)["max_sessions"] == 2
+
+
+def test_a_model_without_a_pytorch_form_is_measured_unverified(
+    invoke: Call, siamese_pair: Call, tmp_path: Path
+) -> None:
+    """An adopted tracker, and a model of one's own: neither's architecture is known here."""
+    backbone, head = siamese_pair()
+    sizes = ("--template-size", 32, "--search-size", 64)
+    adopted = invoke("adopt", "--backbone", backbone, "--head", head, "--name", "a", "--out", "a", *sizes)
+    assert adopted.exit_code == 0, adopted.stderr
+    for model in ("./a", write_fader(tmp_path / "fader").path):
+        for arguments in (
+            ("latency", "--frames", 3, "--warm-up", 1),
+            ("throughput", "--sessions", 1, "--frames", 2, "--repetitions", 1),
+            ("capacity", "--rate", 5, "--slo", 60_000, "--seconds", 0.2, "--most", 1),
+        ):
+            result = invoke("bench", *arguments, "--model", model, *SMALL, "--json")
+            assert result.exit_code == 0, result.stderr
+            assert "was not verified" in result.stderr
+            found = json.loads(result.stdout)
+            (one,) = found["results"] if arguments[0] == "latency" else (found,)
+            assert one["max_abs_vs_eager"] is None
 
 
 def test_latency(report: Call, invoke: Call, tiny_bundle: Bundle, work: Path) -> None:

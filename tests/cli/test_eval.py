@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from framestate.engine import Target
+from framestate.engine import Session
 from framestate.errors import StepError
 from typer.testing import Result
 
@@ -43,10 +43,10 @@ def test_tables_and_a_plot(invoke: Callable[..., Result], make_sequences: MakeSe
 def test_a_sequence_that_was_not_finished_is_a_failed_run(
     invoke: Callable[..., Result], make_sequences: MakeSequences, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(self: Target, frame: object) -> None:
+    def fail(self: Session[Any], frame: object) -> None:
         raise StepError("step gave NaN", "Try again.")
 
-    monkeypatch.setattr(Target, "update", fail)
+    monkeypatch.setattr(Session, "push", fail)
     result = invoke("eval", "tracking", make_sequences("a"), "--json", *ONE)
     assert result.exit_code == 1
     assert json.loads(result.stdout)["trackers"]["tracker-nano"]["failures"] == 1
