@@ -367,6 +367,14 @@ class Service:
                 return errand
         return None
 
+    def _take_leaving(self) -> Errand | None:
+        """The end of a session, if it can come now. Needs the lock."""
+        for errand in self._errands:
+            if errand[0] is not None and errand[0].closed and self._claimed(errand[0]):
+                self._errands.remove(errand)
+                return errand
+        return None
+
     def _claimed(self, session: Session[Any]) -> bool:
         """Whether the session is kept free of turns from now on, or is gone. Needs the lock."""
         return self._sessions.get(session.id) is not session or self._scheduler.claim(session.id)
@@ -597,10 +605,8 @@ class Service:
         """Waits for what a closed session is about to free. Needs the lock."""
         here = threading.current_thread() in self._threads
         while self.is_leaving(key):
-            leaving = (errand for errand in self._errands if errand[0] is not None and errand[0].closed)
-            errand = next((one for one in leaving if here and self._claimed(one[0])), None)
+            errand = self._take_leaving() if here else None
             if errand is not None:
-                self._errands.remove(errand)
                 obey(errand[1], errand[2])
                 continue
             self._wake.wait(0.001)
