@@ -153,7 +153,7 @@ class Service:
                 self._leave(session)
 
     def sessions(self) -> list[Session[Any]]:
-        """Those that are open. Raises SessionError once the engine is closed: it had some, and cannot say which."""
+        """Those that are open. Raises SessionError once the engine is closed."""
         with self._wake:
             if self._closing:
                 raise SessionError(self._why, "load a new one")

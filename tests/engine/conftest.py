@@ -61,9 +61,7 @@ def open_engine(request: pytest.FixtureRequest, tiny_bundle: Bundle) -> Iterator
     """Opens engines on each installed runtime, and checks their slots in the end."""
     opened: list[Engine] = []
 
-    def make(
-        options: TrackingOptions | None = None, capacity: int = 4, lanes: Lanes | None = None
-    ) -> Engine:
+    def make(options: TrackingOptions | None = None, capacity: int = 4, lanes: Lanes | None = None) -> Engine:
         runtime = open_runtime(tiny_bundle, request.param, device="cpu", threads=1)
         chosen = options or TrackingOptions(sure=0.3, seen=0.1, override=0.3)
         opened.append(Engine(runtime, options=chosen, capacity=capacity, lanes=lanes))

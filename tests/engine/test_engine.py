@@ -69,7 +69,10 @@ def test_a_box_may_reach_over_the_edge(open_engine: OpenEngine, clips: list[Clip
 
 def test_capacity(fragile: Any, clips: list[Clip]) -> None:
     engine = Engine(fragile, capacity=2)
-    first, second = engine.open(clips[0][0][0], box=clips[0][0][1]), engine.open(clips[1][0][0], box=clips[1][0][1])
+    first, second = (
+        engine.open(clips[0][0][0], box=clips[0][0][1]),
+        engine.open(clips[1][0][0], box=clips[1][0][1]),
+    )
     with pytest.raises(CapacityError, match="all 2 sessions"):
         engine.open(clips[2][0][0], box=clips[2][0][1])
     second.push(clips[1][1][0])

@@ -35,7 +35,10 @@ def test_a_refresh_blends_the_template_and_nothing_else(open_engine: OpenEngine,
     sure = replace(OPTIONS, sure=0.0, seen=0.0, override=0.0)
     refreshing = replace(sure, refresh_every=1, refresh_sure=0.0, refresh_share=0.25)
     engine, plain = open_engine(refreshing), open_engine(sure)
-    target, twin = engine.open(clips[0][0][0], box=clips[0][0][1]), plain.open(clips[0][0][0], box=clips[0][0][1])
+    target, twin = (
+        engine.open(clips[0][0][0], box=clips[0][0][1]),
+        plain.open(clips[0][0][0], box=clips[0][0][1]),
+    )
     rows, theirs = engine.store, plain.store
     assert rows is not None
     assert theirs is not None

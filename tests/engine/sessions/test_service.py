@@ -71,7 +71,9 @@ def test_interleaved_sessions_equal_solo_runs(open_runtime: Make, frame: Make, d
         check_against_solo(open_runtime, frame(seeds[session], 0), frames)
 
 
-def play(engine: Engine, runtime: Any, frame: Make, data: st.DataObject) -> tuple[dict[Session[Track], int], Sent]:
+def play(
+    engine: Engine, runtime: Any, frame: Make, data: st.DataObject
+) -> tuple[dict[Session[Track], int], Sent]:
     """Random actions on an engine whose model can be held; gives every session's clip and frames."""
     sent: Sent = {}
     seeds: dict[Session[Track], int] = {}
@@ -94,6 +96,7 @@ def play(engine: Engine, runtime: Any, frame: Make, data: st.DataObject) -> tupl
         elif live:
             session = data.draw(st.sampled_from(live))
             if action in ("submit", "poison"):
+                assert session.clock is not None
                 index = session.clock.index + 1
                 with contextlib.suppress(CapacityError):
                     shown = frame(seeds[session], index, poison=action == "poison")
