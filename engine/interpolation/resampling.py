@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-
 import cv2
 import numpy as np
 import numpy.typing as npt

@@ -12,8 +12,8 @@ from ...errors import VideoError
 from ...vision import Frame, Look, Passengers, VideoReader, VideoWriter
 from ...wire import Made
 from ..session import Session
-from .memory import Counts
 from .options import InterpolationOptions
+from .memory import Counts
 
 _FINEST = 10**9  # ticks a second that containers can count
 

@@ -1,6 +1,6 @@
 """The task ``stream``: any recurrent model of frames, by its manifest alone."""
 
-from .task import Streaming, StreamMemory
+from .task import StreamMemory, Streaming
 from .views import StreamView
 
 __all__ = ["StreamMemory", "StreamView", "Streaming"]

@@ -24,7 +24,6 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-
 from ...errors import BoxError, FrameError, StepError
 from ...vision.box import Box
 from .axis import Axis
@@ -70,7 +69,7 @@ class BoxFilter:
 
     @classmethod
     def of(cls, belief: Belief, options: FilterOptions) -> Self:
-        """A filter that goes on from what another one believed: every later number is the same."""
+        """A filter that goes on from what another one believed: every later number is the same, bit for bit."""
         found = cls.__new__(cls)
         found.options, found._ceilings = options, _ceilings(options)
         found._axes, found._anchor, found.missed = belief
