@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, NamedTuple
-
-from pydantic import Field
+from typing import NamedTuple
 
 from ...errors import StateError
 from ..codec import DAMAGED, Count
-from .axis import Axis
+from .axis import Axis, Number
 
 MIN_SIDE = 1.0
 """Sizes, measured or predicted, never fall below one pixel."""
 
-_Bounded = Annotated[float, Field(ge=-1e6, le=1e6)]
-Anchor = tuple[_Bounded, _Bounded, _Bounded, _Bounded, _Bounded]
+Anchor = tuple[Number, Number, Number, Number, Number]
 
 
 class Belief(NamedTuple):

@@ -37,13 +37,15 @@ def test_capacity_is_a_share_of_memory_over_what_a_session_needs(
     free["cpu"] = 1000
     with pytest.raises(CapacityError, match="1000 B are free"):
         choose_capacity(spec(), "cpu")
-    for options in ({"given": 0}, {"share": 0}, {"share": 2}):
+    wrong: list[dict[str, Any]] = [{"given": 0}, {"share": 0}, {"share": 2}]
+    for options in wrong:
         with pytest.raises(OptionError):
             choose_capacity(spec(), "cpu", **options)
 
 
 def test_an_engine_without_a_number_takes_what_fits(runtime: Any) -> None:
     engine = Engine(runtime, capacity=None)
+    assert engine.store is not None
     assert engine.slots.capacity == engine.store.capacity == engine.capacity.sessions
     assert 1 <= engine.capacity.sessions <= capacity.LARGEST
 

@@ -34,13 +34,15 @@ def sound(open_runtime: Make, frame: Make) -> tuple[Engine, bytes]:
 def refused(sound: tuple[Engine, bytes], blob: bytes) -> str:
     """The blob has to be refused, and nothing changed; returns why."""
     engine = sound[0]
-    before = [engine.store.save_row(row) for row in range(3)]
+    store = engine.store
+    assert store is not None
+    before = [store.save_row(row) for row in range(3)]
     with pytest.raises(StateError) as caught:
         engine.restore(blob)
     engine.slots.check()
     assert engine.slots.num_used == 1
     for row, arrays in enumerate(before):
-        found = engine.store.save_row(row)
+        found = store.save_row(row)
         assert all(np.array_equal(found[name], array) for name, array in arrays.items())
     assert caught.value.remedy
     return str(caught.value)

@@ -96,6 +96,7 @@ def play(
         elif live:
             session = data.draw(st.sampled_from(live))
             if action in ("submit", "poison"):
+                assert session.clock is not None
                 index = session.clock.index + 1
                 with contextlib.suppress(CapacityError):
                     shown = frame(seeds[session], index, poison=action == "poison")

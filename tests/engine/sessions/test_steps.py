@@ -94,6 +94,7 @@ def test_a_batch_gives_what_its_frames_give_alone(
 
 def test_a_reused_row_carries_nothing_over(runtime: Any, open_runtime: Make, frame: Make) -> None:
     with Engine(runtime, capacity=1) as engine:
+        assert engine.store is not None
         for seed in range(4):
             with engine.open(frame(seed, 0), box=BOX) as target:
                 with pytest.raises(CapacityError):

@@ -8,12 +8,12 @@ import numpy as np
 from framestate.bundles import Bundle
 from framestate.engine import Engine, Track, TrackingOptions
 from framestate.engine.lanes import Lanes
-from framestate.engine.tracking import TrackingWork
 from framestate.runtimes.eager import EagerRuntime
 from framestate.vision import Box, Frame
 from framestate.vision.synthetic import demo_clip
 
 from ...runtimes.host_graphs import HostRecorder
+from ..together import pushed_together
 
 OPTIONS = TrackingOptions(sure=0.3, seen=0.1, override=0.3, refresh_every=4)
 
@@ -26,9 +26,7 @@ def tracks(engine: Engine, clips: list[Clip]) -> list[Track]:
     targets = [engine.open(clip[0][0], box=clip[0][1]) for clip in clips]
     found = []
     for index in range(1, len(clips[0])):
-        pairs = zip(targets, clips, strict=True)
-        works = [TrackingWork(one.slot, one.memory, clip[index][0]) for one, clip in pairs]
-        for answer in engine.step(works):
+        for answer in pushed_together(engine, targets, [clip[index][0] for clip in clips]):
             assert isinstance(answer, Track), answer
             found.append(answer)
     return found
@@ -58,7 +56,7 @@ def test_the_same_tracks_with_crops_graphs_and_rows_of_the_device(tiny_bundle: B
     ):
         found, wanted = tracks(device, clips), tracks(plain, clips)
     assert asked == 11 * [3]
-    assert recorder.recorded == 2, "one template, three search crops"
+    assert recorder.recorded == 3, "one template, three search crops, three fresh templates"
     for one, other in zip(found, wanted, strict=True):
         assert one.status == other.status
         np.testing.assert_allclose(

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import math
+from typing import Any
 
 import numpy as np
 import pytest
+from framestate.engine.codec import Codec
+from framestate.engine.tracking.belief import Belief
 from framestate.engine.tracking.filter_options import GATE, FilterOptions
 from framestate.engine.tracking.kalman import BoxFilter, nominal_steps
 from framestate.errors import BoxError, FrameError, OptionError, StateError, StepError
 from framestate.vision.box import Box
+
+from .followed import matrices
 
 START = Box(100.0, 200.0, 100.0, 100.0)  # centre 150, 250; every unit is 100 px
 
@@ -81,9 +87,8 @@ def test_how_a_gap_is_cut_does_not_matter(cuts: list[float]) -> None:
     whole.predict(1.0)
     for dt in cuts:
         cut.predict(dt)
-    expected, got = whole.state_dict(), cut.state_dict()
-    np.testing.assert_allclose(got["mean"], expected["mean"], rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(got["covariance"], expected["covariance"], rtol=1e-9, atol=1e-9)
+    for found, expected, close in zip(matrices(cut), matrices(whole), (1e-12, 1e-9), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=close, atol=close)
 
 
 def test_a_longer_gap_is_less_certain_and_moves_further() -> None:
@@ -121,10 +126,10 @@ def test_the_gate_is_an_option() -> None:
 @pytest.mark.parametrize("dt", [-1.0, math.nan, math.inf])
 def test_time_does_not_run_backwards(dt: float) -> None:
     tracker = _moving()
-    before = tracker.state_dict()
+    before = tracker.belief
     with pytest.raises(FrameError, match="order of their pts"):
         tracker.predict(dt)
-    assert all(np.array_equal(before[name], value) for name, value in tracker.state_dict().items())
+    assert tracker.belief == before
 
 
 @pytest.mark.parametrize(
@@ -165,31 +170,46 @@ def test_options_are_checked(changes: dict[str, float]) -> None:
         FilterOptions(**changes)  # type: ignore[arg-type]
 
 
-def _broken(name: str, value: object) -> dict[str, np.ndarray]:
-    state = _moving().state_dict()
-    state[name] = value  # type: ignore[assignment]
-    return state
+PLAIN, _ = Codec(Belief).write(_moving().belief)
+
+
+def _broken(*where: int, value: object) -> Any:
+    """A belief as a snapshot holds it, with one value changed."""
+    plain = copy.deepcopy(PLAIN)
+    part = plain
+    for place in where[:-1]:
+        part = part[place]
+    part[where[-1]] = value
+    return plain
 
 
 @pytest.mark.parametrize(
-    "state",
+    "plain",
     [
         {},
-        _broken("extra", np.zeros(1)),
-        _broken("mean", np.zeros(7)),
-        _broken("mean", np.full(8, np.nan)),
-        _broken("mean", np.zeros(8)),
-        _broken("mean", np.ones(8, dtype=np.float32)),
-        _broken("covariance", -np.eye(8)),
-        _broken("covariance", np.eye(8) + np.eye(8, k=1) * 0.1),
-        _broken("covariance", np.eye(8) * 1e300),
-        _broken("anchor", np.array([0.0, 0.0, 5.0, 5.0, -1.0])),
-        _broken("missed", np.array([0.5])),
+        [],
+        [*PLAIN, 0],
+        _broken(0, value=PLAIN[0][:3]),
+        _broken(0, 0, value=PLAIN[0][0][:4]),
+        _broken(0, 0, 0, value=math.nan),
+        _broken(0, 2, 0, value=0.0),
+        _broken(0, 3, 0, value="10"),
+        _broken(0, 0, 0, value=True),
+        _broken(0, 1, 2, value=-1.0),
+        _broken(0, 1, 4, value=0.0),
+        _broken(0, 1, 3, value=1e6),
+        _broken(0, 1, 2, value=1e300),
+        _broken(1, value=[0.0, 0.0, 5.0, 5.0]),
+        _broken(1, 4, value=-1.0),
+        _broken(1, 2, value=0.5),
+        _broken(2, value=0.5),
+        _broken(2, value=-1),
     ],
 )
-def test_an_impossible_state_is_refused_and_changes_nothing(state: dict[str, np.ndarray]) -> None:
-    tracker = _moving()
-    before = tracker.state_dict()
-    with pytest.raises(StateError, match="state_dict"):
-        tracker.load_state_dict(state)
-    assert all(np.array_equal(before[name], value) for name, value in tracker.state_dict().items())
+def test_an_impossible_belief_is_refused(plain: Any) -> None:
+    with pytest.raises(StateError, match="undamaged copy"):
+        Codec(Belief).read(plain, {}).check()
+
+
+def test_the_beliefs_above_start_from_one_that_is_taken() -> None:
+    assert Codec(Belief).read(copy.deepcopy(PLAIN), {}).check() == _moving().belief

@@ -9,14 +9,15 @@ from framestate.engine.tracking.filter_options import FilterOptions
 from framestate.engine.tracking.kalman import BoxFilter
 from framestate.vision import Box
 
+from .followed import matrices
+
 OPTIONS = FilterOptions()
 
 
 def full_filter(ours: BoxFilter) -> KalmanFilter:
-    state = ours.state_dict()
     oracle = KalmanFilter(dim_x=8, dim_z=4)
     oracle.H = np.eye(4, 8)
-    oracle.x, oracle.P = state["mean"], state["covariance"]
+    oracle.x, oracle.P = matrices(ours)
     return oracle
 
 
@@ -44,7 +45,7 @@ def test_it_is_the_filter_of_filterpy(seed: int) -> None:
         std = rng.uniform(3.0, 6.0, 4)  # between floor and ceiling
         ours.predict(dt)
         move(oracle, dt)
-        np.testing.assert_allclose(ours.state_dict()["covariance"], oracle.P, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(matrices(ours)[1], oracle.P, rtol=1e-9, atol=1e-12)
         cx, cy = box.centre
         measured = np.array([cx, cy, box.w, box.h])
         trust = np.diag(std**2)
@@ -52,5 +53,5 @@ def test_it_is_the_filter_of_filterpy(seed: int) -> None:
         distance = oracle.y @ oracle.SI @ oracle.y
         assert ours.gate(box, std) == pytest.approx(distance, rel=1e-9)
         ours.update(box, std)
-        np.testing.assert_allclose(ours.state_dict()["mean"], oracle.x, rtol=1e-9, atol=1e-9)
-        np.testing.assert_allclose(ours.state_dict()["covariance"], oracle.P, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(matrices(ours)[0], oracle.x, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(matrices(ours)[1], oracle.P, rtol=1e-9, atol=1e-12)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
 import pytest
+from framestate.engine.codec import Codec
+from framestate.engine.tracking.belief import MIN_SIDE, Belief
 from framestate.engine.tracking.filter_options import GATE, FilterOptions
-from framestate.engine.tracking.kalman import MIN_SIDE, BoxFilter
+from framestate.engine.tracking.kalman import BoxFilter
 from framestate.vision.box import Box
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from .followed import matrices
 
 OPTIONS = FilterOptions()
 
@@ -33,8 +38,7 @@ def _do(tracker: BoxFilter, action: tuple[object, ...]) -> None:
 
 
 def _assert_sane(tracker: BoxFilter) -> None:
-    state = tracker.state_dict()
-    mean, covariance = state["mean"], state["covariance"]
+    mean, covariance = matrices(tracker)
     assert np.isfinite(mean).all()
     assert (mean[2:4] >= MIN_SIDE).all()
     assert np.isfinite(covariance).all()
@@ -66,27 +70,23 @@ def test_a_snapshot_continues_bit_for_bit(
     original = BoxFilter(box)
     for step in before:
         _do(original, step)
-    saved = {name: array.copy() for name, array in original.state_dict().items()}
-    restored = BoxFilter(Box(0.0, 0.0, 10.0, 10.0))
-    restored.load_state_dict(saved)
+    plain, arrays = Codec(Belief).write(original.belief)
+    restored = BoxFilter.of(Codec(Belief).read(json.loads(json.dumps(plain)), arrays).check(), OPTIONS)
     for step in after:
         _do(original, step)
         _do(restored, step)
-    for (name, left), right in zip(
-        original.state_dict().items(), restored.state_dict().values(), strict=True
-    ):
-        assert left.tobytes() == right.tobytes(), name
-    assert original.missed == restored.missed
+    assert original.belief == restored.belief
 
 
-def test_a_snapshot_shares_no_memory_with_the_filter() -> None:
+def test_what_a_filter_believed_stays_as_it_was() -> None:
     tracker = BoxFilter(Box(0.0, 0.0, 10.0, 10.0))
-    saved = tracker.state_dict()
-    tracker.load_state_dict(saved)
-    tracker.predict()
-    tracker.coast()
-    assert saved["missed"][0] == 0
-    assert saved["covariance"][0, 0] == pytest.approx(1.0)
+    saved = tracker.belief
+    other = BoxFilter.of(saved, OPTIONS)
+    for one in (tracker, other):
+        one.predict()
+        one.coast()
+    assert saved.missed == 0
+    assert saved.axes[0].vv == pytest.approx(1.0)
 
 
 def _running(speed: float, side: float = 40.0) -> BoxFilter:

@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from framestate.engine.tracking import TargetMemory
-from framestate.engine.tracking.portable import pack_memory, unpack_memory
 from framestate.engine.tracking.sweep import MOST_PLACES, STEP, place
 from framestate.errors import StateError
 from framestate.vision import Box
 
+from .followed import MEMORY, Followed
 from .test_target import OPTIONS, START, at, moved, seen
 
 SWEEPS = replace(OPTIONS, sweep_after=2, sweep_sure=0.6)
@@ -22,19 +21,17 @@ FAR = Box.from_centre(280, 200, 20, 10)
 NOTHING = seen(0.1)
 
 
-def lost(frames: int = 4) -> TargetMemory:
+def lost(frames: int = 4) -> Followed:
     """A target that has been lost for as long as it takes to be looked for elsewhere at the next frame."""
-    memory = TargetMemory(at(0, WIDE), START, SWEEPS)
+    memory = Followed(at(0, WIDE), START, SWEEPS)
     for frame in range(1, frames + SWEEPS.lost_after):
         step(memory, frame, NOTHING)
     assert memory.status == "lost"
     return memory
 
 
-def step(memory: TargetMemory, frame: int, measured: Any) -> TargetMemory:
-    memory.predict(at(frame, WIDE))
-    memory.observe(measured)
-    return memory
+def step(memory: Followed, frame: int, measured: Any) -> Followed:
+    return memory.moved(at(frame, WIDE), measured)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +64,7 @@ def test_a_tour_covers_the_frame_the_nearest_first(box: Box, size: tuple[int, in
 
 
 def test_every_second_look_goes_elsewhere() -> None:
-    memory = TargetMemory(at(0, WIDE), START, SWEEPS)
+    memory = Followed(at(0, WIDE), START, SWEEPS)
     away = []
     for frame in range(1, 13):
         expected, growth = memory.predict(at(frame, WIDE))
@@ -80,7 +77,7 @@ def test_every_second_look_goes_elsewhere() -> None:
 
 
 def test_it_is_never_elsewhere_unless_asked() -> None:
-    memory = TargetMemory(at(0, WIDE), START, OPTIONS)
+    memory = Followed(at(0, WIDE), START, OPTIONS)
     for frame in range(1, 40):
         assert memory.predict(at(frame, WIDE))[0].centre == pytest.approx(START.centre)
         memory.observe(NOTHING)
@@ -112,32 +109,32 @@ def test_a_failed_step_leaves_it_where_it_was() -> None:
     memory, twin = lost(), lost()
     for other in (memory, twin):
         step(other, 7, seen(0.7, FAR))
-    saved = memory.save()
+    saved = memory.memory
     step(memory, 8, seen(0.9, FAR))
     assert memory.status == "tracking"
-    memory.restore(saved)
+    memory.memory = saved
     for other in (memory, twin):
         step(other, 8, NOTHING)
         step(other, 9, seen(0.55))
-    assert pack_memory(memory)[0] == pack_memory(twin)[0]
-    assert memory.filter.save() == twin.filter.save()
+    assert memory.kept == twin.kept
 
 
 def test_a_snapshot_holds_what_was_seen_once() -> None:
-    memory = step(lost(), 7, seen(0.7, FAR))
-    values, arrays = pack_memory(memory)
-    again = unpack_memory(values, arrays, SWEEPS)
+    memory, again = step(lost(), 7, seen(0.7, FAR)), lost()
+    values, arrays = memory.kept
+    again.memory = MEMORY.read(values, arrays)
     for other in (memory, again):
         step(other, 8, seen(0.8, FAR))
     assert again.box == memory.box == FAR
-    assert "candidate" not in pack_memory(again)[0]
-    for broken in ([1, 2, 3], [0, 0, 0, 5], [0, 0, float("nan"), 5], "far", None):
+    assert again.candidate is None
+    box = values["candidate"]
+    for broken in ([1, 2, 3], {**box, "w": 0.0}, {**box, "x": float("nan")}, {**box, "y": 1e300}, "far"):
         with pytest.raises(StateError):
-            unpack_memory({**values, "candidate": broken}, arrays, SWEEPS)
+            memory.rules.check(MEMORY.read({**values, "candidate": broken}, arrays))
 
 
 def test_a_target_in_view_is_followed_as_before() -> None:
-    one, other = TargetMemory(at(0), START, SWEEPS), TargetMemory(at(0), START, OPTIONS)
+    one, other = Followed(at(0), START, SWEEPS), Followed(at(0), START, OPTIONS)
     for frame in range(1, 30):
         box = Box.from_centre(50 + math.sin(frame), 40 + frame / 3, 20, 10)
         measured = seen(0.1 if frame % 6 in (1, 2) else 0.8, box)

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 from framestate.bundles import JSON, Bundle
-from framestate.engine.tracking import FilterOptions, TargetMemory, TrackingOptions
+from framestate.engine.tracking import FilterOptions, TrackingOptions
 from framestate.engine.tracking.measurement import Measurement
 from framestate.engine.tracking.options import Crop
 from framestate.errors import FrameError, OptionError
 from framestate.vision import Box, Frame
+
+from .followed import Followed
 
 OPTIONS = TrackingOptions(
     sure=0.5, seen=0.2, override=0.9, lost_after=3, growth=1.5, widest=2.0, size_floor=0.5, size_ceiling=1.0
@@ -32,15 +34,13 @@ def seen(score: float, box: Box = START, std: float = 1.0) -> Measurement:
     return Measurement(box, score, np.full(4, std))
 
 
-def moved(memory: TargetMemory, frame: int, measured: Measurement) -> TargetMemory:
-    memory.predict(at(frame))
-    memory.observe(measured)
-    return memory
+def moved(memory: Followed, frame: int, measured: Measurement) -> Followed:
+    return memory.moved(at(frame), measured)
 
 
 @pytest.fixture
-def memory() -> TargetMemory:
-    return TargetMemory(at(0), START, OPTIONS)
+def memory() -> Followed:
+    return Followed(at(0), START, OPTIONS)
 
 
 @pytest.mark.parametrize(
@@ -53,13 +53,13 @@ def memory() -> TargetMemory:
         (0.19, "uncertain", 1),
     ],
 )
-def test_the_status_follows_the_score(memory: TargetMemory, score: float, status: str, unseen: int) -> None:
+def test_the_status_follows_the_score(memory: Followed, score: float, status: str, unseen: int) -> None:
     moved(memory, 1, seen(score))
     assert (memory.status, memory.unseen) == (status, unseen)
     assert memory.score == score
 
 
-def test_lost_after_some_frames_and_found_by_a_sure_one(memory: TargetMemory) -> None:
+def test_lost_after_some_frames_and_found_by_a_sure_one(memory: Followed) -> None:
     statuses = [moved(memory, frame, seen(0.1)).status for frame in range(1, 5)]
     assert statuses == ["uncertain", "uncertain", "lost", "lost"]
     assert moved(memory, 5, seen(0.3)).status == "lost"  # enough for a target in view, not for a lost one
@@ -67,7 +67,7 @@ def test_lost_after_some_frames_and_found_by_a_sure_one(memory: TargetMemory) ->
     assert memory.unseen == 0
 
 
-def test_a_leap_is_refused_unless_the_model_is_very_sure(memory: TargetMemory) -> None:
+def test_a_leap_is_refused_unless_the_model_is_very_sure(memory: Followed) -> None:
     far = Box.from_centre(90, 70, 20, 10)
     moved(memory, 1, seen(0.8, far))
     assert memory.unseen == 1
@@ -76,7 +76,7 @@ def test_a_leap_is_refused_unless_the_model_is_very_sure(memory: TargetMemory) -
     assert memory.box.centre == pytest.approx((90, 70))
 
 
-def test_the_search_area_grows_while_lost_up_to_a_bound(memory: TargetMemory) -> None:
+def test_the_search_area_grows_while_lost_up_to_a_bound(memory: Followed) -> None:
     growths = []
     for frame in range(1, 8):
         growths.append(memory.predict(at(frame))[1])
@@ -87,7 +87,7 @@ def test_the_search_area_grows_while_lost_up_to_a_bound(memory: TargetMemory) ->
     assert memory.predict(at(9))[1] == 1
 
 
-def test_while_lost_the_search_stays_where_the_target_was_believed(memory: TargetMemory) -> None:
+def test_while_lost_the_search_stays_where_the_target_was_believed(memory: Followed) -> None:
     for frame in range(1, 4):
         moved(memory, frame, seen(0.9, Box.from_centre(50 + 4 * frame, 40, 20, 10)))
     for frame in range(4, 12):
@@ -107,7 +107,7 @@ def test_the_crop_lies_where_the_option_says() -> None:
     ahead = {}
     crops: tuple[Crop, ...] = ("predicted", "last")
     for crop in crops:
-        memory = TargetMemory(at(0), START, replace(OPTIONS, crop=crop))
+        memory = Followed(at(0), START, replace(OPTIONS, crop=crop))
         for frame in range(1, 10):
             moved(memory, frame, seen(0.95, Box.from_centre(50 + 4 * frame, 40, 20, 10)))
         last = memory.box
@@ -116,61 +116,59 @@ def test_the_crop_lies_where_the_option_says() -> None:
     assert ahead["predicted"] == pytest.approx(4, abs=1)
 
 
-def test_size_moves_with_the_models_sureness(memory: TargetMemory) -> None:
+def test_size_moves_with_the_models_sureness(memory: Followed) -> None:
     twice = Box.from_centre(50, 40, 40, 20)
     moved(memory, 1, seen(1.0, twice, std=100))
     assert (memory.box.w, memory.box.h) == pytest.approx((40, 20))
-    other = TargetMemory(at(0), START, OPTIONS)
+    other = Followed(at(0), START, OPTIONS)
     moved(other, 1, seen(0.6, twice, std=100))
     share = 0.5 + 0.5 * 0.6**2
     assert (other.box.w, other.box.h) == pytest.approx((20 + share * 20, 10 + share * 10))
 
 
-def test_a_box_never_outgrows_its_frame_nor_leaves_it(memory: TargetMemory) -> None:
+def test_a_box_never_outgrows_its_frame_nor_leaves_it(memory: Followed) -> None:
     moved(memory, 1, seen(1.0, Box.from_centre(300, -50, 500, 300), std=1e3))
     assert (memory.box.w, memory.box.h) == (100, 80)
     assert memory.box.centre == (100, 0)
     assert memory.predict(at(2))[0].centre[0] <= 100
 
 
-def test_frames_are_checked_before_anything_moves(memory: TargetMemory) -> None:
+def test_frames_are_checked_before_anything_moves(memory: Followed) -> None:
     for frame, problem in (
         (at(1, np.zeros((80, 101, 3), np.uint8)), "frame 1 is 101x80, the first was 100x80"),
         (at(0), "at 0.0000 s, the last one at 0.0000 s"),
     ):
         with pytest.raises(FrameError, match=problem):
-            memory.check(frame)
-    memory.check(at(1))
+            memory.clock.check(frame)
+    memory.clock.check(at(1))
 
 
-def test_a_step_is_taken_back_whole(memory: TargetMemory) -> None:
+def test_a_step_is_taken_back_whole(memory: Followed) -> None:
     moved(memory, 1, seen(0.8, Box.from_centre(52, 41, 22, 11)))
-    saved = memory.save()
-    visible = {k: v for k, v in vars(memory).items() if k != "filter"}
-    twin = TargetMemory(at(0), START, OPTIONS)
+    saved, kept = memory.memory, memory.kept
+    twin = Followed(at(0), START, OPTIONS)
     moved(twin, 1, seen(0.8, Box.from_centre(52, 41, 22, 11)))
     for frame, score in ((2, 0.9), (3, 0.0), (4, 0.0), (5, 0.0), (6, 0.0)):
         moved(memory, frame, seen(score))
-    memory.since_refresh = 0
-    memory.restore(saved)
-    assert {k: v for k, v in vars(memory).items() if k != "filter"} == visible
+    memory.memory = saved
+    assert memory.kept == kept, "nothing that came after has changed it"
     for frame, score in ((2, 0.7), (3, 0.1), (4, 0.6)):
         measured = seen(score, Box.from_centre(50 + frame, 40, 20, 10))
         moved(memory, frame, measured)
         moved(twin, frame, measured)
     assert memory.box == twin.box
-    ours, theirs = memory.save(), twin.save()
-    assert ours[0] == theirs[0]
-    assert ours[1] == theirs[1]
+    assert memory.kept == twin.kept
 
 
 def test_a_refresh_is_due_after_its_frames_when_sure() -> None:
-    memory = TargetMemory(at(0), START, replace(OPTIONS, refresh_every=3, refresh_sure=0.7))
-    wants = [moved(memory, frame, seen(0.8)).wants_refresh for frame in range(1, 5)]
+    memory = Followed(at(0), START, replace(OPTIONS, refresh_every=3, refresh_sure=0.7))
+    assert not moved(memory, 1, seen(0.8)).wants_refresh, "no first view is kept to blend with"
+    memory.memory = replace(memory.memory, first_view=np.zeros(3, np.uint8), since_refresh=0)
+    wants = [moved(memory, frame, seen(0.8)).wants_refresh for frame in range(2, 6)]
     assert wants == [False, False, True, True]
-    assert not moved(memory, 5, seen(0.6)).wants_refresh
-    assert not moved(memory, 6, seen(0.1)).wants_refresh
-    assert moved(memory, 7, seen(0.9)).wants_refresh
+    assert not moved(memory, 6, seen(0.6)).wants_refresh
+    assert not moved(memory, 7, seen(0.1)).wants_refresh
+    assert moved(memory, 8, seen(0.9)).wants_refresh
 
 
 @pytest.mark.parametrize(

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 import pytest
-from framestate.bundles import FunctionSpec, ModelSpec, TensorSpec
-from framestate.engine.tracking import TrackingOptions, TrackingTask, TrackingWork
+from framestate.bundles import FunctionSpec, ModelSpec, Size, TensorSpec
+from framestate.engine import Engine
+from framestate.engine.tracking import TrackingOptions
+from framestate.engine.tracking.cropping import Cropping
 from framestate.engine.tracking.decode import open_decoder
-from framestate.engine.tracking.portable import pack_memory, unpack_memory
+from framestate.engine.tracking.following import Following
 from framestate.engine.tracking.trajectory import TrajectoryDecoder, Vocabulary
 from framestate.errors import BundleError, StateError
+from framestate.runtimes import Arrays, HostRuntime, State
+from framestate.runtimes.host_store import HostStateStore
 from framestate.vision import Box, Frame, SquareCrop
 from hypothesis import given
 from hypothesis import strategies as st
+
+from .followed import MEMORY
 
 BINS, SPAN, TOLD = 400, 2, 3
 CROP = SquareCrop(cx=200, cy=100, side=80, size=256)  # from (160, 60) to (240, 140)
@@ -128,44 +133,64 @@ def frame(index: int) -> Frame:
     return Frame(np.full((200, 300, 3), 90, np.uint8), index, Fraction(1, 25), index)
 
 
+class Words(HostRuntime):
+    """A model that answers with the words it is told to, and keeps what it was given."""
+
+    name, device = "words", "cpu"
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self.spec = spec
+        self.given: list[Arrays] = []
+        self.says: list[int] = []
+
+    def allocate(self, capacity: int, size: Size | None = None) -> HostStateStore:
+        return HostStateStore(self.spec, capacity)
+
+    def call(self, function: str, inputs: Arrays, state: State | None) -> tuple[Arrays, State | None]:
+        self.given.append(inputs)
+        outputs = {name: value[None] for name, value in sure(self.says).items()} if function == "step" else {}
+        return outputs, {"x": np.zeros((1, 1), np.float32)}
+
+    def close(self) -> None:
+        pass
+
+
 def test_the_model_is_told_the_last_boxes_in_the_crop_of_now() -> None:
-    task = TrackingTask(tracker(templates=2), TrackingOptions(size_floor=1.0))
+    runtime, options = Words(tracker(templates=2)), TrackingOptions(size_floor=1.0)
     start = Box(100, 80, 40, 20)
-    memory = task.open(frame(0), start)
-    assert task.template(memory, frame(0), start)["template"].shape == (1, 2, 3, 16, 16)
-    assert memory.recent == (start,) * TOLD
-    boxes = [start] * TOLD
-    for index in range(1, 5):
-        work = TrackingWork(0, memory, frame(index))
-        inputs = task.prepare([work])
-        assert work.crop is not None
-        assert inputs["history"].dtype == np.int64
-        assert (inputs["history"][0] == Vocabulary(tracker()).words(boxes, work.crop)).all()
-        words = [300 + 20 * index, 350, 420 + 20 * index, 420]
-        outputs = {name: value[None] for name, value in sure(words).items()}
-        (track,) = task.finish([work], outputs)
-        boxes = [*boxes[1:], track.box]
-        assert memory.recent == tuple(boxes)
-    assert len(set(boxes)) == TOLD
+    with Engine(runtime, options=options) as engine, engine.open(frame(0), box=start) as session:
+        assert runtime.given[0]["template"].shape == (1, 2, 3, 16, 16)
+        assert session.memory.recent == (start,) * TOLD
+        boxes = [start] * TOLD
+        rules, cropping = Following(options, TOLD), Cropping(runtime.spec)
+        for index in range(1, 5):
+            _, expected, growth = rules.predict(session.memory, frame(index))
+            words = Vocabulary(tracker()).words(boxes, cropping.search(expected, growth))
+            runtime.says = [300 + 20 * index, 350, 420 + 20 * index, 420]
+            boxes = [*boxes[1:], session.push(frame(index)).box]
+            told = runtime.given[-1]["history"]
+            assert told.dtype == np.int64
+            assert (told[0] == words).all()
+            assert session.memory.recent == tuple(boxes)
+        assert len(set(boxes)) == TOLD
 
 
-def test_the_last_boxes_survive_a_step_taken_back_and_a_snapshot() -> None:
-    task = TrackingTask(tracker())
-    memory = task.open(frame(0), Box(100, 80, 40, 20))
-    saved = memory.save()
-    work = TrackingWork(0, memory, frame(1))
-    task.prepare([work])
-    task.finish([work], {name: value[None] for name, value in sure([300, 350, 420, 420]).items()})
-    moved = memory.recent
-    values, arrays = pack_memory(memory)
-    assert unpack_memory(values, arrays, task.options, TOLD).recent == moved
-    memory.restore(saved)
-    assert memory.recent == (Box(100, 80, 40, 20),) * TOLD != moved
-    for broken in (
-        {**values, "recent": values["recent"][:-1]},
-        {k: values[k] for k in values if k != "recent"},
-    ):
+def test_the_last_boxes_survive_a_snapshot_and_belong_to_the_model() -> None:
+    runtime = Words(tracker())
+    runtime.says = [300, 350, 420, 420]
+    with Engine(runtime) as engine, engine.open(frame(0), box=Box(100, 80, 40, 20)) as session:
+        opened = session.memory
+        session.push(frame(1))
+        moved = session.memory.recent
+        assert opened.recent == (Box(100, 80, 40, 20),) * TOLD != moved
+        with engine.restore(session.snapshot(), session_id="copy") as copy:
+            assert copy.memory.recent == moved
+        values, arrays = MEMORY.write(session.memory)
+        for broken in (
+            {**values, "recent": values["recent"][:-1]},
+            {name: values[name] for name in values if name != "recent"},
+        ):
+            with pytest.raises(StateError):
+                engine.task.restored(MEMORY.read(broken, arrays))
         with pytest.raises(StateError):
-            unpack_memory(broken, arrays, task.options, TOLD)
-    with pytest.raises(StateError):
-        unpack_memory(values, arrays, replace(task.options), 0)  # this model is told no boxes
+            Following(TrackingOptions(), 0).check(session.memory)  # that model is told no boxes
