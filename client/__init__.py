@@ -1,4 +1,4 @@
-"""Floor 0: the wire format of the server, and the typed client that speaks it.
+"""Floor 0: the typed client of the server.
 
 ::
 
@@ -6,10 +6,9 @@
 
     with Client("http://127.0.0.1:8000") as client, client.track(first, box=(x, y, w, h)) as target:
         for frame in frames:
-            track = target.update(frame)
+            track = target.push(frame)
 
-The server imports the wire format from here and needs nothing of the rest. So the names below are imported
-when they are asked for: they need the extra ``client``.
+The names below are imported when they are asked for: they need the extra ``client``.
 """
 
 from __future__ import annotations
@@ -19,24 +18,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .aio import AsyncClient
-    from .aio_rest import AsyncRestTarget, AsyncVideo
-    from .aio_streams import AsyncInterpolation, AsyncTarget
+    from .aio_rest import AsyncRestSession, AsyncVideo
+    from .aio_streams import AsyncStream
     from .records import SessionInfo, VideoInfo
-    from .results import Track
-    from .sync import Client, Interpolation, RestTarget, Target, Video
+    from .results import Reply
+    from .sync import Client, RestSession, Stream, Video
 
 __all__ = [
     "AsyncClient",
-    "AsyncInterpolation",
-    "AsyncRestTarget",
-    "AsyncTarget",
+    "AsyncRestSession",
+    "AsyncStream",
     "AsyncVideo",
     "Client",
-    "Interpolation",
-    "RestTarget",
+    "Reply",
+    "RestSession",
     "SessionInfo",
-    "Target",
-    "Track",
+    "Stream",
     "Video",
     "VideoInfo",
 ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -10,15 +12,15 @@ from urllib.parse import quote
 
 from ..errors import OptionError, UnavailableError, UnknownSessionError
 from ..vision import Box
+from ..wire import VERSION, Encoding, Hello, Open
+from ..wire.fields import a_box
 from .address import Address
-from .aio_rest import AsyncRestTarget, AsyncVideo
-from .aio_streams import AsyncInterpolation, AsyncTarget
+from .aio_rest import AsyncRestSession, AsyncVideo
+from .aio_streams import AsyncStream
 from .http import Http, json_of, record
 from .link import Link, LinkOptions
-from .messages import Encoding, Hello, Interpolate, Open
 from .pictures import EncodeOptions, FrameLike, Numbering
 from .records import SessionInfo, VideoInfo
-from .wire import VERSION
 
 BoxLike = Box | Sequence[float]
 
@@ -57,95 +59,119 @@ class AsyncClient:
         self._link = LinkOptions(reconnect_s)
         self._http = Http(self._address, timeout_s)
 
-    # Streams
+    # Sessions over WebSocket
 
-    async def track(
+    async def open(
         self,
-        frame: FrameLike,
-        box: BoxLike,
-        *,
-        session_id: str = "new",
         model: str | None = None,
+        frame: FrameLike | None = None,
+        *,
+        task: str | None = None,
+        session_id: str = "new",
         policy: str | None = None,
         deadline_ms: float | None = None,
         queue: int | None = None,
         rate: float = 30.0,
-    ) -> AsyncTarget:
-        """Opens a session on what the box holds in the first frame, over WebSocket.
+        encoding: Encoding | None = None,
+        quality: int = 90,
+        **options: Any,
+    ) -> AsyncStream:
+        """Opens a session of any model, over WebSocket.
 
         Args:
-            frame: a ``Frame``, an image (RGB uint8, height x width x 3), or the bytes of an image file.
-            box: x, y, width, height in pixels.
+            model: its name; without it the first one for ``task``, or the server's first.
+            frame: the first frame, for a task that opens on one: a ``Frame``, an image (RGB uint8, height x
+                width x 3), or the bytes of an image file.
             session_id: 1 to 64 letters, digits, - and _; the server draws one without.
-            model, policy, deadline_ms, queue: the server's defaults where not given.
+            policy, deadline_ms, queue: the server's defaults where not given.
             rate: frames a second of images without a time.
+            encoding, quality: of pictures in answers; without them, as images are sent.
+            options: what the task takes, such as ``box``, ``factor``, ``smoothing``.
 
         Raises:
-            BoxError, FrameError, ImageError: the box or the frame cannot be used.
+            OptionError, BoxError, FrameError, ImageError: an option or the frame cannot be used.
             CapacityError: the server has no slot left.
             UnavailableError: there is no server.
         """
-        opening = Open(_numbers(box), policy, deadline_ms, queue)
-        link = Link(self._address, session_id, Hello(VERSION, "tracking", model), self._link)
+        opening = Open(_plain(options), policy, deadline_ms, queue)
+        hello = self._hello(model, task, encoding, quality)
+        link = Link(self._address, session_id, hello, self._link)
         welcome = await link.start()
-        target = AsyncTarget(link, Numbering(self._images, rate))
+        stream = AsyncStream(link, Numbering(self._images, rate))
         try:
             if welcome.resumed:
                 raise OptionError(
                     f"session {session_id!r} is open already", "Resume it, or choose another id."
                 )
-            return await target.open(frame, opening)
+            return await stream.open(frame, opening)
         except BaseException:
-            await target.abandon()
+            await stream.abandon()
             raise
 
-    async def resume(self, session_id: str, *, rate: float = 30.0) -> AsyncTarget:
+    async def track(
+        self, frame: FrameLike, box: BoxLike, *, model: str | None = None, **options: Any
+    ) -> AsyncStream:
+        """Follows what the box (x, y, width, height in pixels) holds in the first frame. See ``open``."""
+        return await self.open(model, frame, task="tracking", box=_numbers(box), **options)
+
+    async def interpolate(
+        self, factor: float | None = None, *, model: str | None = None, **options: Any
+    ) -> AsyncStream:
+        """Makes ``factor`` frames out of one, or as the other options say. See ``open``."""
+        given = options if factor is None else {"factor": factor, **options}
+        return await self.open(model, task="interpolation", **given)
+
+    async def resume(
+        self,
+        session_id: str,
+        *,
+        rate: float = 30.0,
+        encoding: Encoding | None = None,
+        quality: int = 90,
+    ) -> AsyncStream:
         """Goes on with an open session. Its ``frames_lost`` counts from what the server remembers.
 
         Raises:
             UnknownSessionError: the server has none of this id.
             SessionBusyError: somebody else is connected to it.
         """
-        link = Link(self._address, session_id, Hello(VERSION), self._link)
+        link = Link(self._address, session_id, self._hello(None, None, encoding, quality), self._link)
         welcome = await link.start()
-        if not welcome.resumed or welcome.last_index is None:
+        if not welcome.resumed:
             await link.abandon()
             raise UnknownSessionError(f"there is no session {session_id!r}", "Open a new one.")
         numbering = Numbering(self._images, rate)
-        numbering.skip_to(welcome.last_index)
-        return AsyncTarget(link, numbering)
+        if welcome.last_index is not None:
+            numbering.skip_to(welcome.last_index)
+        return AsyncStream(link, numbering)
 
-    async def interpolate(
-        self,
-        factor: int = 2,
-        *,
-        model: str | None = None,
-        encoding: Encoding | None = None,
-        quality: int = 90,
-        rate: float = 30.0,
-    ) -> AsyncInterpolation:
-        """Opens a session that makes ``factor`` frames out of one, which come back in ``encoding``."""
-        opening = Interpolate(factor, encoding or self._images.encoding, quality)
-        link = Link(self._address, "new", Hello(VERSION, "interpolation", model), self._link)
-        await link.start()
-        return AsyncInterpolation(link, Numbering(self._images, rate), opening)
+    def _hello(self, model: str | None, task: str | None, encoding: Encoding | None, quality: int) -> Hello:
+        return Hello(VERSION, model, task, None, encoding or self._images.encoding, quality)
 
     # Sessions over HTTP
 
-    async def track_by_request(
+    async def open_by_request(
         self,
-        frame: FrameLike,
-        box: BoxLike,
-        *,
-        session_id: str | None = None,
         model: str | None = None,
+        frame: FrameLike | None = None,
+        *,
+        task: str | None = None,
+        session_id: str | None = None,
         policy: str = "WAIT",
         rate: float = 30.0,
-    ) -> AsyncRestTarget:
-        """Opens a session whose frames go by one HTTP request each. Options and errors: as ``track``."""
-        target = AsyncRestTarget(self._http, Numbering(self._images, rate))
-        await target.open(frame, session_id, {"box": _text(box), "model": model, "policy": policy})
-        return target
+        **options: Any,
+    ) -> AsyncRestSession:
+        """Opens a session whose frames go by one HTTP request each. Options and errors: as ``open``."""
+        session = AsyncRestSession(self._http, Numbering(self._images, rate))
+        params = {"model": model, "task": task, "policy": policy, "options": json.dumps(_plain(options))}
+        await session.open(frame, session_id, params)
+        return session
+
+    async def track_by_request(
+        self, frame: FrameLike, box: BoxLike, *, model: str | None = None, **options: Any
+    ) -> AsyncRestSession:
+        """As ``track``, with a request for each frame."""
+        return await self.open_by_request(model, frame, task="tracking", box=_numbers(box), **options)
 
     async def sessions(self) -> list[SessionInfo]:
         """Those that are open."""
@@ -179,22 +205,23 @@ class AsyncClient:
         self,
         path: str | Path,
         *,
-        box: BoxLike | None = None,
-        factor: int | None = None,
         model: str | None = None,
+        task: str | None = None,
+        box: BoxLike | None = None,
         annotate: bool = False,
+        **options: Any,
     ) -> AsyncVideo:
         """Hands over a whole video: to be tracked from ``box`` in its first frame (with ``annotate``, also
-        as a video with the box drawn in), or to be given ``factor`` times the frames.
+        as a video with the box drawn in), or for another model and what its task takes, such as ``factor``.
 
         Raises:
-            OptionError: neither or both are given, or there is no such file.
+            OptionError: the model's task does not take what is given, or there is no such file.
         """
-        if (box is None) == (factor is None):
-            raise OptionError(f"the box is {box!r} and the factor {factor!r}", "Give one of them.")
-        params: dict[str, Any] = {"task": "interpolation", "factor": factor, "model": model}
+        if task is None and model is None:
+            task = "tracking" if box is not None else "interpolation" if "factor" in options else None
+        params: dict[str, Any] = {"task": task, "model": model, "options": json.dumps(_plain(options))}
         if box is not None:
-            params = {"task": "tracking", "box": _text(box), "annotate": annotate or None, "model": model}
+            params |= {"box": _text(box), "annotate": annotate or None}
         return await AsyncVideo.upload(self._http, Path(path), params)
 
     async def videos(self) -> list[VideoInfo]:
@@ -228,9 +255,19 @@ class AsyncClient:
 
 
 def _numbers(box: BoxLike) -> tuple[float, float, float, float]:
-    """Four numbers; the wire checks them."""
-    numbers = box.xywh if isinstance(box, Box) else tuple(box)
-    return numbers  # type: ignore[return-value]
+    """Four numbers. Raises WireError."""
+    numbers: tuple[float, float, float, float] = a_box(
+        "box", box.xywh if isinstance(box, Box) else tuple(box)
+    )
+    return numbers
+
+
+def _plain(options: dict[str, Any]) -> dict[str, Any]:
+    """Options as JSON has them: a box is four numbers, a fraction a text."""
+    return {
+        name: list(_numbers(one)) if isinstance(one, Box) else str(one) if isinstance(one, Fraction) else one
+        for name, one in options.items()
+    }
 
 
 def _text(box: BoxLike) -> str:

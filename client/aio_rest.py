@@ -1,4 +1,4 @@
-"""What goes by HTTP requests: a target one frame at a time, and whole videos as jobs"""
+"""What goes by HTTP requests: a session one frame at a time, and whole videos as jobs"""
 
 from __future__ import annotations
 
@@ -9,23 +9,26 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
 from ..errors import OptionError, RunError
+from ..wire import Picture
+from .aio_streams import answer_in
 from .http import Http, json_of, record
-from .messages import TrackMessage, build
+from .parts import reply_in
 from .pictures import FrameLike, Numbering
 from .problems import problem_in
 from .records import SessionInfo, VideoInfo
-from .results import Track
-from .wire import Picture
+
+if TYPE_CHECKING:
+    import httpx2
 
 CHUNK = 2**18
 
 
-class AsyncRestTarget:
-    """One followed object, each frame by a request of its own. Errors: as ``AsyncTarget``."""
+class AsyncRestSession:
+    """One session, each frame by a request of its own. Answers and errors: as ``AsyncStream``."""
 
     def __init__(self, http: Http, numbering: Numbering) -> None:
         self._http = http
@@ -38,21 +41,22 @@ class AsyncRestTarget:
         """The session's id."""
         return self.info.session
 
-    async def open(self, frame: FrameLike, session_id: str | None, params: Mapping[str, Any]) -> None:
-        """Sends the first frame; ``AsyncClient.track_by_request`` calls it."""
+    async def open(self, frame: FrameLike | None, session_id: str | None, params: Mapping[str, Any]) -> None:
+        """Opens the session; ``AsyncClient.open_by_request`` calls it."""
         headers = {} if session_id is None else {"x-session-id": session_id}
-        answer = await self._send("/v1/sessions", await self._picture(frame), params, headers)
-        self.info = record(SessionInfo, answer)
+        if frame is None:
+            answer = await self._http.send("POST", "/v1/sessions", params=params, headers=headers)
+        else:
+            answer = await self._send("/v1/sessions", await self._picture(frame), params, headers)
+        self.info = record(SessionInfo, json_of(answer))
 
-    async def update(self, frame: FrameLike) -> Track:
-        """Where the target is in the next frame."""
+    async def push(self, frame: FrameLike) -> Any:
+        """The answer to the next frame."""
         async with self._order:
             picture = await self._picture(frame)
-            table = await self._send(f"/v1/sessions/{quote(self.id)}/frames", picture, {}, {})
-        table.pop("session", None)
-        message = build(TrackMessage, table)
-        assert isinstance(message, TrackMessage)
-        return Track.of(message)
+            answer = await self._send(f"/v1/sessions/{quote(self.id)}/frames", picture, {}, {})
+        reply = reply_in(answer.headers.get("content-type", ""), answer.content)
+        return await answer_in(reply)
 
     async def close(self) -> None:
         """Ends the session."""
@@ -66,13 +70,11 @@ class AsyncRestTarget:
 
     async def _send(
         self, path: str, picture: Picture, params: Mapping[str, Any], headers: Mapping[str, str]
-    ) -> dict[str, Any]:
+    ) -> httpx2.Response:
         time_base = f"{picture.time_base.numerator}/{picture.time_base.denominator}"
         timed = {**params, "pts": picture.pts, "time_base": time_base, "index": picture.index}
         headers = {**headers, "content-type": f"image/{picture.encoding}"}
-        return json_of(
-            await self._http.send("POST", path, params=timed, body=picture.payload, headers=headers)
-        )
+        return await self._http.send("POST", path, params=timed, body=picture.payload, headers=headers)
 
     async def __aenter__(self) -> Self:
         return self

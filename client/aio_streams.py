@@ -1,4 +1,4 @@
-"""A session over WebSocket for event loops: a target that is followed, and a video that is interpolated"""
+"""`AsyncStream`: a session of any task over WebSocket, for event loops"""
 
 from __future__ import annotations
 
@@ -6,21 +6,30 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from ..errors import FrameDroppedError, SessionError
+from ..errors import FrameDroppedError
 from ..vision import Frame
-from .inbox import Answer
+from ..wire import Open, Picture, Welcome
 from .link import Link
-from .messages import Message, Welcome
-from .pictures import FrameLike, Numbering, frame_of
-from .results import Track
+from .pictures import FrameLike, Numbering
+from .results import Reply
 
 Frames = Iterable[FrameLike] | AsyncIterable[FrameLike]
 
 
-class _AsyncStream:
-    """What both kinds of session share: numbered frames out, answers in, and the end."""
+class AsyncStream:
+    """One session: frames in, answers out. Every frame ends in one answer or one typed error.
+
+    Answers are those of ``framestate.wire``: ``Track``, ``Made``, ``Classification``, ``Output``; ``Plain``
+    for a task of somebody's own.
+
+    - FrameError, ImageError: the frame cannot be used; the session goes on without it.
+    - StepError: the model failed; the session is as it was.
+    - FrameDroppedError: the queue policy dropped the frame; the next answer's ``dropped`` counts it.
+    - UnavailableError: the server cannot be reached any more, or an answer was lost with a connection.
+    - SessionError: the session has ended.
+    """
 
     def __init__(self, link: Link, numbering: Numbering) -> None:
         self._link = link
@@ -47,13 +56,41 @@ class _AsyncStream:
         """Answered frames that the session no longer remembers, since its server went on from a snapshot."""
         return self._link.frames_lost
 
-    async def _send(self, frame: FrameLike, opening: Message | None = None) -> asyncio.Future[Answer]:
+    async def open(self, frame: FrameLike | None, opening: Open) -> Self:
+        """Opens the session; ``AsyncClient.open`` calls it."""
         async with self._order:
-            if isinstance(frame, bytes):
-                picture = self._numbering.picture(frame)
-            else:  # encoding an image takes longer than going to another thread for it
-                picture = await asyncio.to_thread(self._numbering.picture, frame)
-            return await self._link.send(picture, opening)
+            await self._link.open(opening, None if frame is None else await self._picture(frame))
+        return self
+
+    async def send(self, frame: FrameLike) -> asyncio.Future[Reply]:
+        """Sends the next frame without waiting for its answer, which ``Reply.answer`` of the future gives."""
+        async with self._order:
+            return await self._link.send(await self._picture(frame))
+
+    async def push(self, frame: FrameLike) -> Any:
+        """The answer to the next frame. Errors: see the class."""
+        return await answer_in(await (await self.send(frame)))
+
+    async def stream(self, frames: Frames, *, window: int = 4) -> AsyncGenerator[Any]:
+        """An answer a frame, in order, with up to ``window`` frames on their way at once.
+
+        A dropped frame has none: the next answer's ``dropped`` counts it. The other errors are raised.
+        """
+        waiting: deque[asyncio.Future[Reply]] = deque()
+        async for frame in each(frames):
+            waiting.append(await self.send(frame))
+            while len(waiting) >= window or (waiting and waiting[0].done()):
+                reply = await _kept(waiting.popleft())
+                if reply is not None:
+                    yield await answer_in(reply)
+        for future in waiting:
+            reply = await _kept(future)
+            if reply is not None:
+                yield await answer_in(reply)
+
+    async def flush(self) -> Any:
+        """Ends the session, and gives what it still held; None where its task holds nothing."""
+        return await answer_in(await self._link.finish(flush=True))
 
     async def abandon(self) -> None:
         """Ends the connection and not the session: it can be resumed for as long as the server keeps it."""
@@ -62,6 +99,13 @@ class _AsyncStream:
     async def close(self) -> None:
         """Ends the session. Closing twice is harmless."""
         await self._link.finish()
+
+    async def _picture(self, frame: FrameLike) -> Picture:
+        if isinstance(frame, bytes):
+            return self._numbering.picture(frame)
+        return await asyncio.to_thread(
+            self._numbering.picture, frame
+        )  # encoding takes longer than going there
 
     async def __aenter__(self) -> Self:
         return self
@@ -72,76 +116,14 @@ class _AsyncStream:
         await self.close()
 
 
-class AsyncTarget(_AsyncStream):
-    """One followed object. Every frame ends in one ``Track`` or one typed error.
-
-    - FrameError, ImageError: the frame cannot be used; the session goes on without it.
-    - StepError: the model failed; the session is as it was.
-    - FrameDroppedError: the queue policy dropped the frame; the next ``Track.dropped`` counts it.
-    - UnavailableError: the server cannot be reached any more, or an answer was lost with a connection.
-    - SessionError: the session has ended.
-    """
-
-    async def open(self, frame: FrameLike, opening: Message) -> Self:
-        """Sends the first frame and waits until the session is open; ``AsyncClient.track`` calls it."""
-        await (await self._send(frame, opening))
-        return self
-
-    async def send(self, frame: FrameLike) -> asyncio.Future[Answer]:
-        """Sends the next frame without waiting for its answer, whose ``track`` the future brings."""
-        return await self._send(frame)
-
-    async def update(self, frame: FrameLike) -> Track:
-        """Where the target is in the next frame. Errors: see the class."""
-        return track_in(await (await self._send(frame)))
-
-    async def stream(self, frames: Frames, *, window: int = 4) -> AsyncGenerator[Track]:
-        """A track a frame, in order, with up to ``window`` frames on their way at once.
-
-        A dropped frame has none: the next track's ``dropped`` counts it. The other errors are raised.
-        """
-        waiting: deque[asyncio.Future[Answer]] = deque()
-        async for frame in each(frames):
-            waiting.append(await self._send(frame))
-            while len(waiting) >= window or (waiting and waiting[0].done()):
-                track = await _kept(waiting.popleft())
-                if track is not None:
-                    yield track
-        for future in waiting:
-            track = await _kept(future)
-            if track is not None:
-                yield track
+async def answer_in(reply: Reply) -> Any:
+    """The answer of a reply; one with parts is read on a thread."""
+    return await asyncio.to_thread(reply.answer) if reply.parts else reply.answer()
 
 
-class AsyncInterpolation(_AsyncStream):
-    """One video that is interpolated: frames in, and more frames out, the given ones among them."""
-
-    def __init__(self, link: Link, numbering: Numbering, opening: Message) -> None:
-        super().__init__(link, numbering)
-        self._opening: Message | None = opening
-
-    async def push(self, frame: FrameLike) -> list[Frame]:
-        """The frames that can be shown now, in order, with their exact times."""
-        opening, self._opening = self._opening, None
-        answer = await (await self._send(frame, opening))
-        return await asyncio.to_thread(lambda: [frame_of(picture) for picture in answer.made])
-
-    async def flush(self) -> list[Frame]:
-        """Ends the session, and gives the frames that it still held."""
-        pictures = await self._link.finish()
-        return await asyncio.to_thread(lambda: [frame_of(picture) for picture in pictures])
-
-
-def track_in(answer: Answer) -> Track:
-    """The track of an answer. Raises SessionError where it has none."""
-    if answer.track is None:
-        raise SessionError("the server answered without a track", "Open a session for tracking.")
-    return answer.track
-
-
-async def _kept(future: asyncio.Future[Answer]) -> Track | None:
+async def _kept(future: asyncio.Future[Reply]) -> Reply | None:
     try:
-        return track_in(await future)
+        return await future
     except FrameDroppedError:
         return None
 

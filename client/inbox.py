@@ -1,58 +1,67 @@
-"""What a stream still owes: frames without an answer, and the pictures that have come for them"""
+"""What a stream still owes: frames without an answer, parts that have come, and frames to send again"""
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from ..errors import FrameDroppedError, FramestateError, SessionError, UnavailableError
-from .messages import Ack, Bye, Drop, Failure, TrackMessage
-from .results import Track, error_of
-from .wire import Picture, decode_message, decode_picture
+from ..errors import FrameDroppedError, FramestateError, SessionError, UnavailableError, WireError
+from ..wire import Ack, Answer, Bye, Drop, Failure, Picture, Welcome, decode_message, decode_picture
+from ..wire.format import MOST_TEXT
+from .results import Reply, error_of
 
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Of one frame: a track, or the pictures made of it; neither for the frame that opens a session."""
-
-    track: Track | None = None
-    made: list[Picture] = field(default_factory=list)
+Messages = list[bytes | str]
+OPENING = -1
+"""The number of what opens a session without a frame."""
+KEPT_BYTES = 64 * 1024 * 1024
+"""Of answered frames that are kept to be sent again."""
 
 
 @dataclass(slots=True)
 class Owed:
     """A frame that was sent, with the messages that sent it, until its answer comes."""
 
-    messages: list[bytes | str]
-    future: asyncio.Future[Answer]
+    messages: Messages
+    future: asyncio.Future[Reply]
 
 
 class Inbox:
     """Pairs the server's messages with the frames that they answer. Knows nothing of connections.
 
     Attributes:
-        last_index: the last frame that was answered by a track or an ack.
-        opening: nothing was answered yet, so the session is not open.
+        last_index: the last frame that was answered.
+        is_open: whether the session ever was.
+        keeps: answered frames are kept, as a server that was killed may want them again.
+        held: what came for ``bye``.
         leaving: the client has said bye.
+        flushing: and waits for what is held.
         over: why the stream has ended, once it has.
     """
 
     def __init__(self) -> None:
         self._owed: dict[int, Owed] = {}
-        self._made: list[Picture] = []
+        self._parts: list[Picture] = []
+        self._kept: deque[tuple[int, Messages, int]] = deque()
+        self._kept_bytes = 0
+        self._kept_since = 0  # frames from this number on are kept
         self.last_index: int | None = None
-        self.leaving = False
+        self.is_open = False
+        self.keeps = False
+        self.held: Reply | None = None
+        self.leaving = self.flushing = False
         self.over: FramestateError | None = None
 
-    @property
-    def opening(self) -> bool:
-        """Whether the session was never open."""
-        return self.last_index is None
+    def greeted(self, welcome: Welcome) -> None:
+        """The first welcome of a session that is open already."""
+        if welcome.resumed:
+            self.is_open, self.last_index = True, welcome.last_index
+            self._kept_since = 0 if welcome.last_index is None else welcome.last_index + 1
 
-    def expect(self, index: int, messages: list[bytes | str]) -> asyncio.Future[Answer]:
+    def expect(self, index: int, messages: Messages) -> asyncio.Future[Reply]:
         """A future of the answer to frame ``index``, which these messages send."""
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._owed[index] = Owed(messages, future)
         return future
 
@@ -63,15 +72,23 @@ class Inbox:
             WireError: it is malformed.
         """
         if isinstance(data, bytes):
-            self._made.append(decode_picture(data))
+            self._parts.append(decode_picture(data))
             return
-        match decode_message(data):
-            case TrackMessage() as message:
-                self.last_index = message.index
-                self._resolve(message.index, Answer(Track.of(message)))
+        match decode_message(data, MOST_TEXT):
+            case Answer() as message:
+                parts, self._parts = self._parts, []
+                if message.parts != len(parts):
+                    raise WireError(f"{len(parts)} of {message.parts} parts came", "connect again")
+                if message.ended:
+                    self.held = Reply(message, parts)
+                    return
+                self._answered(message.index, Reply(message, parts))
             case Ack() as message:
-                self.last_index = message.index
-                self._resolve(message.index, Answer(None, self.take_made()))
+                self.is_open = True
+                index = OPENING if message.index is None else message.index
+                self._resolve(index, Reply())
+                if message.index is not None:
+                    self.last_index = message.index
             case Drop() as message:
                 problem = f"frame {message.index} was dropped by policy {message.policy}"
                 remedy = "Send frames more slowly, or choose the policy WAIT."
@@ -84,26 +101,56 @@ class Inbox:
             case _:
                 pass  # a bye of a server that stops: the session goes on where it starts again
 
-    def take_made(self) -> list[Picture]:
-        """The pictures that have come since the last answer."""
-        made, self._made = self._made, []
-        return made
+    def again(self, welcome: Welcome) -> Iterator[Messages]:
+        """What is to be sent over a new connection, in order.
 
-    def again(self, last_index: int | None) -> Iterator[list[bytes | str]]:
-        """What is to be sent over a new connection to a session whose last frame is ``last_index``."""
-        self._made = []
+        That is what has no answer, and where the session went back, also what followed in its memory.
+        Answers that the server sends again are waited for.
+        """
+        self._parts = []
+        last = welcome.last_index if welcome.resumed else None
+        if welcome.resumed:
+            self.is_open = True
+            self._resolve(OPENING, Reply())
+        reaches = self.reaches(last)
+        for index, messages, _ in list(self._kept):
+            if reaches and last is not None and index > last:
+                yield messages
+        since = welcome.answers_from
         for index in list(self._owed):
-            if last_index is not None and index <= last_index:
+            if last is None or index > last:
+                yield self._owed[index].messages
+            elif len(self._owed[index].messages) > 1:
+                self.last_index = index
+                self._resolve(index, Reply())  # it opened the session
+            elif since is None or self.last_index is None or index < since:
                 problem = f"the answer to frame {index} was lost with the connection"
                 remedy = "Go on with the next frame: this one is in the session's memory."
                 self._resolve(index, UnavailableError(problem, remedy))
-            else:
-                yield self._owed[index].messages
+
+    def reaches(self, last: int | None) -> bool:
+        """Whether all frames after this one are at hand."""
+        return self.keeps and last is not None and last + 1 >= self._kept_since
 
     def fail(self, error: FramestateError) -> None:
         """Answers all that is owed with an error."""
         for index in list(self._owed):
             self._resolve(index, error)
+
+    def _answered(self, index: int, reply: Reply) -> None:
+        owed = self._owed.get(index)
+        if owed is None:
+            return  # a frame that was sent again: its first answer was taken
+        self.last_index = index
+        if self.keeps:
+            size = sum(len(one) for one in owed.messages)
+            self._kept.append((index, owed.messages, size))
+            self._kept_bytes += size
+            while self._kept_bytes > KEPT_BYTES:
+                old, _, size = self._kept.popleft()
+                self._kept_bytes -= size
+                self._kept_since = old + 1
+        self._resolve(index, reply)
 
     def _failed(self, message: Failure) -> None:
         error = error_of(message.code, message.problem, message.remedy)
@@ -111,16 +158,17 @@ class Inbox:
             if not isinstance(error, UnavailableError):
                 self.over = error
             return
+        self._parts = []  # of an answer that failed in the middle
         index = message.index if message.index is not None else next(iter(self._owed), None)
         if index is not None:
             self._resolve(index, error)
 
-    def _resolve(self, index: int, answer: Answer | FramestateError) -> None:
+    def _resolve(self, index: int, reply: Reply | FramestateError) -> None:
         owed = self._owed.pop(index, None)
         if owed is None or owed.future.done():
             return
-        if isinstance(answer, Answer):
-            owed.future.set_result(answer)
+        if isinstance(reply, Reply):
+            owed.future.set_result(reply)
         else:
-            owed.future.set_exception(type(answer)(answer.problem, answer.remedy))
+            owed.future.set_exception(type(reply)(reply.problem, reply.remedy))
             owed.future.exception()  # seen: nobody has to wait for it

@@ -20,17 +20,28 @@ from ..errors import (
     UnknownSessionError,
     WireError,
 )
+from ..wire import (
+    Bye,
+    Failure,
+    Hello,
+    Open,
+    Picture,
+    Welcome,
+    decode_message,
+    encode_message,
+    encode_picture,
+)
 from .address import Address
-from .inbox import Answer, Inbox
-from .messages import Bye, Failure, Hello, Message, Welcome
+from .inbox import OPENING, Inbox, Messages
 from .problems import problem_in
-from .results import error_of
-from .wire import Picture, decode_message, encode_message, encode_picture
+from .results import Reply, error_of
 
-PROTOCOL = Subprotocol("framestate.v1")
+PROTOCOL = Subprotocol("framestate.v2")
 MAX_MESSAGE = 2**28
 """Bytes of the largest message taken from a server: 256 MiB, more than an 8K picture has."""
 HANDSHAKE_S = 10.0
+KEEPING = "WAIT"
+"""The policy under which no frame is dropped, so that those a session forgot are sent again; the default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +75,7 @@ class Link:
         self._sending = asyncio.Lock()  # held while the connection changes
         self._socket: ClientConnection | None = None
         self._reader: asyncio.Task[None] | None = None
+        self._resending: asyncio.Task[None] | None = None
         self._over: FramestateError | None = None
         self.reconnects = 0
         self.frames_lost = 0
@@ -73,52 +85,65 @@ class Link:
         """Connects. Raises UnavailableError, or what the server answers."""
         self._socket, self.welcome = await self._connect()
         self._session = self.welcome.session
-        if self.welcome.resumed:
-            self._inbox.last_index = self.welcome.last_index
-            self.frames_lost = self.welcome.frames_lost
+        self.frames_lost = self.welcome.frames_lost
+        self._inbox.greeted(self.welcome)
+        self._inbox.keeps = self.welcome.resumed and self.welcome.policy == KEEPING
         self._reader = asyncio.create_task(self._read(), name=f"framestate-link-{self._session}")
         return self.welcome
 
-    async def send(self, picture: Picture, opening: Message | None = None) -> asyncio.Future[Answer]:
-        """Sends a frame, after the message that opens the session if it is the first; a future of its answer.
+    async def open(self, opening: Open, picture: Picture | None) -> None:
+        """Opens the session, on a first frame where the task wants one, and waits until it is open."""
+        self._inbox.keeps = (opening.policy or KEEPING) == KEEPING
+        messages: Messages = [encode_message(opening)]
+        if picture is not None:
+            messages.append(encode_picture(picture))
+        await (await self._sent(OPENING if picture is None else picture.index, messages))
+
+    async def send(self, picture: Picture) -> asyncio.Future[Reply]:
+        """Sends a frame; a future of its answer.
 
         Raises:
             SessionError, UnavailableError: the stream has ended, or cannot be had again.
         """
-        data = encode_picture(picture)
-        messages: list[bytes | str] = [data] if opening is None else [encode_message(opening), data]
-        async with self._sending:
-            self._check()
-            future = self._inbox.expect(picture.index, messages)
-            await self._send_all(messages)
-        return future
+        return await self._sent(picture.index, [encode_picture(picture)])
 
-    async def finish(self) -> list[Picture]:
-        """Says bye, and gives the pictures that the server still held. Harmless once the stream has ended."""
+    async def finish(self, *, flush: bool = False) -> Reply:
+        """Says bye, and gives what the server still held. Harmless once the stream has ended.
+
+        With ``flush`` it is waited for, also over another connection. Raises what ended the stream before.
+        """
         if self._over is None and self._reader is not None:
-            self._inbox.leaving = True
+            self._inbox.leaving, self._inbox.flushing = True, flush
             async with self._sending:
                 await self._send_all([encode_message(Bye())])
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(self._reader), self._options.timeout_s)
+                seconds = None if flush else self._options.timeout_s
+                await asyncio.wait_for(asyncio.shield(self._reader), seconds)
+            if flush and self._over is not None and self._inbox.over is None:
+                raise self._over
         await self.abandon()
-        return self._inbox.take_made()
+        return self._inbox.held or Reply()
 
     async def abandon(self) -> None:
         """Ends the connection without a word: the server keeps the session for a while."""
-        if self._reader is not None:
-            self._reader.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._reader
+        for task in (self._reader, self._resending):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
         if self._socket is not None:
             await self._socket.close()
         self._end(SessionError(f"the stream of session {self._session} is closed", "Open a new one."))
 
-    def _check(self) -> None:
-        if self._over is not None:
-            raise self._over
+    async def _sent(self, index: int, messages: Messages) -> asyncio.Future[Reply]:
+        async with self._sending:
+            if self._over is not None:
+                raise self._over
+            future = self._inbox.expect(index, messages)
+            await self._send_all(messages)
+        return future
 
-    async def _send_all(self, messages: list[bytes | str]) -> None:
+    async def _send_all(self, messages: Messages) -> None:
         """What a dying connection does not take is sent by the next one."""
         assert self._socket is not None
         with contextlib.suppress(ConnectionClosed):
@@ -135,7 +160,7 @@ class Link:
                         self._inbox.take(message)
                         if self._inbox.over is not None:
                             return self._end(self._inbox.over)
-                if self._inbox.leaving:
+                if self._inbox.leaving and not self._inbox.flushing:
                     return self._end(SessionError("the session has ended", "Open a new one."))
                 await self._again()
         except (FramestateError, WebSocketException) as error:
@@ -143,19 +168,34 @@ class Link:
             self._end(error if isinstance(error, FramestateError) else kind)
 
     async def _again(self) -> None:
-        """A new connection in the place of the lost one, with what was not answered sent again."""
-        async with self._sending:
+        """A new connection in the place of the lost one; what has no answer is sent again beside reading."""
+        await self._sending.acquire()
+        try:
             socket, welcome = await self._retry()
-            if not welcome.resumed and not self._inbox.opening:
+            if not welcome.resumed and self._inbox.is_open:
                 await socket.close()
                 raise UnknownSessionError(
                     f"the server no longer has session {self._session}", "Open a new one from this frame."
                 )
             self._socket, self.welcome = socket, welcome
             self.reconnects += 1
-            self.frames_lost += welcome.frames_lost
-            for messages in self._inbox.again(welcome.last_index if welcome.resumed else None):
+            if not self._inbox.reaches(welcome.last_index):
+                self.frames_lost += welcome.frames_lost
+            again = list(self._inbox.again(welcome))
+        except BaseException:
+            self._sending.release()
+            raise
+        self._resending = asyncio.create_task(self._resend(again))
+
+    async def _resend(self, again: list[Messages]) -> None:
+        """Sends what is owed, before anything else is."""
+        try:
+            for messages in again:
                 await self._send_all(messages)
+            if self._inbox.leaving:
+                await self._send_all([encode_message(Bye())])
+        finally:
+            self._sending.release()
 
     async def _retry(self) -> tuple[ClientConnection, Welcome]:
         """Tries again and again, more and more slowly, for as long as the options say."""

@@ -9,8 +9,7 @@ import numpy as np
 
 from ..errors import FrameError, OptionError, WireError
 from ..vision import Frame, Image, decode_image, encode_image
-from .messages import ENCODINGS, Encoding
-from .wire import Kind, Picture
+from ..wire import ENCODINGS, Encoding, Picture
 
 FrameLike = Frame | Image | bytes
 """A ``Frame`` with its own index and time, a bare image (RGB uint8, height x width x 3), or an image file."""
@@ -113,15 +112,8 @@ def kind_of(data: bytes) -> Encoding:
     raise WireError(f"the image starts with {data[:8]!r}", "Give a JPEG, PNG or WebP image.")
 
 
-def frame_of(picture: Picture, kind: Kind = "made") -> Frame:
-    """A picture from the server, decoded.
-
-    Raises:
-        WireError: it is of another kind.
-        ImageError: it does not decode.
-    """
-    if picture.kind != kind:
-        raise WireError(f"the server sent a picture of kind {picture.kind}", f"Only {kind} is expected here.")
+def frame_of(picture: Picture) -> Frame:
+    """A picture from the server, decoded. Raises ImageError."""
     if picture.encoding == "rgb":
         flat = np.frombuffer(picture.payload, np.uint8)
         image = flat.reshape(picture.height, picture.width, 3)

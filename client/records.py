@@ -14,7 +14,7 @@ class SessionInfo:
 
     Attributes:
         session: its id.
-        last_index: the number of the last frame that it took.
+        last_index: the number of the last frame that it took; None before the first one.
         last_seconds: the time of that frame in its video.
         connected: a stream is connected to it.
         restored: it comes from a snapshot.
@@ -23,11 +23,12 @@ class SessionInfo:
 
     session: str
     model: str
+    task: str
     policy: str
-    width: int
-    height: int
-    last_index: int
-    last_seconds: float
+    width: int | None
+    height: int | None
+    last_index: int | None
+    last_seconds: float | None
     connected: bool
     restored: bool
     seconds_left: float | None

@@ -1,43 +1,43 @@
-"""What the client gives back: tracks, sessions as the server tells of them, errors as the typed ones"""
+"""What the client gives back: answers of ``framestate.wire``, and errors as the typed ones"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any
 
 from .. import errors
 from ..errors import FramestateError, RunError
-from ..vision import Box
-from .messages import Timings, TrackMessage
-
-Status = Literal["tracking", "uncertain", "lost"]
+from ..wire import Answer, Picture
+from ..wire.kinds import Parts, read, unpacked
+from .pictures import frame_of
 
 
 @dataclass(frozen=True, slots=True)
-class Track:
-    """Where a target is, as ``framestate.engine.Track``.
+class Reply:
+    """The answer to one frame as it came: the message, and the parts before it. None: the session is open."""
 
-    Attributes:
-        box: pixels of the frame, top-left corner. While ``lost``, the last place it was believed at.
-        score: the model's confidence in [0, 1].
-        status: ``tracking``, ``uncertain`` (weakly seen, or the filter doubts it), or ``lost``.
-        frame_index: the frame's own index.
-        dropped: frames of this session that were dropped since its last answer.
-        timings: milliseconds at the server.
-    """
+    message: Answer | None = None
+    parts: Sequence[Picture] = ()
 
-    box: Box
-    score: float
-    status: Status
-    frame_index: int
-    dropped: int = 0
-    timings: Timings = Timings()  # noqa: RUF009 - frozen, so may be shared
+    def answer(self) -> Any:
+        """As a class of ``framestate.wire``. Takes as long as its pictures take to decode.
 
-    @classmethod
-    def of(cls, message: TrackMessage) -> Track:
-        """What a message says."""
-        status = cast(Status, message.status)
-        return cls(Box(*message.box), message.score, status, message.index, message.dropped, message.timings)
+        Raises:
+            WireError, ImageError: it is not what docs/wire.md says.
+        """
+        if self.message is None:
+            return None
+        made = [one for one in self.parts if one.kind == "made"]
+        tensors = [one for one in self.parts if one.kind == "tensor"]
+        parts = Parts(
+            self.message.index,
+            tuple(frame_of(one) for one in made),
+            tuple(unpacked(one.payload) for one in tensors),
+            self.message.dropped,
+            self.message.timings,
+        )
+        return read(self.message.kind, self.message.values, parts)
 
 
 def error_of(code: str, problem: str, remedy: str) -> FramestateError:

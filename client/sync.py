@@ -9,15 +9,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar
 
-from ..vision import Frame
+from ..wire import Welcome
 from .aio import AsyncClient, BoxLike
-from .aio_rest import AsyncRestTarget, AsyncVideo
-from .aio_streams import AsyncInterpolation, AsyncTarget
-from .messages import Encoding, Welcome
+from .aio_rest import AsyncRestSession, AsyncVideo
+from .aio_streams import AsyncStream
 from .pictures import FrameLike
 from .records import SessionInfo, VideoInfo
-from .results import Track
 
+_END = object()
 T = TypeVar("T")
 
 
@@ -74,8 +73,8 @@ class _Wrapped(Generic[Inner]):
         self.close()
 
 
-class Target(_Wrapped[AsyncTarget]):
-    """One followed object, over WebSocket. Errors of a frame: as ``AsyncTarget``."""
+class Stream(_Wrapped[AsyncStream]):
+    """One session of any task, over WebSocket. Answers and errors: as ``AsyncStream``."""
 
     @property
     def id(self) -> str:
@@ -97,47 +96,39 @@ class Target(_Wrapped[AsyncTarget]):
         """Answered frames that the session no longer remembers, since its server went on from a snapshot."""
         return self._inner.frames_lost
 
-    def update(self, frame: FrameLike) -> Track:
-        """Where the target is in the next frame."""
-        return self._portal.run(self._inner.update(frame))
+    def push(self, frame: FrameLike) -> Any:
+        """The answer to the next frame."""
+        return self._portal.run(self._inner.push(frame))
 
-    def stream(self, frames: Iterable[FrameLike], *, window: int = 4) -> Iterator[Track]:
-        """A track a frame, in order, with up to ``window`` frames on their way; drops are only counted."""
-        tracks = self._inner.stream(frames, window=window)
+    def stream(self, frames: Iterable[FrameLike], *, window: int = 4) -> Iterator[Any]:
+        """An answer a frame, in order, with up to ``window`` frames on their way; drops are only counted."""
+        answers = self._inner.stream(frames, window=window)
         try:
-            while (track := self._portal.run(_next(tracks))) is not None:
-                yield track
+            while (answer := self._portal.run(_next(answers))) is not _END:
+                yield answer
         finally:
-            self._portal.run(tracks.aclose())
+            self._portal.run(answers.aclose())
+
+    def flush(self) -> Any:
+        """Ends the session, and gives what it still held."""
+        return self._portal.run(self._inner.flush())
 
     def abandon(self) -> None:
         """Ends the connection and not the session: it can be resumed for as long as the server keeps it."""
         self._portal.run(self._inner.abandon())
 
 
-class RestTarget(_Wrapped[AsyncRestTarget]):
-    """One followed object, each frame by an HTTP request."""
+class RestSession(_Wrapped[AsyncRestSession]):
+    """One session, each frame by an HTTP request."""
 
     @property
     def id(self) -> str:
         """The session's id."""
         return self._inner.id
 
-    def update(self, frame: FrameLike) -> Track:
-        """Where the target is in the next frame."""
-        return self._portal.run(self._inner.update(frame))
-
-
-class Interpolation(_Wrapped[AsyncInterpolation]):
-    """One video that is interpolated: frames in, and more frames out, the given ones among them."""
-
-    def push(self, frame: FrameLike) -> list[Frame]:
-        """The frames that can be shown now, in order, with their exact times."""
+    def push(self, frame: FrameLike) -> Any:
+        """The answer to the next frame."""
         return self._portal.run(self._inner.push(frame))
-
-    def flush(self) -> list[Frame]:
-        """Ends the session, and gives the frames that it still held."""
-        return self._portal.run(self._inner.flush())
 
 
 class Video:
@@ -189,25 +180,33 @@ class Client:
             self._portal.close()
             raise
 
-    def track(self, frame: FrameLike, box: BoxLike, **options: Any) -> Target:
-        """Opens a session on what the box holds in the first frame, over WebSocket."""
-        return Target(self._portal, self._portal.run(self._inner.track(frame, box, **options)))
+    def open(self, model: str | None = None, frame: FrameLike | None = None, **options: Any) -> Stream:
+        """Opens a session of any model, over WebSocket."""
+        return Stream(self._portal, self._portal.run(self._inner.open(model, frame, **options)))
 
-    def resume(self, session_id: str, *, rate: float = 30.0) -> Target:
+    def track(self, frame: FrameLike, box: BoxLike, **options: Any) -> Stream:
+        """Follows what the box holds in the first frame."""
+        return Stream(self._portal, self._portal.run(self._inner.track(frame, box, **options)))
+
+    def interpolate(self, factor: float | None = None, **options: Any) -> Stream:
+        """Makes ``factor`` frames out of one."""
+        return Stream(self._portal, self._portal.run(self._inner.interpolate(factor, **options)))
+
+    def resume(self, session_id: str, **options: Any) -> Stream:
         """Goes on with an open session."""
-        return Target(self._portal, self._portal.run(self._inner.resume(session_id, rate=rate)))
+        return Stream(self._portal, self._portal.run(self._inner.resume(session_id, **options)))
 
-    def track_by_request(self, frame: FrameLike, box: BoxLike, **options: Any) -> RestTarget:
+    def open_by_request(
+        self, model: str | None = None, frame: FrameLike | None = None, **options: Any
+    ) -> RestSession:
         """Opens a session whose frames go by one HTTP request each."""
-        inner = self._portal.run(self._inner.track_by_request(frame, box, **options))
-        return RestTarget(self._portal, inner)
+        inner = self._portal.run(self._inner.open_by_request(model, frame, **options))
+        return RestSession(self._portal, inner)
 
-    def interpolate(
-        self, factor: int = 2, *, encoding: Encoding | None = None, **options: Any
-    ) -> Interpolation:
-        """Opens a session that makes ``factor`` frames out of one."""
-        work = self._inner.interpolate(factor, encoding=encoding, **options)
-        return Interpolation(self._portal, self._portal.run(work))
+    def track_by_request(self, frame: FrameLike, box: BoxLike, **options: Any) -> RestSession:
+        """As ``track``, with a request for each frame."""
+        inner = self._portal.run(self._inner.track_by_request(frame, box, **options))
+        return RestSession(self._portal, inner)
 
     def sessions(self) -> list[SessionInfo]:
         """Those that are open."""
@@ -264,6 +263,5 @@ async def _make(address: str, options: dict[str, Any]) -> AsyncClient:
     return AsyncClient(address, **options)
 
 
-async def _next(tracks: Any) -> Track | None:
-    track: Track | None = await anext(tracks, None)
-    return track
+async def _next(answers: Any) -> Any:
+    return await anext(answers, _END)

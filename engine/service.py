@@ -136,6 +136,24 @@ class Service:
 
         return self.call(take, session)
 
+    def recall(self, session: Session[Any]) -> Future[Session[Any]]:
+        """Takes back every frame without an answer, between two of its turns."""
+
+        def back() -> Session[Any]:
+            if session.closed:
+                raise closed_error(session.id)
+            with self._wake:
+                dropped = self._scheduler.num_dropped(session.id)
+                jobs = self._withdrawn(session)
+                self._set(session, session.standing)
+                self._queue(session, dropped)
+            self._refuse(
+                jobs, SessionError(f"a frame of session {session.id!r} was taken back", "send it again")
+            )
+            return session
+
+        return self.call(back, session)
+
     def end(self, session: Session[Any]) -> None:
         """Closes a session: waiting frames get a SessionError; its row is freed after the turn under way."""
         with self._wake:

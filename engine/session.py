@@ -142,6 +142,9 @@ class Host(Protocol):
     def replace(self, session: Session[Any], blob: bytes) -> Future[Any]:
         """Puts the session back to a blob."""
 
+    def recall(self, session: Session[Any]) -> Future[Any]:
+        """Takes back every frame without an answer."""
+
     def end(self, session: Session[Any]) -> None:
         """Closes the session."""
 
@@ -282,6 +285,13 @@ class Session(Generic[Answer]):
     def replace_nowait(self, blob: bytes) -> Future[Any]:
         """A future of ``replace``; a damaged blob is refused at once."""
         return self._host.replace(self, blob)
+
+    def recall_nowait(self) -> Future[Any]:
+        """Takes back every frame that has no answer yet, also one under way, and gives a future of that.
+
+        They get a SessionError, and can be sent again: the session stands at the last answer.
+        """
+        return self._host.recall(self)
 
     def close(self) -> None:
         """Ends the session at once; frames that wait get a SessionError. Closing twice is harmless."""

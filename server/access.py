@@ -15,15 +15,16 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..client.wire import Failure, encode_message
 from ..errors import AccessError, ForbiddenError, FramestateError, OptionError
+from ..wire import Failure, encode_message
 from .problems import close_code_of, problem_of
 from .settings import Settings, is_loopback
 
 OPEN_PATHS = frozenset({"/", "/favicon.ico", "/healthz", "/v2/health/live", "/v2/health/ready"})
 """What anybody may see: the page and whether the server is well. ``/static/`` too."""
 _KEY = re.compile(r"[\x21-\x7e]{16,256}")
-PROTOCOL = "framestate.v1"
+PROTOCOL = "framestate.v2"
+OLDER = ("framestate.v1",)
 KEY_PROTOCOL = "key."
 
 
@@ -171,8 +172,12 @@ def offered_protocols(headers: Headers) -> Sequence[str]:
 
 
 def chosen_protocol(headers: Headers) -> str | None:
-    """Ours where the client offers it; browsers give up on a server that picks none of theirs."""
-    return PROTOCOL if PROTOCOL in offered_protocols(headers) else None
+    """Ours where the client offers it, or an older one, whose version is then refused in words.
+
+    Browsers give up on a server that picks none of theirs.
+    """
+    offered = offered_protocols(headers)
+    return next((one for one in (PROTOCOL, *OLDER) if one in offered), None)
 
 
 async def refuse_stream(error: FramestateError, scope: Scope, receive: Receive, send: Send) -> None:

@@ -74,8 +74,9 @@ def create_app(settings: Settings, engines: Mapping[str, Engine], *, keep: Keep 
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.callback(decoder.close)
-            stack.callback(hub.inline.close)
             saves = (keep or keep_sessions)(hub, stack)
+            for engine in engines.values():
+                engine.service.start()
             stack.push_async_exit(await videos.started())
             stack.push_async_exit(await sources.started())
             sweeping = asyncio.create_task(sweep(hub, saves), name="sweep")
@@ -112,10 +113,8 @@ def keep_sessions(hub: Hub, stack: AsyncExitStack) -> list[Saves]:
     state = hub.settings.state_dir
     saves: list[Saves] = []
     for name, engine in hub.engines.items():
-        if state is None or name in hub.inline.names:
+        if state is None:
             continue
-        if engine.runtime.spec.task != "tracking":
-            continue  # an interpolation holds frames, and ends with its connection
         save = Autosave(engine, state / "sessions" / engine.bundle_hash[:16], every_s=hub.settings.snapshot_s)
         sessions, refused = save.restore()
         hub.adopt(sessions, name)

@@ -27,15 +27,15 @@ def problems(*statuses: int) -> Responses:
 
 def described(status: int, what: str, media_type: str, model: type[BaseModel] | None = None) -> Responses:
     """A good answer that is not the call's usual one."""
-    if model is not None:
+    if model is not None and media_type == "application/json":
         return {status: {"description": what, "model": model}}
     return {status: {"description": what, "content": {media_type: {"schema": BINARY}}}}
 
 
-def binary_body(what: str, *media_types: str) -> dict[str, Any]:
+def binary_body(what: str, *media_types: str, required: bool = True) -> dict[str, Any]:
     """A body of bytes, for ``openapi_extra``."""
     content = {media_type: {"schema": BINARY} for media_type in media_types}
-    return {"requestBody": {"description": what, "required": True, "content": content}}
+    return {"requestBody": {"description": what, "required": required, "content": content}}
 
 
 BINARY = {"type": "string", "format": "binary"}

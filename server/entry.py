@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Protocol
+from fractions import Fraction
+from typing import Any, Protocol
 
 from ..engine import Session
-from ..errors import FramestateError
-from .flow import Rate
+from ..errors import FrameError, FramestateError
+from ..vision import Frame
+from .flow import Rate, Sent
 from .settings import Settings
 
 
@@ -39,9 +42,11 @@ class Entry:
         restored: it comes from a snapshot.
         rate: how many frames a second it may get over REST.
         kept: it ends only when told to, as that of a live source.
+        sent: its last answers, for a stream that is taken up again.
+        settling: done when frames that a lost stream left behind are taken back.
     """
 
-    session: Session
+    session: Session[Any]
     model: str
     opened_at: float = field(default_factory=time.time)
     used_at: float = field(default_factory=time.monotonic)
@@ -51,11 +56,42 @@ class Entry:
     restored: bool = False
     kept: bool = False
     rate: Rate | None = None
+    settling: Future[None] | None = None
+    sent: Sent = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.moved()
+
+    @property
+    def last_index(self) -> int | None:
+        """Of the last frame that it took; None before the first."""
+        clock = self.session.clock
+        return None if clock is None else clock.index
+
+    @property
+    def tick(self) -> Fraction:
+        """Seconds a tick of its frames."""
+        clock = self.session.clock
+        return Fraction(1, 1000) if clock is None else clock.time_base
+
+    def check_number(self, frame: Frame) -> None:
+        """Raises FrameError unless the frame's number comes after the last one's."""
+        last = self.last_index
+        if last is not None and frame.index <= last:
+            raise FrameError(
+                f"frame {frame.index} came after frame {last}",
+                "number frames upwards, and send them in order",
+            )
 
     @property
     def id(self) -> str:
         """The session's id."""
         return self.session.id
+
+    def moved(self) -> None:
+        """It was put back to a snapshot: what was sent before that is no more."""
+        self.sent = Sent(0 if self.last_index is None else self.last_index + 1)
+        self.used_at = time.monotonic()
 
     @property
     def is_active(self) -> bool:

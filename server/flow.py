@@ -1,85 +1,106 @@
-"""How much of a stream is let in: by its queue policy, and by messages a second."""
+"""How much of a stream is let in, by its queue policy and by messages a second; and its last answers."""
 
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
-from ..client.wire import Message, Picture
+from ..engine import SessionOptions
+from ..engine.scheduler import Scheduler
+from ..wire import Picture, Timings
 
-MAILBOX = 4
-"""Frames that may wait to be decoded."""
+_ONE = "one"
+KEPT, KEPT_BYTES = 64, 32 * 1024 * 1024
+"""Answers of a session that are kept for a peer whose connection is lost, and their bytes at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """Something that a peer sent; ``received`` in monotonic seconds."""
+    """A frame that a peer sent; ``received`` in monotonic seconds."""
 
-    content: Picture | Message
+    picture: Picture
     received: float
 
 
 class Mailbox:
-    """What has arrived and is not handled yet, in order.
+    """A session's frames as they came, in order, until there is room for them: its queue.
 
-    Args:
-        limit: pictures that may wait.
+    The engine's own scheduler decides which frames are dropped; frames are decoded when it takes them.
     """
 
-    def __init__(self, limit: int = MAILBOX) -> None:
-        self.limit = limit
-        self.policy = "WAIT"
-        self._items: deque[Arrived] = deque()
-        self._pictures = 0
+    def __init__(self) -> None:
+        self._scheduler: Scheduler[Arrived]
         self._changed = asyncio.Event()
         self._ended = False
+        self.obey(SessionOptions())
+
+    def obey(self, options: SessionOptions) -> None:
+        """From now on with these options; it is empty by then."""
+        self.policy = str(options.policy)
+        self._scheduler = Scheduler()
+        self._scheduler.open(_ONE, options.policy, limit=options.queue, deadline=options.deadline_ms / 1e3)
 
     async def put(self, item: Arrived) -> Picture | None:
-        """Adds something, and returns the picture that the policy drops for it, if any: older, or itself.
+        """Adds a frame, and returns the one that the policy drops for it, if any: older, or itself.
 
         Where the policy is WAIT it waits for room, and with it the socket, and the peer.
         """
-        dropped = None
-        if isinstance(item.content, Picture):
-            while self.policy == "WAIT" and self._pictures >= self.limit and not self._ended:
-                self._changed.clear()
-                await self._changed.wait()
-            if self._pictures >= self.limit and self.policy == "DROP_LATEST":
-                return item.content
-            if self._pictures >= self.limit:
-                dropped = self._take_oldest_picture()
-            self._pictures += 1
-        self._items.append(item)
+        while self.policy == "WAIT" and not self._scheduler.has_room(_ONE) and not self._ended:
+            self._changed.clear()
+            await self._changed.wait()
+        dropped = self._scheduler.submit(_ONE, item)
         self._changed.set()
-        return dropped
+        return None if dropped is None else dropped.picture
 
-    async def take(self) -> Arrived | None:
-        """The next thing; None when there is nothing more and ``end`` was called."""
-        while not self._items:
+    async def take(self) -> tuple[Arrived, int] | None:
+        """The next frame, and how many were dropped since the one before; None when ``end`` was called."""
+        while not (batch := self._scheduler.take()):
             if self._ended:
                 return None
             self._changed.clear()
             await self._changed.wait()
-        item = self._items.popleft()
-        self._pictures -= isinstance(item.content, Picture)
+        self._scheduler.done([_ONE])
         self._changed.set()
-        return item
+        return batch[0][1], self._scheduler.take_dropped(_ONE)
 
     def end(self) -> None:
         """Nothing more will come."""
         self._ended = True
         self._changed.set()
 
-    def _take_oldest_picture(self) -> Picture:
-        for item in self._items:
-            if isinstance(item.content, Picture):
-                self._items.remove(item)
-                self._pictures -= 1
-                return item.content
-        raise AssertionError("there are as many pictures as were counted")
+
+class Sent:
+    """The answers of a session that were sent last, for a peer that comes back and lacks some. Any thread.
+
+    Attributes:
+        since: answers to frames from this index on are here.
+    """
+
+    def __init__(self, since: int) -> None:
+        self.since = since
+        self._lock = threading.Lock()
+        self._bytes = 0
+        self._kept: deque[tuple[int, Sequence[str | bytes], int]] = deque()
+
+    def add(self, index: int, messages: Sequence[str | bytes]) -> None:
+        """What frame ``index`` was answered with."""
+        size = sum(len(one) for one in messages)
+        with self._lock:
+            self._kept.append((index, messages, size))
+            self._bytes += size
+            while len(self._kept) > KEPT or self._bytes > KEPT_BYTES:
+                old, _, size = self._kept.popleft()
+                self._bytes -= size
+                self.since = max(self.since, old + 1)
+
+    def after(self, index: int) -> list[str | bytes]:
+        """All that was sent for frames after this one."""
+        with self._lock:
+            return [one for number, messages, _ in self._kept if number > index for one in messages]
 
 
 class Rate:
@@ -110,3 +131,10 @@ class Rate:
         self._tokens -= 1
         self.refused = 0
         return True
+
+
+def at_server(timings: Timings, received: float, decode_s: float) -> Timings:
+    """The times of a frame that was received at ``received`` and is answered now: what is left, it waited."""
+    total = 1e3 * (time.monotonic() - received)
+    worked = timings.prepare_ms + timings.model_ms + timings.finish_ms + 1e3 * decode_s
+    return replace(timings, queue_ms=max(0.0, total - worked), decode_ms=1e3 * decode_s)

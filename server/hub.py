@@ -7,13 +7,12 @@ import time
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
+from inspect import signature
 from typing import Any
 
-from ..engine import Engine, Session, Track
-from ..engine.session import check_id
+from ..engine import Engine, Session, Task
+from ..engine.session_options import check_id
 from ..errors import (
-    FrameDroppedError,
-    FrameError,
     FramestateError,
     OptionError,
     SessionBusyError,
@@ -22,20 +21,21 @@ from ..errors import (
     UnknownModelError,
     UnknownSessionError,
 )
-from ..vision import Box, Frame, Image
+from ..vision import Frame, Image
+from ..wire import Timings, stamped
 from .entry import Connection, Entry
-from .flow import Rate
-from .inline import InlineThreads
+from .flow import Rate, at_server
 from .logs import logger
 from .metrics import Metrics
+from .pulse import Pulse
 from .settings import Settings
 
 REMEMBERED = 1024
 """Sessions that ended, of which the reason is still told."""
 VIDEO_SESSION, SOURCE_SESSION = "video-", "source-"
 """How the ids of the server's own sessions begin."""
-PROBE_S = 5.0
-"""An engine that does nothing between two steps for so long is broken."""
+OWN_OPTIONS = frozenset({"frame", "session_id", "options", "policy", "deadline_ms", "queue"})
+"""Names that no option of a task has."""
 
 
 class Hub:
@@ -51,11 +51,8 @@ class Hub:
         self.on_end: Callable[[Entry, str], None] = lambda entry, reason: None
         self.on_hello: Callable[[str], None] = lambda key: None
         """Told of sessions that end, and asked whether a stream of one may begin (UnavailableError)."""
-        self.visitors = dict.fromkeys(engines, 0)
-        """Sessions that live on a connection alone, by model."""
-        self.inline = InlineThreads(
-            name for name, engine in engines.items() if engine.runtime.spec.task != "tracking"
-        )
+        self._pulses = {name: Pulse(name, engine) for name, engine in engines.items()}
+        self._drained_by: float | None = None
         self._entries: dict[str, Entry] = {}
         self._opening: set[str] = set()
         self.ended: OrderedDict[str, str] = OrderedDict()
@@ -64,16 +61,20 @@ class Hub:
 
     def engine(self, model: str | None, task: str | None = None) -> tuple[str, Engine]:
         """A model's name and engine; None is the first one for the task. Raises UnknownModelError."""
-        able = [name for name, one in self.engines.items() if task in (None, one.runtime.spec.task)]
+        able = [name for name, one in self.engines.items() if task in (None, one.task.name)]
         name = model if model is not None else able[0] if able else None
-        if name not in able:
+        if name is None or name not in able:
             raise UnknownModelError(
-                f"this server has no model {name[:100]!r}{f' for {task}' if task else ''}"
+                f"this server has no model {name[:100]!r}{f' for {task[:100]}' if task else ''}"
                 if name is not None
-                else f"this server has no model for {task}",
+                else f"this server has no model for {(task or '')[:100]!r}",
                 f"choose one of {', '.join(able)}" if able else "start the server with one: --model",
             )
         return name, self.engines[name]
+
+    def task(self, entry: Entry) -> Task[Any, Any]:
+        """What a session does."""
+        return self.engines[entry.model].task
 
     def find(self, key: str) -> Entry | None:
         """A session that is open."""
@@ -96,23 +97,34 @@ class Hub:
 
     async def open(
         self,
-        frame: Frame | Image,
-        box: Box | tuple[float, float, float, float],
+        frame: Frame | Image | None = None,
         *,
         model: str | None = None,
         key: str | None = None,
         own: bool = False,
-        **options: Any,
+        options: Mapping[str, Any] | None = None,
+        **queue: Any,
     ) -> Entry:
-        """Opens a session on the target in ``box``; ``own`` is for the server itself.
+        """Opens a session, with its task's ``options``; ``own`` is for the server itself.
 
-        Raises as ``Service.open``, and SessionBusyError.
+        Raises as ``Engine.open``, and SessionBusyError.
         """
-        name, engine = self.engine(model, "tracking")
+        name, engine = self.engine(model)
+        given = dict(options or {})
+        checked(engine, given)
+        if engine.task.opens_on_frame and frame is None:
+            raise OptionError(
+                f"a session of {engine.task.name} opens on a frame", "send the first one with it"
+            )
         key = self._reserve(key, own)
         try:
-            session = await engine.service.open(frame, box, session_id=key, **options)
+            session = await engine.opened(frame, session_id=key, **given, **queue)
             return self._enter(Entry(session, name))
+        except (TypeError, ValueError, AttributeError, ArithmeticError) as error:
+            raise OptionError(
+                f"a session of {engine.task.name} cannot be opened with {str(given)[:200]} ({error})",
+                "give what its task takes, see docs/server.md",
+            ) from error
         finally:
             self._opening.discard(key)
 
@@ -125,28 +137,24 @@ class Hub:
         """
         entry = self.find(key)
         if entry is not None:
-            replaced = await self.engines[entry.model].service.replace(key, blob)
-            entry.session = replaced
-            entry.used_at = time.monotonic()
+            await asyncio.wrap_future(entry.session.replace_nowait(blob))
+            entry.moved()
             return entry, False
+        names = list(self.engines) if model is None else [self.engine(model)[0]]
         key = self._reserve(key)
-        names = [name for name in self.engines if name not in self.inline.names]
-        if model is not None:
-            names = [self.engine(model, "tracking")[0]]
         refused: StateError | None = None
         try:
             for name in names:
                 try:
-                    session = await self.engines[name].service.restore(blob, session_id=key)
+                    session = await self.engines[name].restored(blob, session_id=key)
                     return self._enter(Entry(session, name, restored=True)), True
                 except StateError as error:
                     refused = refused or error
         finally:
             self._opening.discard(key)
-        assert refused is not None
-        raise refused
+        raise refused or StateError("this server has no model", "start it with one: --model")
 
-    def adopt(self, sessions: Iterable[Session], model: str) -> None:
+    def adopt(self, sessions: Iterable[Session[Any]], model: str) -> None:
         """Takes in sessions that were restored from disk."""
         for session in sessions:
             if session.id.startswith(VIDEO_SESSION):  # its video begins anew
@@ -172,7 +180,9 @@ class Hub:
         logger().info("session ended", extra={"session": entry.id, "model": entry.model, "reason": reason})
 
     def sweep(self) -> None:
-        """Ends the sessions that nobody has used for too long."""
+        """Ends the sessions that nobody has used for too long, and asks the engines whether they answer."""
+        for pulse in self._pulses.values():
+            pulse.ask()
         for entry in list(self._entries.values()):
             if entry.session.closed:
                 self.end(entry, "engine", evicted=True)
@@ -196,7 +206,7 @@ class Hub:
             entry.connection = None
             entry.used_at = time.monotonic()
 
-    async def submit(self, entry: Entry, frame: Frame | Image, received: float, decode: float = 0.0) -> Track:
+    async def submit(self, entry: Entry, frame: Frame | Image, received: float, decode: float = 0.0) -> Any:
         """A frame's answer; ``received`` is when it came (``time.monotonic``), ``decode`` seconds.
 
         Raises:
@@ -206,40 +216,24 @@ class Hub:
         entry.used_at = time.monotonic()
         entry.in_flight += 1
         try:
-            if isinstance(frame, Frame) and frame.index <= entry.session.clock.index:
-                raise FrameError(
-                    f"frame {frame.index} came after frame {entry.session.clock.index}",
-                    "number frames upwards, and send them in order",
-                )
-            track = await entry.session.submit(frame)
-        except FrameDroppedError as error:
-            self.metrics.dropped(model, str(entry.session.options.policy))
-            self.metrics.failed(model, error)
-            raise
+            if isinstance(frame, Frame):
+                entry.check_number(frame)
+            answer = await entry.session.submit(frame)
         except FramestateError as error:
-            self.metrics.failed(model, error)
+            self.metrics.failed(model, error, str(entry.session.options.policy))
             raise
         finally:
             entry.in_flight -= 1
             entry.used_at = time.monotonic()
-        self.metrics.track(model, track, time.monotonic() - received, decode)
-        return track
+        timings = at_server(getattr(answer, "timings", Timings()), received, decode)
+        self.metrics.frame(model, timings)
+        return None if answer is None else stamped(answer, timings=timings)
 
-    async def probe(self) -> None:
+    def probe(self) -> None:
         """Raises UnavailableError when the server stops, or an engine's thread has ended or hangs."""
         self.check_running()
-        for name, engine in self.engines.items():
-            try:
-                inline = name in self.inline.names
-                probe = self.inline.post(name, _nothing) if inline else engine.service.call(_nothing)
-                await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(probe)), PROBE_S)
-            except TimeoutError:
-                raise UnavailableError(
-                    f"the engine of {name!r} has not answered for {PROBE_S:g} s", "restart the server"
-                ) from None
-            except FramestateError as error:
-                problem = f"the engine of {name!r} is broken ({error.problem})"
-                raise UnavailableError(problem, "restart the server") from error
+        for pulse in self._pulses.values():
+            pulse.check()
 
     def check_running(self) -> None:
         """Raises UnavailableError when the server stops."""
@@ -247,14 +241,21 @@ class Hub:
             raise UnavailableError("the server is stopping", "try again in a moment")
 
     async def drained(self, seconds: float) -> None:
-        """Takes nothing new any more, and waits until what is under way is answered, at most so long."""
+        """Takes nothing new any more, and waits until what is under way is answered, at most so long.
+
+        The time counts from the first call.
+        """
         self.draining.set()
-        until = time.monotonic() + seconds
-        while time.monotonic() < until and self._is_busy():
+        if self._drained_by is None:
+            self._drained_by = time.monotonic() + seconds
+        while self.seconds_to_drain and any(entry.is_active for entry in self._entries.values()):
             await asyncio.sleep(0.01)
 
-    def _is_busy(self) -> bool:
-        return any(self.visitors.values()) or any(entry.is_active for entry in self._entries.values())
+    @property
+    def seconds_to_drain(self) -> float:
+        """How long frames under way may still take."""
+        by = self._drained_by
+        return self.settings.drain_s if by is None else max(0.0, by - time.monotonic())
 
     def _reserve(self, key: str | None, own: bool = False) -> str:
         self.check_running()
@@ -280,21 +281,27 @@ class Hub:
     def _gauges(self) -> Iterable[tuple[str, str, str, float]]:
         for name, engine in self.engines.items():
             mine = [entry for entry in self.entries() if entry.model == name]
-            streams = self.visitors[name]
-            active = sum(entry.is_active for entry in mine) + streams
+            active = sum(entry.is_active for entry in mine)
             yield "framestate_sessions_active", "Sessions with a peer or frames under way.", name, active
-            yield (
-                "framestate_sessions_waiting",
-                "Sessions open, nobody there.",
-                name,
-                len(mine) + streams - active,
-            )
+            yield "framestate_sessions_waiting", "Sessions open, nobody there.", name, len(mine) - active
             yield "framestate_slots_used", "Rows of state in use.", name, engine.slots.num_used
             yield "framestate_slots_total", "Rows of state there are.", name, engine.slots.capacity
 
 
-def _nothing() -> None:
-    """What a probe has the engine's thread do."""
+def checked(engine: Engine, options: Mapping[str, Any]) -> None:
+    """Raises OptionError for options that the engine's task does not take, or without those that it needs."""
+    task = engine.task
+    taken = sorted(OWN_OPTIONS & set(options))
+    if taken:
+        raise OptionError(f"{taken[0]!r} is no option of a task", "leave it out")
+    try:
+        signature(task.open).bind(**({"frame": None} if task.opens_on_frame else {}), **options)
+    except TypeError as error:
+        given = ", ".join(options)[:200] or "nothing"
+        raise OptionError(
+            f"a session of {task.name} cannot be opened with {given} ({error})",
+            "give what its task takes, see docs/server.md",
+        ) from error
 
 
 __all__ = ["Connection", "Entry", "Hub"]

@@ -29,13 +29,13 @@ def kserve_api(hub: Hub) -> APIRouter:
     @api.get("/v2/health/ready", responses=problems(503))
     async def ready() -> Ready:
         """Every engine works, and the server is not stopping; 503 otherwise."""
-        await hub.probe()
+        hub.probe()
         return Ready(ready=True)
 
     @api.get("/healthz", responses=problems(503))
     async def healthz() -> Ready:
         """The same for orchestrators that know no KServe: 503 when the engine is broken."""
-        await hub.probe()
+        hub.probe()
         return Ready(ready=True)
 
     @api.get("/v2", responses=problems())
@@ -54,7 +54,7 @@ def kserve_api(hub: Hub) -> APIRouter:
     async def model_ready(model: ModelName) -> Ready:
         """A model takes frames."""
         hub.engine(model)
-        await hub.probe()
+        hub.probe()
         return Ready(ready=True)
 
     @api.get(

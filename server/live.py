@@ -16,7 +16,7 @@ import av
 import av.error
 import numpy as np
 
-from ..engine.session import check_id
+from ..engine.session_options import check_id
 from ..errors import FramestateError, OptionError, VideoError
 from ..vision import Frame, Image, VideoReader
 

@@ -10,7 +10,8 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from ..engine import Track
+from ..errors import FrameDroppedError
+from ..wire import Timings
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.033, 0.066, 0.133, 0.266, 0.5, 1.0, 2.0, 5.0)
@@ -36,14 +37,14 @@ class Metrics:
         def count(name: str, what: str, *labels: str) -> Counter:
             return Counter(f"framestate_{name}", what, ["model", *labels], registry=self.registry)
 
-        self._queue = seconds("queue", "From submission until the step of a frame began.")
-        self._input = seconds("compute_input", "Filter prediction, crop and normalisation of a frame.")
-        self._infer = seconds("compute_infer", "The model's call of a frame.")
-        self._output = seconds("compute_output", "From the model's maps to a box.")
+        self._queue = seconds("queue", "What a frame waited.")
+        self._input = seconds("compute_input", "From a frame to the model's first call.")
+        self._infer = seconds("compute_infer", "The model's calls of a frame.")
+        self._output = seconds("compute_output", "From the model's outputs to the answer.")
         self._age = seconds("frame_age", "From receiving a frame until its answer was there.")
         self._decode = seconds("decode", "Decoding the image of a frame.")
         self._frames = count(
-            "frames", "Frames by how they ended: a track, or the name of an error.", "outcome"
+            "frames", "Frames by how they ended: answered, or the name of an error.", "outcome"
         )
         self._dropped = count("frames_dropped", "Frames dropped by a queue policy.", "policy")
         self._evictions = count("evictions", "Sessions that the server ended.", "reason")
@@ -55,27 +56,21 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
 
-    def track(self, model: str, track: Track, age: float, decode: float) -> None:
-        """Counts one answered frame; ``age`` and ``decode`` in seconds."""
-        timings = track.timings
+    def frame(self, model: str, timings: Timings) -> None:
+        """Counts one answered frame."""
         self._queue.labels(model).observe(timings.queue_ms / 1e3)
         self._input.labels(model).observe(timings.prepare_ms / 1e3)
         self._infer.labels(model).observe(timings.model_ms / 1e3)
         self._output.labels(model).observe(timings.finish_ms / 1e3)
-        self._age.labels(model).observe(age)
-        self._decode.labels(model).observe(decode)
-        self._frames.labels(model, "track").inc()
+        self._age.labels(model).observe(timings.total_ms / 1e3)
+        self._decode.labels(model).observe(timings.decode_ms / 1e3)
+        self._frames.labels(model, "answered").inc()
 
-    def made(self, model: str, age: float, decode: float, infer: float) -> None:
-        """Counts one frame that was answered by pictures."""
-        self._infer.labels(model).observe(infer)
-        self._age.labels(model).observe(age)
-        self._decode.labels(model).observe(decode)
-        self._frames.labels(model, "made").inc()
-
-    def failed(self, model: str, error: BaseException) -> None:
-        """Counts a frame that ended in an error."""
+    def failed(self, model: str, error: BaseException, policy: str = "WAIT") -> None:
+        """Counts a frame that ended in an error; of one that was dropped, by which policy."""
         self._frames.labels(model, type(error).__name__).inc()
+        if isinstance(error, FrameDroppedError):
+            self.dropped(model, policy)
 
     def dropped(self, model: str, policy: str) -> None:
         """Counts a frame that a policy dropped."""

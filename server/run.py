@@ -79,6 +79,7 @@ def listening_config(app: ASGIApp, settings: Settings, drain_s: int) -> uvicorn.
         ws="websockets-sansio",
         ws_max_size=settings.max_frame_bytes + WIRE_HEADER,
         ws_max_queue=4,
+        ws_ping_timeout=None,  # a peer that is held back answers no ping
         ws_per_message_deflate=False,  # pictures are compressed already, and a bomb would fit in
         timeout_graceful_shutdown=drain_s,
         h11_max_incomplete_event_size=MAX_HEADER_BYTES,
@@ -94,7 +95,7 @@ def listen(host: str, port: int) -> socket.socket:
     """A socket on this address. Raises OptionError when it is taken or not this machine's."""
     try:
         info = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        listener = socket.socket(info[0], info[1])
+        listener = socket.socket(*info[:3])  # with its protocol, without which asyncio sets no TCP_NODELAY
         if sys.platform != "win32":
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(info[4])

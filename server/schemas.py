@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ..engine import Track
 from .entry import Entry
 from .hub import Hub
 
@@ -54,19 +53,17 @@ class TimingsAnswer(BaseModel):
     total_ms: float = Field(description="From receiving the frame until its answer was there.")
 
 
-class TrackAnswer(BaseModel):
-    """Where the target is in a frame."""
+class FrameAnswer(BaseModel):
+    """What a frame came to. Beside these members are those of its kind; docs/wire.md has them."""
 
-    model_config = example(
-        session=ID, index=1, box=[241.5, 161.0, 80.0, 60.0], score=0.93, status="tracking", dropped=0,
-        timings={"decode_ms": 2.1, "queue_ms": 0.1, "prepare_ms": 0.4, "model_ms": 8.7, "finish_ms": 0.2,
-                 "total_ms": 11.6},
+    model_config = ConfigDict(extra="allow") | example(
+        session=ID, index=1, kind="track", box=[241.5, 161.0, 80.0, 60.0], score=0.93, status="tracking",
+        dropped=0, timings={"decode_ms": 2.1, "queue_ms": 0.1, "prepare_ms": 0.4, "model_ms": 8.7,
+                            "finish_ms": 0.2, "total_ms": 11.6},
     )  # fmt: skip
     session: str
     index: int = Field(description="The frame's number.")
-    box: list[float] = Field(description="x, y, width, height in pixels; x and y of the top-left corner.")
-    score: float = Field(description="The model's confidence, 0 to 1.")
-    status: Literal["tracking", "uncertain", "lost"]
+    kind: str = Field(description="track, classification, made, output, or the class of a task of one's own.")
     dropped: int = Field(description="Frames of this session that were dropped since the last answer.")
     timings: TimingsAnswer
 
@@ -75,19 +72,20 @@ class SessionAnswer(BaseModel):
     """An open session."""
 
     model_config = example(
-        session=ID, model="tracker-nano", policy="WAIT", deadline_ms=100.0, queue=4, width=640, height=480,
-        last_index=0, last_seconds=0.0, connected=False, restored=False, opened_at=1760000000.0,
-        seconds_left=300.0,
+        session=ID, model="tracker-nano", task="tracking", policy="WAIT", deadline_ms=100.0, queue=4,
+        width=640, height=480, last_index=0, last_seconds=0.0, connected=False, restored=False,
+        opened_at=1760000000.0, seconds_left=300.0,
     )  # fmt: skip
     session: str = Field(description="Its id.")
     model: str
+    task: str
     policy: Literal["WAIT", "DROP_OLDEST", "DROP_LATEST"]
     deadline_ms: float
     queue: int = Field(description="Frames that may wait.")
-    width: int
-    height: int
-    last_index: int = Field(description="The number of the last frame that it took.")
-    last_seconds: float = Field(description="The time of that frame in its video.")
+    width: int | None = Field(description="Of its frames; null before the first one.")
+    height: int | None
+    last_index: int | None = Field(description="The number of the last frame that it took.")
+    last_seconds: float | None = Field(description="The time of that frame in its video.")
     connected: bool = Field(description="Whether a stream is connected to it.")
     restored: bool = Field(description="Whether it comes from a snapshot.")
     opened_at: float = Field(description="Seconds since 1970.")
@@ -111,7 +109,7 @@ class VideoAnswer(BaseModel):
         progress=0.4, attempts=1, created_at=1760000000.0, updated_at=1760000012.5, results=[], error=None,
     )  # fmt: skip
     id: str
-    task: Literal["tracking", "interpolation"]
+    task: str
     model: str
     state: Literal["queued", "running", "done", "failed", "cancelled"]
     frames: int = Field(description="Frames done.")
@@ -145,7 +143,7 @@ class SourceAnswer(BaseModel):
     frames: int = Field(description="Frames received.")
     reconnects: int
     viewers: int
-    session: str | None = Field(description="The session that follows its target; null: none was chosen.")
+    session: str | None = Field(description="The session that its frames go to; null: there is none.")
     problem: str | None = Field(description="Why it is away.")
 
 
@@ -159,7 +157,7 @@ class SourcesAnswer(BaseModel):
 class ServerMetadata(BaseModel):
     """What KServe's v2 protocol tells of a server."""
 
-    model_config = example(name="framestate", version="0.1.0", extensions=["framestate_sessions"])
+    model_config = example(name="framestate", version="0.1.0", extensions=["sequence", "binary_tensor_data"])
     name: str
     version: str
     extensions: list[str]
@@ -188,7 +186,7 @@ class ModelMetadata(BaseModel):
     inputs: list[TensorMetadata]
     outputs: list[TensorMetadata]
     task: str
-    state_bytes: int = Field(description="Of one session; of interpolation, at 1920 x 1080.")
+    state_bytes: int = Field(description="Of one session; 0 where it goes by the size of the frames.")
     sessions: dict[str, int]
 
 
@@ -204,40 +202,20 @@ class Ready(BaseModel):
     ready: bool
 
 
-def track_answer(entry: Entry, track: Track, decode_s: float, total_s: float) -> dict[str, Any]:
-    """A ``TrackAnswer`` as plain JSON: on the way of every frame, so nothing is checked twice."""
-    timings = track.timings
-    return {
-        "session": entry.id,
-        "index": track.frame_index,
-        "box": list(track.box.xywh),
-        "score": track.score,
-        "status": track.status,
-        "dropped": track.dropped,
-        "timings": {
-            "decode_ms": 1e3 * decode_s,
-            "queue_ms": timings.queue_ms,
-            "prepare_ms": timings.prepare_ms,
-            "model_ms": timings.model_ms,
-            "finish_ms": timings.finish_ms,
-            "total_ms": 1e3 * total_s,
-        },
-    }
-
-
 def session_answer(entry: Entry, hub: Hub) -> SessionAnswer:
     """A session as REST tells it."""
     options, clock, left = entry.session.options, entry.session.clock, entry.seconds_left(hub.settings)
     return SessionAnswer(
         session=entry.id,
         model=entry.model,
+        task=hub.task(entry).name,
         policy=str(options.policy),  # type: ignore[arg-type]
         deadline_ms=options.deadline_ms,
         queue=options.queue,
-        width=clock.width,
-        height=clock.height,
-        last_index=clock.index,
-        last_seconds=clock.seconds,
+        width=None if clock is None else clock.width,
+        height=None if clock is None else clock.height,
+        last_index=entry.last_index,
+        last_seconds=None if clock is None else clock.seconds,
         connected=entry.connection is not None,
         restored=entry.restored,
         opened_at=entry.opened_at,

@@ -5,20 +5,21 @@ from __future__ import annotations
 import asyncio
 import time
 from fractions import Fraction
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
-from fastapi.responses import JSONResponse
 
-from ..client.wire import MAX_INTEGER
-from ..errors import FrameError, TooManyError
+from ..errors import FrameError, OptionError, TooManyError, WireError
 from ..vision import Frame, Image, parse_box
+from ..wire import MAX_INTEGER
+from ..wire.format import parse_object
 from .bodies import read_body
 from .documents import binary_body, described, problems
 from .entry import Entry
-from .hub import Hub
+from .frame_answers import MULTIPART, Pictures, answer_of
+from .hub import Hub, checked
 from .pictures import Decoder
-from .schemas import SessionAnswer, SessionsAnswer, TrackAnswer, session_answer, track_answer
+from .schemas import FrameAnswer, SessionAnswer, SessionsAnswer, session_answer
 
 SNAPSHOT_TYPE = "application/octet-stream"
 IMAGES = ("image/jpeg", "image/png", "image/webp")
@@ -27,11 +28,19 @@ SessionId = Annotated[
     str, Path(pattern="^[A-Za-z0-9_-]{1,64}$", description="The session's id.", examples=["my-session"])
 ]
 Box = Annotated[
-    str,
+    str | None,
     Query(
         description="The target in the picture: x,y,width,height in pixels.",
         pattern=r"^-?[0-9.]{1,20},-?[0-9.]{1,20},[0-9.]{1,20},[0-9.]{1,20}$",
         examples=["240,160,80,60"],
+    ),
+]
+Options = Annotated[
+    str,
+    Query(
+        description="What the model's task takes, as a JSON object.",
+        max_length=4096,
+        examples=['{"factor": 2}'],
     ),
 ]
 Pts = Annotated[
@@ -69,13 +78,21 @@ def sessions_api(hub: Hub, decoder: Decoder) -> APIRouter:
         status_code=201,
         response_model=SessionAnswer,
         responses=problems(400, 404, 408, 409, 413, 422, 503),
-        openapi_extra=binary_body("The first frame: one JPEG, PNG or WebP image.", *IMAGES),
+        openapi_extra=binary_body(
+            "The first frame, where the task opens on one: a JPEG, PNG or WebP image.",
+            *IMAGES,
+            required=False,
+        ),
     )
     async def open_session(
         request: Request,
         response: Response,
-        box: Box,
+        box: Box = None,
+        options: Options = "{}",
         model: Annotated[str | None, Query(max_length=200, description="Without it, the first one.")] = None,
+        task: Annotated[
+            str | None, Query(max_length=200, description="The first model of this task, without a model.")
+        ] = None,
         policy: Policy = "WAIT",
         deadline_ms: Annotated[
             float,
@@ -90,14 +107,19 @@ def sessions_api(hub: Hub, decoder: Decoder) -> APIRouter:
             Header(pattern="^[A-Za-z0-9_-]{1,64}$", description="The id to give it; drawn without."),
         ] = None,
     ) -> SessionAnswer:
-        """Open a session: follow what the box holds in the picture of the body."""
-        region = parse_box(box)
+        """Open a session: of a tracker, to follow what the box holds in the picture of the body."""
+        given = options_in(options, box)
         hub.check_running()
-        image, _ = await picture(request)
-        first = timed(image, None, pts, time_base, index)
+        name, engine = hub.engine(model, task)
+        checked(engine, given)
+        first = None
+        if engine.task.opens_on_frame:
+            image, _ = await picture(request)
+            first = timed(image, None, pts, time_base, index)
         entry = await hub.open(
-            first, region, model=model, key=x_session_id, policy=policy, deadline_ms=deadline_ms, queue=queue
-        )
+            first, model=name, key=x_session_id, options=given, policy=policy, deadline_ms=deadline_ms,
+            queue=queue,
+        )  # fmt: skip
         response.headers["location"] = f"/v1/sessions/{entry.id}"
         response.headers["x-session-id"] = entry.id
         return session_answer(entry, hub)
@@ -126,8 +148,9 @@ def sessions_api(hub: Hub, decoder: Decoder) -> APIRouter:
 
     @api.post(
         "/{session_id}/frames",
-        response_model=TrackAnswer,
-        responses=problems(400, 404, 408, 409, 413, 422, 429, 500, 503),
+        response_model=FrameAnswer,
+        responses=described(200, "The answer; with pictures, in parts.", MULTIPART)
+        | problems(400, 404, 408, 409, 413, 422, 429, 500, 503),
         openapi_extra=binary_body("The next frame: one JPEG, PNG or WebP image.", *IMAGES),
     )
     async def send_frame(
@@ -136,8 +159,16 @@ def sessions_api(hub: Hub, decoder: Decoder) -> APIRouter:
         pts: Pts = None,
         time_base: TimeBase = None,
         index: Index = None,
-    ) -> JSONResponse:
-        """Where the target is in the next frame. Frames come in order, of the size of the first."""
+        encoding: Annotated[
+            Literal["jpeg", "png", "webp"], Query(description="Of the pictures of the answer.")
+        ] = "jpeg",
+        quality: Annotated[int, Query(ge=1, le=100, description="Of those that are jpeg or webp.")] = 90,
+    ) -> Response:
+        """What the next frame comes to. Frames come in order.
+
+        The answer is a JSON object. Where it has pictures, or tensors too large for JSON, it is
+        multipart/mixed: the JSON object first, then each of them as a part of its own, in order.
+        """
         hub.check_running()
         rate = hub.get(session_id).rate
         if rate is not None and not rate.allows():
@@ -147,9 +178,10 @@ def sessions_api(hub: Hub, decoder: Decoder) -> APIRouter:
         image, decode = await picture(request)
         entry = hub.get(session_id)
         frame = timed(image, entry, pts, time_base, index)
-        track = await hub.submit(entry, frame, received, decode)
-        answer = track_answer(entry, track, decode, time.monotonic() - received)
-        return JSONResponse(answer, headers={"x-session-id": entry.id})
+        answer = await hub.submit(entry, frame, received, decode)
+        number = entry.last_index if answer is None else getattr(answer, "frame_index", entry.last_index)
+        wanted = Pictures(encoding, quality)
+        return await asyncio.to_thread(answer_of, entry, number or 0, answer, wanted)
 
     @api.get(
         "/{session_id}/snapshot",
@@ -159,7 +191,7 @@ def sessions_api(hub: Hub, decoder: Decoder) -> APIRouter:
     async def take_snapshot(session_id: SessionId) -> Response:
         """The session as one blob, from which it goes on at another time, or in another process."""
         entry = hub.get(session_id)
-        blob = await asyncio.wrap_future(entry.session.snapshot())
+        blob = await asyncio.wrap_future(entry.session.snapshot_nowait())
         return Response(blob, media_type=SNAPSHOT_TYPE, headers={"x-session-id": entry.id})
 
     @api.put(
@@ -177,8 +209,7 @@ def sessions_api(hub: Hub, decoder: Decoder) -> APIRouter:
     ) -> SessionAnswer:
         """Go on from a blob: a session that is open goes back to it (200), another is made of it (201)."""
         hub.check_running()
-        specs = [engine.runtime.spec for engine in hub.engines.values()]
-        limit = max((2 * spec.state_bytes for spec in specs if spec.is_sized), default=0) + 2**16
+        limit = max(engine.most_snapshot_bytes for engine in hub.engines.values())
         blob = await read_body(request, limit, settings.body_s)
         entry, is_new = await hub.put(session_id, blob, model)
         response.status_code = 201 if is_new else 200
@@ -186,6 +217,15 @@ def sessions_api(hub: Hub, decoder: Decoder) -> APIRouter:
         return session_answer(entry, hub)
 
     return api
+
+
+def options_in(text: str, box: str | None) -> dict[str, Any]:
+    """What a session is to be opened with, from a query. Raises OptionError, BoxError."""
+    try:
+        given = parse_object(text, 4096)
+    except WireError as error:
+        raise OptionError(f"the options cannot be read ({error.problem})", "give a JSON object") from error
+    return given if box is None else given | {"box": parse_box(box).xywh}
 
 
 def timed(

@@ -1,4 +1,4 @@
-"""`Sources`: live sources of the server, each followed by one session at most and watched by any number."""
+"""`Sources`: live sources of the server, each with one session at most, and watched by any number."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import replace
+from typing import Any, Literal
 
-from ..client import wire
-from ..engine import Track
+from .. import wire
+from ..engine.inputs import as_box
 from ..errors import (
     FrameError,
     FramestateError,
@@ -19,13 +19,13 @@ from ..errors import (
     UnavailableError,
     UnknownItemError,
 )
-from ..vision import Box, Frame, encode_image
+from ..vision import Frame, encode_image
+from ..wire.kinds import packed, write
 from .entry import Entry
 from .hub import SOURCE_SESSION, Hub
 from .live import LiveReader, parse_source
 from .logs import logger
-from .outbox import Outbox
-from .tracking import track_message
+from .outbox import Data, Outbox, encoded
 
 PINNED = 4
 """Frames that were handed out lately, on which a target may still be chosen."""
@@ -71,7 +71,7 @@ class Source:
         entry = self.entry
         if entry is not None:
             entry.kept = True
-            self.reader.next_index = entry.session.clock.index + 1
+            self.reader.next_index = 0 if entry.last_index is None else entry.last_index + 1
         self._task = asyncio.create_task(self._serve(), name=f"source {self.name}")
         self.reader.start()
 
@@ -90,24 +90,30 @@ class Source:
             self._pinned.popitem(last=False)
         return frame
 
-    async def choose(self, box: Box, index: int | None, model: str | None) -> Entry:
-        """Follows what the box holds, in the newest frame or in one that was handed out lately.
+    async def choose(self, model: str | None, options: Mapping[str, Any], index: int | None) -> Entry:
+        """Hands its frames to a session from now on, opened with its task's ``options``.
+
+        Where the task opens on a frame, that is the newest one, or one that was handed out lately.
 
         Raises:
             UnknownItemError: that frame is not kept any more.
-            SessionBusyError: a target is being chosen at this moment.
-            UnavailableError, BoxError, CapacityError: as ``Hub.open``.
+            SessionBusyError: a session is being opened at this moment.
+            UnavailableError, BoxError, OptionError, CapacityError: as ``Hub.open``.
         """
-        frame = self.newest if index is None else self._pinned.get(index)
-        if frame is None:
-            raise UnknownItemError(
-                f"frame {index} of source {self.name!r} is not kept", "choose on a newer one: GET .../frame"
-            )
-        box.check(frame.width, frame.height)
+        frame = None
+        if self._hub.engine(model)[1].task.opens_on_frame:
+            frame = self.newest if index is None else self._pinned.get(index)
+            if frame is None:
+                raise UnknownItemError(
+                    f"frame {index} of source {self.name!r} is not kept",
+                    "choose on a newer one: GET .../frame",
+                )
+            if "box" in options:
+                as_box(options["box"]).check(frame.width, frame.height)
         if self.entry is not None:
-            self._hub.end(self.entry, "another target was chosen")
+            self._hub.end(self.entry, "another session was chosen")
         entry = await self._hub.open(
-            frame, box, model=model, key=self.key, own=True, policy="DROP_OLDEST", queue=1
+            frame, model=model, key=self.key, own=True, options=options, policy="DROP_OLDEST", queue=1
         )
         entry.kept = True
         return entry
@@ -125,6 +131,7 @@ class Source:
 
     async def _serve(self) -> None:
         """Handles the newest frame, then the one that is newest by then: a slow model makes no delay."""
+        await self._begin()
         while True:
             await self._there.wait()
             self._there.clear()
@@ -133,42 +140,61 @@ class Source:
             try:
                 await self._handle(frame, skipped, received)
             except FramestateError as error:
-                self._tell(wire.Failure.of(error, index=frame.index))
+                failure = wire.Failure.of(error, index=frame.index)
+                for viewer in self.viewers:
+                    viewer.send(failure)
             except Exception:
                 logger().exception("source failed", extra={"source": self.name})
 
+    async def _begin(self) -> None:
+        """Opens a session at once where the server's first model needs nobody to choose anything."""
+        if self.entry is None and not self._hub.engine(None)[1].task.opens_on_frame:
+            try:
+                await self.choose(None, {}, None)
+            except FramestateError as error:
+                logger().error("source not followed", extra={"source": self.name, "error": str(error)})
+
     async def _handle(self, frame: Frame, skipped: int, received: float) -> None:
         watched = [viewer for viewer in self.viewers if viewer.bytes < SLOW_BYTES]
-        picture = asyncio.to_thread(encode_image, frame.image, "jpeg", quality=JPEG_QUALITY)
         entry = self.entry
-        following = entry is not None and frame.index > entry.session.clock.index
-        tracking = asyncio.create_task(self._track(entry, frame, received)) if entry and following else None
+        following = entry is not None and (entry.last_index is None or frame.index > entry.last_index)
+        answering = asyncio.create_task(self._answer(entry, frame, received)) if entry and following else None
         if watched:
-            jpeg = await picture
-            sent = wire.Picture("frame", frame.index, frame.pts, frame.time_base, "jpeg", jpeg)
+            shown = await asyncio.to_thread(jpeg_of, "frame", frame)
             for viewer in watched:
-                viewer.send(sent)
-        else:
-            picture.close()
-        track = await tracking if tracking is not None else None
-        if track is not None:
-            track = replace(track, dropped=track.dropped + skipped)
-            message = track_message(track, 0, 0.0, time.monotonic() - received)
+                viewer.post([shown])
+        answer = await answering if answering is not None else None
+        if answer is not None and watched:
+            messages = await asyncio.to_thread(written_messages, answer, frame, skipped)
             for viewer in watched:
-                viewer.send(message)
+                viewer.post(messages)
 
-    async def _track(self, entry: Entry, frame: Frame, received: float) -> Track:
+    async def _answer(self, entry: Entry, frame: Frame, received: float) -> Any:
+        clock = entry.session.clock
         try:
             return await self._hub.submit(entry, frame, received)
         except FrameError:
-            clock = entry.session.clock
-            if (frame.width, frame.height) != (clock.width, clock.height):
+            if clock is not None and (frame.width, frame.height) != (clock.width, clock.height):
                 self._hub.end(entry, "the source changed the size of its frames", evicted=True)
             raise
 
-    def _tell(self, message: wire.Message) -> None:
-        for viewer in self.viewers:
-            viewer.send(message)
+
+def jpeg_of(kind: Literal["frame", "made"], frame: Frame) -> Data:
+    """A frame as a message, for viewers."""
+    jpeg = encode_image(frame.image, "jpeg", quality=JPEG_QUALITY)
+    return encoded(wire.Picture(kind, frame.index, frame.pts, frame.time_base, "jpeg", jpeg))
+
+
+def written_messages(answer: Any, frame: Frame, skipped: int) -> list[Data]:
+    """An answer and its parts as messages; ``skipped`` frames of the source came before ``frame``."""
+    written = write(answer)
+    parts = [jpeg_of("made", picture) for picture in written.pictures]
+    for number, tensor in enumerate(written.tensors):
+        part = wire.Picture("tensor", number, 0, frame.time_base, "npy", packed(tensor))
+        parts.append(encoded(part))
+    dropped, timings = getattr(answer, "dropped", 0), getattr(answer, "timings", wire.Timings())
+    message = wire.Answer(frame.index, written.kind, written.values, len(parts), dropped + skipped, timings)
+    return [*parts, encoded(message)]
 
 
 class Sources:

@@ -8,18 +8,17 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response, WebSocket, WebSocketDisconnect
 
-from ..client import wire
+from .. import wire
 from ..errors import FramestateError, TooSlowError, UnavailableError, UnknownItemError, WireError
-from ..vision import parse_box
 from .documents import described, problems
 from .hub import SOURCE_SESSION, Hub
 from .outbox import Outbox
 from .pictures import Decoder
 from .problems import close_code_of
 from .schemas import SessionAnswer, SourceAnswer, SourcesAnswer, session_answer
-from .sessions_api import Box
+from .sessions_api import Box, Options, options_in
 from .sources import Source, Sources
-from .stream import GOING_AWAY, accept
+from .stream import GOING_AWAY, accept, limits
 
 SourceName = Annotated[
     str, Path(pattern="^[A-Za-z0-9_-]{1,64}$", description="The source's name.", examples=["door"])
@@ -56,22 +55,24 @@ def sources_api(hub: Hub, sources: Sources, decoder: Decoder) -> APIRouter:
     @api.post("/v1/sources/{name}/target", status_code=201, responses=problems(404, 409, 422, 503))
     async def choose_target(
         name: SourceName,
-        box: Box,
+        box: Box = None,
+        options: Options = "{}",
         index: Annotated[
             int | None,
             Query(ge=0, le=wire.MAX_INTEGER, description="Of the frame the box is in; the newest without."),
         ] = None,
         model: Annotated[str | None, Query(max_length=200, description="Without it, the first one.")] = None,
     ) -> SessionAnswer:
-        """Follow what the box holds from now on; another target is let go."""
+        """Hand its frames to a model from now on, in place of another; a tracker follows the box."""
         hub.check_running()
-        return session_answer(await sources.get(name).choose(parse_box(box), index, model), hub)
+        entry = await sources.get(name).choose(model, options_in(options, box), index)
+        return session_answer(entry, hub)
 
     @api.delete(
         "/v1/sources/{name}/target", status_code=204, responses=problems(404, 422), response_class=Response
     )
     async def drop_target(name: SourceName) -> Response:
-        """Let the target go."""
+        """Let the target go: end the session."""
         entry = sources.get(name).entry
         if entry is None:
             raise UnknownItemError(f"source {name!r} follows nothing", "choose a target first")
@@ -165,18 +166,18 @@ async def heard(socket: WebSocket) -> wire.Message | wire.Picture:
 def welcome(hub: Hub, source: Source) -> wire.Welcome:
     """What a viewer is greeted with."""
     entry = source.entry
-    name, engine = hub.engine(entry.model if entry else None, "tracking")
-    settings = hub.settings
+    name, engine = hub.engine(entry.model if entry else None)
     return wire.Welcome(
         version=wire.VERSION,
         session=SOURCE_SESSION + source.name,
-        task="tracking",
+        task=engine.task.name,
         model=name,
         runtime=f"{engine.runtime.name} on {engine.runtime.device}",
         policy="DROP_OLDEST",
-        limits=wire.Limits(message_bytes=settings.max_frame_bytes, pixels=settings.max_pixels),
+        limits=limits(hub.settings),
+        opens_on_frame=engine.task.opens_on_frame,
         resumed=entry is not None,
-        last_index=entry.session.clock.index if entry else None,
+        last_index=entry.last_index if entry else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""``WS /v1/sessions/{id}/stream``: a peer's frames into a session, its tracks back, as docs/wire.md says."""
+"""``WS /v1/sessions/{id}/stream``: a peer's frames into a session, its answers back, as docs/wire.md says."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 import time
 import uuid
-from typing import Any, Protocol
+from typing import Any
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
-from ..client import wire
-from ..engine.session import check_id
+from .. import wire
+from ..engine.session_options import check_id
 from ..errors import (
     FramestateError,
     RunError,
@@ -20,40 +20,16 @@ from ..errors import (
     WireError,
 )
 from .access import chosen_protocol
-from .flow import Arrived, Mailbox, Rate
+from .flow import Rate
 from .hub import Hub
-from .interpolation import InterpolationWork
 from .logs import logger
 from .outbox import Outbox
 from .pictures import Decoder
 from .problems import close_code_of
-from .tracking import TrackingWork
+from .settings import Settings
+from .work import Work
 
 GOING_AWAY = 1012  # a service restart, in WebSocket's own words
-
-
-class Work(Protocol):
-    """What a stream does with what arrives: tracking or interpolation."""
-
-    def welcome(self, hello: wire.Hello) -> wire.Welcome:
-        """The answer to ``hello``. Takes hold of the session if it is open. Raises SessionError."""
-        ...
-
-    async def handle(self, item: Arrived) -> None:
-        """One picture or message, in order. Answers go to the outbox; may raise what ends nothing."""
-        ...
-
-    async def finish(self) -> None:
-        """Waits until everything that was taken in is answered."""
-        ...
-
-    def close(self) -> None:
-        """The peer said ``bye``: the session ends."""
-        ...
-
-    def leave(self) -> None:
-        """The connection ends; the session may be taken up again."""
-        ...
 
 
 def streams(hub: Hub, decoder: Decoder) -> APIRouter:
@@ -79,9 +55,8 @@ class Stream:
     def __init__(self, hub: Hub, decoder: Decoder, socket: WebSocket, key: str) -> None:
         self.hub = hub
         self.key = key
-        self.decoder = decoder
-        self.mailbox = Mailbox()
         self.outbox = Outbox(socket, hub.settings.send_s)
+        self._decoder = decoder
         self._socket = socket
         self._rate = Rate(hub.settings.max_frames_per_second)
         self._work: Work | None = None
@@ -113,6 +88,8 @@ class Stream:
             code, reason = await self._serve()
         except WebSocketDisconnect:
             code = 0
+            if self._bye and self._work is not None:
+                self._work.close()
         except FramestateError as error:
             self.outbox.send(wire.Failure.of(error, closing=True))
             code, reason = close_code_of(error), type(error).__name__
@@ -145,14 +122,16 @@ class Stream:
         self.hub.check_running()
         self.key = uuid.uuid4().hex if self.key == "new" else check_id(self.key)
         self.hub.on_hello(self.key)
-        self._work = (TrackingWork if content.task == "tracking" else InterpolationWork)(self)
-        self.outbox.send(self._work.welcome(content))
-        logger().info("stream open", extra={"session": self.key, "task": content.task})
+        self._work = Work(self.hub, self._decoder, self.outbox, self, content)
+        welcome = await self._work.welcome(self.key, limits(self.hub.settings))
+        self.outbox.send(welcome)
+        self._work.repeat()
+        logger().info("stream open", extra={"session": self.key, "task": welcome.task})
 
     async def _serve(self) -> tuple[int, str]:
         """Everything after that; returns the code and reason to close with."""
         assert self._work is not None
-        reader = asyncio.create_task(self._read(), name="read")
+        reader = asyncio.create_task(self._read(self._work), name="read")
         pump = asyncio.create_task(self._pump(self._work), name="pump")
         stopping = asyncio.create_task(self.hub.draining.wait(), name="stopping")
         parting = asyncio.create_task(self._parting.wait(), name="parting")
@@ -178,26 +157,29 @@ class Stream:
             await asyncio.gather(*own, return_exceptions=True)
 
     async def _stop(self, reader: asyncio.Task[None], pump: asyncio.Task[None]) -> tuple[int, str]:
-        """The server stops: what has arrived is still answered."""
-        reader.cancel()
-        self.mailbox.end()
-        await asyncio.wait([pump], timeout=self.hub.settings.drain_s)
+        """The server stops: what has arrived is still answered, as far as there is time."""
+        await self._quieten(reader, pump)
         self.outbox.send(wire.Bye("the server stops", resumable=self.hub.keeps))
         return GOING_AWAY, "the server stops"
 
     async def _part(self, reader: asyncio.Task[None], pump: asyncio.Task[None]) -> tuple[int, str]:
         """The session moves: what has arrived is answered here, the rest where it goes on."""
-        reader.cancel()
-        self.mailbox.end()
-        await asyncio.wait([pump], timeout=self.hub.settings.drain_s)
+        await self._quieten(reader, pump)
         self._quiet.set()
         await self._parted.wait()
         self.outbox.send(wire.Bye("the session moves", resumable=True))
         return GOING_AWAY, "the session moves"
 
-    async def _read(self) -> None:
+    async def _quieten(self, reader: asyncio.Task[None], pump: asyncio.Task[None]) -> None:
+        assert self._work is not None
+        reader.cancel()
+        self._work.end()
+        await asyncio.wait([pump], timeout=self.hub.seconds_to_drain)
+
+    async def _read(self, work: Work) -> None:
         """Takes in what the peer sends, until it says ``bye`` or goes away."""
         while True:
+            content: wire.Picture | wire.Message | None = None
             try:
                 async with asyncio.timeout(self.hub.settings.idle_s):
                     content = await self._receive()
@@ -206,16 +188,18 @@ class Stream:
                 raise TooSlowError(f"nothing came for {limit:g} s", "connect again to go on") from None
             except WireError as error:
                 self.outbox.send(wire.Failure.of(error))
-                continue
-            if content is None:
-                continue
             if isinstance(content, wire.Bye):
                 self._bye = True
-                self.mailbox.end()
-                await asyncio.Event().wait()  # the pump ends the stream
-            dropped = await self.mailbox.put(Arrived(content, time.monotonic()))
-            if dropped is not None:
-                self.drop(dropped.index)
+                work.end()
+                while True:  # until the pump ends the stream, or the peer goes
+                    with contextlib.suppress(WireError):
+                        await self._receive()
+            if content is not None:
+                try:
+                    await work.hear(content, time.monotonic())
+                except FramestateError as error:
+                    index = content.index if isinstance(content, wire.Picture) else None
+                    self.outbox.send(wire.Failure.of(error, index=index))
 
     async def _receive(self) -> wire.Picture | wire.Message | None:
         """One message; None for one that came too fast and was refused.
@@ -241,33 +225,21 @@ class Stream:
         return wire.decode_message(event.get("text") or "")
 
     async def _pump(self, work: Work) -> None:
-        """Handles what arrived, in order, until ``bye``."""
-        while (item := await self.mailbox.take()) is not None:
-            try:
-                await work.handle(item)
-            except FramestateError as error:
-                index = item.content.index if isinstance(item.content, wire.Picture) else None
-                self.outbox.send(wire.Failure.of(error, index=index))
-        await work.finish()
+        """Answers what arrives, until ``bye``."""
+        await work.run()
         if self._bye:  # otherwise the session goes on, here or elsewhere
+            await work.flush()
             work.close()
 
-    def drop(self, index: int) -> None:
-        """Tells that a frame was dropped before it was decoded, and counts it."""
-        policy = self.mailbox.policy
-        self.outbox.send(wire.Drop(index, policy))
-        if isinstance(self._work, TrackingWork):
-            self._work.count_drop()
 
-    def limits(self) -> wire.Limits:
-        """What this server takes."""
-        settings = self.hub.settings
-        return wire.Limits(
-            message_bytes=settings.max_frame_bytes,
-            pixels=settings.max_pixels,
-            frames_per_second=settings.max_frames_per_second,
-            idle_seconds=settings.grace_s,
-        )
+def limits(settings: Settings) -> wire.Limits:
+    """What this server takes."""
+    return wire.Limits(
+        message_bytes=settings.max_frame_bytes,
+        pixels=settings.max_pixels,
+        frames_per_second=settings.max_frames_per_second,
+        idle_seconds=settings.grace_s,
+    )
 
 
 def _index_of(data: bytes | None) -> int | None:

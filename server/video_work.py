@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import csv
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
-from ..engine import Session, Track
-from ..engine.interpolation import OutputOptions, expected_frames, interpolate_video
+from ..engine import Engine, OutputOptions, Session, expected_frames, interpolate_video
 from ..errors import CapacityError, VideoError
-from ..vision import Box, Frame, Mark, VideoReader, VideoWriter, draw_tracks
+from ..vision import Box, Frame, VideoReader
 from .hub import VIDEO_SESSION, Hub
 from .jobs import Job
+from .sinks import sink_of
 
-BOXES, TRACKED, INTERPOLATED = "boxes.csv", "tracked.mp4", "interpolated.mp4"
-COLUMNS = ("frame", "pts", "target", "x", "y", "w", "h", "score", "status")
+INTERPOLATED = "interpolated.mp4"
 WAIT_S = 0.5
 """Between two tries for a slot while live sessions hold all of them."""
 
@@ -38,9 +38,9 @@ def work(hub: Hub, job: Job, folder: Path, step: Step) -> tuple[str, ...]:
     """
     results = folder / "results"
     results.mkdir(exist_ok=True)
-    doing = _track if job.task == "tracking" else _interpolate
+    engine = hub.engines[job.model]
     with VideoReader(folder / "input", max_pixels=hub.settings.max_pixels) as video:
-        return doing(hub, job, video, results, step)
+        return WAYS.get(engine.task.name, followed)(engine, job, video, results, step)
 
 
 def check_video(path: Path, boxes: Sequence[Box], max_pixels: int) -> int | None:
@@ -59,47 +59,34 @@ def check_video(path: Path, boxes: Sequence[Box], max_pixels: int) -> int | None
         raise VideoError(problem, error.remedy) from None
 
 
-def _track(hub: Hub, job: Job, video: VideoReader, results: Path, step: Step) -> tuple[str, ...]:
-    boxes = [Box(*values) for values in job.options["boxes"]]
-    names = [BOXES]
+def followed(engine: Engine, job: Job, video: VideoReader, results: Path, step: Step) -> tuple[str, ...]:
+    """One session, or one for each box; every frame's answers go to the task's sink."""
+    boxes, options = job.options["boxes"], dict(job.options["options"])
+    opens = [{**options, "box": box} for box in boxes] or [options]
     with ExitStack() as stack:
-        frames = iter(video)
-        frame = next(frames)
+        frames, count = iter(video), 0
+        first = next(frames) if engine.task.opens_on_frame else None
         sessions = [
-            stack.enter_context(_open(hub, job, f"{VIDEO_SESSION}{job.id}-{number}", frame, box, step))
-            for number, box in enumerate(boxes, start=1)
+            stack.enter_context(opened(engine, job, number, first, given, step))
+            for number, given in enumerate(opens, start=1)
         ]
-        write = stack.enter_context(_boxes_csv(results / BOXES))
-        film = None
-        if job.options.get("annotate"):
-            names.append(TRACKED)
-            film = stack.enter_context(
-                VideoWriter(
-                    results / TRACKED, video.width, video.height, video.frame_rate, time_base=video.time_base
-                )
-            )
-        tracks = [Track(box, 1.0, "tracking", frame.index) for box in boxes]
-        count = 0
-        while True:
-            write(frame, tracks)
-            if film is not None:
-                marks = [Mark(one.box, n, one.score, one.status) for n, one in enumerate(tracks, start=1)]
-                film.write(draw_tracks(frame.image, marks), frame.pts)
+        sink = sink_of(engine.task.name, job, video, results, stack)
+        if first is not None:
+            sink.begin(first)
+            count = 1
+            step(count, video.frame_count)
+        for frame in frames:
+            flying = [session.submit_nowait(frame) for session in sessions]
+            sink.take(frame, [one.result() for one in flying])
             count += 1
             step(count, video.frame_count)
-            following = next(frames, None)
-            if following is None:
-                return tuple(names)
-            frame = following
-            answers = [session.submit_nowait(frame) for session in sessions]
-            tracks = [answer.result() for answer in answers]
+        return tuple(sink.names)
 
 
-def _interpolate(hub: Hub, job: Job, video: VideoReader, results: Path, step: Step) -> tuple[str, ...]:
-    engine, factor = hub.engines[job.model], int(job.options["factor"])
-    session = hub.inline.post(job.model, lambda: engine.interpolate(factor=factor)).result()
-    try:
-        total, count = expected_frames(video, session.options), 0
+def made(engine: Engine, job: Job, video: VideoReader, results: Path, step: Step) -> tuple[str, ...]:
+    """A video of the frames that are made, with the sound of the one that was uploaded."""
+    with opened(engine, job, 1, None, dict(job.options["options"]), step) as session:
+        total, count = expected_frames(video, session.memory.options), 0
 
         def on_frame() -> None:
             nonlocal count
@@ -107,34 +94,23 @@ def _interpolate(hub: Hub, job: Job, video: VideoReader, results: Path, step: St
             step(count, total)
 
         interpolate_video(session, video, results / INTERPOLATED, OutputOptions(), on_frame)
-    finally:
-        hub.inline.post(job.model, session.close).result()
     return (INTERPOLATED,)
 
 
-def _open(hub: Hub, job: Job, key: str, frame: Frame, box: Box, step: Step) -> Session:
+WAYS: Mapping[str, Callable[[Engine, Job, VideoReader, Path, Step], tuple[str, ...]]] = MappingProxyType(
+    {"interpolation": made}
+)
+"""By the task; any other is followed frame by frame."""
+
+
+def opened(
+    engine: Engine, job: Job, number: int, frame: Frame | None, given: Mapping[str, Any], step: Step
+) -> Session[Any]:
     """A session of the engine; waits for a slot as long as nobody asks it to stop."""
     while True:
         try:
-            service = hub.engines[job.model].service
-            return service.begin(frame, box, session_id=key, deadline_ms=1000.0).result()
+            key = f"{VIDEO_SESSION}{job.id}-{number}"
+            return engine.open(frame, session_id=key, deadline_ms=1000.0, **given)
         except CapacityError:
             step(0, None)
             time.sleep(WAIT_S)
-
-
-@contextmanager
-def _boxes_csv(path: Path) -> Iterator[Callable[[Frame, Sequence[Track]], None]]:
-    """Writes boxes as the command ``track`` does: a line a frame and target. Whole, or not at all."""
-    scratch = path.with_suffix(".part")
-    with scratch.open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(COLUMNS)
-
-        def write(frame: Frame, tracks: Sequence[Track]) -> None:
-            for target, track in enumerate(tracks, start=1):
-                box = [f"{value:.3f}" for value in track.box.xywh]
-                rows.writerow([frame.index, frame.pts, target, *box, f"{track.score:.4f}", track.status])
-
-        yield write
-    scratch.replace(path)

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import FileResponse
 
-from ..errors import OptionError
 from ..vision import parse_box
 from .documents import binary_body, described, problems
-from .hub import Hub
+from .hub import Hub, checked
 from .jobs import Job
 from .problems import status_of
 from .schemas import Problem, VideoAnswer, VideosAnswer
+from .sessions_api import Options, options_in
 from .videos import Videos
 
 VideoId = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="The video's id.")]
 VIDEO = "application/octet-stream"
 MOST_TARGETS = 16
+MEDIA_TYPES = {".csv": "text/csv", ".mp4": "video/mp4", ".jsonl": "application/x-ndjson"}
 
 
 def videos_api(hub: Hub, videos: Videos) -> APIRouter:
@@ -43,23 +44,26 @@ def videos_api(hub: Hub, videos: Videos) -> APIRouter:
                 examples=[["240,160,80,60"]],
             ),
         ] = None,
-        task: Annotated[Literal["tracking", "interpolation"], Query(description="What to do.")] = "tracking",
-        model: Annotated[
-            str | None, Query(max_length=200, description="Without it, the first able one.")
+        options: Options = "{}",
+        task: Annotated[
+            str | None, Query(max_length=200, description="The first model of this task, without a model.")
         ] = None,
+        model: Annotated[str | None, Query(max_length=200, description="Without it, the first one.")] = None,
         annotate: Annotated[bool, Query(description="Also make a video with the boxes drawn in.")] = False,
-        factor: Annotated[int, Query(ge=2, le=64, description="Frames for each, of interpolation.")] = 2,
+        factor: Annotated[
+            int | None,
+            Query(ge=2, le=64, description="Frames for each, of interpolation; among the options."),
+        ] = None,
     ) -> VideoAnswer:
         """Upload a video; it is worked on as soon as those before it are done."""
         hub.check_running()
-        name = hub.engine(model, task)[0]
+        name, engine = hub.engine(model, task)
         boxes = [parse_box(text) for text in box or ()]
-        if (task == "tracking") != bool(boxes):
-            raise OptionError(
-                f"there are {len(boxes)} boxes for {task}", "give a box for tracking, and none otherwise"
-            )
-        options = {"boxes": [box.xywh for box in boxes], "annotate": annotate, "factor": factor}
-        job = await videos.add(request, task, name, options, boxes)
+        given = options_in(options, None) | ({} if factor is None else {"factor": factor})
+        for opened in [{**given, "box": one.xywh} for one in boxes] or [given]:
+            checked(engine, opened)
+        asked = {"boxes": [one.xywh for one in boxes], "annotate": annotate, "options": given}
+        job = await videos.add(request, engine.task.name, name, asked, boxes)
         response.headers["location"] = f"/v1/videos/{job.id}"
         return answer(job)
 
@@ -95,9 +99,9 @@ def videos_api(hub: Hub, videos: Videos) -> APIRouter:
             str, Path(max_length=80, description="One of the job's results.", examples=["boxes.csv"])
         ],
     ) -> FileResponse:
-        """Download a result: boxes.csv, tracked.mp4 or interpolated.mp4."""
+        """Download a result, such as boxes.csv, labels.csv, interpolated.mp4 or values.jsonl."""
         path = videos.result(video_id, name)
-        media_type = "text/csv" if name.endswith(".csv") else "video/mp4"
+        media_type = MEDIA_TYPES.get(path.suffix, VIDEO)
         return FileResponse(path, media_type=media_type, filename=name)
 
     return api
@@ -121,7 +125,7 @@ def answer(job: Job) -> VideoAnswer:
         )
     return VideoAnswer(
         id=job.id,
-        task=job.task,  # type: ignore[arg-type]
+        task=job.task,
         model=job.model,
         state=job.state,
         frames=job.frames,

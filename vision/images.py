@@ -18,6 +18,7 @@ MAX_PIXELS = 8192 * 8192
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 """File names that are taken for images, in lower case."""
 
+_RGB: int = getattr(cv2, "IMREAD_COLOR_RGB", 0)  # OpenCV 4.11 and later need no second pass
 _REMEDY = "Send a complete JPEG, PNG or WebP image."
 _JPEG_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # start-of-frame markers
 _JPEG_BARE = frozenset({0x01, *range(0xD0, 0xDA)})  # markers without a length
@@ -70,12 +71,12 @@ def decode_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image:
     if not _is_complete(data):
         raise ImageError(f"The image is cut short after {len(data)} bytes", _REMEDY)
     try:
-        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), _RGB or cv2.IMREAD_COLOR)
     except cv2.error as error:
         raise ImageError(f"The image does not decode ({error.err})", _REMEDY) from None
     if decoded is None or {*decoded.shape[:2]} != {width, height}:
         raise ImageError(f"The image of {width} x {height} pixels is damaged and does not decode", _REMEDY)
-    return as_uint8(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB))
+    return as_uint8(decoded if _RGB else cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB))
 
 
 def encode_image(image: Image, kind: Literal["jpeg", "png", "webp"] = "png", *, quality: int = 92) -> bytes:

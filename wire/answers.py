@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ..vision import Box, Frame, Image
 
 Status = Literal["tracking", "uncertain", "lost"]
+STATUSES: tuple[Status, ...] = ("tracking", "uncertain", "lost")
 AnyAnswer = TypeVar("AnyAnswer")
 
 
@@ -22,12 +23,18 @@ class Timings:
     prepare_ms: float = 0.0
     model_ms: float = 0.0
     finish_ms: float = 0.0
-    queue_ms: float = 0.0  # before its first step; 0 where there is no queue
+    queue_ms: float = 0.0  # of waiting; 0 where there is no queue
+    decode_ms: float = 0.0  # of its picture, where it came as one
 
     @property
     def total_ms(self) -> float:
-        """All stages together."""
-        return self.queue_ms + self.prepare_ms + self.model_ms + self.finish_ms
+        """All stages together; at a server, from receiving the frame until its answer was there."""
+        return self.decode_ms + self.queue_ms + self.prepare_ms + self.model_ms + self.finish_ms
+
+    @property
+    def plain(self) -> dict[str, float]:
+        """As JSON has it."""
+        return {one.name: getattr(self, one.name) for one in fields(self)} | {"total_ms": self.total_ms}
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +145,25 @@ class Output:
     seconds: float
     dropped: int = 0
     timings: Timings = field(default_factory=Timings)
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """An answer of a task of somebody's own, as the wire has it.
+
+    Attributes:
+        kind: the name of its class at the server.
+        values: its fields, as JSON has them.
+        frame_index: the frame's own index.
+        dropped: frames of this session that were dropped since its last answer.
+        timings: where the time went.
+    """
+
+    kind: str
+    values: Mapping[str, Any]
+    frame_index: int
+    dropped: int = 0
+    timings: Timings = Timings()
 
 
 def stamped(answer: AnyAnswer, **known: Any) -> AnyAnswer:

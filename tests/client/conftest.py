@@ -89,5 +89,5 @@ def truth(clip: tuple[list[Frame], Box], tiny_bundle: Bundle) -> list[Track]:
     """The tracks of the clip's frames after the first, as the engine gives them inline."""
     frames, box = clip
     with load(tiny_bundle, 1) as engine:
-        target = engine.track(frames[0], box)
-        return [target.update(frame) for frame in frames[1:]]
+        target = engine.open(frames[0], box=box)
+        return [target.push(frame) for frame in frames[1:]]

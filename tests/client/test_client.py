@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 from framestate import errors
-from framestate.client import AsyncClient, Client, Target, Track
+from framestate.client import AsyncClient, Client, Stream
 from framestate.vision import Box, Frame, encode_image
+from framestate.wire import Track
 
 Clip = tuple[list[Frame], Box]
 
@@ -23,7 +24,7 @@ def same(found: list[Track], wanted: list[Any], tolerance: float = 0.0) -> bool:
     )
 
 
-def lose_connection(target: Target) -> None:
+def lose_connection(target: Stream) -> None:
     """Cuts the line, without a word to either side."""
 
     async def cut() -> None:
@@ -39,7 +40,7 @@ def test_exact_pictures_give_exactly_the_tracks_of_the_engine(
 ) -> None:
     frames, box = clip
     with Client(server.url, encoding=encoding) as client, client.track(frames[0], box) as target:
-        assert same([target.update(frame) for frame in frames[1:]], truth)
+        assert same([target.push(frame) for frame in frames[1:]], truth)
         assert client.session(target.id).last_index == 15
     with Client(server.url, encoding=encoding) as client:
         with client.track(frames[0], box, policy="WAIT") as target:
@@ -55,7 +56,7 @@ def test_image_files_go_as_they_are_and_images_as_such_files(
 
     def follow(client: Client, pictures: list[Any]) -> list[Track]:
         with client.track(pictures[0], box, rate=25) as target:
-            return [target.update(picture) for picture in pictures[1:]]
+            return [target.push(picture) for picture in pictures[1:]]
 
     with Client(server.url, quality=80) as client:
         assert same(follow(client, [encode_image(frame.image) for frame in frames]), truth)
@@ -67,7 +68,7 @@ def test_requests_give_the_same_tracks(server: Any, clip: Clip, truth: list[Trac
     frames, box = clip
     with Client(server.url, encoding="png") as client:
         with client.track_by_request(frames[0], box, session_id="by-request") as target:
-            assert same([target.update(frame) for frame in frames[1:]], truth, 1e-6)
+            assert same([target.push(frame) for frame in frames[1:]], truth, 1e-6)
             assert target.id == "by-request"
         with pytest.raises(errors.UnknownSessionError) as caught:
             client.session("by-request")
@@ -92,12 +93,12 @@ def test_a_session_moves_by_its_snapshot(server: Any, clip: Clip, truth: list[Tr
     frames, box = clip
     with Client(server.url, encoding="rgb") as client:
         with client.track(frames[0], box) as target:
-            first = [target.update(frame) for frame in frames[1:8]]
+            first = [target.push(frame) for frame in frames[1:8]]
             blob = client.snapshot(target.id)
         info = client.restore("moved", blob)
         assert (info.session, info.last_index, info.restored) == ("moved", 7, True)
         with client.resume("moved") as target:
-            assert same(first + [target.update(frame) for frame in frames[8:]], truth)
+            assert same(first + [target.push(frame) for frame in frames[8:]], truth)
         with pytest.raises(errors.StateError):
             client.restore("broken", blob[:-9])
 
@@ -105,9 +106,9 @@ def test_a_session_moves_by_its_snapshot(server: Any, clip: Clip, truth: list[Tr
 def test_a_lost_connection_costs_nothing(server: Any, clip: Clip, truth: list[Track]) -> None:
     frames, box = clip
     with Client(server.url, encoding="rgb") as client, client.track(frames[0], box) as target:
-        found = [target.update(frame) for frame in frames[1:6]]
+        found = [target.push(frame) for frame in frames[1:6]]
         lose_connection(target)
-        found += [target.update(frame) for frame in frames[6:]]
+        found += [target.push(frame) for frame in frames[6:]]
         assert same(found, truth)
         assert (target.reconnects, target.frames_lost) == (1, 0)
 
@@ -116,13 +117,13 @@ def test_another_process_goes_on_where_one_left_off(server: Any, clip: Clip, tru
     frames, box = clip
     with Client(server.url, encoding="rgb") as client:
         target = client.track(frames[0], box)
-        found = [target.update(frame) for frame in frames[1:6]]
+        found = [target.push(frame) for frame in frames[1:6]]
         target.abandon()
         with pytest.raises(errors.SessionError):
-            target.update(frames[6])
+            target.push(frames[6])
     with Client(server.url, encoding="rgb") as client, client.resume(target.id) as again:
         assert again.welcome.last_index == 5
-        assert same(found + [again.update(frame) for frame in frames[6:]], truth)
+        assert same(found + [again.push(frame) for frame in frames[6:]], truth)
 
 
 def test_a_server_that_starts_again_is_gone_on_with(
@@ -132,10 +133,10 @@ def test_a_server_that_starts_again_is_gone_on_with(
     first = serve(state_dir=tmp_path, snapshot_s=60)
     with Client(first.url, encoding="rgb", reconnect_s=20) as client:
         target = client.track(frames[0], box)
-        found = [target.update(frame) for frame in frames[1:6]]
+        found = [target.push(frame) for frame in frames[1:6]]
         first.stop()
         second = serve(state_dir=tmp_path, port=first.port)
-        found += [target.update(frame) for frame in frames[6:]]
+        found += [target.push(frame) for frame in frames[6:]]
         assert same(found, truth)
         assert (target.reconnects, target.frames_lost) == (1, 0)
         assert second.engine.slots.num_used == 1
@@ -147,13 +148,13 @@ def test_a_server_that_forgot_the_session_is_told_of(serve: Any, clip: Clip, tmp
     first = serve(state_dir=tmp_path)
     with Client(first.url, reconnect_s=20) as client:
         target = client.track(frames[0], box)
-        target.update(frames[1])
+        target.push(frames[1])
         first.stop()
         serve(port=first.port)
         with pytest.raises(errors.UnknownSessionError, match="no longer has"):
-            target.update(frames[2])
+            target.push(frames[2])
         with pytest.raises(errors.UnknownSessionError):
-            target.update(frames[3])
+            target.push(frames[3])
 
 
 def test_a_server_that_stays_away_is_an_error_in_time(serve: Any, clip: Clip, tmp_path: Path) -> None:
@@ -163,7 +164,7 @@ def test_a_server_that_stays_away_is_an_error_in_time(serve: Any, clip: Clip, tm
         target = client.track(frames[0], box)
         first.stop()
         with pytest.raises(errors.UnavailableError):
-            target.update(frames[1])
+            target.push(frames[1])
         with pytest.raises(errors.UnavailableError):
             client.track(frames[0], box)
         with pytest.raises(errors.UnavailableError):
@@ -178,11 +179,11 @@ def test_a_session_that_somebody_ends_is_told_of(serve: Any, clip: Clip) -> None
         target = client.track(frames[0], box)
         client.end(target.id)
         with pytest.raises(errors.UnknownSessionError, match="deleted"):
-            target.update(frames[1])
+            target.push(frames[1])
         target = client.track(frames[0], box)
         server.stop()
         with pytest.raises(errors.SessionError, match="the server stops"):
-            target.update(frames[1])
+            target.push(frames[1])
 
 
 def test_errors_of_a_frame_leave_the_session(server: Any, clip: Clip, truth: list[Track]) -> None:
@@ -190,17 +191,17 @@ def test_errors_of_a_frame_leave_the_session(server: Any, clip: Clip, truth: lis
     damaged = encode_image(frames[1].image)[:-40]
     with Client(server.url, encoding="rgb") as client, client.track(frames[0], box) as target:
         with pytest.raises(errors.ImageError):
-            target.update(damaged)
+            target.push(damaged)
         small = np.zeros((60, 80, 3), np.uint8)
         with pytest.raises(errors.FrameError, match="80x60"):
-            target.update(small)
+            target.push(small)
         with pytest.raises(errors.FrameError, match="uint8"):
-            target.update(frames[1].image.astype(np.float32))
+            target.push(frames[1].image.astype(np.float32))
         with pytest.raises(errors.WireError, match="starts with"):
-            target.update(b"GIF89a")
-        assert target.update(Frame(frames[3].image, 120, frames[3].time_base, 3)).frame_index == 3
+            target.push(b"GIF89a")
+        assert target.push(Frame(frames[3].image, 120, frames[3].time_base, 3)).frame_index == 3
         with pytest.raises(errors.FrameError, match="in order"):
-            target.update(frames[2])
+            target.push(frames[2])
 
 
 def test_errors_of_opening_leave_nothing_behind(serve: Any, clip: Clip) -> None:
@@ -220,7 +221,7 @@ def test_errors_of_opening_leave_nothing_behind(serve: Any, clip: Clip) -> None:
                 client.track(frames[0], box)
             with pytest.raises(errors.SessionBusyError):
                 client.resume("mine")
-            target.update(frames[1])
+            target.push(frames[1])
         with pytest.raises(errors.UnknownSessionError):
             client.resume("mine")
     assert server.engine.slots.num_used == 0
@@ -239,7 +240,7 @@ def test_a_key_is_asked_for_and_works(serve: Any, clip: Clip, tmp_path: Path) ->
                 client.track(frames[0], box)
     with Client(server.url, api_key="a-good-key-of-some-length") as client:
         with client.track(frames[0], box) as target:
-            assert target.update(frames[1]).frame_index == 1
+            assert target.push(frames[1]).frame_index == 1
         assert client.sessions() == []
 
 
@@ -254,9 +255,9 @@ def test_dropped_frames_are_counted_and_never_silent(server: Any, clip: Clip) ->
             futures = [await target.send(frame) for frame in frames[1:]]
             answers = await asyncio.gather(*futures, return_exceptions=True)
         dropped = [one for one in answers if isinstance(one, errors.FrameDroppedError)]
-        tracks = [one.track for one in answers if not isinstance(one, BaseException)]
+        tracks = [one.answer() for one in answers if not isinstance(one, BaseException)]
         assert len(dropped) + len(tracks) == 15
-        return len(dropped), sum(track.dropped for track in tracks if track is not None)
+        return len(dropped), sum(track.dropped for track in tracks)
 
     dropped, counted = asyncio.run(main())
     assert dropped == counted

@@ -18,10 +18,12 @@ Clip = tuple[list[Frame], Box]
 def test_interpolation_is_that_of_the_engine(server: Any, clip: Clip, tiny_interpolator: Any) -> None:
     frames = clip[0][:5]
     with Engine.load(str(tiny_interpolator.path), runtime="onnx") as engine:
-        session = engine.interpolate(factor=2)
-        wanted = [made for frame in frames for made in session.push(frame)] + session.flush()
+        session = engine.open(factor=2)
+        wanted = [made for frame in frames for made in session.push(frame)]
+        wanted += session.flush()
     with Client(server.url, encoding="rgb") as client, client.interpolate(2) as stream:
-        found = [made for frame in frames for made in stream.push(frame)] + stream.flush()
+        found = [made for frame in frames for made in stream.push(frame)]
+        found += stream.flush()
     assert [(one.pts * one.time_base, one.index) for one in found] == [
         (one.pts * one.time_base, one.index) for one in wanted
     ]

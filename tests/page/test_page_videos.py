@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from framestate.client import wire
+from framestate import wire
 from framestate.vision import Box
 from playwright.sync_api import Page, expect
 

@@ -16,12 +16,15 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pytest
-from framestate.client import wire
+from framestate import wire
 from framestate.engine import Engine
 from framestate.server import Server, Settings
 from framestate.vision import Box, Frame, decode_image, encode_image
 from framestate.vision.synthetic import demo_clip
+from framestate.wire.format import MOST_TEXT
+from framestate.wire.kinds import Parts, read, unpacked
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
@@ -158,6 +161,7 @@ class Talk:
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
+        self.parts: list[wire.Picture] = []
 
     def say(self, content: wire.Message | wire.Picture) -> None:
         picture = isinstance(content, wire.Picture)
@@ -165,7 +169,17 @@ class Talk:
 
     def hear(self, timeout: float = 20) -> Any:
         data = self.socket.recv(timeout)
-        return wire.decode_message(data) if isinstance(data, str) else wire.decode_picture(data)
+        if not isinstance(data, str):
+            picture = wire.decode_picture(data)
+            if picture.kind != "frame":
+                self.parts.append(picture)
+            return picture
+        message = wire.decode_message(data, MOST_TEXT)
+        if not isinstance(message, wire.Answer):
+            return message
+        parts, self.parts = self.parts, []
+        assert message.parts == len(parts)
+        return read_answer(message, parts)
 
     def rest(self) -> list[Any]:
         """All that comes until the other side closes."""
@@ -186,16 +200,36 @@ class Talk:
     def begin(self, clip: list[bytes], box: Box, policy: str | None = "WAIT", **options: Any) -> None:
         """Hello, open and the first frame."""
         self.hello()
-        self.say(wire.Open(box.xywh, policy=policy, **options))
+        self.say(wire.Open({"box": box.xywh}, policy=policy, **options))
         self.frame(0, clip[0])
         assert self.hear() == wire.Ack(0)
 
     def track(self, index: int, jpeg: bytes) -> Any:
         self.frame(index, jpeg)
         answer = self.hear()
-        assert isinstance(answer, wire.TrackMessage), answer
-        assert answer.index == index
+        assert isinstance(answer, wire.Track), answer
+        assert answer.frame_index == index
         return answer
+
+
+def read_answer(message: wire.Answer, parts: list[wire.Picture]) -> Any:
+    """What an answer says; pictures stay as they came."""
+    pictures: list[Any] = [one for one in parts if one.kind == "made"]
+    tensors = [unpacked(one.payload) for one in parts if one.kind == "tensor"]
+    if message.kind == "output":
+        pictures = [Frame(decoded(one), one.pts, one.time_base, one.index) for one in pictures]
+    return read(
+        message.kind,
+        message.values,
+        Parts(message.index, pictures, tensors, message.dropped, message.timings),
+    )
+
+
+def decoded(picture: wire.Picture) -> Any:
+    """The pixels of a picture."""
+    if picture.encoding == "rgb":
+        return np.frombuffer(picture.payload, np.uint8).reshape(picture.height, picture.width, 3)
+    return decode_image(picture.payload)
 
 
 Serve = Callable[..., Running]
@@ -251,12 +285,12 @@ def film() -> tuple[list[bytes], Box]:
 
 
 @pytest.fixture(scope="session")
-def truth(film: tuple[list[bytes], Box]) -> list[tuple[float, ...]]:
+def truth(film: tuple[list[bytes], Box]) -> list[Box]:
     """The boxes of the film's frames after the first, as the engine tracks them inline."""
     frames = [Frame(decode_image(jpeg), index, RATE, index) for index, jpeg in enumerate(film[0])]
     with load(1) as engine:
-        target = engine.track(frames[0], film[1])
-        return [target.update(frame).box.xywh for frame in frames[1:]]
+        target = engine.open(frames[0], box=film[1])
+        return [target.push(frame).box for frame in frames[1:]]
 
 
 def query(box: Box) -> str:

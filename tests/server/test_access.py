@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from framestate.client import wire
+from framestate import wire
 from framestate.errors import OptionError
 from framestate.server import Settings
 from framestate.server.access import ApiKeys, required_keys
@@ -82,12 +82,12 @@ def test_a_stream_needs_a_key_too(serve: Any, keys: Path) -> None:
     running = serve(api_key_file=keys)
 
     def offer(key: str) -> list[str]:
-        return ["framestate.v1", "key." + base64.urlsafe_b64encode(key.encode()).decode().rstrip("=")]
+        return ["framestate.v2", "key." + base64.urlsafe_b64encode(key.encode()).decode().rstrip("=")]
 
     wrong: list[dict[str, Any]] = [
         {},
         {"subprotocols": offer("wrong")},
-        {"subprotocols": ["framestate.v1", "key.%%"]},
+        {"subprotocols": ["framestate.v2", "key.%%"]},
     ]
     for options in wrong:
         with running.stream(**options) as talk:
@@ -95,7 +95,7 @@ def test_a_stream_needs_a_key_too(serve: Any, keys: Path) -> None:
             assert (failure.code, failure.closing) == ("AccessError", True)
             assert talk.rest() == []
             assert talk.socket.close_code == 4401
-            assert talk.socket.subprotocol == ("framestate.v1" if options else None)
+            assert talk.socket.subprotocol == ("framestate.v2" if options else None)
     for options in (
         {"additional_headers": {"authorization": f"Bearer {KEY}"}},
         {"subprotocols": offer(KEY)},

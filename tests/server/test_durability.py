@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from framestate import wire
 from framestate.bundles import load_bundle
-from framestate.client import wire
 from framestate.vision import Box
 
 Film = tuple[list[bytes], Box]
@@ -47,7 +47,7 @@ def test_a_killed_server_goes_on_from_its_last_snapshot(
         boxes = [talk.track(index, clip[index]).box for index in range(last + 1, len(clip))]
         assert boxes == truth[last:]
     answer = second.call("POST", f"/v1/sessions/{rest}/frames?pts=1", clip[1])
-    assert tuple(answer.json["box"]) == truth[0]
+    assert Box(*answer.json["box"]) == truth[0]
 
 
 def test_a_server_that_is_told_to_stop_loses_nothing(

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 import schemathesis
 import schemathesis.specs.openapi.checks
-from framestate.client import wire
+from framestate import wire
 from framestate.vision import Box
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import checks
@@ -89,22 +89,22 @@ def test_whatever_a_stream_gets_is_answered(serve: Any, film: Film, truth: Any) 
                 index = last + 1
                 picture = wire.Picture("frame", index, index, RATE, "jpeg", clip[index % len(clip)])
                 good = wire.encode_picture(picture)
-                text = wire.encode_message(wire.Open(box.xywh)).encode()
+                text = wire.encode_message(wire.Open({"box": box.xywh})).encode()
                 data = mutated(rng, good if rng.random() < 0.7 else text)
                 as_text = rng.random() < 0.3
                 talk.socket.send(data.decode("latin-1") if as_text else data)
                 answer = talk.hear()
                 name = answer.code if isinstance(answer, wire.Failure) else type(answer).__name__
                 answers[name] = answers.get(name, 0) + 1
-                assert isinstance(answer, wire.Failure | wire.TrackMessage), answer
-                if isinstance(answer, wire.TrackMessage):
-                    last = answer.index
+                assert isinstance(answer, wire.Failure | wire.Track), answer
+                if isinstance(answer, wire.Track):
+                    last = answer.frame_index
                     if last > 2**40:  # it was told to go on from there
                         break
                 elif answer.closing:
                     break
             talk.say(wire.Bye())
-    assert answers.keys() - {"TrackMessage"} <= {"WireError", "ImageError", "FrameError", "SessionError"}
+    assert answers.keys() - {"Track"} <= {"WireError", "ImageError", "FrameError", "SessionError"}
     assert answers["WireError"] > MESSAGES / 4
     if MESSAGES > 1000:
         print(answers)  # noqa: T201

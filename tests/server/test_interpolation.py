@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from framestate import wire
 from framestate.bundles import Bundle
-from framestate.client import wire
 from framestate.engine import Engine
 from framestate.server import Settings
 from framestate.vision import Box, Frame, VideoReader, VideoWriter, decode_image
@@ -39,14 +39,14 @@ def both(tiny_interpolator: Bundle, make_running: Any) -> Iterator[Any]:
 def made_by_engine(bundle: Bundle, clip: list[bytes], factor: int) -> list[Frame]:
     with (
         Engine.load(bundle, runtime="onnx", threads=1) as engine,
-        engine.interpolate(factor=factor) as session,
+        engine.open(factor=factor) as session,
     ):
         frames = [
             shown
             for index, jpeg in enumerate(clip)
             for shown in session.push(Frame(decode_image(jpeg), index, RATE, index))
         ]
-        return frames + session.flush()
+        return [*frames, *session.flush()]
 
 
 @pytest.mark.parametrize("factor", [2, 3])
@@ -54,18 +54,20 @@ def test_a_stream_is_made_smoother(both: Any, film: Film, tiny_interpolator: Bun
     clip = film[0][:6]
     expected = made_by_engine(tiny_interpolator, clip, factor)
     with both.stream() as talk:
-        welcome = talk.hello(task="interpolation")
+        welcome = talk.hello(task="interpolation", encoding="rgb")
         assert (welcome.task, welcome.model, welcome.policy) == ("interpolation", "tiny", "WAIT")
-        talk.say(wire.Interpolate(factor, encoding="rgb"))
+        talk.say(wire.Open({"factor": factor}))
         for index, jpeg in enumerate(clip):
             talk.frame(index, jpeg)
         talk.say(wire.Bye())
         heard = talk.rest()
     assert heard[-1] == wire.Bye("done")
     pictures = [one for one in heard if isinstance(one, wire.Picture)]
-    acks = [one for one in heard if isinstance(one, wire.Ack)]
-    assert [ack.index for ack in acks] == list(range(6))
-    assert [ack.made for ack in acks] == [1, *[factor] * 5]
+    assert heard[0] == wire.Ack()
+    answers = [one for one in heard if isinstance(one, wire.Made)]
+    held = len(expected) - 1 - 5 * factor
+    assert [answer.frame_index for answer in answers] == [*range(6), 5]
+    assert [len(answer) for answer in answers] == [1, *[factor] * 5, held]
     assert len(pictures) == len(expected)
     for picture, frame in zip(pictures, expected, strict=True):
         assert picture.kind == "made"
@@ -81,16 +83,20 @@ def test_a_stream_is_made_smoother(both: Any, film: Film, tiny_interpolator: Bun
 def test_wrong_messages_leave_it_as_it_was(both: Any, film: Film) -> None:
     clip = film[0]
     with both.stream("mine") as talk:
-        talk.hello(task="interpolation")
+        talk.hello(task="interpolation", encoding="webp")
         talk.frame(0, clip[0])
         assert talk.hear().code == "SessionError"
-        talk.say(wire.Open((1.0, 1.0, 9.0, 9.0)))
-        assert talk.hear().code == "WireError"
-        talk.say(wire.Interpolate(encoding="webp"))
+        for wrong in ({"box": [1.0, 1.0, 9.0, 9.0]}, {"factor": "many"}, {"factor": 0}, {"options": {}},
+                      {"session_id": "x"}, {"cuts": "yes"}, {"scale": [1]}, {"fps": 1e300}):  # fmt: skip
+            talk.say(wire.Open(wrong))
+            assert talk.hear().code == "OptionError", wrong
+        talk.say(wire.Open())
+        assert talk.hear() == wire.Ack()
         talk.frame(5, clip[0])
         assert isinstance(talk.hear(), wire.Picture)
-        assert talk.hear() == wire.Ack(5, 1)
-        talk.say(wire.Interpolate())
+        assert (answer := talk.hear()).frame_index == 5
+        assert len(answer) == 1
+        talk.say(wire.Open())
         assert talk.hear().code == "SessionError"
         talk.frame(6, clip[1], pts=5)  # not later
         assert (failure := talk.hear()).code == "FrameError"
@@ -100,10 +106,12 @@ def test_wrong_messages_leave_it_as_it_was(both: Any, film: Film) -> None:
         talk.frame(6, clip[1])
         first, second = talk.hear(), talk.hear()
         assert (first.encoding, second.encoding, second.payload) == ("webp", "jpeg", clip[1])
-        assert talk.hear() == wire.Ack(6, 2)
+        assert len(talk.hear()) == 2
         metrics = both.call("GET", "/metrics").body.decode()
         assert 'framestate_sessions_active{model="tiny"} 1.0' in metrics
         assert 'framestate_slots_used{model="tiny"} 1.0' in metrics
+        talk.say(wire.Bye())
+        talk.rest()
 
 
 def test_slots_come_back_when_peers_go(both: Any, film: Film, until: Any) -> None:
@@ -112,15 +120,17 @@ def test_slots_come_back_when_peers_go(both: Any, film: Film, until: Any) -> Non
     with both.stream() as one, both.stream() as two, both.stream() as three:
         for talk in (one, two):
             talk.hello(task="interpolation")
-            talk.say(wire.Interpolate())
+            talk.say(wire.Open())
             talk.frame(0, clip[0])
+            assert talk.hear() == wire.Ack()
             assert isinstance(talk.hear(), wire.Picture)
         three.hello(task="interpolation")
-        three.say(wire.Interpolate())
-        three.frame(0, clip[0])
+        three.say(wire.Open())
         assert three.hear().code == "CapacityError"
+        for talk in (one, two):
+            talk.say(wire.Bye())
     until(lambda: both.engines["tiny"].slots.num_used == 0)
-    assert both.hub.visitors == {"tracker-nano": 0, "tiny": 0}
+    assert both.hub.entries() == []
 
 
 def test_both_tasks_are_told_apart(both: Any, film: Film) -> None:
@@ -132,9 +142,11 @@ def test_both_tasks_are_told_apart(both: Any, film: Film) -> None:
     assert opened.json["model"] == "tracker-nano"
     both.call("DELETE", f"/v1/sessions/{opened.json['session']}")
     wrong = both.call("POST", f"/v1/sessions?{box}&model=tiny", film[0][0])
-    assert (wrong.status, wrong.json["code"]) == (404, "UnknownModelError")
+    assert (wrong.status, wrong.json["code"]) == (422, "OptionError")
     with both.stream() as talk:
-        assert talk.hello(model="tiny").code == "UnknownModelError"
+        assert talk.hello(model="tiny").task == "interpolation"
+    with both.stream() as talk:
+        assert talk.hello(model="tiny", task="tracking").code == "UnknownModelError"
 
 
 def test_a_video_is_made_smoother(both: Any, film: Film, tmp_path: Path, until: Any) -> None:

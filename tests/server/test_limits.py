@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from framestate.client import wire
+from framestate import wire
 from framestate.vision import Box
 
 Film = tuple[list[bytes], Box]

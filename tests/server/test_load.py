@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from framestate import wire
 from framestate.bundles import load_bundle
-from framestate.client import wire
 from framestate.vision import Box
 
 Film = tuple[list[bytes], Box]
@@ -79,7 +79,7 @@ def visit(
                 index = welcome.last_index + 1
                 counts["resumed"] += 1
             else:
-                talk.say(wire.Open(box.xywh, policy="DROP_OLDEST"))
+                talk.say(wire.Open({"box": box.xywh}, policy="DROP_OLDEST"))
             for step in range(rng.randrange(1, 8)):
                 talk.frame(index + step, clip[(index + step) % len(clip)])
             how = rng.randrange(3)

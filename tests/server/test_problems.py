@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from framestate import errors
-from framestate.client.wire import Failure
 from framestate.errors import FramestateError, InputError
 from framestate.server.problems import STATUS, close_code_of, problem_of, status_of
+from framestate.wire import Failure
 
 ALL = [getattr(errors, name) for name in errors.__all__]
 

@@ -13,13 +13,13 @@ Film = tuple[list[bytes], Box]
 Open = Callable[..., str]
 
 
-def follow(running: Any, key: str, clip: list[bytes], start: int = 1) -> list[tuple[float, ...]]:
+def follow(running: Any, key: str, clip: list[bytes], start: int = 1) -> list[Box]:
     answers = [
         running.call("POST", f"/v1/sessions/{key}/frames?pts={index}&index={index}", jpeg)
         for index, jpeg in enumerate(clip[start:], start)
     ]
     assert [answer.status for answer in answers] == [200] * len(answers), answers[-1].body
-    return [tuple(answer.json["box"]) for answer in answers]
+    return [Box(*answer.json["box"]) for answer in answers]
 
 
 def test_rest_tracks_as_the_engine_does(shared: Any, film: Film, truth: Any, open_session: Open) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from framestate.client import wire
+from framestate import wire
 from framestate.errors import OptionError
 from framestate.server.live import parse_source
 from framestate.vision import VideoWriter, decode_image
@@ -103,19 +103,19 @@ def test_a_source_is_looked_at_followed_and_watched(serve: Any, clip_file: Path,
         seen = []
         for viewer in (first, second):
             heard = [viewer.hear() for _ in range(16)]
-            tracks = [one for one in heard if isinstance(one, wire.TrackMessage)]
+            tracks = [one for one in heard if isinstance(one, wire.Track)]
             pictures = [one for one in heard if isinstance(one, wire.Picture)]
             assert tracks
             assert [one.index for one in pictures] == sorted({one.index for one in pictures})
             for place, one in enumerate(heard):
-                if isinstance(one, wire.TrackMessage):
-                    assert heard[place - 1].index == one.index  # each follows its own picture
-            seen.append({one.index: one.box for one in tracks})
+                if isinstance(one, wire.Track):
+                    assert heard[place - 1].index == one.frame_index  # each follows its own picture
+            seen.append({one.frame_index: one.box for one in tracks})
         both = seen[0].keys() & seen[1].keys()
         assert both
         assert all(seen[0][key] == seen[1][key] for key in both)
         assert state(running)["viewers"] == 2
-        second.say(wire.Open((1, 2, 3, 4)))
+        second.say(wire.Open({"box": [1, 2, 3, 4]}))
         assert second.rest()[-1].code == "WireError"
         assert running.call("DELETE", "/v1/sources/cam/target").status == 204
         assert running.call("DELETE", "/v1/sources/cam/target").status == 404
@@ -177,16 +177,16 @@ def test_a_real_stream_comes_back_and_is_followed_on(
     assert running.call("POST", "/v1/sources/cam/target?box=60,50,40,30").status == 201
     with running.stream("cam", "/v1/sources/{}/stream") as viewer:
         assert viewer.hello().resumed
-        before = next(one for one in iter(viewer.hear, None) if isinstance(one, wire.TrackMessage))
+        before = next(one for one in iter(viewer.hear, None) if isinstance(one, wire.Track))
         first.kill()
         first.wait()
         until(lambda: state(running)["state"] != "live", 40)
         run(*command)
         until(lambda: state(running)["reconnects"] == 1, 40)
         heard = [viewer.hear() for _ in range(6)]
-        after = [one for one in heard if isinstance(one, wire.TrackMessage)]
+        after = [one for one in heard if isinstance(one, wire.Track)]
         assert after
-        assert all(one.index > before.index for one in after)
+        assert all(one.frame_index > before.frame_index for one in after)
     assert state(running)["session"] == "source-cam"
 
 
@@ -200,7 +200,7 @@ def test_an_rtsp_server_is_read(serve: Any, run: Any, until: Any) -> None:
     assert running.call("POST", "/v1/sources/cam/target?box=60,50,40,30").status == 201
     with running.stream("cam", "/v1/sources/{}/stream") as viewer:
         viewer.hello()
-        tracks = [one for one in (viewer.hear() for _ in range(8)) if isinstance(one, wire.TrackMessage)]
+        tracks = [one for one in (viewer.hear() for _ in range(8)) if isinstance(one, wire.Track)]
         assert len(tracks) >= 3
     assert state(running)["reconnects"] == 0
 

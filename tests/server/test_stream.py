@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import Any, cast
 
 import pytest
-from framestate.client import wire
+from framestate import wire
 from framestate.errors import TooSlowError
 from framestate.server.outbox import MOST_WAITING, Outbox
 from framestate.vision import Box
@@ -29,13 +29,13 @@ def test_a_stream_tracks_as_the_engine_does(shared: Any, film: Film, truth: Any)
         assert welcome.task == "tracking"
         assert welcome.runtime == "onnx on cpu"
         assert not welcome.resumed
-        talk.say(wire.Open(box.xywh, policy="WAIT", queue=2))
+        talk.say(wire.Open({"box": box.xywh}, policy="WAIT", queue=2))
         for index, jpeg in enumerate(clip):
             talk.frame(index, jpeg)  # all of it at once: WAIT holds the socket back, and drops nothing
         answers = [talk.hear() for _ in clip]
         assert answers[0] == wire.Ack(0)
         assert [answer.box for answer in answers[1:]] == truth
-        assert [answer.index for answer in answers[1:]] == list(range(1, len(clip)))
+        assert [answer.frame_index for answer in answers[1:]] == list(range(1, len(clip)))
         assert all(answer.timings.total_ms > 0 for answer in answers[1:])
         talk.say(wire.Bye())
         assert talk.hear() == wire.Bye("done")
@@ -108,10 +108,10 @@ def test_two_cannot_hold_one_session(shared: Any, film: Film) -> None:
             assert (failure.code, failure.closing) == ("SessionBusyError", True)
             assert second.rest() == []
             assert second.socket.close_code == 4409
-        assert first.track(1, film[0][1]).index == 1
-        first.say(wire.Open(film[1].xywh))
+        assert first.track(1, film[0][1]).frame_index == 1
+        first.say(wire.Open({"box": film[1].xywh}))
         assert first.hear().code == "SessionError"
-        assert first.track(2, film[0][2]).index == 2
+        assert first.track(2, film[0][2]).frame_index == 2
         first.say(wire.Bye())
 
 
@@ -119,11 +119,11 @@ def test_two_cannot_hold_one_session(shared: Any, film: Film) -> None:
     ("first", "code", "close"),
     [
         (wire.Bye(), "WireError", 4400),
-        (wire.Open((1, 2, 3, 4)), "WireError", 4400),
-        (wire.Hello(2), "WireError", 4400),
-        (wire.Hello(1, model="none"), "UnknownModelError", 4404),
-        (wire.Hello(1, task="interpolation"), "UnknownModelError", 4404),
-        (wire.Hello(1, task="interpolation", model="tracker-nano"), "UnknownModelError", 4404),
+        (wire.Open({"box": [1, 2, 3, 4]}), "WireError", 4400),
+        (wire.Hello(1), "WireError", 4400),
+        (wire.Hello(2, model="none"), "UnknownModelError", 4404),
+        (wire.Hello(2, task="interpolation"), "UnknownModelError", 4404),
+        (wire.Hello(2, task="interpolation", model="tracker-nano"), "UnknownModelError", 4404),
     ],
 )
 def test_a_wrong_beginning_ends_the_stream(shared: Any, first: Any, code: str, close: int) -> None:
@@ -140,7 +140,7 @@ def test_a_session_needs_a_plain_name(shared: Any, film: Film, key: str) -> None
     with shared.stream(key) as talk:
         answer = talk.hello()
         if isinstance(answer, wire.Welcome):
-            talk.say(wire.Open(film[1].xywh))
+            talk.say(wire.Open({"box": film[1].xywh}))
             talk.frame(0, film[0][0])
             answer = talk.hear()
         assert answer.code == "OptionError"
@@ -153,10 +153,10 @@ def test_a_wrong_message_leaves_the_session_as_it_was(shared: Any, film: Film, t
         talk.frame(0, clip[0])
         assert (answer := talk.hear()).code == "SessionError"
         assert answer.index == 0
-        talk.say(wire.Open((9000.0, 0.0, 5.0, 5.0), policy="WAIT"))
+        talk.say(wire.Open({"box": [9000.0, 0.0, 5.0, 5.0]}, policy="WAIT"))
         talk.frame(0, clip[0])
         assert talk.hear().code == "BoxError"
-        talk.say(wire.Open(box.xywh, policy="WAIT"))
+        talk.say(wire.Open({"box": box.xywh}, policy="WAIT"))
         talk.frame(0, clip[0])
         assert talk.hear() == wire.Ack(0)
         assert talk.track(1, clip[1]).box == truth[0]
@@ -164,7 +164,7 @@ def test_a_wrong_message_leaves_the_session_as_it_was(shared: Any, film: Film, t
             (lambda: talk.socket.send(b"nonsense"), "WireError"),
             (lambda: talk.socket.send("{nonsense"), "WireError"),
             (lambda: talk.socket.send(""), "WireError"),
-            (lambda: talk.say(wire.Interpolate()), "WireError"),
+            (lambda: talk.say(wire.Hello(2)), "WireError"),
             (lambda: talk.say(wire.Ack(7)), "WireError"),
             (lambda: talk.frame(2, clip[2][:-30]), "ImageError"),
             (lambda: talk.frame(1, clip[2], pts=2), "FrameError"),
@@ -192,12 +192,13 @@ def test_live_frames_are_dropped_and_counted(shared: Any, film: Film) -> None:
         drops: list[Any] = []
         while len(tracks) + len(drops) < count - 1:
             answer = talk.hear()
-            (tracks if isinstance(answer, wire.TrackMessage) else drops).append(answer)
+            (tracks if isinstance(answer, wire.Track) else drops).append(answer)
         assert drops
         assert {type(drop) for drop in drops} == {wire.Drop}
-        assert tracks[-1].index == count - 1  # the newest is never the one that is dropped
-        assert sorted(one.index for one in [*tracks, *drops]) == list(range(1, count))
-        assert [one.index for one in tracks] == sorted(one.index for one in tracks)
+        assert tracks[-1].frame_index == count - 1  # the newest is never the one that is dropped
+        numbers = [one.frame_index for one in tracks]
+        assert sorted([*numbers, *(one.index for one in drops)]) == list(range(1, count))
+        assert numbers == sorted(numbers)
         assert sum(track.dropped for track in tracks) == len(drops)
         talk.say(wire.Bye())
     metrics = shared.call("GET", "/metrics").body.decode()

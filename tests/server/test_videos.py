@@ -85,7 +85,7 @@ def test_a_video_gives_what_the_command_gives(shared: Any, video: Path, tmp_path
         ("/v1/videos", None, 422, "OptionError"),
         (f"/v1/videos?{BOX}&task=interpolation", None, 404, "UnknownModelError"),
         (f"/v1/videos?{BOX}&model=none", None, 404, "UnknownModelError"),
-        (f"/v1/videos?{BOX}&task=dancing", None, 422, "Http422"),
+        (f"/v1/videos?{BOX}&task=dancing", None, 404, "UnknownModelError"),
     ],
 )
 def test_what_is_no_job_leaves_nothing(

@@ -6,11 +6,10 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
 from ..errors import FramestateError
-from .wire_fields import Check, a_box, a_flag, a_number, a_text, an_integer, fail, one_of, optional
+from .answers import Timings
+from .fields import Check, a_flag, a_number, a_table, a_text, an_integer, fail, one_of, optional
 
-TASKS = ("tracking", "interpolation")
 POLICIES = ("WAIT", "DROP_OLDEST", "DROP_LATEST")
-STATUSES = ("tracking", "uncertain", "lost")
 Encoding = Literal["rgb", "jpeg", "png", "webp"]
 ENCODINGS: tuple[Encoding, ...] = ("rgb", "jpeg", "png", "webp")
 """How a picture is held; the place in this tuple is the number on the wire."""
@@ -20,6 +19,8 @@ def _field(check: Check, default: Any = MISSING) -> Any:
     """A field with its check; one without a default has to be in the message."""
     if default is MISSING:
         return field(metadata={"check": check})
+    if default is dict:
+        return field(default_factory=dict, metadata={"check": check})
     return field(default=default, metadata={"check": check})
 
 
@@ -40,7 +41,10 @@ def build(kind: type[Message], table: dict[str, Any]) -> Message:
     strange = sorted(set(table) - set(known))
     if strange:
         fail(f"{kind.type or kind.__name__} has no {strange[0][:40]!r}", f"it has {', '.join(known)}")
-    missing = [name for name, one in known.items() if one.default is MISSING and name not in table]
+    missing = [
+        name for name, one in known.items()
+        if one.default is one.default_factory is MISSING and name not in table
+    ]  # fmt: skip
     if missing:
         fail(f"{kind.type or kind.__name__} lacks {missing[0]!r}", f"it needs {', '.join(missing)}")
     return kind(**table)
@@ -49,7 +53,10 @@ def build(kind: type[Message], table: dict[str, Any]) -> Message:
 def plain(message: Message) -> dict[str, Any]:
     """A message's members as JSON has them."""
     members = {one.name: getattr(message, one.name) for one in fields(message)}
-    return {name: plain(one) if isinstance(one, Message) else one for name, one in members.items()}
+    return {
+        name: plain(one) if isinstance(one, Message) else one.plain if isinstance(one, Timings) else one
+        for name, one in members.items()
+    }
 
 
 def _part(kind: type[Message]) -> Check:
@@ -65,18 +72,33 @@ def _part(kind: type[Message]) -> Check:
     return check
 
 
+def _timings(name: str, value: Any) -> Timings:
+    """Milliseconds of each stage; what they come to together may be there, and is computed again."""
+    if isinstance(value, Timings):
+        return value
+    stages = {key: one for key, one in a_table(name, value).items() if key != "total_ms"}
+    strange = sorted(set(stages) - {one.name for one in fields(Timings)})
+    if strange:
+        fail(f"{name} has no {strange[0][:40]!r}", "name the stages as docs/wire.md does")
+    return Timings(**{key: a_number(0)(key, one) for key, one in stages.items()})
+
+
 @dataclass(frozen=True, slots=True)
 class Hello(Message):
     """Client, first of all: which version it speaks, and what it wants.
 
-    ``last_index`` is the last frame it has an answer for; the server tells from it how many frames were lost.
+    ``model``, or the first one for ``task``, or the server's first. ``last_index`` is the last frame it has
+    an answer for: the server tells from it how many frames were lost, and which answers to send again.
+    Pictures of answers come in ``encoding``, but given frames as they were sent.
     """
 
     type: ClassVar[str] = "hello"
     version: int = _field(an_integer(1))
-    task: str = _field(one_of(*TASKS), "tracking")
     model: str | None = _field(optional(a_text(200)), None)
+    task: str | None = _field(optional(a_text(200)), None)
     last_index: int | None = _field(optional(an_integer(0)), None)
+    encoding: Encoding = _field(one_of(*ENCODINGS), "jpeg")  # noqa: RUF009 - a field
+    quality: int = _field(an_integer(1, 100), 90)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,76 +115,62 @@ class Limits(Message):
 class Welcome(Message):
     """Server, in answer to ``Hello``.
 
-    ``resumed``: a session of this id is open, and frames go on after ``last_index``, the last one in its
-    memory; otherwise the client opens it now. ``frames_lost``: answered frames that this memory lacks.
+    ``opens_on_frame``: ``Open`` is followed by the first frame. ``resumed``: a session of this id is open,
+    and frames go on after ``last_index``, the last one in its memory; otherwise the client opens it now.
+    ``frames_lost``: answered frames that this memory lacks. ``answers_from``: answers to frames from this
+    index on, as far as the client lacks them, follow; older ones are lost.
     """
 
     type: ClassVar[str] = "welcome"
     version: int = _field(an_integer(1))
     session: str = _field(a_text(64))
-    task: str = _field(one_of(*TASKS))
+    task: str = _field(a_text(200))
     model: str = _field(a_text(200))
     runtime: str = _field(a_text(200))
     policy: str = _field(one_of(*POLICIES))
     limits: Limits = _field(_part(Limits))  # noqa: RUF009 - frozen, so may be shared
+    opens_on_frame: bool = _field(a_flag, False)
     resumed: bool = _field(a_flag, False)
     last_index: int | None = _field(optional(an_integer(0)), None)
     frames_lost: int = _field(an_integer(0), 0)
+    answers_from: int | None = _field(optional(an_integer(0)), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Open(Message):
-    """Client: follow what is in this box (x, y, w, h in pixels) of the next frame. None: the default."""
+    """Client: open a session. ``options`` are its task's, as ``box`` or ``factor``. None: the default."""
 
     type: ClassVar[str] = "open"
-    box: tuple[float, float, float, float] = _field(a_box)
+    options: dict[str, Any] = _field(a_table, dict)  # noqa: RUF009 - a field
     policy: str | None = _field(optional(one_of(*POLICIES)), None)
     deadline_ms: float | None = _field(optional(a_number(0)), None)
     queue: int | None = _field(optional(an_integer(1)), None)
 
 
 @dataclass(frozen=True, slots=True)
-class Interpolate(Message):
-    """Client: make ``factor`` frames out of one, and send them in this encoding."""
-
-    type: ClassVar[str] = "interpolate"
-    factor: int = _field(an_integer(2, 64), 2)
-    encoding: str = _field(one_of(*ENCODINGS), "jpeg")
-    quality: int = _field(an_integer(1, 100), 90)
-
-
-@dataclass(frozen=True, slots=True)
 class Ack(Message):
-    """Server: frame ``index`` was taken in; ``made`` pictures that came of it were sent before this."""
+    """Server: the session is open; ``index`` is the frame that it was opened on, where its task wants one."""
 
     type: ClassVar[str] = "ack"
-    index: int = _field(an_integer(0))
-    made: int = _field(an_integer(0), 0)
+    index: int | None = _field(optional(an_integer(0)), None)
 
 
 @dataclass(frozen=True, slots=True)
-class Timings(Message):
-    """Milliseconds of a frame at the server; part of ``TrackMessage``. ``total_ms``: received to answered."""
+class Answer(Message):
+    """Server: what frame ``index`` came to, see ``kinds``.
 
-    decode_ms: float = _field(a_number(0), 0.0)
-    queue_ms: float = _field(a_number(0), 0.0)
-    prepare_ms: float = _field(a_number(0), 0.0)
-    model_ms: float = _field(a_number(0), 0.0)
-    finish_ms: float = _field(a_number(0), 0.0)
-    total_ms: float = _field(a_number(0), 0.0)
+    ``parts``: pictures and tensors that belong to it, each a binary message that came before this one.
+    ``dropped``: frames since the last answer. ``ended``: it is what was still held when ``bye`` came.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class TrackMessage(Message):
-    """Server: where the target is in frame ``index``. ``dropped``: frames since the last track."""
-
-    type: ClassVar[str] = "track"
+    type: ClassVar[str] = "answer"
     index: int = _field(an_integer(0))
-    box: tuple[float, float, float, float] = _field(a_box)
-    score: float = _field(a_number(0, 1))
-    status: str = _field(one_of(*STATUSES))
+    kind: str = _field(a_text(80))
+    values: dict[str, Any] = _field(a_table, dict)  # noqa: RUF009 - a field
+    parts: int = _field(an_integer(0), 0)
     dropped: int = _field(an_integer(0), 0)
-    timings: Timings = _field(_part(Timings), Timings())  # noqa: RUF009
+    timings: Timings = _field(_timings, Timings())  # noqa: RUF009 - frozen, so may be shared
+    ended: bool = _field(a_flag, False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +216,7 @@ class Bye(Message):
 
 
 STREAM_MESSAGES: tuple[type[Message], ...] = (
-    Hello, Welcome, Open, Interpolate, Ack, TrackMessage, Drop, Failure, Bye
+    Hello, Welcome, Open, Ack, Answer, Drop, Failure, Bye
 )  # fmt: skip
 """What may come as a message of its own."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from ..errors import WireError
@@ -68,6 +68,13 @@ def a_box(name: str, value: Any) -> tuple[float, float, float, float]:
         fail(f"{name} is {_shown(value)}", "give x, y, width and height in pixels, the last two above 0")
     x, y, w, h = (float(one) for one in numbers)
     return x, y, w, h
+
+
+def a_table(name: str, value: Any) -> dict[str, Any]:
+    """A JSON object."""
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) and _is_utf8(key) for key in value):
+        fail(f"{name} is {_shown(value)}", "give a JSON object")
+    return dict(value)
 
 
 def one_of(*choices: str) -> Check:

@@ -1,8 +1,8 @@
-"""The wire format of a stream, version 1: pure bytes ↔ types, for server and client alike (``docs/wire.md``).
+"""The wire format of a stream, version 2: pure bytes ↔ types, for server and client alike (``docs/wire.md``).
 
-A binary WebSocket message is one ``Picture``: a header of 44 bytes and its payload. A text message is one
-JSON object, a class of ``messages``. Every class checks itself when it is made, so that nothing malformed is
-sent either; whatever is not exactly as documented is a ``WireError``.
+A binary WebSocket message is one ``Picture``, or a tensor: a header of 44 bytes and its payload. A text
+message is one JSON object, a class of ``messages``. Every class checks itself when it is made, so that
+nothing malformed is sent either; whatever is not exactly as documented is a ``WireError``.
 """
 
 from __future__ import annotations
@@ -13,43 +13,23 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Literal
 
-from .messages import (
-    ENCODINGS,
-    STREAM_MESSAGES,
-    Ack,
-    Bye,
-    Drop,
-    Encoding,
-    Failure,
-    Hello,
-    Interpolate,
-    Limits,
-    Message,
-    Open,
-    Timings,
-    TrackMessage,
-    Welcome,
-    build,
-    plain,
-)
-from .wire_fields import MAX_INTEGER, an_integer, fail, one_of
+from .fields import an_integer, fail, one_of
+from .messages import ENCODINGS, STREAM_MESSAGES, Encoding, Message, build, plain
 
-__all__ = [
-    "ENCODINGS", "MAX_INTEGER", "Ack", "Bye", "Drop", "Encoding", "Failure", "Hello", "Interpolate", "Limits",
-    "Message", "Open", "Picture", "Timings", "TrackMessage", "Welcome", "decode_message", "decode_picture",
-    "encode_message", "encode_picture",
-]  # fmt: skip
-
-VERSION = 1
+VERSION = 2
 MAGIC = b"FSTW"
 HEADER = struct.Struct("<4s4BQq5I")
 """Magic, version, kind, encoding, flags; index; pts; time base (two numbers), width, height, length."""
 MAX_TEXT = 65536
-"""Bytes of the longest text message."""
+"""Bytes of the longest text message of a client."""
+MOST_TEXT = 2**24
+"""Bytes of the longest text message of a server: its answers may hold many numbers."""
 
-Kind = Literal["frame", "made"]
-KINDS: tuple[Kind, ...] = ("frame", "made")
-"""Their numbers on the wire are 1 and 2."""
+Kind = Literal["frame", "made", "tensor"]
+KINDS: tuple[Kind, ...] = ("frame", "made", "tensor")
+"""Their numbers on the wire are 1, 2 and 3."""
+PAYLOADS: tuple[str, ...] = (*ENCODINGS, "npy")
+"""How a payload is held; the place in this tuple is the number on the wire. ``npy`` is for tensors alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +37,8 @@ class Picture:
     """One picture on its way, either direction.
 
     Attributes:
-        kind: ``frame`` is a frame of the source video; ``made`` is one that the server answers with.
+        kind: ``frame`` is a frame of the source video; ``made`` is one that the server answers with;
+            ``tensor`` is no picture: its payload is a file of NumPy's (.npy) without objects.
         index: its number in its own sequence, 0 or more.
         pts: presentation time in ticks of ``time_base`` (seconds a tick).
         encoding: how ``payload`` holds the pixels.
@@ -69,14 +50,14 @@ class Picture:
     index: int
     pts: int
     time_base: Fraction
-    encoding: Encoding
+    encoding: Encoding | Literal["npy"]
     payload: bytes = field(repr=False)
     width: int = 0
     height: int = 0
 
     def __post_init__(self) -> None:
         one_of(*KINDS)("kind", self.kind)
-        one_of(*ENCODINGS)("encoding", self.encoding)
+        one_of(*(PAYLOADS[-1:] if self.kind == "tensor" else ENCODINGS))("encoding", self.encoding)
         an_integer(0)("index", self.index)
         an_integer(-(2**63), 2**63 - 1)("pts", self.pts)
         if not isinstance(self.time_base, Fraction):
@@ -103,7 +84,7 @@ class Picture:
 def encode_picture(picture: Picture) -> bytes:
     """A picture as one binary message."""
     header = HEADER.pack(
-        MAGIC, VERSION, 1 + KINDS.index(picture.kind), ENCODINGS.index(picture.encoding), 0,
+        MAGIC, VERSION, 1 + KINDS.index(picture.kind), PAYLOADS.index(picture.encoding), 0,
         picture.index, picture.pts, picture.time_base.numerator, picture.time_base.denominator,
         picture.width, picture.height, len(picture.payload),
     )  # fmt: skip
@@ -127,10 +108,10 @@ def decode_picture(data: bytes) -> Picture:
         fail(f"the message is of version {version}", f"speak version {VERSION}, the only one known here")
     if not 1 <= kind <= len(KINDS):
         fail(f"the kind of picture is {kind}", f"use 1 to {len(KINDS)}")
-    if encoding >= len(ENCODINGS):
-        fail(f"the encoding is {encoding}", f"use 0 to {len(ENCODINGS) - 1}: {', '.join(ENCODINGS)}")
+    if encoding >= len(PAYLOADS):
+        fail(f"the encoding is {encoding}", f"use 0 to {len(PAYLOADS) - 1}: {', '.join(PAYLOADS)}")
     if flags:
-        fail(f"the flags are {flags}", "leave them 0: version 1 has none")
+        fail(f"the flags are {flags}", "leave them 0: there are none yet")
     if denominator == 0:
         fail(f"the time base is {numerator}/0 seconds a tick", "give a denominator of 1 or more")
     if length != len(data) - HEADER.size:
@@ -140,9 +121,7 @@ def decode_picture(data: bytes) -> Picture:
         )
     time_base = Fraction(numerator, denominator)
     payload = bytes(data[HEADER.size :])
-    return Picture(
-        KINDS[kind - 1], index, pts, time_base, ENCODINGS[encoding], payload, width, height
-    )  # fmt: skip
+    return Picture(KINDS[kind - 1], index, pts, time_base, PAYLOADS[encoding], payload, width, height)
 
 
 def encode_message(message: Message) -> str:
@@ -152,13 +131,13 @@ def encode_message(message: Message) -> str:
     return json.dumps({"type": message.type, **plain(message)}, separators=(",", ":"), allow_nan=False)
 
 
-def decode_message(text: str | bytes) -> Message:
+def decode_message(text: str | bytes, most: int = MAX_TEXT) -> Message:
     """One text message: a class of ``messages``, by its ``type``. Fields with a default may be left out.
 
     Raises:
         WireError: no JSON object, an unknown type or field, a field missing, or a value out of its range.
     """
-    table = parse_object(text)
+    table = parse_object(text, most)
     kinds = {kind.type: kind for kind in STREAM_MESSAGES}
     name = table.pop("type", None)
     if not isinstance(name, str) or name not in kinds:
@@ -166,12 +145,12 @@ def decode_message(text: str | bytes) -> Message:
     return build(kinds[name], table)
 
 
-def parse_object(text: str | bytes) -> dict[str, Any]:
-    """A JSON object as RFC 8259 has it, of at most ``MAX_TEXT`` bytes: no NaN, no name twice."""
+def parse_object(text: str | bytes, most: int) -> dict[str, Any]:
+    """A JSON object as RFC 8259 has it, of at most so many bytes: no NaN, no name twice."""
     try:
         data = text.encode() if isinstance(text, str) else bytes(text)
-        if len(data) > MAX_TEXT:
-            fail(f"the message has {len(data)} bytes of text", f"send at most {MAX_TEXT}")
+        if len(data) > most:
+            fail(f"the message has {len(data)} bytes of text", f"send at most {most}")
         table = json.loads(data.decode(), object_pairs_hook=_once, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, nested too deep, a number too long
         fail(f"the message is no JSON ({str(error)[:80]})", "send one JSON object in UTF-8")
