@@ -37,6 +37,7 @@ class EagerRuntime(HostRuntime):
             size, which on a CPU needs a C++ compiler; 1.6 times as fast afterwards (tracker-nano, CPU).
         build: makes the model; for an architecture of one's own. A bundle cannot name code to run, so whoever
             opens it hands the code over.
+        upstream: on CUDA, take the kernels of ``mamba-ssm`` and ``causal-conv1d`` before our own.
         resident: read batches of rows where they lie, as on CUDA; by default there only.
         graphs: replay calls as CUDA graphs; by default on CUDA, unless ``compile``. A ``Recorder`` of one's
             own makes them in some other way. Models whose shapes depend on the frames run without.
@@ -58,6 +59,7 @@ class EagerRuntime(HostRuntime):
         precision: str = "fp32",
         compile: bool = False,
         build: Build = build_model,
+        upstream: bool = False,
         resident: bool | None = None,
         graphs: bool | Recorder | None = None,
     ) -> None:
@@ -74,7 +76,7 @@ class EagerRuntime(HostRuntime):
         self.precision = precision
         self._precision = Precision.of(precision, self._device.type)
         self._resident = device != "cpu" if resident is None else resident
-        operators = self._precision.operators(eager_operators(device))
+        operators = self._precision.operators(eager_operators(device, upstream=upstream))
         model = build(self.spec, by_row(operators) if self._resident else operators).eval()
         load_weights(model, bundle.weights())
         self._precision.apply(model)
