@@ -24,7 +24,7 @@ from .bundle import Say, write_graphs
 from .precision import Precision, shrink
 from .proof import Proof, Tick, joined, proven
 from .proof import prove as prove_runtimes
-from .tensorrt_build import Plan, build_plan
+from .tensorrt_build import Plan, build_plan, timing_name
 from .tensorrt_graph import prepare_graph
 from .tensorrt_sizes import frame_ranges
 from .trials import Tolerance, tolerance_of, trial_of
@@ -111,7 +111,7 @@ def export_tensorrt(
             nodes = ", ".join(f"{count} {name}" for name, count in counts.items())
             say(f"building {function} ({nodes or 'no plugins'})")
             with memory.current():
-                plans[function] = build_plan(trt, path, spec, function, key, cache / "timing.cache", say)
+                plans[function] = build_plan(trt, path, spec, function, key, cache / timing_name(key), say)
             store(kept, plans[function].content)
         about: dict[str, Any] = {
             "key": key.to_json(),

@@ -5,7 +5,10 @@ NOT RUN on TensorRT: written to its documented interface.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -61,7 +64,7 @@ def build_plan(
     Args:
         trt: the module ``tensorrt``, with the plugins registered.
         graph: as ``tensorrt_graph.prepare_graph`` leaves it.
-        timing: the timing cache: read where it is, and written.
+        timing: the file of the timing cache: read where it is, and written where it can be.
         say: told of the builder's phases.
 
     Raises ExportError with TensorRT's reason.
@@ -79,23 +82,50 @@ def build_plan(
     config.progress_monitor = monitor(trt, function, say)
     if hasattr(trt.BuilderFlag, "TF32"):
         config.clear_flag(trt.BuilderFlag.TF32)
-    cache = config.create_timing_cache(timing.read_bytes() if timing.is_file() else b"")
-    config.set_timing_cache(cache, ignore_mismatch=False)
+    use_timing(config, timing, say)
     for shapes in profiles_of(spec, spec.function(function), key):
         add_profile(builder, config, function, shapes)
     content = builder.build_serialized_network(network, config)
     if content is None:
         raise ExportError(f"TensorRT cannot build {function}; the lines above say why", "see docs/gpu.md")
-    timing.parent.mkdir(parents=True, exist_ok=True)
-    fresh = timing.with_suffix(".new")
-    fresh.write_bytes(bytes(config.get_timing_cache().serialize()))
-    fresh.replace(timing)
+    keep_timing(config, timing, say)
     plan = bytes(content)
     engine = trt.Runtime(logger).deserialize_cuda_engine(plan)
     if engine is None:
         raise ExportError(f"TensorRT cannot read the plan of {function} back", "report this")
     told = engine.create_engine_inspector().get_engine_information(trt.LayerInformationFormat.JSON)
     return Plan(plan, count_layers(told))
+
+
+def timing_name(key: PlanKey) -> str:
+    """The file of the timing cache: measurements hold for one version of TensorRT on one kind of GPU."""
+    place = hashlib.sha256(f"{key.tensorrt}\0{key.gpu}".encode()).hexdigest()[:16]
+    return f"timing-{key.tensorrt}-{place}.cache"
+
+
+def use_timing(config: Any, path: Path, say: Say) -> None:
+    """Hands earlier measurements to a build; without those that TensorRT does not take, it measures anew."""
+    kept = [path.read_bytes()] if path.is_file() else []
+    for content in [*kept, b""]:
+        cache = config.create_timing_cache(content)
+        if cache is not None and config.set_timing_cache(cache, ignore_mismatch=False):
+            return
+        say("TensorRT does not take the timing cache and measures anew")
+
+
+def keep_timing(config: Any, path: Path, say: Say) -> None:
+    """Writes the measurements of a build. That this fails costs time later, and never the build."""
+    try:
+        cache = config.get_timing_cache()
+        content = None if cache is None else cache.serialize()
+        if content is None:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            file.write(bytes(content))
+        os.replace(file.name, path)
+    except OSError as error:
+        say(f"the timing cache cannot be kept ({error})")
 
 
 def add_profile(builder: Any, config: Any, function: str, shapes: Profile) -> None:

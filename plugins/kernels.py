@@ -13,15 +13,26 @@ from typing import Any
 import torch
 
 TABLE = (
-    ("selective_scan", "mamba-ssm", ".selective_scan.mamba_ssm_kernel"),
     ("selective_scan", "triton", ".selective_scan.triton_kernel"),
-    ("ssd_scan", "mamba-ssm", ".ssd_scan.mamba_ssm_kernel"),
+    ("selective_scan", "mamba-ssm", ".selective_scan.mamba_ssm_kernel"),
     ("ssd_scan", "triton", ".ssd_scan.triton_kernel"),
+    ("ssd_scan", "mamba-ssm", ".ssd_scan.mamba_ssm_kernel"),
     ("mlstm_scan", "triton", ".mlstm_scan.triton_kernel"),
-    ("causal_conv1d", "causal-conv1d", ".causal_conv1d.upstream_kernel"),
     ("causal_conv1d", "triton", ".causal_conv1d.triton_kernel"),
+    ("causal_conv1d", "causal-conv1d", ".causal_conv1d.upstream_kernel"),
 )
-"""Operator, name of the kernel, and the module whose ``load()`` gives it or raises. Best first."""
+"""Operator, name of the kernel, and the module whose ``load()`` gives it or raises. Best first.
+
+Our own come first: they keep float32's digits, where products of ``mamba-ssm`` are TF32, and read and write
+rows of resident memory in place.
+"""
+OWN = "triton"
+
+
+def rows_of(operator: str, upstream: bool = False) -> list[tuple[str, str, str]]:
+    """The rows of one operator, best first; ``upstream`` puts those of others before our own."""
+    rows = [row for row in TABLE if row[0] == operator]
+    return sorted(rows, key=lambda row: (row[1] == OWN) == upstream)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from .causal_conv1d import (
     causal_conv1d_reference,
     causal_conv1d_with_state,
 )
-from .kernels import TABLE, find_kernel
+from .kernels import find_kernel, rows_of
 from .mlstm_scan import (
     MlstmState,
     mlstm_scan_chunked,
@@ -78,21 +78,22 @@ def reference_operators() -> Operators:
     )
 
 
-def eager_operators(device: str = "cpu") -> Operators:
+def eager_operators(device: str = "cpu", *, upstream: bool = False) -> Operators:
     """What the eager runtime and training use; ``device`` is "cpu" or "cuda", with or without an index.
 
     On a CPU: the chunked PyTorch forms, which have gradients and work on any device; training uses them on
     GPUs too. On CUDA: for each operator the first kernel that works here, for inference; else a PyTorch form.
+    ``upstream`` tries ``mamba-ssm`` and ``causal-conv1d`` before our own kernels.
     """
     if device.partition(":")[0] != "cuda":
         return Operators(
             "chunked", ssd_scan_chunked, causal_conv1d_chunked, selective_scan_chunked, mlstm_scan_chunked
         )
-    ssd, ssd_choice = _choose("ssd_scan", "chunked", ssd_scan_chunked)
-    conv, conv_choice = _choose("causal_conv1d", "chunked", causal_conv1d_chunked)
+    ssd, ssd_choice = _choose("ssd_scan", "chunked", ssd_scan_chunked, upstream)
+    conv, conv_choice = _choose("causal_conv1d", "chunked", causal_conv1d_chunked, upstream)
     # One kernel launch a step would be the cost of the chunked form; the blocks take 2 √T.
-    selective, selective_choice = _choose("selective_scan", "blocks", selective_scan_portable)
-    mlstm, mlstm_choice = _choose("mlstm_scan", "chunked", mlstm_scan_chunked)
+    selective, selective_choice = _choose("selective_scan", "blocks", selective_scan_portable, upstream)
+    mlstm, mlstm_choice = _choose("mlstm_scan", "chunked", mlstm_scan_chunked, upstream)
     chosen = (ssd_choice, conv_choice, selective_choice, mlstm_choice)
     name = "+".join(sorted({choice.form for choice in chosen}))
     return Operators(name, ssd, conv, selective, mlstm, chosen)
@@ -133,13 +134,12 @@ def onnxruntime_operators() -> Operators:
     return onnx_operators("ort")
 
 
-def _choose(operator: str, fallback_name: str, fallback: AnyScan) -> tuple[AnyScan, Choice]:
+def _choose(operator: str, fallback_name: str, fallback: AnyScan, upstream: bool) -> tuple[AnyScan, Choice]:
     """The first kernel of the table that works here, else the fallback."""
     passed_over: list[str] = []
-    for row in TABLE:
-        if row[0] == operator:
-            kernel = find_kernel(*row)
-            if kernel.call is not None:
-                return cast("AnyScan", kernel.call), Choice(operator, kernel.name, tuple(passed_over))
-            passed_over.append(f"{kernel.name}: {kernel.why_not}")
+    for row in rows_of(operator, upstream):
+        kernel = find_kernel(*row)
+        if kernel.call is not None:
+            return cast("AnyScan", kernel.call), Choice(operator, kernel.name, tuple(passed_over))
+        passed_over.append(f"{kernel.name}: {kernel.why_not}")
     return fallback, Choice(operator, fallback_name, tuple(passed_over))

@@ -30,7 +30,7 @@ def register_plugins(trt: Any, capability: Callable[[], int] | None = None) -> W
 
     Args:
         trt: the module ``tensorrt``.
-        capability: the GPU's, as 87 or 90; PyTorch is asked by default, when a kernel is compiled.
+        capability: the GPU's, as 87 or 90; its driver is asked by default, when a kernel is compiled.
 
     Returns: how they were made.
     """
@@ -57,13 +57,17 @@ def registered(trt: Any, name: str, namespace: str) -> bool:
 
 
 def device_capability() -> int:
-    """The compute capability of the current GPU, as 87 for 8.7. Raises RuntimeError where there is none."""
-    import torch
+    """The compute capability of the GPU, as 87 for 8.7, by its driver: not every PyTorch knows every GPU.
 
-    if not torch.cuda.is_available():
-        raise RuntimeError("PyTorch finds no CUDA device to compile a plugin's kernel for")
-    major, minor = torch.cuda.get_device_capability()
-    return 10 * major + minor
+    Raises RuntimeError where there is none.
+    """
+    try:
+        cuda = importlib.import_module("pycuda.driver")
+        cuda.init()
+        major, minor = cuda.Device(0).compute_capability()
+    except Exception as error:  # pycuda raises classes of its own
+        raise RuntimeError(f"the driver names no GPU to compile a plugin's kernel for ({error})") from error
+    return int(10 * major + minor)
 
 
 def plugin_hash() -> str:

@@ -19,7 +19,7 @@ from .checker import Checker
 from .checks import check_finite, check_open, not_finite, sized_spec
 from .protocol import Arrays, DeviceInput, State
 from .torch_crops import DeviceCrops
-from .torch_graphs import CudaRecorder, GraphedCalls, Recorder, soundness
+from .torch_graphs import CudaRecorder, GraphedCalls, Recorder, reason, soundness
 from .torch_precision import Precision, each, raised
 from .torch_store import RowsState, TorchStateStore
 
@@ -37,6 +37,7 @@ class EagerRuntime(HostRuntime):
             size, which on a CPU needs a C++ compiler; 1.6 times as fast afterwards (tracker-nano, CPU).
         build: makes the model; for an architecture of one's own. A bundle cannot name code to run, so whoever
             opens it hands the code over.
+        upstream: on CUDA, take the kernels of ``mamba-ssm`` and ``causal-conv1d`` before our own.
         resident: read batches of rows where they lie, as on CUDA; by default there only.
         graphs: replay calls as CUDA graphs; by default on CUDA, unless ``compile``. A ``Recorder`` of one's
             own makes them in some other way. Models whose shapes depend on the frames run without.
@@ -58,6 +59,7 @@ class EagerRuntime(HostRuntime):
         precision: str = "fp32",
         compile: bool = False,
         build: Build = build_model,
+        upstream: bool = False,
         resident: bool | None = None,
         graphs: bool | Recorder | None = None,
     ) -> None:
@@ -74,7 +76,7 @@ class EagerRuntime(HostRuntime):
         self.precision = precision
         self._precision = Precision.of(precision, self._device.type)
         self._resident = device != "cpu" if resident is None else resident
-        operators = self._precision.operators(eager_operators(device))
+        operators = self._precision.operators(eager_operators(device, upstream=upstream))
         model = build(self.spec, by_row(operators) if self._resident else operators).eval()
         load_weights(model, bundle.weights())
         self._precision.apply(model)
@@ -94,13 +96,18 @@ class EagerRuntime(HostRuntime):
     @property
     def notes(self) -> tuple[str, ...]:
         """What was asked for and is done in a slower way, and why."""
-        refused = self._graphs.refused if self._graphs is not None else {}
-        return tuple(f"{name} runs without a CUDA graph ({why})" for name, why in refused.items())
+        graphs = self._graphs
+        without = {} if graphs is None else {**graphs.postponed, **graphs.refused}
+        return tuple(f"{name} runs without a CUDA graph ({why})" for name, why in without.items())
 
     def allocate(self, capacity: int, size: Size | None = None) -> TorchStateStore:
         """See ``Runtime.allocate``."""
         spec = sized_spec(self.spec, size)
-        return TorchStateStore(spec, capacity, self._device, resident=self._resident)
+        store = TorchStateStore(spec, capacity, self._device, resident=self._resident)
+        if self._graphs is not None:
+            with torch.inference_mode():
+                self._graphs.prepare(store.pool)
+        return store
 
     @torch.inference_mode()
     def call(self, function: str, inputs: Arrays, state: State | None) -> tuple[Arrays, State | None]:
@@ -109,16 +116,21 @@ class EagerRuntime(HostRuntime):
         known = state.described() if isinstance(state, RowsState) else state
         batch = self._check(function, inputs, known).batch
         try:
-            found = None
-            if self._graphs is not None and self._graphs.takes(function, state, batch):
+            graphs = self._graphs
+            graph = None if graphs is None else graphs.find(function, state, batch)
+            outputs: Arrays
+            written: State
+            if graphs is not None and graph is not None:
                 rows = state if isinstance(state, RowsState) else None
-                found = self._graphs.run(function, inputs, rows, batch)
-            outputs, written = found or self._run(function, inputs, state or {})
+                outputs, written = graphs.run(function, graph, inputs, rows, batch)
+            else:
+                outputs, written = self._run(function, inputs, state or {})
         except FramestateError:
             raise
         except RuntimeError as error:
-            reason = str(error).strip().splitlines()[0]
-            raise StepError(f"PyTorch failed in {function} ({reason})", "the state is unchanged") from error
+            raise StepError(
+                f"PyTorch failed in {function} ({reason(error)})", "the state is unchanged"
+            ) from error
         check_finite(function, outputs)
         return outputs, written
 

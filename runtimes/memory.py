@@ -33,19 +33,22 @@ def free_memory(device: str, *, meminfo: Path = MEMINFO, cgroup: Path = CGROUP) 
 
 
 def device_memory() -> int:
-    """What the driver says is free on the GPU, asked through PyTorch, or pycuda where there is no PyTorch."""
+    """What the driver says is free on the GPU, asked through pycuda, or PyTorch where there is no pycuda.
+
+    In this order, since PyTorch's own builds find no GPU on a Jetson.
+    """
     try:
-        torch = importlib.import_module("torch")
-    except ImportError:
         cuda = importlib.import_module("pycuda.driver")
-        cuda.init()
-        context = cuda.Device(0).retain_primary_context()
-        context.push()
-        try:
-            return int(cuda.mem_get_info()[0])
-        finally:
-            context.pop()
-    return int(torch.cuda.mem_get_info()[0])
+    except ImportError:
+        torch = importlib.import_module("torch")
+        return int(torch.cuda.mem_get_info()[0])
+    cuda.init()
+    context = cuda.Device(0).retain_primary_context()
+    context.push()
+    try:
+        return int(cuda.mem_get_info()[0])
+    finally:
+        context.pop()
 
 
 def machine_memory(meminfo: Path) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -58,16 +59,18 @@ class OnnxRuntime(HostRuntime):
         self.precision = exported_precision(bundle, self.name)
         self._check = Checker(self.spec)
         self._notes: tuple[str, ...] = ()
-        graphed: list[str] = []
-        self._sessions = {}
+        self._sessions: dict[str, Any] = {}
+        self._plain: dict[
+            str, Any
+        ] = {}  # options of a run without a graph, where a session would capture one
         for function in self.spec.functions:
             if graphs and self.spec.is_sized:  # no shape depends on the frames
                 try:
                     self._sessions[function] = open_function(bundle, function, device, threads, graphs=True)
-                    graphed.append(function)
+                    self._plain[function] = options_of(NO_GRAPH)
                     continue
                 except BundleError as error:
-                    self._notes += (f"{function} runs without a CUDA graph ({error.problem})",)
+                    self._refuse(function, error.problem)
             self._sessions[function] = open_function(bundle, function, device, threads)
         self._copier: Copier | None = None
         if device != "cpu" if bound is None else bound:
@@ -77,14 +80,25 @@ class OnnxRuntime(HostRuntime):
             for described in self.spec.functions.values():
                 self._copier.prepare(described.writes_state)
         self._graphs: dict[str, GraphedSession] = {}
-        if self._copier is not None:
-            self._graphs = {
-                name: GraphedSession(
-                    self._sessions[name], self.spec.function(name), self.spec, self._copier, device
-                )
-                for name in graphed
-            }
+        self._worker: ThreadPoolExecutor | None = None
+        if self._copier is not None and self._plain:
+            self._worker = ThreadPoolExecutor(1, thread_name_prefix="framestate-onnx-graphs")
+            for name in self._plain:
+                self._capture(name, self._copier, self._worker)
         self.pads_batches = bool(self._graphs)
+
+    def _capture(self, function: str, copier: Copier, worker: Executor) -> None:
+        """Captures a function's graphs; where ONNX Runtime cannot, it runs without."""
+        session, described = self._sessions[function], self.spec.function(function)
+        try:
+            self._graphs[function] = GraphedSession(
+                session, described, self.spec, copier, self.device, worker
+            )
+        except Exception as error:  # ONNX Runtime raises a different class for each of its status codes
+            self._refuse(function, reason(error))
+
+    def _refuse(self, function: str, why: str) -> None:
+        self._notes += (f"{function} runs without a CUDA graph ({why})",)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -128,6 +142,8 @@ class OnnxRuntime(HostRuntime):
     def close(self) -> None:
         """See ``Runtime.close``."""
         self._sessions, self._graphs = {}, {}
+        if self._worker is not None:
+            self._worker.shutdown()
 
     def _run(self, function: str, spec: FunctionSpec, inputs: Arrays, state: State) -> tuple[Arrays, State]:
         """A call over host arrays, which ONNX Runtime reads where they lie."""
@@ -164,7 +180,7 @@ class OnnxRuntime(HostRuntime):
             binding.bind_output(output.name)
         for key in spec.writes_state:
             binding.bind_output(present_name(key), self.device, 0)
-        session.run_with_iobinding(binding, None if graph is None else options_of(NO_GRAPH))
+        session.run_with_iobinding(binding, self._plain.get(function))
         values = binding.get_outputs()
         outputs = {output.name: value.numpy() for output, value in zip(spec.outputs, values, strict=False)}
         written = {

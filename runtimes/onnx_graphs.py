@@ -5,14 +5,17 @@ As ONNX Runtime documents it: the provider is opened with ``enable_cuda_graph``,
 copied into fixed memory, and the next state out of it. Graphs with ``If``, ``Loop`` or ``Scan``, or with
 operators that CUDA lacks, cannot be captured; ONNX Runtime refuses to open them so.
 
+ONNX Runtime keeps a graph for the thread that captured it, and while it captures, no thread may allocate on
+the device. So one thread captures and runs all of them, every size when the runtime is opened.
+
 On CUDA this was NOT RUN. The same code runs in the tests with the device "cpu", where every run is a plain
 one.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,17 +61,25 @@ class GraphedSession:
         model: whose function it is; its shapes must not depend on the size of the frames.
         copier: moves tensors on the device.
         device: "cpu" or "cuda".
+        worker: the one thread that captures and runs.
+
+    Raises whatever ONNX Runtime raises where a size cannot be captured.
     """
 
     def __init__(
-        self, session: Any, described: FunctionSpec, model: ModelSpec, copier: Copier, device: str
+        self,
+        session: Any,
+        described: FunctionSpec,
+        model: ModelSpec,
+        copier: Copier,
+        device: str,
+        worker: Executor,
     ) -> None:
         self._session, self._spec, self._copier, self._device = session, described, copier, device
         self._states = {tensor.name: tensor for tensor in model.state}
-        self._sizes = graph_sizes(1, LARGEST)
-        self._bound: dict[int, Bound] = {}
-        self._lock = threading.Lock()
+        self._sizes, self._worker = graph_sizes(1, LARGEST), worker
         copier.prepare(described.reads_state)
+        self._bound = worker.submit(self._capture).result()
 
     def takes(self, batch: int) -> bool:
         """Whether a batch is not too large for a graph."""
@@ -78,28 +89,37 @@ class GraphedSession:
         self, inputs: Arrays, state: Mapping[str, DeviceTensor], batch: int
     ) -> tuple[Arrays, dict[str, DeviceTensor]]:
         """A call over checked inputs: outputs on the host, and the next state in memory of its own."""
-        size = padded_size(batch, self._sizes)
-        with self._lock:
-            if size not in self._bound:
-                self._bound[size] = self._bind(size)
-            bound = self._bound[size]
-            for name, target in bound.inputs.items():
-                padded = np.zeros(target.shape, target.dtype)
-                padded[:batch] = inputs[name]
-                target.owner.update_inplace(padded)
-            if self._spec.reads_state:
-                rows = [bound.past[key].rows(0, batch) for key in self._spec.reads_state]
-                self._copier.copy([state[key] for key in self._spec.reads_state], rows)
-            self._session.run_with_iobinding(bound.binding, bound.options)
-            written = {key: self._copier.empty(self._states[key], batch) for key in bound.present}
-            if written:
-                sources = [source.rows(0, batch) for source in bound.present.values()]
-                self._copier.copy(sources, list(written.values()))
-            outputs = {name: value.owner.numpy()[:batch].copy() for name, value in bound.outputs.items()}
+        return self._worker.submit(self._run, inputs, state, batch).result()
+
+    def _run(
+        self, inputs: Arrays, state: Mapping[str, DeviceTensor], batch: int
+    ) -> tuple[Arrays, dict[str, DeviceTensor]]:
+        bound = self._bound[padded_size(batch, self._sizes)]
+        for name, target in bound.inputs.items():
+            padded = np.zeros(target.shape, target.dtype)
+            padded[:batch] = inputs[name]
+            target.owner.update_inplace(padded)
+        if self._spec.reads_state:
+            rows = [bound.past[key].rows(0, batch) for key in self._spec.reads_state]
+            self._copier.copy([state[key] for key in self._spec.reads_state], rows)
+        self._session.run_with_iobinding(bound.binding, bound.options)
+        written = {key: self._copier.empty(self._states[key], batch) for key in bound.present}
+        if written:
+            sources = [source.rows(0, batch) for source in bound.present.values()]
+            self._copier.copy(sources, list(written.values()))
+        outputs = {name: value.owner.numpy()[:batch].copy() for name, value in bound.outputs.items()}
         return outputs, written
 
+    def _capture(self) -> dict[int, Bound]:
+        """Every batch size, run once over zeros: that run captures its graph."""
+        found = {}
+        for size in reversed(self._sizes):
+            found[size] = self._bind(size)
+            self._session.run_with_iobinding(found[size].binding, found[size].options)
+        return found
+
     def _bind(self, size: int) -> Bound:
-        """Memory and binding for a batch size; its first run captures the graph."""
+        """Memory and binding for a batch size."""
 
         def memory(tensors: Mapping[str, TensorSpec]) -> dict[str, DeviceTensor]:
             return {key: self._zeros(tensor, size) for key, tensor in tensors.items()}

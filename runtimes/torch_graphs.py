@@ -1,7 +1,8 @@
 """Calls of the eager runtime as CUDA graphs: one for each function, padded batch size and store.
 
 A graph is what a call queues on the GPU, recorded once and replayed as one piece; it reads and writes the
-same memory every time. What is recorded here: gathering the rows from the store's resident memory, the model,
+same memory every time. All are recorded when a store is opened, none while frames wait. What is recorded:
+gathering the rows from the store's resident memory, the model,
 and whether its next state is finite. What goes in is copied into the graph's own buffers, what comes out is
 copied out of them, so a call stays pure.
 
@@ -23,6 +24,7 @@ from torch import Tensor
 from ..bundles import ModelSpec
 from ..plugins.state_rows import StateRows
 from .checks import not_finite
+from .cuda_graphs import CaptureError
 from .protocol import Arrays, DeviceInput
 from .tensorrt_plan import graph_sizes, padded_size
 from .torch_store import Pool, RowsState
@@ -43,7 +45,7 @@ class Recorder(Protocol):
     def record(self, work: Callable[[], Tensors]) -> tuple[Callable[[], None], Tensors]:
         """What does the work again, and the memory that it leaves its results in. It is not done yet.
 
-        Raises RuntimeError where it cannot be recorded.
+        Raises CaptureError where it cannot be recorded, and what the work raises where it cannot be done.
         """
 
 
@@ -61,10 +63,15 @@ class CudaRecorder:
                 work()
         torch.cuda.current_stream().wait_stream(self._stream)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(
-            graph, pool=self._memory, stream=self._stream, capture_error_mode="thread_local"
-        ):
-            results = work()
+        try:
+            with torch.cuda.graph(
+                graph, pool=self._memory, stream=self._stream, capture_error_mode="thread_local"
+            ):
+                results = work()
+        except torch.cuda.OutOfMemoryError:
+            raise  # it may be there another time
+        except RuntimeError as error:  # PyTorch's class for all that CUDA refuses; the work itself went well
+            raise CaptureError(reason(error)) from error
         return graph.replay, results
 
 
@@ -105,35 +112,48 @@ class GraphedCalls:
         self._of_none: dict[tuple[str, int], Recording] = {}
         self._lock = threading.Lock()
         self.refused: dict[str, str] = {}
-        """Functions that run without graphs, and why."""
+        """Functions that cannot be recorded, and why."""
+        self.postponed: dict[str, str] = {}
+        """Functions whose recording failed for another reason, with which the next store is tried again."""
 
-    def takes(self, function: str, state: object, batch: int) -> bool:
-        """Whether a call can go through a graph: a batch that is not too large, over rows of a store."""
+    def prepare(self, pool: Pool) -> None:
+        """Records every function and batch size over a store's rows, so that no call has to."""
+        with self._lock:
+            for function, described in self._spec.functions.items():
+                known = self._of_pools.setdefault(pool, {}) if described.reads_state else self._of_none
+                try:
+                    self._record_sizes(function, pool, known)
+                except CaptureError as error:
+                    self.refused[function] = str(error)
+                except RuntimeError as error:  # such as no memory left: the next store may have it
+                    self.postponed[function] = reason(error)
+
+    def _record_sizes(self, function: str, pool: Pool, known: dict[tuple[str, int], Recording]) -> None:
+        """The largest size first: smaller ones find room in its memory."""
+        largest = padded_size(min(pool.capacity, LARGEST), self._sizes)
         reads = bool(self._spec.function(function).reads_state)
-        fits = batch <= self._sizes[-1] and function not in self.refused
-        return fits and (isinstance(state, RowsState) or not reads)
+        for size in reversed(self._sizes[: self._sizes.index(largest) + 1]):
+            if (function, size) not in known and function not in self.refused:
+                known[function, size] = self._record(function, size, pool if reads else None)
+        self.postponed.pop(function, None)
+
+    def find(self, function: str, state: object, batch: int) -> Recording | None:
+        """The graph of a call: of a batch that is not too large, over rows of a store; None without one."""
+        if batch > self._sizes[-1]:
+            return None
+        known: dict[tuple[str, int], Recording] | None = self._of_none
+        if self._spec.function(function).reads_state:
+            known = self._of_pools.get(state.pool) if isinstance(state, RowsState) else None
+        return (known or {}).get((function, padded_size(batch, self._sizes)))
 
     def run(
-        self, function: str, inputs: Mapping[str, Any], state: RowsState | None, batch: int
-    ) -> tuple[Arrays, Tensors] | None:
-        """A call over checked inputs; None where it cannot be recorded, which ``refused`` then has.
-
-        Raises StepError for a next state that is not finite.
-        """
-        size, reads = padded_size(batch, self._sizes), self._spec.function(function).reads_state
-        pool = state.pool if state is not None and reads else None
+        self, function: str, one: Recording, inputs: Mapping[str, Any], state: RowsState | None, batch: int
+    ) -> tuple[Arrays, Tensors]:
+        """A call over checked inputs. Raises StepError for a next state that is not finite."""
         with self._lock:
-            known = self._of_none if pool is None else self._of_pools.setdefault(pool, {})
-            if (function, size) not in known:
-                try:
-                    known[function, size] = self._record(function, size, pool)
-                except RuntimeError as error:  # PyTorch's class for all that CUDA refuses
-                    self.refused[function] = str(error).strip().splitlines()[0]
-                    return None
-            one = known[function, size]
             self._fill(one, inputs, batch)
             if one.index is not None and state is not None:
-                one.index.copy_(state.pool.index(state.rows, size)[0])
+                one.index.copy_(state.pool.index(state.rows, len(one.index))[0])
             one.replay()
             return self._collect(function, one, batch)
 
@@ -197,6 +217,11 @@ class GraphedCalls:
     def _host(self, like: Tensor) -> Tensor:
         """Host memory for transfers; where there is a GPU, such as it can reach by itself."""
         return torch.empty(like.shape, dtype=like.dtype, pin_memory=self._device.type == "cuda")
+
+
+def reason(error: Exception) -> str:
+    """The first line of what PyTorch says."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def soundness(written: Mapping[str, Tensor]) -> Tensor:

@@ -96,13 +96,13 @@ class TorchStateStore:
         self, spec: ModelSpec, capacity: int, device: torch.device, *, resident: bool = False
     ) -> None:
         self.spec, self.capacity, self._resident = spec, capacity, resident
-        self._pool = Pool(spec, capacity, device)
-        self._rows = self._pool.tensors
+        self.pool = Pool(spec, capacity, device)
+        self._rows = self.pool.tensors
 
     def read(self, rows: Sequence[int]) -> State:
         """See ``StateStore.read``."""
         if self._resident:
-            return RowsState(self._pool, rows)
+            return RowsState(self.pool, rows)
         if len(rows) == 1:
             return {name: tensor[rows[0] : rows[0] + 1] for name, tensor in self._rows.items()}
         return {name: tensor[list(rows)] for name, tensor in self._rows.items()}
@@ -114,7 +114,7 @@ class TorchStateStore:
             if len(rows) == 1:
                 self._rows[name][rows[0]].copy_(batch[0])
             elif self._resident:
-                self._rows[name].index_copy_(0, self._pool.index(rows)[1], batch)
+                self._rows[name].index_copy_(0, self.pool.index(rows)[1], batch)
             else:
                 self._rows[name][list(rows)] = batch
 

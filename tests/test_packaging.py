@@ -129,6 +129,7 @@ def check_wheel(wheel: Path, checkout: Path) -> None:
         ".css",
         ".js",
         ".svg",
+        ".ptx",
     }
     licences = [name for name in zipfile.ZipFile(wheel).namelist() if name.endswith("licenses/LICENSE")]
     assert licences

@@ -79,12 +79,12 @@ def test_on_a_gpu_without_kernels_the_reasons_are_told() -> None:
     operators = eager_operators("cuda")
     assert operators.name == "blocks+chunked"
     scan = next(choice for choice in operators.chosen if choice.operator == "selective_scan")
-    assert [why.split(":")[0] for why in scan.passed_over] == ["mamba-ssm", "triton"]
-    assert "mamba_ssm" in scan.passed_over[0]
+    assert [why.split(":")[0] for why in scan.passed_over] == ["triton", "mamba-ssm"]
+    assert "mamba_ssm" in scan.passed_over[1]
 
 
 @pytest.mark.usefixtures("gpu")
-def test_on_a_gpu_mamba_ssm_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_gpu_others_kernels_are_taken_where_ours_do_not_work(monkeypatch: pytest.MonkeyPatch) -> None:
     provide(monkeypatch, "mamba_ssm.ops.selective_scan_interface", "selective_scan_fn")
     provide(monkeypatch, "causal_conv1d", "causal_conv1d_fn")
     operators = eager_operators("cuda:1")
@@ -98,11 +98,17 @@ def test_on_a_gpu_mamba_ssm_comes_first(monkeypatch: pytest.MonkeyPatch) -> None
     assert operators.name == "causal-conv1d+chunked+mamba-ssm"
 
 
-def test_on_a_gpu_our_kernels_come_next(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_gpu_our_kernels_come_first_and_others_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Theirs are TF32 and read no rows in place."""
     pytest.importorskip("triton")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     operators = eager_operators("cuda")
     assert operators.name == "triton"
+    with monkeypatch.context() as there:
+        provide(there, "mamba_ssm.ops.selective_scan_interface", "selective_scan_fn")
+        assert eager_operators("cuda").name == "triton"
+        asked = {one.operator: one.form for one in eager_operators("cuda", upstream=True).chosen}
+        assert asked == dict.fromkeys(NAMES, "triton") | {"selective_scan": "mamba-ssm"}
     assert operators.mlstm_scan.__name__ == "mlstm_scan_triton"
     assert {kernel.name for kernel in kernels() if kernel.call is not None} == {"triton"}
 

@@ -10,6 +10,7 @@ import inspect
 import os
 import typing
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -23,7 +24,7 @@ if os.environ.get("TRITON_INTERPRET") == "1":
 
 from framestate.bundles import FunctionSpec, ModelSpec, TensorSpec
 from framestate.errors import ExportError
-from framestate.export.tensorrt_build import build_plan
+from framestate.export.tensorrt_build import build_plan, timing_name
 from framestate.plugins.tensorrt_registry import OPERATORS, plugin_modules
 from framestate.plugins.tensorrt_rules import OPEN, PluginRules
 from framestate.plugins.tensorrt_v3 import plugin_class, register_v3
@@ -92,6 +93,34 @@ def test_what_tensorrt_refuses_is_an_error(
         build_plan(
             trt, tmp_path / "encode.onnx", SPEC, "encode", KEY, tmp_path / "t.cache", lambda text: None
         )
+
+
+@pytest.mark.parametrize(
+    ("refused", "said"),
+    [
+        ({"IBuilderConfig.create_timing_cache": None}, "measures anew"),
+        ({"IBuilderConfig.set_timing_cache": False}, "measures anew"),
+        ({"IBuilderConfig.get_timing_cache": None}, ""),
+        ({"ITimingCache.serialize": None}, ""),
+        ({"cannot be written": None}, "cannot be kept"),
+    ],
+)
+def test_a_timing_cache_that_is_not_taken_costs_no_build(
+    compiled: ModuleType, tmp_path: Path, refused: dict[str, Any], said: str
+) -> None:
+    (tmp_path / "timing.cache").write_bytes(b"of another version")
+    timing = tmp_path / "timing.cache" / ("below" if "cannot be written" in refused else "")
+    trt = Doubles(compiled, {**refused, "EngineInspector.get_engine_information": '{"Layers": []}'}).module()
+    told: list[str] = []
+    plan = build_plan(trt, tmp_path / "encode.onnx", SPEC, "encode", KEY, timing, told.append)
+    assert plan.content == b"held"
+    assert said in " ".join(told)
+
+
+def test_a_timing_cache_belongs_to_a_version_and_a_gpu() -> None:
+    others = [replace(KEY, tensorrt="10.3.0"), replace(KEY, gpu="NVIDIA H200"), KEY]
+    assert len({timing_name(one) for one in others}) == 3
+    assert timing_name(replace(KEY, bundle="another")) == timing_name(KEY)
 
 
 def test_a_call_that_does_not_fit_is_found(compiled: ModuleType) -> None:

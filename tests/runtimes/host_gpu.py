@@ -37,7 +37,9 @@ class HostCuda:
 
     def Device(self, number: int) -> Any:
         context = SimpleNamespace(push=lambda: self.step(1), pop=lambda: self.step(-1))
-        return SimpleNamespace(name=lambda: "Host", retain_primary_context=lambda: context)
+        return SimpleNamespace(
+            name=lambda: "Host", retain_primary_context=lambda: context, compute_capability=lambda: (8, 7)
+        )
 
     def step(self, by: int) -> None:
         self.depth += by
@@ -186,7 +188,7 @@ class HostGraph:
 def stand_in(monkeypatch: pytest.MonkeyPatch, kernel: bool = True) -> SimpleNamespace:
     """TensorRT, pycuda and CUDA graphs as stand-ins on the host.
 
-    ``engines`` are those that were opened, ``graphs`` those that were recorded; ``refuse`` is why none can be.
+    ``engines`` are those that were opened, ``graphs`` those that were recorded; ``refuse`` is why none is.
     """
     engines: list[HostEngine] = []
     cuda = HostCuda(kernel)

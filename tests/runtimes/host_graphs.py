@@ -11,17 +11,17 @@ class HostRecorder:
     """A ``Recorder`` that counts.
 
     Args:
-        broken: what recording fails with, as PyTorch would raise it.
+        broken: what recording fails with.
     """
 
-    def __init__(self, broken: str = "") -> None:
+    def __init__(self, broken: Exception | None = None) -> None:
         self.recorded = self.replayed = 0
-        self._broken = broken
+        self.broken = broken
 
     def record(self, work: Callable[[], Tensors]) -> tuple[Callable[[], None], Tensors]:
         """See ``Recorder.record``."""
-        if self._broken:
-            raise RuntimeError(self._broken)
+        if self.broken is not None:
+            raise self.broken
         self.recorded += 1
         results = {name: value.clone() for name, value in work().items()}
 

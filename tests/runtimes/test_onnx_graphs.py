@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +44,10 @@ def test_as_without_graphs(tiny_bundle: Bundle, crops: Arrays, device: str) -> N
     for one, other in zip(follow(graphed, crops), follow(OnnxRuntime(tiny_bundle), crops), strict=True):
         for name, value in other.items():
             np.testing.assert_allclose(one[name], value, rtol=0, atol=1e-5 if device == "cpu" else 1e-3)
+    sizes = [1, 2, 4, 8, 16, 32, 64]
     assert {name: sorted(one._bound) for name, one in graphed._graphs.items()} == {
-        "init": [4],
-        "step": [1, 2, 4],
+        "init": sizes,
+        "step": sizes,
     }
 
 
@@ -74,6 +77,64 @@ def test_what_cannot_be_captured_runs_without(
     assert all(
         np.allclose(one["score"], other["score"], atol=1e-5) for one, other in zip(found, wanted, strict=True)
     )
+
+
+class Watched:
+    """A session that notes the thread and the graph of each run, and may refuse to capture one."""
+
+    def __init__(self, session: Any, runs: list[tuple[str, str]], refused: str = "") -> None:
+        self._session, self._runs, self._refused = session, runs, refused
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+    def run_with_iobinding(self, binding: Any, options: Any = None) -> None:
+        number = "" if options is None else options.get_run_config_entry("gpu_graph_id")
+        self._runs.append((threading.current_thread().name, number))
+        if self._refused and number != "-1":
+            raise RuntimeError(self._refused)
+        self._session.run_with_iobinding(binding, options)
+
+
+def watch(monkeypatch: pytest.MonkeyPatch, refused: str = "") -> list[tuple[str, str]]:
+    """The runs of all sessions that are opened for graphs."""
+    runs: list[tuple[str, str]] = []
+
+    def opened(bundle: Bundle, function: str, *options: Any, graphs: bool = False) -> Any:
+        session = open_function(bundle, function, *options, graphs=graphs)
+        return Watched(session, runs, refused if function == "step" else "") if graphs else session
+
+    monkeypatch.setattr("framestate.runtimes.onnx.open_function", opened)
+    return runs
+
+
+def test_one_thread_captures_all_sizes_at_once_and_runs_them(
+    tiny_bundle: Bundle, crops: Arrays, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever calls: ONNX Runtime keeps a graph for the thread that captured it."""
+    runs = watch(monkeypatch)
+    runtime = OnnxRuntime(tiny_bundle, bound=True, graphs=True)
+    assert [number for _, number in runs] == 2 * ["64", "32", "16", "8", "4", "2", "1"]
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda _: follow(runtime, crops), range(3)))
+    assert len({thread for thread, _ in runs}) == 1
+    assert len(runs) == 14 + 3 * 7
+    runtime.close()
+    assert not [one for one in threading.enumerate() if one.name == runs[0][0]]
+
+
+def test_what_fails_to_be_captured_runs_without(
+    tiny_bundle: Bundle, crops: Arrays, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = watch(monkeypatch, refused="CUDA failure 900: operation not permitted when stream is capturing")
+    runtime = OnnxRuntime(tiny_bundle, bound=True, graphs=True)
+    assert len(runtime.notes) == 1
+    assert "step runs without a CUDA graph (CUDA failure 900" in runtime.notes[0]
+    runs.clear()
+    found, wanted = follow(runtime, crops), follow(OnnxRuntime(tiny_bundle), crops)
+    assert [number for _, number in runs] == ["4", *6 * ["-1"]]
+    for one, other in zip(found, wanted, strict=True):
+        assert np.allclose(one["score"], other["score"], atol=1e-5)
 
 
 def test_the_provider_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

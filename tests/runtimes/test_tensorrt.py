@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from framestate.bundles import Bundle, write_bundle
 from framestate.errors import BundleError, OptionError, RuntimeUnavailableError, StepError
+from framestate.plugins import tensorrt_registry
 from framestate.runtimes import (
     Arrays,
     inspect_runtimes,
@@ -100,23 +101,35 @@ def test_more_rows_than_the_plan_takes_go_in_pieces(
             np.testing.assert_allclose(whole, np.asarray(value).repeat(len(places), 0), atol=1e-5)
 
 
-def test_free_memory_without_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """pycuda is asked, within the GPU's context; without it, the answer says that nobody can tell."""
+def test_the_driver_is_asked_for_the_gpu_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through pycuda, within the GPU's context, though PyTorch is there and finds none; then PyTorch."""
     cuda = HostCuda()
     asked = SimpleNamespace(init=cuda.init, Device=cuda.Device, mem_get_info=lambda: (cuda.depth * 5, 9))
-    modules: dict[str, Any] = {"pycuda.driver": asked}
+
+    def none() -> Any:
+        raise RuntimeError("no CUDA GPUs are available")
+
+    torch = SimpleNamespace(cuda=SimpleNamespace(mem_get_info=none, is_available=lambda: False))
+    modules: dict[str, Any] = {"pycuda.driver": asked, "torch": torch}
 
     def load(name: str) -> Any:
         if name not in modules:
             raise ImportError(f"No module named {name!r}")
         return modules[name]
 
-    monkeypatch.setattr(memory, "importlib", SimpleNamespace(import_module=load))
+    for module in (memory, tensorrt_registry):
+        monkeypatch.setattr(module, "importlib", SimpleNamespace(import_module=load))
     assert memory.free_memory("cuda") == 5
+    assert tensorrt_registry.device_capability() == 87
     assert cuda.depth == 0
+    del modules["pycuda.driver"]
+    torch.cuda.mem_get_info = lambda: (7, 9)
+    assert memory.free_memory("cuda") == 7
     modules.clear()
     with pytest.raises(RuntimeUnavailableError, match="nobody here can tell the free memory of cuda"):
         memory.free_memory("cuda")
+    with pytest.raises(RuntimeError, match="the driver names no GPU"):
+        tensorrt_registry.device_capability()
 
 
 def test_a_failing_engine_is_a_failed_step(

@@ -11,6 +11,7 @@ import torch
 from framestate.bundles import Bundle
 from framestate.errors import OptionError, RuntimeUnavailableError, StepError
 from framestate.runtimes import Arrays, Runtime, StateStore
+from framestate.runtimes.cuda_graphs import CaptureError
 from framestate.runtimes.eager import EagerRuntime
 from framestate.runtimes.torch_precision import Precision
 from framestate.runtimes.torch_store import KEPT_INDICES, Pool, RowsState
@@ -55,20 +56,21 @@ def test_thirty_frames_as_without_graphs(tiny_bundle: Bundle, crops: Arrays, dev
     assert ours.notes == ()
 
 
-def test_a_graph_is_recorded_once_a_padded_size(tiny_bundle: Bundle, crops: Arrays) -> None:
+def test_graphs_are_recorded_with_the_store_and_not_while_frames_wait(
+    tiny_bundle: Bundle, crops: Arrays
+) -> None:
     recorder = HostRecorder()
     runtime = graphed(tiny_bundle, recorder)
-    store = started(runtime, crops)
-    assert recorder.recorded == 1, "init, for three templates"
-    for rows in ([0, 1, 2], [1, 2, 0], [0, 2, 1]):
-        step(runtime, store, crops, rows)
-    assert recorder.recorded == 2, "three rows, and in another order the same"
-    step(runtime, store, crops, [0])
-    step(runtime, store, crops, [2, 1])
-    step(runtime, store, crops, [1, 0])
-    assert recorder.recorded == 4, "one row, two rows"
-    assert recorder.replayed == 7
     assert runtime.pads_batches
+    store = runtime.allocate(3)
+    assert recorder.recorded == 6, "two functions for one, two and four rows"
+    _, state = runtime.call("init", {"template": crops["template"]}, None)
+    store.write([0, 1, 2], state or {})
+    for rows in ([0, 1, 2], [1, 2, 0], [0], [2, 1]):
+        step(runtime, store, crops, rows)
+    assert (recorder.recorded, recorder.replayed) == (6, 5)
+    runtime.allocate(70)
+    assert recorder.recorded == 6 + 4 + 7, "init for 8 to 64 rows, and the step over other rows"
 
 
 def test_graphs_go_with_the_rows_that_they_read(tiny_bundle: Bundle, crops: Arrays) -> None:
@@ -112,13 +114,30 @@ def test_results_outlive_the_next_call(tiny_bundle: Bundle, crops: Arrays) -> No
 
 
 def test_what_cannot_be_recorded_runs_without(tiny_bundle: Bundle, crops: Arrays) -> None:
-    broken = HostRecorder(broken="operation not permitted when stream is capturing\nmore")
+    broken = HostRecorder(CaptureError("operation not permitted when stream is capturing"))
     runtimes = (graphed(tiny_bundle, broken), EagerRuntime(tiny_bundle))
     found, wanted = (step(one, started(one, crops), crops, [0, 1]) for one in runtimes)
     assert all(np.allclose(found[name], wanted[name], rtol=0, atol=1e-5) for name in wanted)
     assert [note.split(" ")[0] for note in runtimes[0].notes] == ["init", "step"]
     assert "(operation not permitted when stream is capturing)" in runtimes[0].notes[0]
     assert runtimes[1].notes == ()
+    broken.broken = None
+    runtimes[0].allocate(3)
+    assert broken.recorded == 0, "what cannot be recorded is not tried again"
+
+
+def test_what_fails_for_another_reason_is_tried_with_the_next_store(
+    tiny_bundle: Bundle, crops: Arrays
+) -> None:
+    full = HostRecorder(torch.cuda.OutOfMemoryError("CUDA out of memory.\nTried to allocate"))
+    runtime = graphed(tiny_bundle, full)
+    store = started(runtime, crops)
+    assert runtime.notes[0] == "init runs without a CUDA graph (CUDA out of memory.)"
+    step(runtime, store, crops, [0])
+    full.broken = None
+    step(runtime, started(runtime, crops), crops, [0])
+    assert runtime.notes == ()
+    assert (full.recorded, full.replayed) == (6, 2)
 
 
 def test_state_that_is_not_in_rows_needs_no_graph(tiny_bundle: Bundle, crops: Arrays) -> None:
@@ -127,9 +146,10 @@ def test_state_that_is_not_in_rows_needs_no_graph(tiny_bundle: Bundle, crops: Ar
     _, state = runtime.call("init", {"template": crops["template"]}, None)
     inputs = {name: crops[name] for name in ("search", "carry")}
     found, _ = runtime.call("step", inputs, state)
+    assert (recorder.recorded, recorder.replayed) == (0, 0)
     wanted = step(runtime, started(runtime, crops), crops, [0, 1, 2])
     assert all(np.allclose(found[name], wanted[name], rtol=0, atol=1e-5) for name in wanted)
-    assert recorder.recorded == 2, "init, and the step over a store"
+    assert recorder.replayed == 2, "init, and the step over a store"
 
 
 def test_reading_rows_copies_nothing_yet(tiny_bundle: Bundle, crops: Arrays) -> None:
