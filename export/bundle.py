@@ -22,6 +22,7 @@ from .calibration import Clip, Feeds, record_feeds, synthetic_clips
 from .frame_parity import FrameParity, frame_parity
 from .graphs import OPSET, export_function
 from .label_parity import LabelParity, label_parity
+from .operator_proof import prove_operators
 from .parity import Parity, Tick, closed_loop_parity, tolerance_of
 from .precision import PRECISIONS, Precision, shrink
 from .shared_weights import share_weights
@@ -80,6 +81,8 @@ def bundle_model(
 ) -> tuple[Bundle, AnyParity]:
     """Writes a bundle with weights and ONNX graphs, after closed-loop parity with the model in float32.
 
+    The model's operators are proved beside one huge step too, see ``operator_proof``.
+
     Args:
         model: trained, in evaluation mode.
         spec: what it is.
@@ -120,6 +123,7 @@ def bundle_model(
         files: dict[str, Path | bytes] = {"weights.safetensors": save(dump_weights(model))}
         graphs = write_graphs(spec, dump_weights(model), folder, say, options.dialect, build)
         about = describe(options)
+        about["operators"] = prove_operators(spec, build, options.dialect, say)
         feeds: Feeds = {}
         if options.precision == "int8":
             trial = write_bundle(

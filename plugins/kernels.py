@@ -12,16 +12,7 @@ from typing import Any
 
 import torch
 
-TABLE = (
-    ("selective_scan", "mamba-ssm", ".selective_scan.mamba_ssm_kernel"),
-    ("selective_scan", "triton", ".selective_scan.triton_kernel"),
-    ("ssd_scan", "mamba-ssm", ".ssd_scan.mamba_ssm_kernel"),
-    ("ssd_scan", "triton", ".ssd_scan.triton_kernel"),
-    ("mlstm_scan", "triton", ".mlstm_scan.triton_kernel"),
-    ("causal_conv1d", "causal-conv1d", ".causal_conv1d.upstream_kernel"),
-    ("causal_conv1d", "triton", ".causal_conv1d.triton_kernel"),
-)
-"""Operator, name of the kernel, and the module whose ``load()`` gives it or raises. Best first."""
+from .forms import FORMS
 
 
 @dataclass(frozen=True)
@@ -48,4 +39,4 @@ def find_kernel(operator: str, name: str, module: str) -> Kernel:
 
 def kernels() -> tuple[Kernel, ...]:
     """Every row of the table, tried: what ``framestate doctor`` reports."""
-    return tuple(find_kernel(*row) for row in TABLE)
+    return tuple(find_kernel(row.operator, *kernel) for row in FORMS for kernel in row.kernels)

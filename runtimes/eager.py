@@ -26,7 +26,7 @@ from .protocol import (
 )
 from .torch_crops import DeviceCrops
 from .torch_graphs import CudaRecorder, GraphedCalls, Recorder, soundness
-from .torch_precision import Precision, each, raised
+from .torch_precision import Precision, raised
 from .torch_store import RowsState, TorchStateStore
 
 
@@ -79,7 +79,7 @@ class EagerRuntime:
         self.precision = precision
         self._precision = Precision.of(precision, self._device.type)
         self._resident = device != "cpu" if resident is None else resident
-        operators = self._precision.operators(eager_operators(device))
+        operators = eager_operators(device)
         model = build(self.spec, by_row(operators) if self._resident else operators).eval()
         load_weights(model, bundle.weights())
         self._precision.apply(model)
@@ -176,4 +176,4 @@ def by_row(operators: Operators) -> Operators:
         operator: Callable[..., Any] = getattr(operators, name)
         return operator if name in native else gathering(operator)
 
-    return each(operators, made)
+    return operators.each(made)
