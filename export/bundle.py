@@ -20,6 +20,7 @@ from ..runtimes import open_runtime
 from ..runtimes.eager import EagerRuntime
 from .calibration import Clip, Feeds, record_feeds, synthetic_clips
 from .graphs import OPSET, export_function
+from .operator_proof import prove_operators
 from .precision import PRECISIONS, Precision, shrink
 from .proof import Proof, Tick, proven
 from .proof import prove as prove_runtimes
@@ -79,6 +80,8 @@ def bundle_model(
 ) -> tuple[Bundle, Proof]:
     """Writes a bundle with weights and ONNX graphs, after closed-loop parity with the model in float32.
 
+    The model's operators are proved beside one huge step too, see ``operator_proof``.
+
     Args:
         model: trained, in evaluation mode.
         spec: what it is.
@@ -113,6 +116,7 @@ def bundle_model(
         files: dict[str, Path | bytes] = {"weights.safetensors": save(dump_weights(model))}
         graphs = write_graphs(spec, dump_weights(model), folder, say, options.dialect, build)
         about = describe(options)
+        about["operators"] = prove_operators(spec, build, options.dialect, say)
         feeds: Feeds = {}
         if options.precision == "int8":
             trial = write_bundle(

@@ -8,6 +8,8 @@ are counted as their recurrences, whatever form runs them (the chunked ones do m
     Mamba-2    5 a step, head, state and channel: decay, input (2), read-out (2)
     mLSTM      5 a step, head, key and value, and 5 a step, head and key for the normaliser
     convolution  2 a step, channel and tap
+    diagonal   2 a step and channel, 8 where it is complex
+    gated      5 a step, head, key and value; 9 with the delta rule
 """
 
 from __future__ import annotations
@@ -33,7 +35,15 @@ class Tally:
     @property
     def operators(self) -> Operators:
         """For a model that is to be counted."""
-        return Operators("counting", self._ssd, self._conv, self._selective, self._mlstm)
+        return Operators(
+            "counting",
+            ssd_scan=self._ssd,
+            causal_conv1d=self._conv,
+            selective_scan=self._selective,
+            mlstm_scan=self._mlstm,
+            diagonal_scan=self._diagonal,
+            gated_scan=self._gated,
+        )
 
     def _ssd(
         self, x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, state: Tensor | None = None
@@ -80,6 +90,28 @@ class Tally:
         self.count += 5 * batch * time * heads * keys * (values + 1)
         memory, norm = q.new_empty(batch, heads, keys, values), q.new_empty(batch, heads, keys)
         return torch.empty_like(v), (memory, norm, q.new_empty(batch, heads))
+
+    def _diagonal(
+        self, x: Tensor, log_decay: Tensor, state: Tensor | None = None, *, phase: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        self.count += (2 if phase is None else 4) * x.numel()  # complex numbers are two of x's
+        return torch.empty_like(x), x.new_empty(x.shape[0], *x.shape[2:])
+
+    def _gated(
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        log_decay: Tensor,
+        state: Tensor | None = None,
+        *,
+        a: Tensor | None = None,
+        b: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        batch, time, heads, keys = q.shape
+        values = v.shape[-1]
+        self.count += (5 if a is None else 9) * batch * time * heads * keys * values
+        return torch.empty_like(v), q.new_empty(batch, heads, keys, values)
 
 
 def count_flops(

@@ -6,33 +6,22 @@ Optional packages are imported in this module's functions only, when a set of op
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-TABLE = (
-    ("selective_scan", "triton", ".selective_scan.triton_kernel"),
-    ("selective_scan", "mamba-ssm", ".selective_scan.mamba_ssm_kernel"),
-    ("ssd_scan", "triton", ".ssd_scan.triton_kernel"),
-    ("ssd_scan", "mamba-ssm", ".ssd_scan.mamba_ssm_kernel"),
-    ("mlstm_scan", "triton", ".mlstm_scan.triton_kernel"),
-    ("causal_conv1d", "triton", ".causal_conv1d.triton_kernel"),
-    ("causal_conv1d", "causal-conv1d", ".causal_conv1d.upstream_kernel"),
-)
-"""Operator, name of the kernel, and the module whose ``load()`` gives it or raises. Best first.
+from .forms import FORMS
 
-Our own come first: they keep float32's digits, where products of ``mamba-ssm`` are TF32, and read and write
-rows of resident memory in place.
-"""
 OWN = "triton"
+"""Our own kernels keep float32's digits, where products of ``mamba-ssm`` are TF32, and read and write rows of
+resident memory in place."""
 
 
-def rows_of(operator: str, upstream: bool = False) -> list[tuple[str, str, str]]:
-    """The rows of one operator, best first; ``upstream`` puts those of others before our own."""
-    rows = [row for row in TABLE if row[0] == operator]
-    return sorted(rows, key=lambda row: (row[1] == OWN) == upstream)
+def rows_of(kernels: Sequence[tuple[str, str]], upstream: bool = False) -> list[tuple[str, str]]:
+    """Kernels of one operator, best first: our own, or with ``upstream`` those of others."""
+    return sorted(kernels, key=lambda row: (row[0] == OWN) == upstream)
 
 
 @dataclass(frozen=True)
@@ -59,4 +48,4 @@ def find_kernel(operator: str, name: str, module: str) -> Kernel:
 
 def kernels() -> tuple[Kernel, ...]:
     """Every row of the table, tried: what ``framestate doctor`` reports."""
-    return tuple(find_kernel(*row) for row in TABLE)
+    return tuple(find_kernel(row.operator, *kernel) for row in FORMS for kernel in row.kernels)

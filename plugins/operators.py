@@ -3,45 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, cast
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
 
 from torch import Tensor
 
-from .causal_conv1d import (
-    causal_conv1d_chunked,
-    causal_conv1d_plugin,
-    causal_conv1d_portable,
-    causal_conv1d_reference,
-    causal_conv1d_with_state,
-)
+from .forms import FORMS, Forms
 from .kernels import find_kernel, rows_of
-from .mlstm_scan import (
-    MlstmState,
-    mlstm_scan_chunked,
-    mlstm_scan_linear_attention,
-    mlstm_scan_plugin,
-    mlstm_scan_portable,
-    mlstm_scan_reference,
-)
-from .selective_scan import (
-    selective_scan_chunked,
-    selective_scan_linear_attention,
-    selective_scan_plugin,
-    selective_scan_portable,
-    selective_scan_reference,
-)
-from .ssd_scan import (
-    ssd_scan_chunked,
-    ssd_scan_linear_attention,
-    ssd_scan_plugin,
-    ssd_scan_portable,
-    ssd_scan_reference,
-)
+from .mlstm_scan import MlstmState
 
 Scan = Callable[..., tuple[Tensor, Tensor]]
 MlstmScan = Callable[..., tuple[Tensor, MlstmState]]
-AnyScan = TypeVar("AnyScan", bound=Callable[..., Any])
 Dialect = Literal["ort", "portable", "plugin"]
 
 
@@ -63,19 +35,20 @@ class Operators:
     causal_conv1d: Scan
     selective_scan: Scan
     mlstm_scan: MlstmScan
+    diagonal_scan: Scan
+    gated_scan: Scan
     chosen: tuple[Choice, ...] = ()
     """What was chosen on a GPU; empty where there was nothing to choose."""
+
+    def each(self, change: Callable[[str], Callable[..., Any]]) -> Operators:
+        """The same set, each operator replaced by what ``change`` makes of its name."""
+        changed: dict[str, Any] = {row.operator: change(row.operator) for row in FORMS}
+        return replace(self, **changed)
 
 
 def reference_operators() -> Operators:
     """Step by step, as the equations: for checks in float64."""
-    return Operators(
-        "reference",
-        ssd_scan_reference,
-        causal_conv1d_reference,
-        selective_scan_reference,
-        mlstm_scan_reference,
-    )
+    return _all("reference", "reference")
 
 
 def eager_operators(device: str = "cpu", *, upstream: bool = False) -> Operators:
@@ -86,47 +59,24 @@ def eager_operators(device: str = "cpu", *, upstream: bool = False) -> Operators
     ``upstream`` tries ``mamba-ssm`` and ``causal-conv1d`` before our own kernels.
     """
     if device.partition(":")[0] != "cuda":
-        return Operators(
-            "chunked", ssd_scan_chunked, causal_conv1d_chunked, selective_scan_chunked, mlstm_scan_chunked
-        )
-    ssd, ssd_choice = _choose("ssd_scan", "chunked", ssd_scan_chunked, upstream)
-    conv, conv_choice = _choose("causal_conv1d", "chunked", causal_conv1d_chunked, upstream)
-    # One kernel launch a step would be the cost of the chunked form; the blocks take 2 √T.
-    selective, selective_choice = _choose("selective_scan", "blocks", selective_scan_portable, upstream)
-    mlstm, mlstm_choice = _choose("mlstm_scan", "chunked", mlstm_scan_chunked, upstream)
-    chosen = (ssd_choice, conv_choice, selective_choice, mlstm_choice)
+        return _all("chunked", "chunked")
+    found = {row.operator: _choose(row, upstream) for row in FORMS}
+    chosen = tuple(choice for _, choice in found.values())
     name = "+".join(sorted({choice.form for choice in chosen}))
-    return Operators(name, ssd, conv, selective, mlstm, chosen)
+    return Operators(name, **{operator: form for operator, (form, _) in found.items()}, chosen=chosen)
 
 
 def onnx_operators(dialect: Dialect = "ort") -> Operators:
     """For a model that is being exported; ``dialect`` names the operators its graph may use.
 
     ``"ort"``: ONNX Runtime's own stateful operators. ``"portable"``: plain ONNX of opset 20.
-    ``"plugin"``: one node an operator in domain ``framestate``, for runtimes that are given kernels for them.
+    ``"plugin"``: one node an operator in domain ``framestate``, for runtimes that are given kernels for them;
+    plain ONNX for the operators without one.
     Raises ValueError for another name.
     """
-    if dialect == "ort":
-        return Operators(
-            "ort",
-            ssd_scan_linear_attention,
-            causal_conv1d_with_state,
-            selective_scan_linear_attention,
-            mlstm_scan_linear_attention,
-        )
-    if dialect == "portable":
-        return Operators(
-            "portable",
-            ssd_scan_portable,
-            causal_conv1d_portable,
-            selective_scan_portable,
-            mlstm_scan_portable,
-        )
-    if dialect == "plugin":
-        return Operators(
-            "plugin", ssd_scan_plugin, causal_conv1d_plugin, selective_scan_plugin, mlstm_scan_plugin
-        )
-    raise ValueError(f"the dialect {dialect!r} is unknown; it must be 'ort', 'portable' or 'plugin'")
+    if dialect not in get_args(Dialect):
+        raise ValueError(f"the dialect {dialect!r} is unknown; it must be 'ort', 'portable' or 'plugin'")
+    return _all(dialect, dialect)
 
 
 def onnxruntime_operators() -> Operators:
@@ -134,12 +84,19 @@ def onnxruntime_operators() -> Operators:
     return onnx_operators("ort")
 
 
-def _choose(operator: str, fallback_name: str, fallback: AnyScan, upstream: bool) -> tuple[AnyScan, Choice]:
-    """The first kernel of the table that works here, else the fallback."""
+def _all(name: str, form: str) -> Operators:
+    """Every operator in the form of one column of the table."""
+    columns: dict[str, Any] = {row.operator: getattr(row, form) for row in FORMS}
+    return Operators(name, **columns)
+
+
+def _choose(row: Forms, upstream: bool) -> tuple[Any, Choice]:
+    """The first kernel of a row that works here, else its fallback."""
     passed_over: list[str] = []
-    for row in rows_of(operator, upstream):
-        kernel = find_kernel(*row)
+    for name, module in rows_of(row.kernels, upstream):
+        kernel = find_kernel(row.operator, name, module)
         if kernel.call is not None:
-            return cast("AnyScan", kernel.call), Choice(operator, kernel.name, tuple(passed_over))
+            return kernel.call, Choice(row.operator, kernel.name, tuple(passed_over))
         passed_over.append(f"{kernel.name}: {kernel.why_not}")
-    return fallback, Choice(operator, fallback_name, tuple(passed_over))
+    name, fallback = row.fallback
+    return fallback, Choice(row.operator, name, tuple(passed_over))

@@ -9,7 +9,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
-OPERATORS = ("ssd_scan", "selective_scan", "causal_conv1d", "mlstm_scan")
+from .forms import FORMS
+
+OPERATORS = tuple(row.operator for row in FORMS if row.tensorrt)
 """The operators with a plugin: each has ``<operator>/tensorrt.py`` with ``RULES`` and ``launch``."""
 
 Way = Literal["quick", "v3"]

@@ -20,7 +20,7 @@ from .checks import check_finite, check_open, not_finite, sized_spec
 from .protocol import Arrays, DeviceInput, State
 from .torch_crops import DeviceCrops
 from .torch_graphs import CudaRecorder, GraphedCalls, Recorder, reason, soundness
-from .torch_precision import Precision, each, raised
+from .torch_precision import Precision, raised
 from .torch_store import RowsState, TorchStateStore
 
 
@@ -76,7 +76,7 @@ class EagerRuntime(HostRuntime):
         self.precision = precision
         self._precision = Precision.of(precision, self._device.type)
         self._resident = device != "cpu" if resident is None else resident
-        operators = self._precision.operators(eager_operators(device, upstream=upstream))
+        operators = eager_operators(device, upstream=upstream)
         model = build(self.spec, by_row(operators) if self._resident else operators).eval()
         load_weights(model, bundle.weights())
         self._precision.apply(model)
@@ -195,4 +195,4 @@ def by_row(operators: Operators) -> Operators:
         operator: Callable[..., Any] = getattr(operators, name)
         return operator if name in native else gathering(operator)
 
-    return each(operators, made)
+    return operators.each(made)

@@ -1,17 +1,15 @@
-"""Half precision in the eager runtime: weights and activations; states and scans stay float32."""
+"""Half precision in the eager runtime: weights and activations. Operators keep states and sums in float32."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import OptionError, RuntimeUnavailableError
-from ..plugins import Operators
 
 HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d)
@@ -49,10 +47,6 @@ class Precision:
             return nullcontext()
         return torch.autocast(self.device, HALVES[self.name], cache_enabled=False)
 
-    def operators(self, operators: Operators) -> Operators:
-        """The recurrent operators as they are to be called: they compute in float32, whatever comes in."""
-        return operators if self.name == "fp32" else in_float32(operators, self.device)
-
     def apply(self, model: nn.Module) -> None:
         """Halves the weights, in place. Norms that take squares get float32, which fp16 would overflow."""
         if self.name == "fp32":
@@ -86,34 +80,3 @@ def raised(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: raised(one) for name, one in value.items()}
     return value
-
-
-def in_float32(operators: Operators, device_type: str) -> Operators:
-    """The same recurrent operators kept out of autocast: whatever comes in, they compute in float32.
-
-    Our Triton kernels read halves and accumulate in float32; for all other forms inputs are raised first.
-    """
-    native = {choice.operator for choice in operators.chosen if choice.form == "triton"}
-
-    def kept(name: str) -> Callable[..., Any]:
-        operator = getattr(operators, name)
-        prepare: Callable[[Any], Any] = (lambda value: value) if name in native else raised
-
-        def call(*arguments: Any, **options: Any) -> Any:
-            with torch.autocast(device_type, enabled=False):
-                return operator(*(prepare(argument) for argument in arguments), **options)
-
-        return call
-
-    return each(operators, kept)
-
-
-def each(operators: Operators, change: Callable[[str], Callable[..., Any]]) -> Operators:
-    """The operators, each replaced by what ``change`` makes of its name."""
-    return replace(
-        operators,
-        ssd_scan=change("ssd_scan"),
-        causal_conv1d=change("causal_conv1d"),
-        selective_scan=change("selective_scan"),
-        mlstm_scan=change("mlstm_scan"),
-    )

@@ -26,6 +26,8 @@ def causal_conv1d_portable(
     by_channel = x.transpose(1, 2)  # (B, D, T)
     if state is None:
         state = x.new_zeros(x.shape[0], channels, taps - 1)
+    if time == 0:  # PyTorch's convolution refuses fewer columns than taps
+        return x.new_zeros(x.shape), state
     padded = torch.cat([state, by_channel], dim=2)  # (B, D, K - 1 + T)
     y = functional.conv1d(padded, weight.unsqueeze(1), bias, groups=channels)
     return (functional.silu(y) if silu else y).transpose(1, 2), padded[:, :, time:]

@@ -14,7 +14,9 @@ import onnxruntime
 import pytest
 import torch
 from framestate.plugins import Operators, onnx_operators, onnx_ops, reference_operators
+from framestate.plugins.cases import CONFIGURATIONS
 from framestate.plugins.causal_conv1d import onnx_lowering
+from framestate.plugins.forms import forms_of
 from torch import Tensor, nn
 
 CLOSE = 1e-5  # float32, relative to the largest magnitude
@@ -83,6 +85,11 @@ def case(operator: str, batch: int = BATCH, time: int = TIME) -> Case:
         return Case(
             operator, inputs, tuple(inputs), lambda op, *rest: flat(op(*rest[:5], tuple(rest[5:]), eps=1e-5))
         )
+    if operator != "causal_conv1d":
+        found = next(one for one in CONFIGURATIONS if one.label == operator)
+        names = tuple(found.tensors)
+        call = lambda op, *rest: found.call(op, dict(zip(names, rest, strict=True)))  # noqa: E731
+        return Case(found.operator, found.draw(time, B=batch), found.batched, call)
     inputs = {
         "x": normal(batch, time, 6, seed=0),
         "weight": normal(6, 4, seed=1),
@@ -92,7 +99,9 @@ def case(operator: str, batch: int = BATCH, time: int = TIME) -> Case:
     return Case(operator, inputs, ("x", "state"), lambda op, *rest: flat(op(*rest)))
 
 
-OPERATORS = ["selective_scan", "ssd_scan", "mlstm_scan", "causal_conv1d"]
+NODES = ["selective_scan", "ssd_scan", "mlstm_scan", "causal_conv1d"]
+"""Operators with a node of their own in every dialect."""
+OPERATORS = [*NODES, *(one.label for one in CONFIGURATIONS if not forms_of(one.operator).tensorrt)]
 
 
 class Exported(nn.Module):
@@ -206,7 +215,7 @@ def test_a_plugin_graph_has_one_node_an_operator(
         assert dims == ["batch", *tensor.shape[1:]]
 
 
-@pytest.mark.parametrize("operator", OPERATORS)
+@pytest.mark.parametrize("operator", NODES)
 def test_without_a_state_a_plugin_gets_the_empty_one(operator: str) -> None:
     """The node's inputs are always all there; a runtime's kernel needs no special case."""
     wanted = case(operator)
@@ -217,7 +226,7 @@ def test_without_a_state_a_plugin_gets_the_empty_one(operator: str) -> None:
     assert len(node.input) == len(wanted.inputs)
 
 
-@pytest.mark.parametrize("operator", OPERATORS)
+@pytest.mark.parametrize("operator", NODES)
 def test_the_switch_to_standard_operators_is_one_name(operator: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With IN_USE = STANDARD the graphs are valid ONNX of opset 27, by ONNX's own checker and shapes."""
     monkeypatch.setattr(onnx_ops, "IN_USE", onnx_ops.STANDARD)
@@ -239,6 +248,16 @@ def test_long_chunks_are_convolved_by_the_plain_operator(
     model = export(onnx_operators("ort"), case("causal_conv1d"))
     convolutions = [node.op_type for node in model.graph.node if "Conv" in node.op_type]
     assert convolutions == [operator]
+
+
+@pytest.mark.parametrize("operator", sorted(set(OPERATORS) - set(NODES)))
+def test_an_operator_without_a_plugin_is_plain_onnx_in_its_dialect(operator: str) -> None:
+    assert not nodes(graph(operator, "plugin"), "framestate")
+
+
+def test_gates_alone_are_the_runtimes_own_operator() -> None:
+    stateful = nodes(graph("`gated_scan`, gates alone", "ort"), "com.microsoft")
+    assert [node.op_type for node in stateful] == ["LinearAttention"]
 
 
 def test_an_unknown_dialect_is_refused() -> None:

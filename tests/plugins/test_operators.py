@@ -16,9 +16,10 @@ from framestate.plugins import (
     onnxruntime_operators,
     reference_operators,
 )
+from framestate.plugins.forms import FORMS
 from framestate.plugins.selective_scan import selective_scan_portable
 
-NAMES = {"ssd_scan", "causal_conv1d", "selective_scan", "mlstm_scan"}
+NAMES = {row.operator for row in FORMS}
 OPTIONAL = ["mamba_ssm", "causal_conv1d", "triton"]
 
 
@@ -94,8 +95,10 @@ def test_on_a_gpu_others_kernels_are_taken_where_ours_do_not_work(monkeypatch: p
         "causal_conv1d": "causal-conv1d",
         "ssd_scan": "chunked",
         "mlstm_scan": "chunked",
+        "diagonal_scan": "blocks",
+        "gated_scan": "chunked",
     }
-    assert operators.name == "causal-conv1d+chunked+mamba-ssm"
+    assert operators.name == "blocks+causal-conv1d+chunked+mamba-ssm"
 
 
 def test_on_a_gpu_our_kernels_come_first_and_others_on_request(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from framestate.plugins.forms import FORMS
 from framestate.plugins.state_rows import StateRows, gathering
 
 CASES = Path(__file__).with_name("triton_cases.py")
@@ -60,7 +61,14 @@ KERNELS: list[tuple[str, dict[str, Any]]] = [
     ("selective_scan", {"channels": 384, "states": 16}),
     ("ssd_scan", {"time": 256, "channels": 64, "states": 32}),
     ("mlstm_scan", {"keys": 64, "values": 64}),
+    ("diagonal_scan", {"channels": 384}),
+    ("gated_scan", {"keys": 64, "values": 64}),
 ]
+CONSTANTS = {
+    "causal_conv1d": {"TAPS": 4, "SILU": True},
+    "diagonal_scan": {"PAIRS": True},
+    "gated_scan": {"DELTA": True},
+}
 
 
 @pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") == "1", reason="the interpreter compiles nothing")
@@ -81,9 +89,7 @@ def test_a_kernel_compiles_ahead_of_time(
     launch = importlib.import_module("framestate.plugins.triton_launch")
     module = importlib.import_module(f"framestate.plugins.{operator}.triton_kernel")
     kernel = getattr(module, f"{operator}_kernel")
-    constants = module.blocks(**sizes)
-    if operator == "causal_conv1d":
-        constants |= {"TAPS": 4, "SILU": True}
+    constants = module.blocks(**sizes) | CONSTANTS.get(operator, {})
     warps = module.warps(sizes["keys"]) if operator == "mlstm_scan" else module.WARPS
     compiled = launch.compile_ahead(
         kernel, {**module.ARGUMENTS, **rows}, constants, capability=capability, dtype=dtype, warps=warps
@@ -100,11 +106,13 @@ def rows(operator: str, dtype: torch.dtype) -> list[torch.Tensor]:
         "selective_scan": [(1, 3, 4), (1, 3, 4), (4, 2), (1, 3, 2), (1, 3, 2)],
         "ssd_scan": [(1, 3, 2, 4), (1, 3, 2), (2,), (1, 3, 1, 4), (1, 3, 1, 4)],
         "mlstm_scan": [(1, 3, 2, 4), (1, 3, 2, 4), (1, 3, 2, 4), (1, 3, 2), (1, 3, 2)],
+        "diagonal_scan": [(1, 3, 4), (1, 3, 4)],
+        "gated_scan": [(1, 3, 2, 4), (1, 3, 2, 4), (1, 3, 2, 4), (1, 3, 2, 4)],
     }
     return [torch.zeros(shape, dtype=dtype) for shape in shapes[operator]]
 
 
-@pytest.mark.parametrize("operator", ["causal_conv1d", "selective_scan", "ssd_scan", "mlstm_scan"])
+@pytest.mark.parametrize("operator", [row.operator for row in FORMS])
 def test_a_kernel_refuses_what_it_cannot_do(operator: str) -> None:
     scan = importlib.import_module(f"framestate.plugins.{operator}.triton_kernel").load()
     with pytest.raises(ValueError, match=r"torch.float64; its Triton kernel takes float32"):
@@ -120,7 +128,7 @@ def indices(*rows: int) -> torch.Tensor:
     return torch.tensor(rows, dtype=torch.int32)
 
 
-@pytest.mark.parametrize("operator", ["causal_conv1d", "selective_scan", "ssd_scan"])
+@pytest.mark.parametrize("operator", [row.operator for row in FORMS if row.operator != "mlstm_scan"])
 def test_rows_that_do_not_fit_are_refused(operator: str) -> None:
     scan = importlib.import_module(f"framestate.plugins.{operator}.triton_kernel").load()
     given = rows(operator, torch.float32)

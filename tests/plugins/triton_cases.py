@@ -14,7 +14,10 @@ from typing import Any
 
 import torch
 from framestate.plugins import reference_operators
+from framestate.plugins.cases import CONFIGURATIONS, Configuration, doubled, error_by_step
 from framestate.plugins.causal_conv1d.triton_kernel import causal_conv1d_triton
+from framestate.plugins.diagonal_scan.triton_kernel import diagonal_scan_triton
+from framestate.plugins.gated_scan.triton_kernel import gated_scan_triton
 from framestate.plugins.mlstm_scan.reference import EMPTY
 from framestate.plugins.mlstm_scan.triton_kernel import mlstm_scan_triton
 from framestate.plugins.selective_scan.triton_kernel import selective_scan_triton
@@ -24,6 +27,8 @@ from torch import Tensor
 
 KERNELS: dict[str, Callable[..., Any]] = {
     "causal_conv1d": causal_conv1d_triton,
+    "diagonal_scan": diagonal_scan_triton,
+    "gated_scan": gated_scan_triton,
     "mlstm_scan": mlstm_scan_triton,
     "selective_scan": selective_scan_triton,
     "ssd_scan": ssd_scan_triton,
@@ -79,16 +84,28 @@ def mlstm(time: int, keys: int = 20, values: int = 17) -> tuple[Inputs, tuple[Te
     return rows + gates, (normal(2, 2, keys, values), normal(2, 2, keys), normal(2, 2))
 
 
+def diagonal(time: int, channels: int = 70) -> tuple[Inputs, Tensor]:
+    return [normal(2, time, channels), -torch.rand(2, time, channels)], normal(2, channels)
+
+
+def gated(time: int, keys: int = 20, values: int = 17) -> tuple[Inputs, Tensor]:
+    rows = [normal(2, time, 2, keys), normal(2, time, 2, keys), normal(2, time, 2, values)]
+    return [*rows, -torch.rand(2, time, 2, keys)], normal(2, 2, keys, values)
+
+
 MAKE: dict[str, Callable[..., tuple[Inputs, Any]]] = {
     "causal_conv1d": conv,
     "mlstm_scan": mlstm,
     "selective_scan": selective,
     "ssd_scan": ssd,
+    "diagonal_scan": diagonal,
+    "gated_scan": gated,
 }
 
 
-def cases() -> Iterator[Case]:
-    for operator, make in MAKE.items():
+def ordinary(*operators: str) -> Iterator[Case]:
+    for operator in operators:
+        make = MAKE[operator]
         for time in (1, 2, 37, 70):
             yield Case(f"{operator} of {time} steps", operator, *make(time))
         yield Case(f"{operator} from nothing", operator, make(20)[0])
@@ -97,6 +114,10 @@ def cases() -> Iterator[Case]:
         inputs, state = make(20)
         strided = [tensor.transpose(0, -1).contiguous().transpose(0, -1) for tensor in inputs]
         yield Case(f"{operator} not contiguous", operator, strided, state)
+
+
+def cases() -> Iterator[Case]:
+    yield from ordinary("causal_conv1d", "mlstm_scan", "selective_scan", "ssd_scan")
     yield Case("causal_conv1d of 6 taps", "causal_conv1d", *conv(3, taps=6))
     yield Case("causal_conv1d of 1 tap", "causal_conv1d", *conv(5, taps=1))
     yield Case("causal_conv1d without SiLU", "causal_conv1d", *conv(9), options={"silu": False})
@@ -116,6 +137,9 @@ def cases() -> Iterator[Case]:
         (q, k, v, i, f), _ = mlstm(40)
         yield Case(f"mlstm_scan with input gates {gate:g}", "mlstm_scan", [q, k, v, i + gate, f])
         yield Case(f"mlstm_scan with forget gates {gate:g}", "mlstm_scan", [q, k, v, i, f * 0 + gate])
+    yield from ordinary("diagonal_scan", "gated_scan")
+    for operator, make in MAKE.items():
+        yield Case(f"{operator} of no steps", operator, *make(0))
 
 
 def parts(outputs: Any) -> list[Tensor]:
@@ -217,13 +241,30 @@ def resident_cases(device: str) -> dict[str, float]:
     return found
 
 
+def configured(case: Configuration, device: str, time: int, spike: float) -> float:
+    """The error of a configuration, with one huge step or none."""
+    tensors = case.draw(time, spike=spike, B=2, P=20, N=5, K=20, V=17)
+    found = case.call(KERNELS[case.operator], {name: one.to(device) for name, one in tensors.items()})
+    wanted = case.call(getattr(reference_operators(), case.operator), doubled(tensors))
+    return error_by_step(tuple(one.cpu() for one in found), wanted)
+
+
+def configured_cases(device: str) -> dict[str, float]:
+    """Every configuration of every operator, alone and beside huge steps."""
+    return {
+        f"{case.label} with a spike of {spike:g}": configured(case, device, 64 if spike == 0 else 256, spike)
+        for case in CONFIGURATIONS
+        for spike in (0.0, 1e3, 1e5, 1e6)
+    }
+
+
 def main() -> None:
     torch.manual_seed(0)
     torch.set_num_threads(1)
     device = sys.argv[1] if len(sys.argv) > 1 else "cpu"
     with torch.inference_mode():
         errors = {case.name: error(case, device) for case in cases()}
-        print(json.dumps(errors | resident_cases(device)))  # noqa: T201
+        print(json.dumps(errors | resident_cases(device) | configured_cases(device)))  # noqa: T201
 
 
 if __name__ == "__main__":
