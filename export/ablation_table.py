@@ -58,7 +58,7 @@ def measure(
             continue
         torch.manual_seed(0)
         model = HybridInterpolator(config, eager_operators()).eval()
-        spec = model.spec(one.name).sized(*frame)
+        spec = model.spec("ablation").sized(*frame)
         functions = architecture(spec.architecture).frame
         flops, _ = count_flops(partial(HybridInterpolator, config), spec, functions)
         counted[key] = sum(p.numel() for p in model.parameters()), round(flops / 1e9, 3)
