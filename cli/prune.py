@@ -45,6 +45,18 @@ def prune(
     target: Annotated[
         str, typer.Option("--target", metavar="PART", help="ssm, mlp, both, stem, head, attention or all.")
     ] = "both",
+    structure: Annotated[
+        str,
+        typer.Option(
+            "--structure",
+            metavar="NAME",
+            help="units go whole, or none (single weights go).",
+        ),
+    ] = "units",
+    masks: Annotated[
+        Path | None,
+        typer.Option("--masks", metavar="FILE", help="With --structure none: the weights that stay."),
+    ] = None,
     units: Annotated[
         list[str] | None,
         typer.Option(
@@ -82,6 +94,11 @@ def prune(
     strength: Annotated[
         float, typer.Option("--strength", help="The pull at a round's end, of a weight a step (rsst).")
     ] = 0.3,
+    schedule: Annotated[
+        str,
+        typer.Option("--schedule", metavar="NAME", help="Of the pull: exponents, linear or constant."),
+    ] = "exponents",
+    exponent: Annotated[float, typer.Option("--exponent", help="Of the schedule exponents (rsst).")] = 4.0,
     share: Annotated[float, typer.Option("--share", help="Of a round's steps that pull (rsst).")] = 0.4,
     rewind: Annotated[
         bool, typer.Option("--rewind", help="What is left starts again from its first weights.")
@@ -97,7 +114,8 @@ def prune(
     """Cut a model, train what is left, and say what it cost and brought.
 
     Channels, heads, states and neurons go whole, so the result is an ordinary bundle: smaller, faster on
-    every runtime, with less state a session. An interrupted run goes on where its last checkpoint was made.
+    every runtime, with less state a session. With --structure none single weights become zeros, and nothing
+    is faster. An interrupted run goes on where its last checkpoint was made.
     """
     with guarded(debug):
         with quiet_stdout():
@@ -115,14 +133,14 @@ def prune(
             trainer, length = open_recipe(recipe, data, source, steps)
             common: dict[str, Any] = {
                 "target": target, "units": counts_in(units or []), "rounds": rounds, "rank": rank,
-                "fillback": fillback, "strength": strength,
+                "fillback": fillback, "strength": strength, "schedule": schedule, "exponent": exponent,
+                "structure": structure, "masks": str(masks or ""),
                 "share": share, "rewind": rewind, "steps": length, "minutes": minutes,
             }  # fmt: skip
             chosen = [PruneOptions(method=one, ratio=r, **common) for r in ratio for one in method]
             if dense and length:
-                chosen.insert(
-                    0, PruneOptions(method="dense", ratio=0.0, **{**common, "rounds": 1, "rank": ""})
-                )
+                whole = {**common, "rounds": 1, "rank": "", "structure": "units", "masks": ""}
+                chosen.insert(0, PruneOptions(method="dense", ratio=0.0, **whole))
             runs = [run(source, trainer, one, out, frames) for one in chosen]
             report = compare(source, runs, out, model)
             if trainer is not None:
@@ -171,9 +189,11 @@ def run(
     from ..bundles import load_bundle
     from ..models.pruning.rounds import Pruning
     from ..models.pruning.surgery import open_model
+    from ..models.pruning.unstructured import sparsity
     from .progress import share_bar
 
     label = "dense" if chosen.method == "dense" else f"{chosen.method}-{round(100 * chosen.ratio)}"
+    label += "-weights" if chosen.structure == "none" else ""
     name = f"{source.spec.name}-{label}"
     folder = out / label
     with share_bar(f"pruning {name}") as bar:
@@ -192,6 +212,7 @@ def run(
         "cpu_seconds": pruned.cpu_seconds,
         "units": {key: list(counts) for key, counts in pruned.units.items()},
         "pulled": pruned.pulled,
+        "sparsity": sparsity(pruned.masks) if pruned.masks else {},
         "bundle": folder / name,
     }
     if not (folder / name / "manifest.json").is_file():
@@ -211,11 +232,15 @@ def write_bundle_of(
     from ..export.bundle import bundle_model
     from ..models.pruning.surgery import note as note_of
     from ..models.pruning.surgery import start_lines
+    from ..models.pruning.unstructured import save_masks, sparsity
 
     how: dict[str, Any] = {
         **asdict(chosen), "date": time.strftime("%Y-%m-%d", time.gmtime()), "hardware": hardware()
     }  # fmt: skip
     about = note_of((whole, source.spec), (pruned.model, pruned.spec), how)
+    if pruned.masks:
+        about["sparsity"] = sparsity(pruned.masks)["all"]
+        save_masks(target.parent / "masks.safetensors", pruned.masks)
     bundle_model(
         pruned.model,
         pruned.spec,

@@ -22,7 +22,12 @@ def tables(report: dict[str, Any]) -> list[RenderableType]:
         table.add_column(heading, justify="right")
     for one in runs:
         table.add_row(*cells(one, metric))
-    lines = [f"wrote {one['bundle']}" for one in runs if "bundle" in one]
+    lines = [
+        f"{one['name']}: {one['sparsity']['all']:.1%} of {len(one['sparsity']) - 1} layers' weights are zero"
+        for one in runs
+        if one.get("sparsity")
+    ]
+    lines += [f"wrote {one['bundle']}" for one in runs if "bundle" in one]
     pulled = [
         f"{one['name']}: pulled from {p['targets_before']:.3g} to {p['targets_after']:.3g}, the rest "
         f"{p['others_before']:.3g} to {p['others_after']:.3g} (norms)"

@@ -14,10 +14,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import get_args
 
-from ..errors import DataError
 from ..models.systems import SYSTEMS, system
 from ..plugins.operators import Dialect
 from .model_measures import Line, measure, tell
+from .page import put_between
 
 BEGIN, END = "<!-- systems: written by framestate.export.model_table -->", "<!-- end of systems -->"
 RUNNABLE = tuple(name for name in get_args(Dialect) if name != "plugin")
@@ -53,12 +53,7 @@ def size(count: int) -> str:
 
 def write_table(page: Path, lines: Sequence[Line], machine: str) -> None:
     """Puts the table between its two marks. Raises DataError where the page has none."""
-    text = page.read_text()
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise DataError(f"{page} has no place for the table", f"put {BEGIN} and {END} where it belongs")
-    head, rest = text.split(BEGIN)
-    tail = rest.split(END)[1]
-    page.write_text(f"{head}{BEGIN}\n{table(lines)}\n\nTimes: {machine}.\n{END}{tail}")
+    put_between(page, BEGIN, END, f"{table(lines)}\n\nTimes: {machine}.")
 
 
 def read_lines(path: Path) -> dict[str, Line]:

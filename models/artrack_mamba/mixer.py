@@ -58,7 +58,7 @@ class MixerShape(Protocol):
 
     @property
     def conv_channels(self) -> int:
-        """Channels that pass the causal convolution: x, B and C."""
+        """Channels that pass the causal convolution: x, and B and C of each group of heads."""
 
     @property
     def conv_taps(self) -> int:
@@ -74,8 +74,8 @@ class Mamba2Mixer(nn.Module):
         super().__init__()
         self.config, self.reverse = config, reverse
         self._operators = operators
-        inner, heads, states = config.inner, config.heads, config.states
-        self.in_proj = nn.Linear(config.dim, 2 * inner + 2 * states + heads, bias=False)
+        inner, heads = config.inner, config.heads
+        self.in_proj = nn.Linear(config.dim, inner + config.conv_channels + heads, bias=False)
         self.conv_weight = nn.Parameter(torch.empty(config.conv_channels, config.conv_taps))
         self.conv_bias = nn.Parameter(torch.zeros(config.conv_channels))
         nn.init.uniform_(self.conv_weight, -(config.conv_taps**-0.5), config.conv_taps**-0.5)
@@ -112,10 +112,12 @@ class Mamba2Mixer(nn.Module):
         inner, heads, states = self.config.inner, self.config.heads, self.config.states
         batch, length, _ = xbc.shape
         xbc, conv = self._operators.causal_conv1d(xbc, self.conv_weight, self.conv_bias, conv, silu=True)
-        x, b, c = xbc.split([inner, states, states], dim=-1)
+        wide = (self.config.conv_channels - inner) // 2  # states of every group
+        x, b, c = xbc.split([inner, wide, wide], dim=-1)
+        b, c = (part.reshape(batch, length, wide // states, states) for part in (b, c))
         x = x.reshape(batch, length, heads, inner // heads)
         dt = functional.softplus(dt + self.dt_bias)  # (B, L, H)
-        y, ssm = self._operators.ssd_scan(x, dt, -torch.exp(self.a_log), b.unsqueeze(2), c.unsqueeze(2), ssm)
+        y, ssm = self._operators.ssd_scan(x, dt, -torch.exp(self.a_log), b, c, ssm)
         return (y + self.d_skip[:, None] * x).reshape(batch, length, inner), ssm, conv
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from ...errors import OptionError
 from ..training.tables import build
 
-BackboneMode = Literal["hybrid", "mamba2_only", "gated_attn_only"]
+BackboneMode = Literal["hybrid", "mamba2_only", "gated_attn_only", "none"]
 CARRIED = ("flow", "ssm")
 
 
@@ -21,6 +21,7 @@ class MixerConfig:
     head_channels: int
     states: int
     conv_taps: int
+    groups: int = 1
 
     @property
     def inner(self) -> int:
@@ -35,7 +36,7 @@ class MixerConfig:
     @property
     def conv_channels(self) -> int:
         """Channels that pass the causal convolution: x, B and C."""
-        return self.inner + 2 * self.states
+        return self.inner + 2 * self.groups * self.states
 
 
 @dataclass(frozen=True)
@@ -46,18 +47,27 @@ class InterpolatorConfig:
         channels: of the features at levels 4, 8, 16 and 32.
         encoder_depth: further 3×3 convolutions at each of these levels.
         stem_kernel: side of the convolution from pixels to level 4.
-        backbone_mode: both branches of an LGS block, or one of them.
+        backbone_mode: both branches of an LGS block, or one of them; "none" leaves the blocks out.
         lgs_layers: LGS blocks at levels 16 and 32.
-        expand, head_channels, states, conv_taps: of the Mamba-2 mixer.
-        window, attention_heads: of the gated window attention; windows are ``window``² positions.
+        expand, head_channels, states, conv_taps: of the Mamba mixer.
+        mixer: "mamba2" or "mamba1".
+        mixer_shape: "own", as these say; "matched", as wide as the attention (MaTVLM's plan B), so x, B and C
+            have ``dim`` rows each; "heads", with an x, B and C for each head of the attention (plan C).
+        scan: "interleaved", both frames as one sequence, or "flip", each frame a sequence of its own.
+        window, attention_heads: of the window attention; windows are ``window``² positions.
+        attention_gate: whether a head's output is gated.
         window_frames: "both" lets a window see the same place of both frames, "each" only its own.
         channel_attention: "eca", "cab" (squeeze and excitation over convolutions) or "none".
         streams: residual streams; more than one are mixed by manifold-constrained hyper-connections.
+        sinkhorn_iterations: of their projection; few of them are mHC-lite.
+        mix_annealing: whether training ends with streams that are not mixed any more, as late gradients may
+            explode otherwise; see ``HyperConnection``.
         correlation_channels, correlation_radius: of the local correlation at level 16; radius 0 is none.
         flow_width, flow_depth: channels and layers of the three flow scales, at levels 16, 8 and 4.
         flow_layers: "separable" (depthwise, then pointwise) or "full" 3×3 convolutions, at each scale.
         head_kernels: sides of the convolutions that give flow and mask, at each scale.
         hidden: channels handed from scale to scale beside flow and mask.
+        warp: what finer flow scales see warped, "features" or "images" (beside features as they are).
         flow: whether frames are warped at all; without, residual and mask do everything (the plan's phase 1).
         refine: "quarter" (residual and mask at level 4), "patch" (the same, and then at full size out of
             patches of the warped frames) or "full" (a small U-net at full size).
@@ -76,11 +86,17 @@ class InterpolatorConfig:
     head_channels: int = 32
     states: int = 16
     conv_taps: int = 4
+    mixer: Literal["mamba2", "mamba1"] = "mamba2"
+    mixer_shape: Literal["own", "matched", "heads"] = "own"
+    scan: Literal["interleaved", "flip"] = "interleaved"
     window: int = 8
     attention_heads: int = 2
+    attention_gate: bool = True
     window_frames: Literal["both", "each"] = "both"
     channel_attention: Literal["eca", "cab", "none"] = "eca"
     streams: int = 1
+    sinkhorn_iterations: int = 20
+    mix_annealing: bool = False
     correlation_channels: int = 24
     correlation_radius: int = 4
     flow_width: tuple[int, ...] = (64, 48, 32)
@@ -88,6 +104,7 @@ class InterpolatorConfig:
     flow_layers: tuple[str, ...] = ("full", "separable", "separable")
     head_kernels: tuple[int, ...] = (3, 1, 1)
     hidden: int = 16
+    warp: Literal["features", "images"] = "features"
     flow: bool = True
     refine: Literal["quarter", "patch", "full"] = "quarter"
     refine_width: int = 32
@@ -111,7 +128,11 @@ class InterpolatorConfig:
                 raise OptionError(f"{name} is {value!r}", f"give {length} values")
         object.__setattr__(self, "carry", tuple(self.carry))
         for name, allowed in (
-            ("backbone_mode", ("hybrid", "mamba2_only", "gated_attn_only")),
+            ("backbone_mode", ("hybrid", "mamba2_only", "gated_attn_only", "none")),
+            ("mixer", ("mamba2", "mamba1")),
+            ("mixer_shape", ("own", "matched", "heads")),
+            ("scan", ("interleaved", "flip")),
+            ("warp", ("features", "images")),
             ("window_frames", ("both", "each")),
             ("channel_attention", ("eca", "cab", "none")),
             ("refine", ("quarter", "patch", "full")),
@@ -133,10 +154,18 @@ class InterpolatorConfig:
             ):
                 if layers and (parts < 1 or whole % parts):
                     raise OptionError(f"{name} is {parts}, which does not divide {whole}", "choose a divisor")
-        if "ssm" in self.carry and (self.backbone_mode == "gated_attn_only" or not any(self.lgs_layers)):
+        scans = self.backbone_mode in ("hybrid", "mamba2_only") and any(self.lgs_layers)
+        if "ssm" in self.carry and (not scans or self.scan == "flip"):
             raise OptionError(
-                "carry names 'ssm' and the model has no Mamba-2 layer", "carry 'flow', or nothing"
+                "carry names 'ssm' and the model has no Mamba layer over both frames",
+                "carry 'flow', or nothing",
             )
+        if self.mixer == "mamba1" and self.mixer_shape != "own":
+            raise OptionError(
+                f"mixer_shape is {self.mixer_shape!r}, which is one of Mamba-2", "give mixer = 'mamba2'"
+            )
+        if self.mix_annealing and self.streams == 1:
+            raise OptionError("mix_annealing is on, and there is one stream", "give more streams")
         if self.carry and self.start_flow != "none":
             raise OptionError(
                 f"start_flow is {self.start_flow!r} and carry is {self.carry}",
@@ -144,7 +173,7 @@ class InterpolatorConfig:
             )
         if self.bend and self.start_flow == "none":
             raise OptionError("bend is on and start_flow is 'none'", "start from a flow, which tells it")
-        for name in ("stem_kernel", "window", "streams", "hidden", "refine_width"):
+        for name in ("stem_kernel", "window", "streams", "sinkhorn_iterations", "hidden", "refine_width"):
             if getattr(self, name) < 1:
                 raise OptionError(f"{name} is {getattr(self, name)}", "give at least 1")
 
@@ -153,8 +182,18 @@ class InterpolatorConfig:
         """What the height and the width of a frame must be multiples of."""
         return 32
 
-    def mixer(self, dim: int) -> MixerConfig:
+    @property
+    def blocks(self) -> tuple[int, int]:
+        """LGS blocks at levels 16 and 32 that there are."""
+        return (0, 0) if self.backbone_mode == "none" else (self.lgs_layers[0], self.lgs_layers[1])
+
+    def mixer_of(self, dim: int) -> MixerConfig:
         """The mixer of a level with ``dim`` channels."""
+        head = dim // self.attention_heads
+        if self.mixer_shape == "matched":
+            return MixerConfig(dim, 1, head, dim, self.conv_taps)
+        if self.mixer_shape == "heads":
+            return MixerConfig(dim, 1, head, head, self.conv_taps, self.attention_heads)
         return MixerConfig(dim, self.expand, self.head_channels, self.states, self.conv_taps)
 
     def to_dict(self) -> dict[str, Any]:

@@ -87,16 +87,29 @@ class NextScale(nn.Module):
 
     def __init__(self, config: InterpolatorConfig, scale: int, warp: Warp, extra: int = 0) -> None:
         super().__init__()
-        self.warp = warp
+        self.warp, self.images = warp, config.warp == "images"
         features, width = config.channels[2 - scale], config.flow_width[scale]
         kind = config.flow_layers[scale]
-        inputs = 2 * features + FLOW + 1 + config.hidden + extra
+        inputs = 2 * features + FLOW + 1 + config.hidden + extra + (6 if self.images else 0)
         self.entry = conv(inputs, width, 1 if kind == "separable" else 3)
         self.layers = nn.Sequential(*(Layer(width, kind) for _ in range(config.flow_depth[scale])))
 
-    def forward(self, first: Tensor, second: Tensor, found: Tensor, extra: Tensor | None = None) -> Tensor:
-        """first, second (B, C, H, W) and what was found so far on this grid -> (B, width, H, W)."""
-        parts = [self.warp(first, found[:, :2]), self.warp(second, found[:, 2:FLOW]), found]
+    def forward(
+        self,
+        first: Tensor,
+        second: Tensor,
+        found: Tensor,
+        extra: Tensor | None = None,
+        images: tuple[Tensor, Tensor] | None = None,
+    ) -> Tensor:
+        """first, second (B, C, H, W) and what was found so far on this grid -> (B, width, H, W).
+
+        ``images`` are both frames on this grid, for a model that warps those in place of the features.
+        """
+        one, other = images if self.images and images is not None else (first, second)
+        parts = [self.warp(one, found[:, :2]), self.warp(other, found[:, 2:FLOW]), found]
+        if self.images:
+            parts = [first, second, *parts]
         if extra is not None:
             parts.append(extra)
         out: Tensor = self.layers(self.entry(torch.cat(parts, dim=1)))

@@ -1,6 +1,6 @@
 """The LGS block: Mamba-2 over both frames at once, beside gated window attention, fused by channel attention.
 
-Branch A reads the places of the whole frame, both frames interleaved, in four directions (``scan``): what is
+Branch A (``mixers``) reads the places of the whole frame, in four directions (``scan``): what is
 far away, at a cost that grows with the number of places alone. Branch B looks at every place of a window:
 what is near, exactly. Their sum passes channel attention and is added to the residual stream, or to several
 streams mixed by doubly stochastic matrices (``hyper``).
@@ -16,54 +16,26 @@ Glossary
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ...plugins import Operators
-from ...plugins.causal_conv1d import causal_conv1d_portable
-from ..artrack_mamba.mixer import Mamba2Mixer, RmsNorm
+from ..artrack_mamba.mixer import RmsNorm
 from .config import InterpolatorConfig
-from .scan import DIRECTIONS, deinterleave, interleave
-
-
-class CrossFrameMamba(nn.Module):
-    """Branch A: one Mamba-2 mixer over the interleaved scan, its weights shared by the four directions.
-
-    What a mixer does to single tokens is done once for all directions: before they are put in order, and,
-    behind the scan, when all are back at home, where the directions are averaged.
-    """
-
-    def __init__(self, config: InterpolatorConfig, dim: int, operators: Operators) -> None:
-        super().__init__()
-        if operators.name == "ort":  # its stateful convolution is slower than a plain one on long sequences
-            operators = replace(operators, causal_conv1d=causal_conv1d_portable)
-        self.mixer = Mamba2Mixer(config.mixer(dim), operators, reverse=False)
-
-    def forward(self, pair: Tensor, ssm: Tensor | None) -> tuple[Tensor, Tensor]:
-        """pair (2B, H, W, C), state (B, 4·heads, N, P) or None -> (2B, H, W, C), final state."""
-        height, width = pair.shape[1:3]
-        gate, xbc, dt = self.mixer.project(pair)
-        channels = xbc.shape[-1]
-        tokens = interleave(*torch.cat([xbc, dt], dim=-1).unflatten(0, (2, -1)).unbind(0)).flatten(0, 1)
-        start = None if ssm is None else ssm.unflatten(1, (DIRECTIONS, -1)).flatten(0, 1)
-        y, final, _ = self.mixer.scan(tokens[..., :channels], tokens[..., channels:], start, None)
-        home = torch.stack(deinterleave(y.unflatten(0, (-1, DIRECTIONS)), height, width)).flatten(0, 1)
-        mixed = self.mixer.norm(home, gate.unsqueeze(1)).mean(1)  # over (2B, 4, H, W, inner)
-        return self.mixer.out_proj(mixed), final.unflatten(0, (-1, DIRECTIONS)).flatten(1, 2)
+from .mixers import CrossFrameMamba
 
 
 class GatedWindowAttention(nn.Module):
-    """Branch B: attention within windows, every head's output gated by its own sigmoid."""
+    """Branch B: attention within windows, every head's output gated by its own sigmoid, where it is gated."""
 
     def __init__(self, config: InterpolatorConfig, dim: int) -> None:
         super().__init__()
         self.window, self.heads = config.window, config.attention_heads
         self.both = config.window_frames == "both"
         self.query_key_value = nn.Linear(dim, 3 * dim)
-        self.gate = nn.Linear(dim, dim)
+        self.gate = nn.Linear(dim, dim) if config.attention_gate else None
         self.project = nn.Linear(dim, dim)
         places = self.window**2 * (2 if self.both else 1)
         self.position = nn.Parameter(torch.zeros(self.heads, places, places))
@@ -90,7 +62,9 @@ class GatedWindowAttention(nn.Module):
         scores = query @ key.transpose(-1, -2) * (dim // self.heads) ** -0.5
         scores = scores + self.position + hidden.transpose(1, 2).unsqueeze(1)
         seen = (scores.softmax(-1) @ value).transpose(1, 2).reshape(count, places, dim)
-        out: Tensor = self.project(torch.sigmoid(self.gate(tokens)) * seen)
+        if self.gate is not None:
+            seen = torch.sigmoid(self.gate(tokens)) * seen
+        out: Tensor = self.project(seen)
         whole: Tensor = self.join(out, pair.shape[0], tall, wide)
         return whole[:, :height, :width]
 

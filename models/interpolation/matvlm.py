@@ -31,7 +31,8 @@ class Copied:
 @torch.no_grad()
 def start_from_attention(mixer: Mamba2Mixer, attention: GatedWindowAttention) -> Copied:
     """Copies V, K and Q of an attention into x, B and C of a mixer, as many rows as both have."""
-    inner, states = mixer.config.inner, mixer.config.states
+    inner, groups = mixer.config.inner, (mixer.config.conv_channels - mixer.config.inner) // 2
+    states = groups  # of all groups of heads together
     query, key, value = attention.query_key_value.weight.chunk(3)
     # in_proj gives the gate (inner rows), x (inner), B (states), C (states) and the step sizes, in this order
     rows = mixer.in_proj.weight
@@ -53,5 +54,7 @@ def start_mamba_from_attention(model: HybridInterpolator) -> list[Copied]:
     done = []
     for module in model.modules():
         if isinstance(module, LgsBlock) and module.mamba is not None and module.attention is not None:
-            done.append(start_from_attention(module.mamba.mixer, module.attention))
+            mixer = module.mamba.mixer
+            if isinstance(mixer, Mamba2Mixer):
+                done.append(start_from_attention(mixer, module.attention))
     return done

@@ -69,7 +69,10 @@ class LgsStage(nn.Module):
     def __init__(self, config: InterpolatorConfig, dim: int, layers: int, operators: Operators) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(LgsBlock(config, dim, operators) for _ in range(layers))
-        self.connections = nn.ModuleList(HyperConnection(config.streams) for _ in range(layers))
+        self.connections = nn.ModuleList(
+            HyperConnection(config.streams, config.sinkhorn_iterations, annealing=config.mix_annealing)
+            for _ in range(layers)
+        )
         self.streams = config.streams
 
     def forward(self, pair: Tensor, states: list[Tensor | None]) -> tuple[Tensor, list[Tensor | None]]:
@@ -96,8 +99,8 @@ class HybridInterpolator(nn.Module):
         self._for_graphs = operators.name == "ort"
         self.encoder = Encoder(config)
         c16, c32 = config.channels[2], config.channels[3]
-        self.lgs32 = LgsStage(config, c32, config.lgs_layers[1], operators)
-        self.lgs16 = LgsStage(config, c16, config.lgs_layers[0], operators)
+        self.lgs32 = LgsStage(config, c32, config.blocks[1], operators)
+        self.lgs16 = LgsStage(config, c16, config.blocks[0], operators)
         self.down = nn.Conv2d(c32, c16, 1)
         self.scale16 = FirstScale(config)
         starts = config.start_flow != "none"
@@ -133,9 +136,9 @@ class HybridInterpolator(nn.Module):
         pair = torch.stack([first["f32"], second["f32"]]).flatten(0, 1)
         carried = iter(self._carried_names())
         keep = "ssm" in self.config.carry
-        names = [next(carried) if keep else None for _ in range(sum(self.config.lgs_layers))]
+        names = [next(carried) if keep else None for _ in range(sum(self.config.blocks))]
         states = [last.get(name) if name else None for name in names]
-        coarse = self.config.lgs_layers[1]
+        coarse = self.config.blocks[1]
         pair, finals = self.lgs32(pair, states[:coarse])
         middle = torch.stack([first["f16"], second["f16"]]).flatten(0, 1) + enlarge(self.down(pair), 2)
         middle, more = self.lgs16(middle, states[coarse:])
@@ -151,7 +154,7 @@ class HybridInterpolator(nn.Module):
             hint = shrink(start, 2) * 0.5
         found16 = self._still(self.scale16(*middle.unflatten(0, (2, -1)).unbind(0), prior, hint))
         found8 = onto_finer(found16)
-        trunk = self.scale8(first["f8"], second["f8"], found8, seen)
+        trunk = self.scale8(first["f8"], second["f8"], found8, seen, self._small(first, second, 8))
         found8 = found8 + self.head8(trunk).float()
         if self.choice is not None and start is not None:
             flow = self.choice(trunk, found8[:, :FLOW], start)
@@ -173,7 +176,7 @@ class HybridInterpolator(nn.Module):
         found = retime(torch.cat([motion["flow"], motion["hidden"]], dim=1), t, self._warp)
         found = onto_finer(found)
         when = t.view(-1, 1, 1, 1).expand(-1, 1, found.shape[2], found.shape[3])
-        trunk = self.scale4(first["f4"], second["f4"], found, when)
+        trunk = self.scale4(first["f4"], second["f4"], found, when, self._small(first, second, times))
         known = self._still(found[:, : FLOW + 1] + self.head4(trunk).float())  # flow and mask
         if isinstance(self.refine, QuarterRefine):
             refined = self.refine(trunk).float()
@@ -202,6 +205,12 @@ class HybridInterpolator(nn.Module):
             return found
         return torch.cat([torch.zeros_like(found[:, :FLOW]), found[:, FLOW:]], dim=1)
 
+    def _small(self, first: State, second: State, times: int) -> tuple[Tensor, Tensor] | None:
+        """Both images, so many times as small, where images are warped in place of features."""
+        if self.config.warp != "images":
+            return None
+        return shrink(first["image"], times) - 0.5, shrink(second["image"], times) - 0.5
+
     def _fetch(self, first: State, second: State, known: Tensor, times: int) -> tuple[Tensor, Tensor]:
         """Both images, warped by the flows at their size."""
         flows = (known[:, :2], known[:, 2:FLOW])
@@ -223,7 +232,7 @@ class HybridInterpolator(nn.Module):
 
     def _carried_names(self) -> list[str]:
         """The SSM states that go from pair to pair, level 32 first."""
-        return [f"lgs.{index}.ssm" for index in range(sum(self.config.lgs_layers))]
+        return [f"lgs.{index}.ssm" for index in range(sum(self.config.blocks))]
 
     def functions(self) -> dict[str, Any]:
         """The named functions of the spec, as callables over named tensors and a state."""
@@ -259,17 +268,20 @@ class HybridInterpolator(nn.Module):
             "hidden": ("batch", 1 + config.hidden, "height/8", "width/8"),
         }
         if "ssm" in config.carry:
-            dims = [config.channels[3]] * config.lgs_layers[1] + [config.channels[2]] * config.lgs_layers[0]
+            dims = [config.channels[3]] * config.blocks[1] + [config.channels[2]] * config.blocks[0]
             for key, dim in zip(self._carried_names(), dims, strict=True):
-                mixer = config.mixer(dim)
-                motion[key] = ("batch", DIRECTIONS * mixer.heads, mixer.states, config.head_channels)
+                mixer = config.mixer_of(dim)
+                whole = (DIRECTIONS * mixer.heads, mixer.states, mixer.inner // mixer.heads)
+                by_channel = (DIRECTIONS * mixer.inner, mixer.states)
+                motion[key] = ("batch", *(by_channel if config.mixer == "mamba1" else whole))
         state = [
             TensorSpec(f"{owner}.{key}", "float32", shape)
             for owner, tensors in (("first", features), ("second", features), ("motion", motion))
             for key, shape in tensors.items()
         ]
         second = tuple(f"second.{key}" for key in features)
-        coarse = tuple(f"{owner}.f{level}" for owner in ("first", "second") for level in LEVELS[1:])
+        kept = [*(["image"] if config.warp == "images" else []), *(f"f{level}" for level in LEVELS[1:])]
+        coarse = tuple(f"{owner}.{key}" for owner in ("first", "second") for key in kept)
         fine = tuple(f"{owner}.{key}" for owner in ("first", "second") for key in ("image", "f4"))
         written = tuple(f"motion.{key}" for key in motion)
         carried = (

@@ -59,6 +59,10 @@ class InterpolationRecipe:
                 raise OptionError(
                     f"{name} is {value!r} and does nothing", f"give {need}, or leave {name} out"
                 )
+        if self.mamba_from_attention and (
+            self.model.backbone_mode != "hybrid" or self.model.mixer != "mamba2"
+        ):
+            raise OptionError("mamba_from_attention is on and there are not both", "give a hybrid of Mamba-2")
         if self.features and not self.losses.perceptual:
             raise OptionError(
                 f"features is {self.features!r}, and perceptual 0", "give the losses a perceptual"

@@ -17,6 +17,7 @@ from ...vision.motion import MiddleFlow, Neighbour, PairFlow, bend_of, grey_of
 from ..training.loaders import batches_of
 from .cache import GAPS, CachedClip
 from .flow import FLOW
+from .hyper import HyperConnection
 from .layers import enlarge, shrink
 from .losses import charbonnier, flow_distance, laplacian_distance, log_error
 from .model import HybridInterpolator
@@ -119,6 +120,9 @@ class InterpolationTask:
         step, t, weights = int(batch["step"]), batch["t"], self.losses
         for part in (self.model.encoder, self.model.lgs32, self.model.lgs16, self.model.down):
             part.requires_grad_(step >= self.freeze_backbone)
+        for module in self.model.modules():
+            if isinstance(module, HyperConnection) and module.annealing:
+                module.get_buffer("annealed").fill_(annealed(step / self.steps))
         ones, others = self.model.encode(first), self.model.encode(second)
         carried = self.carried(batch, ones)
         motion, found16 = self.model.motion(ones, others, carried, batch.get("start"), batch.get("bend"))
@@ -181,6 +185,11 @@ class InterpolationTask:
             for gap in GAPS[:2]:
                 scores[f"psnr_gap{gap}_live"] = psnr_of_clips(model, self.held_out, gap, live=True)
         return {name: round(value, 3) for name, value in scores.items()}
+
+
+def annealed(done: float) -> float:
+    """How far mixing is annealed when a share of the run is done: from its middle on, wholly at its end."""
+    return max(0.0, min(1.0, 2.0 * done - 1.0))
 
 
 def picture(image: Tensor) -> Tensor:

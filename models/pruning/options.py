@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from ...errors import OptionError
 from .importance import RANKINGS
+from .rsst import SCHEDULES
 from .selection import check_ratio
 
 METHODS = ("rsst", "refill", "magnitude", "saliency", "dense")
+STRUCTURES = ("units", "none")
 
 
 @dataclass(frozen=True)
@@ -19,12 +21,17 @@ class PruneOptions:
         method: "magnitude" and "saliency" take the same share of every group; "refill" and "rsst" take what a
             mask of single weights says; "dense" takes nothing, and is trained as long.
         ratio: share of the target's units that goes, over all rounds.
+        structure: "units" go whole, and the model is smaller; "none": single weights go, which become zeros
+            and stay so while the rest is trained.
+        masks: with structure "none", a file of which weights stay, in place of choosing them.
         target: "ssm", "mlp", "both" of them, "stem", "head", "attention" or "all".
         units: in place of ratio and target: patterns of groups' names, and how many units each of them keeps.
         rounds: as many times, each the same share of what is left.
         rank: what units count by; empty is "saliency" for that method, else "magnitude".
         fillback: share of the units that the mask empties which stays nevertheless (Refill, RSST).
         strength: R, the pull at the end of a round, a share of a weight a step (RSST).
+        schedule: how the pull grows: "exponents" (steeply, by ``exponent``), "linear" or "constant" (RSST).
+        exponent: the steepness of "exponents".
         share: of a round's steps, how many it pulls in (RSST).
         rewind: what is left starts again from the weights it had at first.
         steps: of training, over all rounds; 0 cuts only.
@@ -34,12 +41,16 @@ class PruneOptions:
 
     method: str = "rsst"
     ratio: float = 0.5
+    structure: str = "units"
+    masks: str = ""
     target: str = "both"
     units: tuple[tuple[str, int], ...] = ()
     rounds: int = 1
     rank: str = ""
     fillback: float = 0.0
     strength: float = 0.3
+    schedule: str = "exponents"
+    exponent: float = 4.0
     share: float = 0.4
     rewind: bool = False
     steps: int = 0
@@ -49,6 +60,24 @@ class PruneOptions:
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise OptionError(f"the method {self.method!r} is unknown", f"choose {', '.join(METHODS)}")
+        if self.structure not in STRUCTURES:
+            raise OptionError(f"structure {self.structure!r} is unknown", f"choose {', '.join(STRUCTURES)}")
+        if self.schedule not in SCHEDULES or self.exponent <= 0:
+            raise OptionError(
+                f"the schedule is {self.schedule!r} with exponent {self.exponent}",
+                f"choose {', '.join(SCHEDULES)}, and an exponent above 0",
+            )
+        whole = self.structure == "units"
+        if (self.masks and whole) or (
+            not whole and (self.units or self.fillback or self.ranking != "magnitude")
+        ):
+            raise OptionError(
+                f"structure is {self.structure!r}, with units {self.units}, fillback {self.fillback}, "
+                f"ranking {self.ranking} and masks {self.masks!r}",
+                "masks are of single weights, by magnitude; units, fillback and other ranks of units",
+            )
+        if not whole and self.method not in ("magnitude", "rsst"):
+            raise OptionError(f"{self.method} takes whole units", "mask single weights by magnitude or rsst")
         if self.rank not in ("", *RANKINGS):
             raise OptionError(f"the ranking {self.rank!r} is unknown", f"choose {', '.join(RANKINGS)}")
         check_ratio(self.ratio)

@@ -37,13 +37,14 @@ def pruned_spec(spec: ModelSpec, kept: Kept, name: str) -> ModelSpec:
 
 
 def targeted(groups: list[Group], target: str) -> list[Group]:
-    """The groups of the parts that a target means; "both" is ssm and mlp.
+    """The groups of the parts that a target means; "both" is ssm (or attention, without one) and mlp.
 
     Raises OptionError for a target that there is not, or that the model has no group of.
     """
     if target not in TARGETS:
         raise OptionError(f"the target {target!r} is unknown", f"choose one of {', '.join(TARGETS)}")
-    parts = ("ssm", "mlp") if target == "both" else (target,)
+    mixer = "ssm" if any(group.part == "ssm" for group in groups) else "attention"
+    parts = (mixer, "mlp") if target == "both" else (target,)
     found = [group for group in groups if target == "all" or group.part in parts]
     if not found:
         there = sorted({group.part for group in groups})

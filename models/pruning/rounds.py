@@ -14,16 +14,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatchcase as fnmatch
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
 from ...bundles import ModelSpec
 from ...errors import OptionError
 from ..training.config import LoopConfig
 from ..training.loop import train
+from .files import remember, save, write_json
 from .groups import Group, Kept, cut
 from .importance import Scores, features, magnitude, remaining, saliency
 from .options import PruneOptions
@@ -33,7 +33,7 @@ from .rsst import Pull, norms, targets_of
 from .selection import best, outermost, rounded
 from .surgery import cut_model
 from .trainers import Trainer
-from .unstructured import global_masks, layers_of
+from .unstructured import Masks, apply_masks, global_masks, layers_of, load_masks, save_masks
 
 Progress = Callable[[float, str], None]
 
@@ -45,6 +45,7 @@ class Pruned:
     Attributes:
         units: of each targeted group, before and after.
         pulled: a round of RSST each: norm of what was targeted before and after, and of everything else.
+        masks: of single weights, where no whole units went.
         seconds, cpu_seconds: of training; processor time is None where the run had been interrupted.
     """
 
@@ -56,6 +57,7 @@ class Pruned:
     seconds: float
     cpu_seconds: float | None
     pulled: list[dict[str, float]] = field(default_factory=list)
+    masks: Masks = field(default_factory=dict)
 
 
 class Pruning:
@@ -79,7 +81,8 @@ class Pruning:
         self.trainer, self.options, self.out = trainer, options, out
         self.progress, self.say = progress, say
         self.model, self.spec = copy.deepcopy(model), spec
-        self.targets = named(groups_of(spec), options)
+        self.masks: Masks = {}
+        self.targets = named(groups_of(spec), options) if options.structure == "units" else []
         self.original = {group.name: group for group in self.groups}
         self.start = {name: value.clone() for name, value in model.state_dict().items()}
         self.phases, self.steps, self.seconds, self.cpu = 0, 0, 0.0, 0.0
@@ -90,6 +93,8 @@ class Pruning:
     @property
     def groups(self) -> list[Group]:
         """The targeted groups of the model as it is now."""
+        if not self.targets:
+            return []
         return [group for group in groups_of(self.spec) if group.name in self.targets]
 
     def run(self, name: str) -> Pruned:
@@ -114,12 +119,15 @@ class Pruning:
             self.seconds,
             None if self.interrupted else self.cpu,
             self.pulled,
+            self.masks,
         )
 
     def round(self, number: int, steps: int, last: bool) -> None:
         """One round: what stays is chosen, the rest pulled and cut, and what is left trained."""
         folder = self.out / f"round-{number + 1}"
-        if self.options.method != "dense":
+        if self.options.structure == "none":
+            steps -= self.mask(folder, number, steps)
+        elif self.options.method != "dense":
             kept = self.chosen(folder / "kept.json", number)
             if self.options.method == "rsst":
                 pull = round(self.options.share * steps)
@@ -131,6 +139,28 @@ class Pruning:
                 self.model.load_state_dict(self.start)
         if steps:
             self.model = self.phase(folder / "train", steps, falls=last)
+
+    def mask(self, folder: Path, number: int, steps: int) -> int:
+        """Chooses the single weights of a round that go, pulls them (RSST) and zeroes them; steps of that."""
+        options, path, pull = self.options, folder / "masks.safetensors", 0
+        if not path.exists():
+            layers = layers_in(self.model, self.spec, options.target)
+            goal = (1 - options.ratio) ** ((number + 1) / options.rounds)
+            found = (
+                load_masks(Path(options.masks))
+                if options.masks
+                else global_masks(self.model.state_dict(), layers, 1 - goal)
+            )
+            folder.mkdir(parents=True, exist_ok=True)
+            save_masks(path, found)
+        self.masks = load_masks(path)
+        if options.method == "rsst":
+            pull = round(options.share * steps)
+            self.pull_to(folder / "pull", {name: ~mask for name, mask in self.masks.items()}, pull)
+        if options.rewind:
+            self.model.load_state_dict(self.start)
+        apply_masks(self.model, self.masks)
+        return pull
 
     def chosen(self, path: Path, number: int) -> Kept:
         """The units that stay in a round, from its file where that has been decided."""
@@ -175,8 +205,11 @@ class Pruning:
         return measured(task, groups, self.options.batches)
 
     def pull(self, folder: Path, kept: Kept, steps: int) -> None:
-        """Trains while what does not stay is pulled towards zero; notes how far it came."""
-        targets = targets_of(self.model, self.groups, kept)
+        """Trains while the units that do not stay are pulled towards zero."""
+        self.pull_to(folder, targets_of(self.model, self.groups, kept), steps)
+
+    def pull_to(self, folder: Path, targets: dict[str, torch.Tensor], steps: int) -> None:
+        """Trains while weights are pulled towards zero; notes how far they came."""
         before = norms(self.model, targets)
         self.model = self.phase(folder, steps, falls=False, targets=targets)
         after = norms(self.model, targets)
@@ -206,7 +239,7 @@ class Pruning:
                 folder,
                 self.reporter(folder, steps),
                 self.trainer.groups(task.model),
-                None if targets is None else Pull(task.model, targets, self.options.strength),
+                self.after_step(task.model, targets),
             )
             spent = {"seconds": result.seconds, "cpu": time.process_time() - began, "whole": whole}
             write_json(told, spent)
@@ -218,6 +251,17 @@ class Pruning:
         self.steps, self.seconds = self.steps + steps, self.seconds + spent["seconds"]
         self.cpu, self.interrupted = self.cpu + spent["cpu"], self.interrupted or not spent["whole"]
         return model.cpu().eval()
+
+    def after_step(
+        self, model: nn.Module, targets: dict[str, torch.Tensor] | None
+    ) -> Callable[[float], None] | None:
+        """What is done to the weights after a step: pulled, or held at zero where they are masked."""
+        options = self.options
+        if targets is not None:
+            return Pull(model, targets, options.strength, options.schedule, options.exponent)
+        if self.masks:
+            return lambda done: apply_masks(model, self.masks)
+        return None
 
     def loop(self, steps: int, falls: bool) -> LoopConfig:
         """The recipe's optimisation for a phase; the rate falls in the last one only."""
@@ -255,34 +299,18 @@ def named(groups: Sequence[Group], options: PruneOptions) -> list[str]:
     return [g.name for g in groups if any(fnmatch(g.name, pattern) for pattern, _ in options.units)]
 
 
+def layers_in(model: nn.Module, spec: ModelSpec, target: str) -> list[str]:
+    """The weights that are masked one by one: of linear layers and convolutions, in the parts that are meant.
+
+    Raises OptionError for a target that the model does not have, or a part of one that has no groups.
+    """
+    layers = layers_of(model)
+    if target == "all":
+        return list(layers)
+    inside = {places.tensor for group in targeted(groups_of(spec), target) for places in group.places}
+    return [name for name in layers if name in inside]
+
+
 def share_of(whole: int, parts: int, number: int) -> int:
     """Part ``number`` of a whole that is split into as equal ones as can be."""
     return whole * (number + 1) // parts - whole * number // parts
-
-
-def remember(path: Path, what: dict[str, Any]) -> None:
-    """Writes a JSON file, or sees that the one that is there says the same.
-
-    Raises OptionError where it does not: another run lies there.
-    """
-    if not path.exists():
-        write_json(path, what)
-    elif json.loads(path.read_text()) != json.loads(json.dumps(what)):
-        raise OptionError(
-            f"{path} is of a run with other options", "give another folder, or the options of that run"
-        )
-
-
-def write_json(path: Path, what: dict[str, Any]) -> None:
-    """Writes a JSON file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(what, indent=1) + "\n")
-    partial.replace(path)
-
-
-def save(path: Path, model: nn.Module) -> None:
-    """Writes a model's tensors, whole or not at all."""
-    partial = path.with_suffix(".partial")
-    save_file({name: value.contiguous().clone() for name, value in model.state_dict().items()}, partial)
-    partial.replace(path)

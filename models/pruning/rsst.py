@@ -4,8 +4,9 @@ The pull is ``w ← (1 - λ) · w`` after each step of the optimiser, and not ``
 divides a gradient by its own running size, so the latter would move each weight by about the learning rate
 whatever λ is, and the moments of all weights would be those of the pull. See decision 0023.
 
-``λ(p) = R / (e - 1) · (exp(p⁴) - 1)`` with p from 0 to 1 over the **whole** round. Over n steps the pull
-alone leaves exp(-0.158 · n · R) of a weight.
+``λ(p) = R / (e - 1) · (exp(p⁴) - 1)`` with p from 0 to 1 over the **whole** round; that is "exponents", of
+which 4 is the default. The others are ``R · p`` ("linear") and R ("constant"). Over n steps the pull alone
+leaves exp(-0.158 · n · R) of a weight by the first, exp(-0.5 · n · R) by the second.
 """
 
 from __future__ import annotations
@@ -20,12 +21,16 @@ from torch import Tensor, nn
 from .groups import Group, Kept, masked
 from .importance import fades
 
-EXPONENT = 4
+SCHEDULES = ("exponents", "linear", "constant")
 
 
-def pull_at(done: float, most: float) -> float:
+def pull_at(done: float, most: float, schedule: str = "exponents", exponent: float = 4.0) -> float:
     """λ where ``done`` (0 to 1) of a round is behind us; ``most`` is R, reached at its end."""
-    return most / (math.e - 1) * (math.exp(done**EXPONENT) - 1)
+    if schedule == "constant":
+        return most
+    if schedule == "linear":
+        return most * done
+    return most / (math.e - 1) * (math.exp(done**exponent) - 1)
 
 
 def targets_of(model: nn.Module, groups: Sequence[Group], kept: Kept) -> dict[str, Tensor]:
@@ -44,12 +49,14 @@ class Pull:
     model: nn.Module
     targets: dict[str, Tensor]
     most: float
+    schedule: str = "exponents"
+    exponent: float = 4.0
     _ones: dict[str, Tensor] = field(default_factory=dict, init=False)
 
     @torch.no_grad()
     def __call__(self, done: float) -> None:
         """``done`` is the share of the round behind us."""
-        shrink = pull_at(done, self.most)
+        shrink = pull_at(done, self.most, self.schedule, self.exponent)
         parameters = dict(self.model.named_parameters())
         for name, targeted in self.targets.items():
             value = parameters[name]

@@ -55,6 +55,13 @@ def apply_masks(model: nn.Module, masks: Mapping[str, Tensor]) -> None:
         parameters[name].mul_(mask.to(parameters[name].device))
 
 
+def sparsity(masks: Mapping[str, Tensor]) -> dict[str, float]:
+    """The share of weights that a mask takes, by layer; "all" is over all of them."""
+    found = {name: 1 - float(mask.float().mean()) for name, mask in masks.items()}
+    count = sum(mask.numel() for mask in masks.values())
+    return {**found, "all": 1 - sum(int(mask.sum()) for mask in masks.values()) / count}
+
+
 def save_masks(path: Path, masks: Mapping[str, Tensor]) -> None:
     """Writes masks as one safetensors file."""
     partial = path.with_suffix(".partial")

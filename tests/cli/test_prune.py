@@ -100,6 +100,29 @@ def test_methods_are_compared_and_a_finished_run_is_there_at_once(
 
 
 @pytest.mark.slow
+def test_single_weights_are_masked_and_told(
+    report: Callable[..., dict[str, Any]], classifier: Path, data: Path, work: Path
+) -> None:
+    pytest.importorskip("torch")
+    found = report(
+        "prune", classifier, "--out", "runs", "--method", "magnitude", "--ratio", 0.6, "--structure", "none",
+        "--recipe", data / "micro.toml", "--data", data, "--frames", 2,
+    )  # fmt: skip
+    before, after = found["runs"]
+    assert after["name"] == "magnitude-60-weights"
+    assert after["parameters"] == before["parameters"]
+    assert after["sparsity"]["all"] == pytest.approx(0.6, abs=0.01)
+    folder = work / "runs" / "magnitude-60-weights"
+    said: Any = load_bundle(str(folder / "whole-magnitude-60-weights")).provenance["pruned"]
+    assert said["sparsity"] == after["sparsity"]["all"]
+    again = report(
+        "prune", classifier, "--out", "again", "--method", "magnitude", "--structure", "none",
+        "--masks", folder / "masks.safetensors", "--frames", 2,
+    )  # fmt: skip
+    assert again["runs"][1]["sparsity"] == after["sparsity"]
+
+
+@pytest.mark.slow
 def test_a_tracker_is_cut_without_data(
     report: Callable[..., dict[str, Any]], tmp_path: Path, work: Path
 ) -> None:

@@ -273,11 +273,11 @@ def test_padding_of_windows_is_not_seen(build: Build) -> None:
 
 @pytest.mark.parametrize("streams", [2, 3, 5])
 def test_streams_are_mixed_by_a_doubly_stochastic_matrix(streams: int) -> None:
-    matrix = sinkhorn(torch.randn(streams, streams, generator=torch.Generator().manual_seed(1)))
+    matrix = sinkhorn(torch.randn(streams, streams, generator=torch.Generator().manual_seed(1)), 20)
     assert (matrix >= 0).all()
     torch.testing.assert_close(matrix.sum(0), torch.ones(streams))
     torch.testing.assert_close(matrix.sum(1), torch.ones(streams), rtol=0, atol=1e-3)
-    connection = HyperConnection(streams)
+    connection = HyperConnection(streams, 20, annealing=False)
     ones = torch.ones(streams, 1, 2, 2, 3)
     torch.testing.assert_close(connection.give(ones, torch.zeros(1, 2, 2, 3)), ones)
     torch.testing.assert_close(connection.take(ones), ones[0])
@@ -322,7 +322,10 @@ def test_a_spec_builds_the_model_again(make: Callable[[], InterpolatorConfig]) -
         ({"channels": (4, 4)}, "give 4 values"),
         ({"backbone_mode": "mamba"}, "backbone_mode is 'mamba'"),
         ({"carry": ("image",)}, "carry names 'image'"),
-        ({"carry": ("ssm",), "backbone_mode": "gated_attn_only"}, "no Mamba-2 layer"),
+        ({"carry": ("ssm",), "backbone_mode": "gated_attn_only"}, "no Mamba layer over both frames"),
+        ({"carry": ("ssm",), "scan": "flip", "lgs_layers": (0, 1)}, "no Mamba layer over both frames"),
+        ({"mixer": "mamba1", "mixer_shape": "heads"}, "mixer_shape is 'heads'"),
+        ({"mix_annealing": True}, "there is one stream"),
         ({"head_channels": 7}, "head_channels is 7"),
         ({"window": 0}, "window is 0"),
         ({"start_flow": "raft"}, "start_flow is 'raft'"),

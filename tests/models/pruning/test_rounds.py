@@ -20,6 +20,7 @@ from framestate.models.pruning.options import PruneOptions
 from framestate.models.pruning.registry import groups_of
 from framestate.models.pruning.rounds import Pruning
 from framestate.models.pruning.rsst import pull_at
+from framestate.models.pruning.unstructured import save_masks, sparsity
 from framestate.models.training.config import LoopConfig
 from framestate.models.training.loop import Task
 from framestate.plugins import eager_operators
@@ -91,6 +92,49 @@ def test_the_pull_grows_over_the_whole_round() -> None:
     assert values[50] == pytest.approx(0.3 / (math.e - 1) * (math.exp(0.0625) - 1))
     steps = np.diff(values)
     assert (np.diff(steps) > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("schedule", "exponent", "values"),
+    [
+        ("linear", 4.0, (0.0, 0.15, 0.3)),
+        ("constant", 4.0, (0.3, 0.3, 0.3)),
+        ("exponents", 1.0, (0.0, 0.3 / (math.e - 1) * (math.exp(0.5) - 1), 0.3)),
+    ],
+)
+def test_schedules_of_the_pull(schedule: str, exponent: float, values: tuple[float, ...]) -> None:
+    found = [pull_at(done, 0.3, schedule, exponent) for done in (0.0, 0.5, 1.0)]
+    assert found == pytest.approx(values)
+
+
+@pytest.mark.parametrize("schedule", ["linear", "constant"])
+def test_any_schedule_pulls(trained: MambaClassifier, tmp_path: Path, schedule: str) -> None:
+    found = prune(trained, tmp_path, method="rsst", steps=40, share=0.8, schedule=schedule)
+    (pulled,) = found.pulled
+    assert pulled["targets_after"] <= pulled["targets_before"] / 10
+
+
+@pytest.mark.parametrize("method", ["magnitude", "rsst"])
+def test_single_weights_become_zeros_and_stay_so(
+    trained: MambaClassifier, tmp_path: Path, method: str
+) -> None:
+    found = prune(trained, tmp_path / "run", method=method, structure="none", ratio=0.7, rounds=2, steps=24)
+    assert found.spec.config == trained.spec("whole").config
+    share = sparsity(found.masks)
+    assert share["all"] == pytest.approx(0.7, abs=0.01)
+    assert len(set(share.values())) > 2  # one threshold: layers lose what they can spare
+    weights = found.model.state_dict()
+    for name, mask in found.masks.items():
+        assert not weights[name][~mask].any(), name
+        assert weights[name][mask].any(), name
+    assert "head.weight" not in found.masks
+    assert bool(found.pulled) is (method == "rsst")
+    save_masks(tmp_path / "masks.safetensors", found.masks)
+    again = prune(
+        trained, tmp_path / "again", method="magnitude", structure="none",
+        masks=str(tmp_path / "masks.safetensors"),
+    )  # fmt: skip
+    assert sparsity(again.masks) == share
 
 
 def test_what_is_pulled_fades_and_the_rest_stays(trained: MambaClassifier, tmp_path: Path) -> None:
@@ -177,6 +221,31 @@ def test_a_killed_run_goes_on_to_the_bit(
     assert again.metrics == whole.metrics
 
 
+def test_a_killed_run_of_single_weights_goes_on_to_the_bit(
+    trained: MambaClassifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options: dict[str, Any] = {"method": "rsst", "structure": "none", "ratio": 0.6, "rounds": 2, "steps": 24}
+    whole = prune(trained, tmp_path / "whole", **options)
+    plain, taken = ClassifierTask.batches, 0
+
+    def cut_short(task: ClassifierTask, start: int) -> Iterator[dict[str, Tensor]]:
+        nonlocal taken
+        for batch in plain(task, start):
+            taken += 1
+            if taken > 18:
+                raise Killed
+            yield batch
+
+    monkeypatch.setattr(ClassifierTask, "batches", cut_short)
+    with pytest.raises(Killed):
+        prune(trained, tmp_path / "killed", **options)
+    monkeypatch.setattr(ClassifierTask, "batches", plain)
+    resumed = prune(trained, tmp_path / "killed", **options)
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, resumed.model.state_dict()[name]), name
+    assert all(torch.equal(mask, resumed.masks[name]) for name, mask in whole.masks.items())
+
+
 def test_a_folder_of_another_run_is_refused(trained: MambaClassifier, tmp_path: Path) -> None:
     prune(trained, tmp_path, method="magnitude", ratio=0.5)
     with pytest.raises(OptionError, match="other options"):
@@ -193,6 +262,10 @@ def test_a_folder_of_another_run_is_refused(trained: MambaClassifier, tmp_path: 
         ({"method": "rsst", "steps": 1}, "trains first"),
         ({"method": "rsst", "steps": 9, "strength": 0.0}, "strength"),
         ({"method": "saliency"}, "needs data"),
+        ({"method": "magnitude", "structure": "crystal"}, "structure 'crystal' is unknown"),
+        ({"method": "refill", "structure": "none"}, "takes whole units"),
+        ({"method": "magnitude", "masks": "a"}, "masks are of single weights"),
+        ({"method": "magnitude", "schedule": "sudden"}, "the schedule is 'sudden'"),
     ],
 )
 def test_options_that_cannot_be(
