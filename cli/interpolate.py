@@ -38,7 +38,9 @@ def interpolate(
     ] = None,
     slow_motion: Annotated[
         str | None,
-        typer.Option("--slow-motion", metavar="N", help="Play N times slower; sound is left out without --audio."),
+        typer.Option(
+            "--slow-motion", metavar="N", help="Play N times slower; sound is left out without --audio."
+        ),
     ] = None,
     scale: Annotated[
         str, typer.Option("--scale", metavar="S", help="Size at which motion is found: auto, 1, 0.5, 0.25.")
@@ -57,7 +59,7 @@ def interpolate(
         typer.Option(
             "--audio",
             metavar="copy|NAME",
-            help="Copy sound as it is, or encode it: aac, opus, mp3, flac, ...; slow motion stretches it then.",
+            help="Copy sound, or encode it: aac, opus, mp3, flac, ...; slow motion stretches it then.",
         ),
     ] = "copy",
     stream: files.Stream = None,
@@ -100,7 +102,9 @@ def interpolate(
                 factor, fps, slow_motion, scale, cuts=cuts, duplicates=duplicates
             )
             kinds = [part.strip() for part in without.split(",") if part.strip()]
-            output = OutputOptions(files.encoding(codec, crf, preset, bitrate, pixel_format), kinds, dedup, audio)
+            output = OutputOptions(
+                files.encoding(codec, crf, preset, bitrate, pixel_format), kinds, dedup, audio
+            )
             reading = files.Reading.of(stream, image_rate, deinterlace)
             began = time.perf_counter()
             run, where = _run(source, reading, target, wanted, output, model, runtime, device, threads, lanes)

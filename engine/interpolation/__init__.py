@@ -15,7 +15,7 @@ __all__ = [
     "OutputOptions",
     "VideoRun",
     "expected_frames",
-    "for_unique",
     "for_full_hd",
+    "for_unique",
     "interpolate_video",
 ]

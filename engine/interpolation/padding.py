@@ -49,7 +49,7 @@ def as_pixels(output: Plane, height: int, width: int, *, deep: bool = False) -> 
 
 
 def as_image(levels: Plane, *, deep: bool = False) -> Image:
-    """Levels as RGB uint8, or uint16, rounded. ``levels`` is used up: large frames leave no room for copies."""
+    """Levels as RGB uint8 or uint16, rounded. ``levels`` is used up: large frames leave no room."""
     np.clip(levels, 0, 255, out=levels)
     if deep:
         np.multiply(levels, np.float32(65535 / 255), out=levels)

@@ -153,7 +153,7 @@ class SizedModel:
         return [prior.told(*given) for given in zip(flows, *around, strict=True)]
 
     def between(self, first: EncodedFrame, second: EncodedFrame, motion: PairMotion, t: float) -> Image:
-        """The frame at ``t`` in (0, 1) between two: RGB (height, width, 3), as deep as they are. Raises StepError."""
+        """The frame at ``t`` in (0, 1) between two: RGB, as deep as they are. Raises StepError."""
         if len(self.tiles) == 1:
             made = self._made(0, first, second, motion, t)
             return as_pixels(made, *self.tiles[0].size, deep=first.is_deep)

@@ -10,7 +10,7 @@ from itertools import chain, repeat
 from pathlib import Path
 
 from ...errors import VideoError
-from ...vision import Encoding, Frame, Look, Passengers, VideoReader, VideoWriter, rehearse
+from ...vision import Encoding, Frame, Passengers, VideoReader, VideoWriter, rehearse
 from .duplicates import unique
 from .options import InterpolationOptions
 from .session import Counts, InterpolationSession
@@ -25,7 +25,7 @@ class OutputOptions:
     Attributes:
         encoding: encoder, quality and speed.
         without: kinds of streams not to copy, out of ``audio``, ``subtitle`` and ``attachment``.
-        audio: ``copy``, or an encoder of sound: aac, opus, flac, ...; what is encoded is stretched in slow motion.
+        audio: ``copy``, or an encoder of sound: aac, opus, ...; slow motion stretches what is encoded.
         dedup: leave out frames that repeat the one before, and make others in their place; see `for_unique`.
     """
 
