@@ -1,4 +1,4 @@
-"""Options about files of pictures that several verbs share: which stream is read, and how a video is written."""
+"""Options that verbs about videos share: which stream is read, and how a video is written."""
 
 from __future__ import annotations
 

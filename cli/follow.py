@@ -6,13 +6,17 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 from ..engine import Engine, Track
 from ..vision import Box, Encoding, Frame, ReadAhead
+from .annotate import Developed, Part, Sink
 from .files import Reading
 from .progress import Bar, frames_bar
-from .sinks import Sink, open_sinks
+from .sinks import open_sinks
+from .span import Span
 
 
 @dataclass
@@ -77,8 +81,9 @@ def follow(
     precision: str | None = None,
     out: Path | None = None,
     boxes: Path | None = None,
-    reading: Reading = Reading(),
+    reading: Reading | None = None,
     encoding: Encoding | None = None,
+    span: Span | None = None,
 ) -> Run:
     """Track each region of the first frame through a video, into a video ``out`` and a table ``boxes``.
 
@@ -88,7 +93,8 @@ def follow(
     """
     began = time.perf_counter()
     with ExitStack() as stack:
-        reader = stack.enter_context(reading.open(video, threads))
+        span = span or Span()
+        reader = stack.enter_context((reading or Reading()).open(video, threads, deep=True))
         regions = [region.check(reader.width, reader.height) for region in regions]
         engine = stack.enter_context(
             Engine.load(
@@ -101,9 +107,14 @@ def follow(
             )
         )
         notes: list[str] = []
-        sinks = open_sinks(stack, reader, out, boxes, encoding, notes)
+        chosen = span.frames(reader)
+        first = next(chosen)
+        begin = first.pts * first.time_base if span.start is not None else Fraction(0)
+        part = Part(begin, span.is_part, span.every)
+        developed = Developed(chain([first], chosen), reader, keeps=out is not None)
+        sinks = open_sinks(stack, reader, developed, out, boxes, encoding, part, notes)
         bar = stack.enter_context(frames_bar(f"tracking {video.name}", reader.frame_count))
-        frames = stack.enter_context(ReadAhead(reader))
+        frames = stack.enter_context(ReadAhead(developed))
         run = Run(
             engine.runtime.name, engine.runtime.device, str(reader.time_base), [Tally() for _ in regions]
         )

@@ -59,7 +59,7 @@ def interpolate(
         typer.Option(
             "--audio",
             metavar="copy|NAME",
-            help="Copy sound as it is, or encode it: aac, opus, mp3, flac, ...; slow motion stretches it then.",
+            help="Copy sound, or encode it: aac, opus, mp3, flac, ...; slow motion stretches it then.",
         ),
     ] = "copy",
     stream: files.Stream = None,

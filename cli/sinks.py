@@ -1,25 +1,23 @@
-"""Where the tracks of a video go: a table of boxes, and a video with the boxes drawn on it."""
+"""Where the tracks of a video go: a table of boxes, and the video of `annotate`."""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
 from ..engine import Track
 from ..errors import FramestateError
-from ..vision import Encoding, Frame, Mark, Passengers, VideoReader, VideoWriter, draw_tracks, rehearse
+from ..vision import Encoding, Frame, VideoReader
+from .annotate import Developed, Part, Sink, annotated_video
 from .output import note, replacing
 
 COLUMNS = ("frame", "pts", "seconds", "target", "x", "y", "w", "h", "score", "status")
 JSON_LINES, MOT = (".jsonl", ".ndjson"), (".txt", ".mot")
 """Suffixes of the other forms of a table of boxes; any other is CSV."""
-
-Sink = Callable[[Frame, Sequence[Track]], None]
-"""Takes the tracks of one frame; targets are numbered from 1, in the order of the sequence."""
 
 
 @contextmanager
@@ -82,52 +80,14 @@ def _values(frame: Frame, tracks: Sequence[Track]) -> Iterator[tuple[Any, ...]]:
         yield frame.index, frame.pts, round(frame.seconds, 6), target, *box, track.score, track.status
 
 
-@contextmanager
-def annotated_video(
-    path: Path, source: VideoReader, encoding: Encoding | None = None, notes: list[str] | None = None
-) -> Iterator[Sink]:
-    """Every frame with its boxes, at the times of ``source`` and looking as it does, with its sound.
-
-    ``path`` appears when the block ends well. ``notes`` is told what is not in it as it was in the source.
-
-    Raises:
-        VideoWriteError: the file cannot be written.
-        OptionError: the container cannot hold a stream of the source, or the encoder a setting.
-    """
-    look = source.look.in_eight_bits
-
-    def aboard(only: Collection[int] | None, briefly: bool = True) -> Passengers:
-        return Passengers(source.file, video=source.stream, shift=source.shift, only=only, briefly=briefly)
-
-    def opened(path: Path, passengers: Passengers) -> VideoWriter:
-        return VideoWriter(
-            path, source.width, source.height, source.frame_rate, encoding=encoding,
-            time_base=source.time_base, look=look, passengers=passengers,
-        )  # fmt: skip
-
-    rehearse(path, aboard, opened)
-    with aboard(None, briefly=False) as passengers, opened(path, passengers) as video:
-
-        def write(frame: Frame, tracks: Sequence[Track]) -> None:
-            marks = [
-                Mark(track.box, target, track.score, track.status)
-                for target, track in enumerate(tracks, start=1)
-            ]
-            video.write(draw_tracks(frame.image, marks), frame.pts)
-
-        yield write
-        if source.end is not None and video.last_pts is not None:
-            video.last_duration = max(1, round(source.end / source.time_base) - video.last_pts)
-        if notes is not None:
-            notes += passengers.left_out
-
-
 def open_sinks(
     stack: ExitStack,
     source: VideoReader,
+    frames: Developed,
     out: Path | None,
     boxes: Path | None,
     encoding: Encoding | None,
+    part: Part,
     notes: list[str],
 ) -> list[Sink]:
     """What takes the tracks: a file of ``boxes``, a video ``out``; they are finished as ``stack`` ends.
@@ -139,5 +99,5 @@ def open_sinks(
     if boxes is not None:
         sinks.append(stack.enter_context(boxes_file(boxes)))
     if out is not None:
-        sinks.append(stack.enter_context(annotated_video(out, source, encoding, notes)))
+        sinks.append(stack.enter_context(annotated_video(out, source, frames, notes, encoding, part)))
     return sinks

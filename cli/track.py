@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import OptionError
-from . import files, options
+from . import files, options, span
 from .output import guarded, note, print_json, quiet_stdout, show, warn
 
 if TYPE_CHECKING:
@@ -40,6 +40,9 @@ def track(
             "--boxes", metavar="FILE", help="Where to write the boxes: CSV; .jsonl: JSON lines; .txt: MOT."
         ),
     ] = None,
+    start: span.Start = None,
+    end: span.End = None,
+    every: span.Every = 1,
     stream: files.Stream = None,
     image_rate: files.ImageRate = "25",
     deinterlace: files.Deinterlace = "off",
@@ -81,6 +84,7 @@ def track(
                 out=out,
                 boxes=boxes,
                 reading=files.Reading.of(stream, image_rate, deinterlace),
+                span=span.Span.of(start, end, every),
                 encoding=files.encoding(codec, crf, preset, bitrate, pixel_format),
             )
             if no_output_named:

@@ -35,9 +35,9 @@ def coarsest(form: str, codec: str, rate: Fraction, tick: Fraction) -> tuple[Fra
 class Palette:
     """Frames with a palette of their own each, chosen for it and dithered, as GIF needs; one in, one out."""
 
-    def __init__(self, width: int, height: int, tick: Fraction) -> None:
+    def __init__(self, width: int, height: int) -> None:
         graph = Graph()
-        source = graph.add_buffer(width=width, height=height, format=av.VideoFormat("rgb24"), time_base=tick)
+        source = graph.add_buffer(width=width, height=height, format=av.VideoFormat("rgb24"), time_base=_GIF)
         split, chosen = graph.add("split"), graph.add("palettegen", "stats_mode=single:reserve_transparent=0")
         used, sink = graph.add("paletteuse", "new=1:dither=sierra2_4a"), graph.add("buffersink")
         source.link_to(split)

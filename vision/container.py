@@ -13,10 +13,8 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import av
-import av.codec
 import av.error
 import av.format
-import av.stream
 import numpy as np
 
 from ..errors import OptionError, VideoError
@@ -26,6 +24,7 @@ from .joins import Joins
 from .look import Look
 from .opening import REMEDY, open_input, packets_of
 from .pixels import Image, as_uint8
+from .streams import decoder_of, frame_rate, positive, shown_stream, size_of
 from .upright import Orientation
 
 MOST_THREADS = 4
@@ -36,10 +35,6 @@ _FAST, EXACT = 0x4, 0x2 | 0x2000 | 0x40000  # bicubic; bilinear, full chroma, ac
 _BLANK = 1  # seconds before anything begins, from which on they are a clock's and not the video's
 _UNSAID = 2  # "unspecified", of colour tags
 _OPAQUE = 255
-_WITH_ALPHA = MappingProxyType({"vp8": "libvpx", "vp9": "libvpx-vp9"})
-"""Decoders that read the opacity beside the colours, where FFmpeg's own pass it over."""
-_MOST_RATE = 1000  # frames a second that a container is believed
-_STILL = frozenset({"mjpeg", "png", "bmp", "webp", "tiff"})
 
 
 _FORMS = MappingProxyType(
@@ -48,7 +43,7 @@ _FORMS = MappingProxyType(
 
 
 class Picture(NamedTuple):
-    """A decoded picture, when it is shown (None where nothing says) and for how long (0 likewise), in ticks."""
+    """A decoded picture, when it is shown (None if unknown) and for how long (0 if unknown), in ticks."""
 
     image: Image
     pts: int | None
@@ -95,11 +90,11 @@ class ContainerSource:
             self._container.close()
             raise
         self.stream = int(self._stream.index)
-        self._decoder = _decoder_of(self._stream)
+        self._decoder = decoder_of(self._stream)
         self._decoder.thread_type = "AUTO"
         self._decoder.thread_count = threads or min(MOST_THREADS, os.cpu_count() or 1)
         self.rate = frame_rate(self._stream)
-        self.time_base = _fraction(self._stream.time_base) or 1 / self.rate
+        self.time_base = positive(self._stream.time_base) or 1 / self.rate
         self.count = self._find_count()
         self.look = Look.of(self._stream)
         if self._decoder is not self._stream.codec_context:
@@ -111,7 +106,7 @@ class ContainerSource:
         self._orientation = Orientation()
         self._fields = Deinterlacer(self.time_base) if deinterlace else None
         self._ends: Fraction | None = None
-        self._closed = False
+        self._is_read = self._closed = False
 
     def pictures(self) -> Iterator[Picture]:
         """Decode lazily: RGB (H, W, 3), upright."""
@@ -134,6 +129,7 @@ class ContainerSource:
                         return
         for ready in () if self._fields is None else self._fields.flush():
             yield self._picture(ready)
+        self._is_read = True
 
     @property
     def notes(self) -> list[str]:
@@ -150,7 +146,7 @@ class ContainerSource:
             f"times jump ahead by {float(end - start):.1f} s at {float(start + self.shift):.3f} s"
             for start, end in self._joins.gaps[:3]
         ]
-        told = self._told_duration()
+        told = self._told_duration() if self._is_read else None
         if told is not None and self._ends is not None and told - self._ends > max(4 / self.rate, told / 50):
             found.append(
                 f"the file ends early: it tells of {float(told):.2f} s, and its pictures end at "
@@ -176,7 +172,7 @@ class ContainerSource:
         return Picture(self._orientation.upright(self._to_rgb(frame)), pts, frame.duration or 0)
 
     def _is_opaque(self, frame: Any) -> bool:
-        """Whether the first picture of a GIF shows nothing through; FFmpeg reads all of them with an opacity."""
+        """Whether the first picture of a GIF is opaque; FFmpeg reads all of them with an opacity."""
         if self._stream.codec_context.name != "gif":
             return False
         return bool(frame.to_ndarray(format="rgba")[..., 3].min() == _OPAQUE)
@@ -191,7 +187,7 @@ class ContainerSource:
         return as_uint8(frame.to_ndarray(format=form, interpolation=self._scaling, src_colorspace=matrix))
 
     def _packets(self) -> Iterator[Any]:
-        """Every packet that can be read, its times put in a row, then the empty one that flushes the decoder."""
+        """Every packet that can be read, its times in a row, then the empty one that flushes the decoder."""
         for packet in packets_of(self._container, [self._stream], self._count_broken):
             moved = round(self._joins.offsets[self._joins.part(packet)] / self.time_base)
             if moved:
@@ -208,7 +204,7 @@ class ContainerSource:
         if wanted is not None:
             stream = next((one for one in videos if one.index == wanted), None)
             if stream is None:
-                have = ", ".join(f"{one.index} ({_size(one)})" for one in videos) or "none"
+                have = ", ".join(f"{one.index} ({size_of(one)})" for one in videos) or "none"
                 raise OptionError(
                     f"{self._path} has no video stream {wanted}", f"Choose one of its video streams: {have}."
                 )
@@ -248,66 +244,19 @@ class ContainerSource:
         return math.floor(seconds / self.time_base) if arbitrary and seconds > 0 else 0
 
     def _told_duration(self) -> Fraction | None:
-        """When the pictures should end on the reader's clock, as far as the file tells; None where it does not."""
+        """When the pictures should end on the reader's clock; None where the file does not tell."""
         stream = self._stream
         if stream.duration:
-            return ((stream.start_time or 0) - self._origin + stream.duration) * self.time_base
+            ticks = int((stream.start_time or 0) - self._origin + stream.duration)
+            return ticks * self.time_base
         written = stream.metadata.get("DURATION", "").split(":")
         if len(written) == 3:
             try:
                 hours, minutes, seconds = (Fraction(part) for part in written)
             except ValueError:
                 return None
-            return 3600 * hours + 60 * minutes + seconds + self.shift
+            shift: Fraction = self.shift
+            return 3600 * hours + 60 * minutes + seconds + shift
         if len(self._container.streams) == 1 and self._container.duration:
             return Fraction(self._container.duration, av.time_base)
         return None
-
-
-def _decoder_of(stream: Any) -> Any:
-    """The stream's own decoder, or the one that reads its opacity, too."""
-    own = stream.codec_context
-    name = _WITH_ALPHA.get(own.codec.canonical_name)
-    if name is None or stream.metadata.get("alpha_mode", stream.metadata.get("ALPHA_MODE")) != "1":
-        return own
-    try:
-        decoder = av.codec.Codec(name, "r").create("video")
-    except (av.error.FFmpegError, ValueError):
-        return own
-    decoder.extradata = own.extradata
-    return decoder
-
-
-def frame_rate(stream: Any) -> Fraction:
-    """Frames a second of PyAV's video ``stream``, on average; 25 where nothing tells."""
-    average, *others = (
-        _fraction(value) for value in (stream.average_rate, stream.guessed_rate, stream.base_rate)
-    )
-    nominal = [rate for rate in others if rate and rate <= _MOST_RATE]
-    # An average above twice what the stream itself tells is an error of the container (DV, some AVI).
-    if average and average <= _MOST_RATE and (not nominal or average <= 2 * max(nominal)):
-        return average
-    return nominal[0] if nominal else Fraction(25)
-
-
-def shown_stream(container: Any) -> Any:
-    """The video stream that players show: no cover, the default one, the first of those that are left; or None.
-
-    A stream of still pictures (MJPEG, PNG) beside one that moves is a cover, whether it is marked as one or not.
-    """
-    kinds = av.stream.Disposition
-    stills = kinds.attached_pic | kinds.timed_thumbnails
-    videos = [one for one in container.streams.video if not one.disposition & stills]
-    moving = [one for one in videos if one.codec_context is None or one.codec_context.name not in _STILL]
-    return max(moving or videos, key=lambda one: bool(one.disposition & kinds.default), default=None)
-
-
-def _size(stream: Any) -> str:
-    context = stream.codec_context
-    return f"{context.width}x{context.height} {context.name}" if context else "unknown"
-
-
-def _fraction(value: Any) -> Fraction | None:
-    """A positive Fraction out of PyAV's rational, or None."""
-    fraction = Fraction(value.numerator, value.denominator) if value and value.denominator else Fraction(0)
-    return fraction if fraction > 0 else None

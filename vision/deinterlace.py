@@ -1,4 +1,4 @@
-"""`Deinterlacer`: fields woven out of frames that are marked as interlaced, by FFmpeg's bwdif; a frame for a frame."""
+"""`Deinterlacer`: frames that are marked as interlaced, woven by FFmpeg's bwdif; a frame for a frame."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Deinterlacer:
         self._shape: tuple[int, int, str] | None = None
 
     def push(self, frame: Any) -> Iterator[Any]:
-        """PyAV's decoded frame -> those that are ready. Until the first interlaced one it goes straight through."""
+        """PyAV's decoded frame -> those that are ready; until the first interlaced one, itself."""
         if self._graph is None and not frame.interlaced_frame:
             yield frame
             return

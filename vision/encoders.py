@@ -1,4 +1,4 @@
-"""What encoders are told: quality, speed, and the settings without which they would be slow, huge or noisy."""
+"""What encoders are told: quality, speed, and what keeps them from being slow, huge or noisy."""
 
 from __future__ import annotations
 
@@ -38,7 +38,10 @@ _SETTINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
 _BY_QUALITY = frozenset({"mjpeg", "mpeg4", "mpeg2video"})  # `--bitrate` takes the place of their quality
 _DNXHR = {"yuv422p10le": "dnxhr_hqx", "yuv444p10le": "dnxhr_444", "gbrp10le": "dnxhr_444"}
 _X_CODECS = frozenset({"libx264", "libx264rgb", "libx265"})  # they print what is wrong, rather than tell it
-_X_PRESETS = tuple("ultrafast superfast veryfast faster fast medium slow slower veryslow placebo".split())
+_X_PRESETS = (
+    *("ultrafast", "superfast", "veryfast", "faster", "fast"),
+    *("medium", "slow", "slower", "veryslow", "placebo"),
+)
 _QUIET: Mapping[str, tuple[str, str]] = MappingProxyType({"libsvtav1": ("SVT_LOG", "1")})
 """Environment variables that keep encoders from printing, by encoder."""
 _EVEN_RATES, _MPEG4_TICKS = frozenset({"mpeg1video", "mpeg2video"}), 65535
@@ -86,7 +89,7 @@ class Encoding:
     pixel_format: str | None = None
 
     def encoder(self, form: str, suffix: str, bits: int) -> str:
-        """The encoder for a container, its suffix and a depth: H.264, from 9 bits up H.265, as players know them.
+        """The encoder for a container, its suffix and a depth: H.264, from 9 bits up H.265.
 
         Raises:
             OptionError: there is no image format of this suffix.

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,7 @@ class FolderSource:
         self.is_deep &= deep
 
     def pictures(self) -> Iterator[Picture]:
+        """Decode lazily; what does not decode leaves a gap."""
         for place, file in enumerate(self._files):
             try:
                 image = self._read(file)
@@ -100,6 +102,7 @@ class FolderSource:
             yield Picture(image, place, 1)
 
     def close(self) -> None:
+        """Forget the files."""
         self._files = []
 
     def _about_the_first(self) -> tuple[bool, bool]:
@@ -155,6 +158,7 @@ class AnimationSource:
         self.look = replace(Look(), pixel_format=_FORMATS[False, self.has_alpha])
 
     def pictures(self) -> Iterator[Picture]:
+        """Decode a few at a time."""
         place, time = 0, 0
         while some := self._some(place):
             for image, duration in some:
@@ -200,7 +204,7 @@ def _gaps(names: list[str]) -> list[str]:
     known = [number for number in numbers if number is not None]
     if len(known) < len(names) or len(set(known)) < len(known):
         return []
-    missing = [range(one + 1, other) for one, other in zip(known, known[1:], strict=False) if other > one + 1]
+    missing = [range(one + 1, other) for one, other in pairwise(known) if other > one + 1]
     if not missing:
         return []
     first = missing[0]

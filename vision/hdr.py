@@ -1,4 +1,4 @@
-"""What HDR video tells of the display it was mastered on and of its brightest pixels (SMPTE ST 2086, CTA-861.3)."""
+"""What HDR video tells of its mastering display and its brightest pixels (ST 2086, CTA-861.3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`Joins`: clocks that start again inside a file (joined transport streams, recorders that reset), put in a row.
+"""`Joins`: clocks that start again inside a file (joined streams, recorders that reset), put in a row.
 
 FFmpeg hands out times as they stand in the file. Where those of the pictures jump back, another part begins:
 it goes on one frame after the last, and whatever belongs to it (sound, subtitles) moves by the same time.

@@ -19,6 +19,7 @@ _HDR_TRANSFERS = {16: "PQ (SMPTE ST 2084)", 18: "HLG (ARIB STD-B67)"}
 _MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
 """Colour matrices, by their tag, as libswscale numbers them."""
 _DEPTH = re.compile(r"(9|1[0246])(le|be)$")
+_NAMES: frozenset[str] = frozenset(vars(av.video.format)["names"])  # every pixel format
 _WITHOUT = {"rgba": "rgb24", "bgra": "bgr24", "rgba64le": "rgb48le", "rgba64be": "rgb48be", "ya8": "gray"}
 _HD_LINES, _HD_COLUMNS = 720, 1280  # from which on players take what is not tagged for BT.709
 
@@ -80,7 +81,7 @@ class Look:
 
     @property
     def swscale_matrix(self) -> int:
-        """The colour matrix as libswscale numbers it; where none is said that of HD or SD, as players have it."""
+        """The colour matrix as libswscale numbers it; of HD or SD where none is said, as players have it."""
         return _MATRICES.get(self.matrix, _BT709 if self.is_hd else _BT601)
 
     @property
@@ -100,18 +101,18 @@ class Look:
         if not self.has_alpha:
             return self
         name = _WITHOUT.get(name, name.replace("yuva", "yuv").replace("gbrap", "gbrp"))
-        return replace(self, pixel_format=name if name in av.video.format.names else "rgb24")
+        return replace(self, pixel_format=name if name in _NAMES else "rgb24")
 
     @property
     def in_eight_bits(self) -> Look:
         """The same look with 8 bits a component."""
         name = _DEPTH.sub("", self.pixel_format)
-        if name not in av.video.format.names or _bits(name) > 8:
+        if name not in _NAMES or _bits(name) > 8:
             name = "rgb24" if self.is_rgb else "yuv420p"
         return replace(self, pixel_format=name, bits=8)
 
     def stored_as(self, pixel_format: str) -> Look:
-        """The same look in a pixel format that an encoder takes: RGB has no matrix, and YUV made of it BT.709."""
+        """The same look in an encoder's pixel format: RGB has no matrix, and YUV made of it BT.709."""
         kind = av.VideoFormat(pixel_format)
         look = replace(self, pixel_format=pixel_format, bits=_bits(pixel_format))
         if kind.is_rgb:

@@ -1,4 +1,4 @@
-"""Opening of files that may come from anyone: video containers only, no playlists, no addresses; pipes are copied."""
+"""Opening of files that may come from anyone: video containers, no playlists or addresses; pipes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ INPUT_OPTIONS: Mapping[str, Any] = MappingProxyType(
         "container_options": {
             "format_whitelist": _FORMATS,
             "protocol_whitelist": "file",
-            "correct_ts_overflow": "0",  # a clock that starts again is put right by `Joins`, whatever the reason
+            "correct_ts_overflow": "0",  # `Joins` puts right a clock that starts again
         },
         "metadata_errors": "replace",
     }
@@ -59,7 +59,7 @@ def open_input(path: Path) -> Any:
 
 
 def packets_of(container: Any, streams: list[Any], on_failure: Callable[[], None]) -> Iterator[Any]:
-    """Every packet of the streams that can be read, in file order; what cannot be read is told and passed over."""
+    """Every packet of the streams that can be read, in file order; failures are told and passed over."""
     failures = 0
     packets = container.demux(streams)
     while failures < _MOST_FAILURES_IN_A_ROW:
@@ -88,7 +88,7 @@ def check_there(path: Path) -> None:
 
 
 def is_pipe(path: Path) -> bool:
-    """Whether ``path`` can be read or written only once, front to back: ``-``, a fifo, /dev/stdin, a socket."""
+    """Whether ``path`` goes only once, from front to back: ``-``, a fifo, a terminal, a socket."""
     if str(path) in (_STANDARD, "/dev/stdout"):
         return True
     try:
@@ -99,7 +99,8 @@ def is_pipe(path: Path) -> bool:
 
 
 class Local:
-    """A file that can be opened as often as one likes: ``path`` itself, or a temporary copy of what a pipe gives.
+    """A file that can be opened as often as one likes: ``path`` itself, or a temporary copy of what a pipe
+    gives.
 
     The copy lies where ``TMPDIR`` says until `close`; it is what lets an MP4 with its index at the end come
     through a pipe, and what lets sound be read beside pictures.

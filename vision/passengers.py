@@ -1,41 +1,35 @@
 """`Passengers`: all of a video but its pictures, taken into another file.
 
-Audio, subtitles, attachments, covers, chapters and metadata. Every packet keeps its bytes and its time, unless
-the container has another form for text, or sound is to be encoded anew. What cannot be taken along is named in
-`Passengers.left_out`.
+Audio, subtitles, attachments, covers, chapters and metadata. Every packet keeps its bytes and its time,
+unless the container has another form for text, or sound is to be encoded anew. What cannot be taken along is
+named in `Passengers.left_out`.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from errno import EINVAL
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import av
 import av.error
-import av.stream
 
 from ..errors import OptionError, VideoError
-from .container import frame_rate, shown_stream
 from .folder import is_animation, is_pattern
+from .holds import ATTACHED, KEEP_EDITS, attach, cannot_attach, copied_into, holds
 from .joins import Joins
 from .opening import open_input, packets_of
 from .seats import COPY, Copied, Seat, Sound, Text, can_be_text, check_sound
+from .streams import about, frame_rate, is_cover, shown_stream
+from .tags import about_the_content, kept
 
 KINDS = ("audio", "subtitle", "attachment")
 """Kinds of streams that are taken along, as PyAV calls them."""
-_OF_THE_FILE = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder", "duration"})
-_OF_THE_PICTURES = ("bps", "number_of_", "_statistics", "timecode", "rotate", "alpha_mode", "stereo_mode")
-"""How tags begin that tell of the old pictures, and not of the new ones."""
-_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
-"""What a number of channels means where a file tells no more; as FFmpeg has it."""
 _FIRST = 3000  # packets among which a rehearsal looks for the first one of each stream
-_COVER_NAMES = {"mjpeg": ("cover.jpg", "image/jpeg"), "png": ("cover.png", "image/png")}
 
 
 class Passengers:
@@ -50,6 +44,8 @@ class Passengers:
         start: when the first picture is shown, in seconds: times are stretched away from there.
         audio: ``copy``, or the encoder of all sound.
         shift: seconds to add to every time of the source, as `VideoReader.shift` says.
+        begin: when the target begins, in seconds of the source as shifted: what ends before is left behind.
+        fitting: leave out, with a note, what the container cannot hold, instead of failing.
         only: indices of the only streams to take, for finding the one that does not fit.
         briefly: take the first packet of each stream and no more, for a rehearsal.
 
@@ -68,6 +64,8 @@ class Passengers:
         start: Fraction = Fraction(0),
         shift: Fraction = Fraction(0),
         audio: str = COPY,
+        begin: Fraction = Fraction(0),
+        fitting: bool = False,
         only: Collection[int] | None = None,
         briefly: bool = False,
     ) -> None:
@@ -83,8 +81,11 @@ class Passengers:
         """What is not taken along, and why; for people."""
         self.broken = 0
         """Packets that were damaged, and are missing in the target."""
-        self._without, self._slow, self._start, self._shift = set(without), slow, start, shift
-        self._only, self._briefly = only, briefly
+        self._without, self._slow, self._start, self._shift = set(without), slow, start, shift - begin
+        self._is_cut = begin > 0
+        self.stop: Fraction | None = None
+        """When the target ends, in its seconds: what begins later is left behind. None: with the source."""
+        self._only, self._briefly, self._fitting = only, briefly, fitting
         self._source: Any = None
         self._video: Any = None
         self._packets: Iterator[Any] = iter(())
@@ -109,7 +110,7 @@ class Passengers:
     @property
     def seated(self) -> dict[int, str]:
         """What is taken along: the index of each stream in the source, and what it is."""
-        return {index: _about(self._source.streams[index]) for index in self._seats}
+        return {index: about(self._source.streams[index]) for index in self._seats}
 
     @property
     def ticks(self) -> int:
@@ -121,8 +122,8 @@ class Passengers:
     def need_a_tee(self, target: Any) -> bool:
         """Whether a stream goes into a container of its own kind which FFmpeg's list says cannot hold it.
 
-        Matroska holds what Windows knows (G.711, ADPCM, WMA) without its list saying so; behind FFmpeg's muxer
-        "tee" nobody asks the list. Call it with a container that is opened for this question alone.
+        Matroska holds what Windows knows (G.711, ADPCM, WMA) without its list saying so; behind FFmpeg's
+        muxer "tee" nobody asks the list. Call it with a container that is opened for this question alone.
         """
         if self._source is None or target.format.name == "webm":
             return False
@@ -133,7 +134,7 @@ class Passengers:
             and not can_be_text(stream, target.format.name)
             and stream.type not in self._without
             and stream.codec_context is not None
-            and not _holds(target, stream)
+            and not holds(target, stream)
             for stream in self._source.streams
         )
 
@@ -152,16 +153,16 @@ class Passengers:
             return
         if form == "image2":
             self.left_out += [
-                f"{_about(one)}: images hold pictures only" for one in self._source.streams.audio
+                f"{about(one)}: images hold pictures only" for one in self._source.streams.audio
             ]
             return
-        pictures.metadata.update(_about_the_content(self._video.metadata))
+        pictures.metadata.update(about_the_content(self._video.metadata))
         pictures.disposition = self._video.disposition
-        self._trims = form not in _KEEP_EDITS
+        self._trims = form not in KEEP_EDITS
         for stream in self._source.streams:
             if stream is not self._video and self._is_taken(stream, form):
                 self._seat(stream, target, form)
-        target.metadata.update(_kept(self._source.metadata))
+        target.metadata.update(kept(self._source.metadata))
         chapters = self._source.chapters()
         if chapters and target.format.name == "tee":
             self.left_out.append(
@@ -180,19 +181,23 @@ class Passengers:
             if until is not None and self._time(stamp * packet.time_base) > until:
                 return
             due = self._time(stamp * packet.time_base)
+            if until is None and self.stop is not None and due >= self.stop:
+                break
+            if self._is_cut and due + (packet.duration or 0) * packet.time_base <= 0:
+                self._next = next(self._packets, None)
+                continue
             seat = self._seats[packet.stream_index]
             if not seat.is_encoded:
                 self._restamp(packet)
             if not self._overlaps(packet):
-                self._carry(lambda: seat.feed(packet, due), target)
+                self._carry(seat.feed(packet, due), target)
             self._next = next(self._packets, None)
         if until is None:
             for seat in self._seats.values():
-                self._carry(seat.flush, target)
+                self._carry(seat.flush(), target)
 
-    def _carry(self, made: Callable[[], Iterator[Any]], target: Any) -> None:
-        """Write what becomes of a packet; one that is damaged, such as sound whose header is none, is counted."""
-        packets = made()
+    def _carry(self, packets: Iterator[Any], target: Any) -> None:
+        """Write what becomes of a packet; what is damaged, such as sound without a header, is counted."""
         while True:
             try:
                 packet = next(packets, None)
@@ -209,7 +214,7 @@ class Passengers:
                 self.broken += 1
 
     def _overlaps(self, packet: Any) -> bool:
-        """Whether a packet begins before the last of its stream: where parts of a file meet, the first stays."""
+        """Whether sound begins before the last of its stream: where parts meet, the first stays."""
         stamp = packet.dts if packet.dts is not None else packet.pts
         time, last = stamp * packet.time_base, self._latest.get(packet.stream_index)
         if last is not None and time <= last and self._source.streams[packet.stream_index].type == "audio":
@@ -225,7 +230,7 @@ class Passengers:
 
     def _is_taken(self, stream: Any, form: str) -> bool:
         what = f"{stream.type} stream {stream.index}"
-        kind = "attachment" if _is_cover(stream) else stream.type
+        kind = "attachment" if is_cover(stream) else stream.type
         if self._only is not None and stream.index not in self._only:
             return False
         if stream.type == "audio" and self._slow != 1 and self._audio == COPY:
@@ -236,25 +241,25 @@ class Passengers:
             return False  # in MP4 chapters are such a stream, and they are written as chapters
         elif kind not in KINDS:  # timecodes, telemetry, second videos
             self.left_out.append(f"{what}: only audio, subtitles, attachments and covers are copied")
-        elif kind == "attachment" and form not in (_COVERED if stream.type == "video" else _ATTACHED):
-            name = stream.metadata.get("filename") or stream.index
-            held = (
-                ".mkv, .mp4 and .mov hold covers" if stream.type == "video" else "only .mkv holds attachments"
-            )
-            self.left_out.append(f"{'cover' if stream.type == 'video' else 'attachment'} {name}: {held}")
+        elif kind == "attachment" and (missing := cannot_attach(stream, form)):
+            self.left_out.append(missing)
         else:
             return True
         return False
 
     def _seat(self, stream: Any, target: Any, form: str) -> None:
-        if stream.type == "attachment":
-            mimetype = stream.mimetype or "application/octet-stream"
-            target.add_attachment(stream.name or "attachment", mimetype, stream.data)
-        elif stream.type == "video" and form in _ATTACHED:
-            self._attach_cover(stream, target)
+        if stream.type == "attachment" or (stream.type == "video" and form in ATTACHED):
+            if not attach(stream, target, self._source):
+                self.left_out.append(f"cover {stream.index}: its picture cannot be read")
         else:
-            seat = self._seat_of(stream, target, form)
-            seat.stream.metadata.update(_kept(stream.metadata))
+            try:
+                seat = self._seat_of(stream, target, form)
+            except OptionError as error:
+                if not self._fitting:
+                    raise
+                self.left_out.append(f"{error.problem}: it is left out")
+                return
+            seat.stream.metadata.update(kept(stream.metadata))
             seat.stream.disposition = stream.disposition
             self._seats[stream.index] = seat
 
@@ -262,40 +267,22 @@ class Passengers:
         """How a stream travels. Raises OptionError where it cannot."""
         if stream.type == "audio" and self._audio != COPY and stream.codec_context is not None:
             return Sound(stream, target, self._audio, self._slow)
-        codec = stream.codec_context.codec.canonical_name if stream.codec_context is not None else ""
         try:
-            if form == "mpegts" and codec not in _IN_TS:
-                raise ValueError(f"{form} would hold {codec} as private data")
-            copied = target.add_stream_from_template(stream, opaque=True)
+            return Copied(copied_into(target, stream, form))
         except (ValueError, AttributeError, av.error.FFmpegError):
             if can_be_text(stream, form):
                 seat = Text(stream, target, form)
-                self.left_out.append(f"{_about(stream)}: turned into {seat.stream.codec_context.name}")
+                self.left_out.append(f"{about(stream)}: turned into {seat.stream.codec_context.name}")
                 return seat
             anew = "have it encoded (--audio aac), " if stream.type == "audio" else ""
             raise OptionError(
-                f"{self.path} has {_about(stream)}, which {form} cannot hold as it is",
+                f"{self.path} has {about(stream)}, which {form} cannot hold as it is",
                 f"Keep to the container of the source (.mkv holds most), {anew}or leave such streams out: "
                 f"--without {stream.type}.",
             ) from None
-        context = copied.codec_context
-        if stream.type == "audio" and context is not None and not context.layout.name.isidentifier():
-            _give_layout(context)
-        return Copied(copied)
-
-    def _attach_cover(self, stream: Any, target: Any) -> None:
-        """A cover is an attachment in Matroska, though FFmpeg reads it as a stream of one picture."""
-        packet = next((one for one in self._source.demux(stream) if one.size), None)
-        self._source.seek(0)
-        known = _COVER_NAMES.get(stream.codec_context.name if stream.codec_context else "")
-        if packet is None or known is None:
-            self.left_out.append(f"cover {stream.index}: its picture cannot be read")
-            return
-        tags = stream.metadata
-        target.add_attachment(tags.get("filename", known[0]), tags.get("mimetype", known[1]), bytes(packet))
 
     def _demux(self) -> Iterator[Any]:
-        """The packets of all seats with their times in a row: each part of a file goes on where the last ends."""
+        """The packets of all seats, their times in a row: each part goes on where the last ends."""
         if not self._seats:
             return
         joins = Joins(self._video.index, 1 / frame_rate(self._video))
@@ -305,7 +292,7 @@ class Passengers:
         for count, packet in enumerate(packets_of(self._source, streams, lambda: None)):
             if self._briefly and (len(seen) == len(self._seats) or count > _FIRST):
                 break
-            if packet.size and packet.dts is None and packet.pts is None and _is_cover(packet.stream):
+            if packet.size and packet.dts is None and packet.pts is None and is_cover(packet.stream):
                 packet.pts = packet.dts = 0  # a cover has no time
             if not packet.size or (packet.dts is None and packet.pts is None):
                 continue
@@ -349,17 +336,6 @@ class Passengers:
         self.close()
 
 
-_ATTACHED = ("matroska",)
-_COVERED = (*_ATTACHED, "mp4", "mov", "ipod")
-_IN_TS = frozenset(
-    "aac aac_latm mp1 mp2 mp3 ac3 eac3 ac4 dca dts truehd opus s302m dvb_subtitle dvb_teletext "
-    "dvbsub dvbtxt hdmv_pgs_subtitle pgssub hdmv_text_subtitle".split()
-)
-"""What transport streams have a number for; all else they hold as bytes that nobody knows again."""
-_KEEP_EDITS = ("mp4", "mov", "ipod")
-"""Containers that keep what is read and not shown, and say so; in others it would be heard."""
-
-
 def _moved(packet: Any, by: Fraction) -> Any:
     ticks = round(by / packet.time_base)
     if ticks:
@@ -367,42 +343,3 @@ def _moved(packet: Any, by: Fraction) -> Any:
             None if stamp is None else stamp + ticks for stamp in (packet.pts, packet.dts)
         )
     return packet
-
-
-def _holds(target: Any, stream: Any) -> bool:
-    """Whether FFmpeg's list says that a container holds a codec. The container is spoilt by asking."""
-    try:
-        target.add_stream_from_template(stream, opaque=True)
-    except ValueError:
-        return False
-    return True
-
-
-def _give_layout(context: Any) -> None:
-    """Channels that have no places are given the usual ones, which MP4 asks for."""
-    places = _LAYOUTS.get(context.channels)
-    if places is not None:
-        context.layout = places
-
-
-def _is_cover(stream: Any) -> bool:
-    return stream.type == "video" and bool(stream.disposition & av.stream.Disposition.attached_pic)
-
-
-def _about(stream: Any) -> str:
-    """A stream for people: its kind, its place, its codec."""
-    context = stream.codec_context
-    codec = "unknown codec" if context is None else context.codec.canonical_name
-    channels = f", {context.channels} channels" if stream.type == "audio" and context is not None else ""
-    return f"{stream.type} stream {stream.index} ({codec}{channels})"
-
-
-def _about_the_content(metadata: dict[str, str]) -> dict[str, str]:
-    return {
-        key: value for key, value in _kept(metadata).items() if not key.lower().startswith(_OF_THE_PICTURES)
-    }
-
-
-def _kept(metadata: dict[str, str]) -> dict[str, str]:
-    """Metadata about the content; what is about the old file (brands, encoder, duration) is left behind."""
-    return {key: value for key, value in metadata.items() if key.lower() not in _OF_THE_FILE}

@@ -1,4 +1,4 @@
-"""The one array type of pictures: RGB, (height, width, 3), uint8; or uint16 where a reader was asked for depth."""
+"""The one array type of pictures: RGB, (height, width, 3), uint8; or uint16 where depth is asked for."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy.typing as npt
 from ..errors import FrameError
 
 Image = npt.NDArray[np.uint8]
-"""RGB, shape (height, width, 3). From `VideoReader(deep=True)` it may be of uint16, from 0 to 65535, which what
-concerns whole videos takes (`VideoWriter`, interpolation); crops and trackers take uint8."""
+"""RGB, shape (height, width, 3). From `VideoReader(deep=True)` it may be of uint16, from 0 to 65535, which
+`VideoWriter` and interpolation take; crops and trackers take uint8."""
 _WHITE = 65535
 
 

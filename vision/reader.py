@@ -55,9 +55,9 @@ class VideoReader:
       below, as players do. Display matrices (rotated, mirrored) are applied; pixels are taken as square.
     * A packet that cannot be read or decoded, a picture that the decoder marks as damaged, and an image of a
       folder that does not decode are counted in `broken_packets` and skipped. They leave a gap in the pts.
-    * The pts strictly increase and start at 0 or later: a video that starts below 0 is shifted as a whole, and
-      so is one whose clock starts anywhere (MPEG-TS; any other file in which nothing happens before 1 s). A
-      missing pts is one frame after the last, and one that does not increase is one tick after the last.
+    * The pts strictly increase and start at 0 or later. A video that starts below 0 is shifted as a whole,
+      and so is one whose clock starts anywhere: MPEG-TS, and any other file in which nothing happens in the
+      first second. A missing pts is one frame after the last, one that does not increase one tick after it.
       Where the times of a file start again, what follows goes on one frame after the last.
     * Iterating again starts over. A frame whose size differs from the first is handed on as it is.
 
@@ -65,7 +65,8 @@ class VideoReader:
 
     Args:
         path: a video file, a folder of images (.jpg, .png, .webp, .tif, .bmp), taken in the order of their
-            numbers, or a pattern for them (frames/%04d.png). What comes through a pipe (``-`` is standard input) is copied to a temporary file first.
+            numbers, or a pattern for them (frames/%04d.png). What comes through a pipe (``-`` is standard
+            input) is copied to a temporary file first.
         threads: decoder threads; by default as many as there are cores, and 4 at most.
         image_rate: frames a second of a folder of images.
         max_pixels: largest frame accepted, in pixels.

@@ -1,4 +1,4 @@
-"""`rehearse`: a throw-away file is written first, so that what a container refuses is known before any work."""
+"""`rehearse`: a throw-away file is written first, so that what is refused is known before any work."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FRAMES = 2
 
 
 def rehearse(path: Path, aboard: Aboard, opened: Opened, *, deep: bool = False) -> None:
-    """Write two black frames and the first packet of each stream beside ``path``, finish, and delete the file.
+    """Write two black frames and the first packet of each stream beside ``path``, finish, and delete it.
 
     Args:
         path: the real target.

@@ -50,10 +50,12 @@ class Copied:
         self.stream = stream
 
     def feed(self, packet: Any, time: Fraction) -> Iterator[Any]:
+        """The packet itself."""
         packet.stream = self.stream
         yield packet
 
     def flush(self) -> Iterator[Any]:
+        """Nothing is inside."""
         return iter(())
 
 
@@ -70,6 +72,7 @@ class Text:
         self.stream.codec_context.time_base = self.stream.time_base = Fraction(1, 1000)
 
     def feed(self, packet: Any, time: Fraction) -> Iterator[Any]:
+        """The text in its new form, if there is any."""
         shown = self._decoder.decode2(packet)
         if shown is None or not len(shown):
             return  # MP4 fills the time between texts with empty ones
@@ -85,6 +88,7 @@ class Text:
         yield made
 
     def flush(self) -> Iterator[Any]:
+        """Nothing is inside."""
         return iter(())
 
 
@@ -116,6 +120,7 @@ class Sound:
         self._next: int | None = None  # pts of the next frame that is encoded
 
     def feed(self, packet: Any, time: Fraction) -> Iterator[Any]:
+        """What the encoder has made by then; the first packet says when the sound begins."""
         for frame in self._decoder.decode(packet):
             if self._graph is None:
                 self.stream.codec_context.open(strict=False)
@@ -125,6 +130,7 @@ class Sound:
             yield from self._encoded()
 
     def flush(self) -> Iterator[Any]:
+        """The rest of the sound."""
         if self._graph is None:
             return
         self._graph.push(None)

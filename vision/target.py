@@ -54,8 +54,8 @@ class Target:
     """Where a video goes.
 
     Args:
-        path: a file name whose suffix chooses the container; a pipe (``-`` is standard output): Matroska; or a
-            pattern for numbered images (frames/%04d.png), which appear together.
+        path: a file name whose suffix chooses the container; a pipe (``-`` is standard output): Matroska; or
+            a pattern for numbered images (frames/%04d.png), which appear together.
 
     Raises:
         VideoWriteError: it is a folder, or its folder does not exist or cannot be written to.

@@ -7,32 +7,26 @@ import math
 import os
 from fractions import Fraction
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 from typing import Any, Self
 
 import av
 import av.codec.context
 import av.error
-import cv2
-import numpy as np
 from av.codec.hwaccel import HWAccel
 
 from ..errors import FrameError, OptionError, VideoWriteError
-from .clocks import Palette, coarsest
+from .clocks import coarsest
 from .container import EXACT, MOST_THREADS
 from .encoders import Encoding, hardware_of, hush, remedy_for
 from .look import Look
 from .opening import reason
 from .passengers import Passengers
-from .pixels import Image, check_image, is_deep
+from .pixels import Image, check_image
+from .storing import Store, chroma_steps, positive_fraction
 from .target import Target
 
 _MOVIES = frozenset({"mp4", "mov", "ipod"})
-_PALETTE = "pal8"
-_STORED = MappingProxyType(
-    {(False, 3): "rgb24", (True, 3): "rgb48le", (False, 4): "rgba", (True, 4): "rgba64le"}
-)
-"""How frames lie in memory, by depth and number of components."""
 _GLOBAL_HEADER = av.codec.context.Flags.global_header.value
 
 
@@ -48,8 +42,8 @@ class VideoWriter:
                 video.write(image)
 
     The frames go to a temporary file beside the target, which is renamed to it on `close`. When the ``with``
-    block ends in an error, or writing fails, the temporary file is removed and an older target stays. A pipe is
-    written as frames come, as Matroska.
+    block ends in an error, or writing fails, the temporary file is removed and an older target stays. A pipe
+    is written as frames come, as Matroska.
 
     yuv420p holds colour for two by two pixels, so a picture of odd width or height is widened by repeating
     its last column or row: the video is a pixel larger than the frames (`encoded_width`, `encoded_height`).
@@ -93,8 +87,8 @@ class VideoWriter:
         self.path = Path(path)
         self.width, self.height = width, height
         self._passengers = passengers
-        self.rate = _positive("rate", rate)
-        self.time_base = 1 / self.rate if time_base is None else _positive("time_base", time_base)
+        self.rate = positive_fraction("rate", rate)
+        self.time_base = 1 / self.rate if time_base is None else positive_fraction("time_base", time_base)
         self._is_even = time_base is None
         if width < 1 or height < 1:
             raise OptionError(f"A video of {width} x {height} pixels is impossible", "Give a positive size.")
@@ -108,9 +102,10 @@ class VideoWriter:
             raise
         self.look = shown.stored_as(self.pixel_format)
         """How the pictures are stored."""
-        across, down = _chroma_steps(self.pixel_format)
+        across, down = chroma_steps(self.pixel_format)
         self.encoded_width, self.encoded_height = -(-width // across) * across, -(-height // down) * down
-        self._scaling = EXACT if exact_colour else None
+        size = self.encoded_width, self.encoded_height
+        self._store = Store(size, self.look, EXACT if exact_colour else None)
         self.last_duration: int | None = None
         """Ticks for which the last frame is shown; set before `close`. By default the container guesses."""
         self._tick, self._least = coarsest(target.form, self.codec, self.rate, self.time_base)
@@ -159,7 +154,7 @@ class VideoWriter:
             self.last_pts = stamp
             return
         try:
-            frame = self._stored(image, mask)
+            frame = self._store.frame(image, mask)
             frame.pts, frame.time_base = shown, self._tick
             for packet in self._stream.encode(frame):
                 self._mux(packet)
@@ -226,26 +221,6 @@ class VideoWriter:
     def keeps_alpha(self) -> bool:
         """Whether the video has an opacity."""
         return self.look.has_alpha
-
-    def _stored(self, image: Image, mask: Image | None) -> Any:
-        """PyAV's frame of a picture, in the pixel format of the video."""
-        if mask is not None and self.keeps_alpha:
-            image = np.concatenate([image, mask[..., :1]], axis=2)
-        odd_height, odd_width = self.encoded_height - self.height, self.encoded_width - self.width
-        if odd_height or odd_width:
-            image = cv2.copyMakeBorder(image, 0, odd_height, 0, odd_width, cv2.BORDER_REPLICATE)  # type: ignore[assignment]
-        form = _STORED[is_deep(image), image.shape[2]]
-        frame = av.VideoFrame.from_ndarray(image, format=form)  # takes strided images, too
-        if self.pixel_format == _PALETTE:
-            frame = frame.reformat(format="rgb24")
-            frame.pts, frame.time_base = 0, self._tick
-            return Palette(self.encoded_width, self.encoded_height, self._tick).of(frame)
-        return frame.reformat(
-            format=self.pixel_format,
-            dst_colorspace=None if self.look.is_rgb else self.look.swscale_matrix,
-            dst_color_range=self.look.colour_range or 1,
-            interpolation=self._scaling,
-        )
 
     def _mux(self, packet: Any) -> None:
         """Write the packet before, which is shown until this one; times that are even need no such wait."""
@@ -335,20 +310,3 @@ class VideoWriter:
         context.color_range, context.colorspace = look.colour_range, look.matrix
         context.color_primaries, context.color_trc = look.primaries, look.transfer
         context.sample_aspect_ratio = look.aspect
-
-
-def _chroma_steps(pixel_format: str) -> tuple[int, int]:
-    """Pixels across and down that share one colour: what width and height must be multiples of."""
-    kind: Any = av.VideoFormat(pixel_format, 16, 16)
-    return 16 // (kind.chroma_width() or 16), 16 // (kind.chroma_height() or 16)
-
-
-def _positive(name: str, value: Fraction | int | float) -> Fraction:
-    """A rate or time base as a fraction that FFmpeg can hold."""
-    try:
-        fraction = Fraction(value).limit_denominator(1_000_000_000)
-    except (ValueError, OverflowError):
-        fraction = Fraction(0)
-    if not 0 < fraction < 2**31:
-        raise OptionError(f"The video's {name} is {value}", "Give a positive number, such as 30.")
-    return fraction

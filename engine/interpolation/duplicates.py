@@ -7,10 +7,9 @@ Slow scenes move by 5 and more, so the bound is 4, and a duplicate that a coarse
 interpolated like any other frame.
 
 Faint things that move (clouds, smoke, a dim room) differ as little as that. What a codec does has nothing to
-do with where the picture's edges lie; what motion does is the edges times a speed. So the speed that
-explains most of the difference is looked for in each block of 32 x 32, as Lucas and Kanade do: it explains
-95 % and more of faint motion of 1 px a frame, and less than 10 % of what codecs leave of duplicates (the
-same clips).
+do with where the picture's edges lie; what motion does is the edges times a speed. So the speed that explains
+most of the difference is looked for in each block of 32 x 32, as Lucas and Kanade do. It explains 95 % and
+more of faint motion of 1 px a frame, and less than 10 % of what H.264 leaves of duplicates at CRF 18 and 28.
 """
 
 from __future__ import annotations
@@ -91,8 +90,7 @@ def _smooth(image: Image) -> npt.NDArray[np.float32]:
 def unique(frames: Iterable[Frame], on_dropped: Callable[[Frame], None]) -> Iterator[Frame]:
     """Frames without those that repeat the one before, for animation on twos and for telecine.
 
-    After `MOST_REPEATS` in a row the next one stays: a picture that stands still is no frame to be made up
-    for.
+    After `MOST_REPEATS` in a row the next one stays: a picture that stands still is meant to.
     """
     last: Frame | None = None
     repeats = 0

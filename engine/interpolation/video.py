@@ -27,8 +27,7 @@ class OutputOptions:
     Attributes:
         encoding: encoder, quality and speed.
         without: kinds of streams not to copy, out of ``audio``, ``subtitle`` and ``attachment``.
-        audio: ``copy``, or an encoder of sound: aac, opus, flac, ...; what is encoded is stretched in slow
-            motion.
+        audio: ``copy``, or an encoder of sound: aac, opus, ...; slow motion stretches what is encoded.
         dedup: leave out frames that repeat the one before, and make others in their place; see `for_unique`.
     """
 
