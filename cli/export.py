@@ -246,6 +246,9 @@ def next_commands(out: Path, runtime: str, task: str = "tracking") -> tuple[str,
         )
     if task == "classification":
         return (f"Predict:   framestate classify video.mp4 {chosen}",)
+    if task == "stream":
+        plain = f"{shlex.quote(model_argument(out))} video.mp4"
+        return (f"Predict:   framestate run {plain} --out values.jsonl --runtime {runtime}",)
     return (
         f"Predict:   framestate track video.mp4 --box 100,100,80,60 {chosen}",
         f"Validate:  framestate eval tracking data/tracking {chosen}",

@@ -66,7 +66,7 @@ def interpolate(
 
             from ..engine import InterpolationOptions, OutputOptions
 
-            wanted = InterpolationOptions.of(factor, fps, slow_motion, scale)
+            wanted = InterpolationOptions.of(factor, fps, slow_motion, scale, lookahead=True)
             kinds = [part.strip() for part in without.split(",") if part.strip()]
             output = OutputOptions(codec, crf, kinds)
             began = time.perf_counter()
@@ -109,7 +109,7 @@ def _run(
         cv2.setNumThreads(within)  # OpenCV finds the flow that a model starts from
         with (
             Engine.load(model, runtime=runtime, device=device, threads=within, capacity=1) as engine,
-            engine.interpolate(options=wanted) as session,
+            engine.open(options=wanted) as session,
             frames_bar(f"interpolating {source.name}", expected_frames(reader, wanted)) as bar,
         ):
             where = {"model": model, "runtime": engine.runtime.name, "device": engine.runtime.device}
