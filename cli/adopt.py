@@ -1,75 +1,179 @@
-"""``framestate adopt``: a public Siamese tracker in ONNX as a bundle of this engine."""
+"""``framestate adopt``: ONNX files of others as bundles: recurrent models of frames, Siamese trackers."""
 
 from __future__ import annotations
 
 import hashlib
+import math
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import DataError
+from ..errors import DataError, OptionError
 from . import options
 from .export import model_argument, next_commands
 from .output import guarded, print_json, quiet_stdout, show
 
 if TYPE_CHECKING:
     from ..bundles import JSON, Bundle
+    from ..export.adopt_graphs import StreamOptions
 
 
 def adopt(
-    backbone: Annotated[
-        Path, typer.Option("--backbone", metavar="FILE", help="ONNX: image in, features out.")
-    ],
-    head: Annotated[
-        Path,
+    graph: Annotated[
+        Path | None,
+        typer.Argument(metavar="[GRAPH]", help="ONNX: a model of frames, states as inputs and outputs."),
+    ] = None,
+    name: Annotated[str, typer.Option("--name", metavar="NAME", help="What the model shall be called.")] = "",
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="The new bundle's folder.")] = None,
+    state: Annotated[
+        list[str] | None,
+        typer.Option("--state", metavar="IN=OUT", help="A state: its input, and the output it goes on in."),
+    ] = None,
+    initial: Annotated[
+        list[str] | None,
         typer.Option(
-            "--head", metavar="FILE", help="ONNX: template and search features in, classes and sides out."
+            "--initial",
+            metavar="IN=FILE|NUMBER",
+            help="What a state begins as: .npy, or a number.",
+            show_default="zeros",
         ),
-    ],
-    name: Annotated[str, typer.Option("--name", metavar="NAME", help="What the model shall be called.")],
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The new bundle's folder.")],
+    ] = None,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input",
+            metavar="NAME=KIND",
+            help="What another input is: frame, seconds, or a number.",
+            show_default="what looks like a frame is one",
+        ),
+    ] = None,
+    outputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--output",
+            metavar="NAME=KIND",
+            help="What an output is: picture, mask or tensor.",
+            show_default="tensor",
+        ),
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(
+            "--size",
+            metavar="HxW",
+            help="Height and width that frames are resized to.",
+            show_default="the file's, or the frame's own",
+        ),
+    ] = None,
+    levels: Annotated[
+        str | None,
+        typer.Option("--range", metavar="1|255", help="What white is.", show_default="1; 255 for bytes"),
+    ] = None,
+    mean: Annotated[
+        str | None, typer.Option("--mean", metavar="A,B,C", help="Taken off frames, in that range.")
+    ] = None,
+    std: Annotated[
+        str | None, typer.Option("--std", metavar="A,B,C", help="Frames are divided by it then.")
+    ] = None,
+    colours: Annotated[
+        str | None,
+        typer.Option("--colours", metavar="RGB|BGR", help="Order of colours.", show_default="RGB"),
+    ] = None,
+    multiple: Annotated[
+        int | None,
+        typer.Option(
+            "--multiple",
+            metavar="N",
+            min=1,
+            max=1024,
+            help="Sides of frames are padded to its multiples.",
+            show_default="what its tensors need",
+        ),
+    ] = None,
+    frames: Annotated[
+        int | None,
+        typer.Option(
+            "--frames", min=1, help="Over which the bundle is compared with the file.", show_default="12"
+        ),
+    ] = None,
+    backbone: Annotated[
+        Path | None,
+        typer.Option("--backbone", metavar="FILE", help="Siamese tracker: image in, features out."),
+    ] = None,
+    head: Annotated[
+        Path | None,
+        typer.Option(
+            "--head",
+            metavar="FILE",
+            help="Siamese tracker: template and search features in, classes and sides out.",
+        ),
+    ] = None,
+    template_size: Annotated[
+        int | None,
+        typer.Option("--template-size", min=8, help="Side of the template crop.", show_default="127"),
+    ] = None,
+    search_size: Annotated[
+        int | None, typer.Option("--search-size", min=8, help="Side of the search crop.", show_default="255")
+    ] = None,
     source: Annotated[
         str, typer.Option("--source", metavar="TEXT", help="Where the files come from, for the manifest.")
     ] = "",
     licence: Annotated[
         str, typer.Option("--licence", metavar="TEXT", help="Their licence, for the manifest.")
     ] = "",
-    template_size: Annotated[
-        int, typer.Option("--template-size", min=8, help="Side of the template crop in pixels.")
-    ] = 127,
-    search_size: Annotated[
-        int, typer.Option("--search-size", min=8, help="Side of the search crop in pixels.")
-    ] = 255,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
-    """Make a bundle of a Siamese tracker in ONNX.
+    """Make a bundle of somebody else's ONNX files.
 
-    Two files are needed, a backbone and a head, as NanoTrack v2 has them; its settings are the defaults.
-    The bundle's graphs are compared with the files before anything is written.
+    GRAPH is any recurrent model of frames: --state says which output comes back to which input. For a Siamese
+    tracker, --backbone and --head are two files as NanoTrack v2 has them, whose settings are the defaults.
+    The bundle is compared with the files before anything is written.
     """
     with guarded(debug):
         with quiet_stdout():
+            streaming = {
+                "--state": state, "--initial": initial, "--input": inputs, "--output": outputs,
+                "--size": size, "--range": levels, "--mean": mean, "--std": std, "--colours": colours,
+                "--multiple": multiple, "--frames": frames,
+            }  # fmt: skip
+            siamese = {
+                "--backbone": backbone, "--head": head, "--template-size": template_size,
+                "--search-size": search_size,
+            }  # fmt: skip
+            files = checked(graph, siamese, streaming, name, out)
+            assert out is not None, "that was checked"
             options.check_new_folder("--out", out)
             options.need("adopt", "onnx")
-            for option, path in (("--backbone", backbone), ("--head", head)):
-                if not path.is_file():
-                    raise DataError(f"{option} {path} is not a file", "Check the path.")
-
-            from ..export.siamese import adopt_siamese
-
+            told = provenance(files, source, licence)
             began = time.perf_counter()
-            bundle = adopt_siamese(
-                backbone,
-                head,
-                out,
-                name=name,
-                provenance=provenance(backbone, head, source, licence),
-                template_size=template_size,
-                search_size=search_size,
-            )
+            if graph is not None:
+                from ..export.adopt import adopt_stream
+                from .progress import frames_bar
+
+                wanted = stream_options(
+                    state, initial, inputs, outputs, size, levels, mean, std, colours, multiple
+                )
+                count = frames or 12
+                with frames_bar("comparing with the file", count) as bar:
+                    bundle = adopt_stream(
+                        graph, out, wanted, name=name, provenance=told, frames=count, tick=bar.at
+                    )
+            else:
+                from ..export.siamese import adopt_siamese
+
+                bundle = adopt_siamese(
+                    files["backbone"],
+                    files["head"],
+                    out,
+                    name=name,
+                    provenance=told,
+                    template_size=template_size or 127,
+                    search_size=search_size or 255,
+                )
             seconds = time.perf_counter() - began
         if as_json:
             print_json(report(bundle, out, seconds))
@@ -77,13 +181,106 @@ def adopt(
             _show(bundle, out)
 
 
-def provenance(backbone: Path, head: Path, source: str, licence: str) -> dict[str, JSON]:
-    """Which files they were, and where from as far as it was said."""
-    files: dict[str, JSON] = {
-        label: {"name": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-        for label, path in (("backbone", backbone), ("head", head))
+def checked(
+    graph: Path | None,
+    siamese: Mapping[str, Any],
+    streaming: Mapping[str, Any],
+    name: str,
+    out: Path | None,
+) -> dict[str, Path]:
+    """The files, by what they are. Raises OptionError for options that do not go together, or are missing."""
+    wrong, kind = (siamese, "a GRAPH") if graph is not None else (streaming, "--backbone and --head")
+    odd = [option for option, value in wrong.items() if value]
+    if odd and (graph is not None or siamese["--backbone"] or siamese["--head"]):
+        raise OptionError(f"{odd[0]} has no use with {kind}", "Leave it out; see adopt --help.")
+    files = {"graph": graph} if graph else {key: siamese[f"--{key}"] for key in ("backbone", "head")}
+    missing = [f"--{key}" for key, path in files.items() if path is None]
+    if len(missing) == 2:
+        raise OptionError("no file is given", "Give GRAPH, or --backbone and --head; see adopt --help.")
+    missing += [key for key, value in (("--name", name), ("--out", out)) if not value]
+    if missing:
+        raise OptionError(f"{missing[0]} is missing", "Give it; see adopt --help.")
+    for key, path in files.items():
+        if not path.is_file():
+            option = "GRAPH" if key == "graph" else f"--{key}"
+            raise DataError(f"{option} {path} is not a file", "Check the path.")
+    return files
+
+
+def stream_options(
+    state: Sequence[str] | None,
+    initial: Sequence[str] | None,
+    inputs: Sequence[str] | None,
+    outputs: Sequence[str] | None,
+    size: str | None,
+    levels: str | None,
+    mean: str | None,
+    std: str | None,
+    colours: str | None,
+    multiple: int | None,
+) -> StreamOptions:
+    """What the command line says of a file. Raises OptionError."""
+    from ..export.adopt_graphs import StreamOptions
+
+    view: dict[str, JSON] = {}
+    for option, given in (("range", levels), ("mean", mean), ("std", std)):
+        if given is not None:
+            numbers: list[JSON] = [number(f"--{option}", part) for part in given.split(",")]
+            view[option] = numbers if option != "range" and len(numbers) > 1 else numbers[0]
+    if colours is not None:
+        view["colours"] = colours
+    begins: dict[str, float | Path] = {}
+    for key, value in pairs("--initial", initial).items():
+        begins[key] = Path(value) if value.endswith(".npy") else number("--initial", value)
+    kinds = {
+        key: value if value in ("frame", "seconds") else number("--input", value)
+        for key, value in pairs("--input", inputs).items()
     }
-    return {"adopted": files, "source": source or "not stated", "licence": licence or "not stated"}
+    sides = (size or "").lower().split("x")
+    if size is not None and (len(sides) != 2 or not all(one.isdecimal() and int(one) for one in sides)):
+        raise OptionError(f"--size {size} is no size", "Give HEIGHTxWIDTH, such as 288x512.")
+    return StreamOptions(
+        states=pairs("--state", state),
+        initial=begins,
+        inputs=kinds,
+        outputs=pairs("--output", outputs),
+        size=(int(sides[0]), int(sides[1])) if size else None,
+        view=view,
+        multiple=multiple or 1,
+    )
+
+
+def pairs(option: str, texts: Sequence[str] | None) -> dict[str, str]:
+    """``NAME=VALUE`` each. Raises OptionError for what is none, or a name that stands twice."""
+    found: dict[str, str] = {}
+    for text in texts or ():
+        key, sign, value = text.partition("=")
+        if not (key and sign and value):
+            raise OptionError(f"{option} {text} is no pair", "Give NAME=VALUE.")
+        if key in found:
+            raise OptionError(f"{option} names {key} twice", "Give each once.")
+        found[key] = value
+    return found
+
+
+def number(option: str, text: str) -> float:
+    """A finite number. Raises OptionError."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not math.isfinite(found):
+        raise OptionError(f"{option} {text} is no number", "Give a number; see adopt --help.")
+    return found
+
+
+def provenance(files: Mapping[str, Path], source: str, licence: str) -> dict[str, JSON]:
+    """Which files they were, and where from as far as it was said."""
+    told: dict[str, JSON] = {
+        label: {"name": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+        for label, path in files.items()
+    }
+    return {"adopted": told, "source": source or "not stated", "licence": licence or "not stated"}
 
 
 def report(bundle: Bundle, out: Path, seconds: float) -> dict[str, Any]:
@@ -91,9 +288,10 @@ def report(bundle: Bundle, out: Path, seconds: float) -> dict[str, Any]:
     return {
         "bundle": out,
         "model": bundle.spec.name,
+        "task": bundle.spec.task,
         "runtime": "onnx",
         "files": {str(out / name): member.bytes for name, member in bundle.files.items()},
-        "state_bytes": bundle.spec.state_bytes,
+        "state_bytes": bundle.spec.state_bytes if bundle.spec.is_sized else None,
         "parity": bundle.parity["onnx"],
         "seconds": seconds,
     }
@@ -102,10 +300,20 @@ def report(bundle: Bundle, out: Path, seconds: float) -> dict[str, Any]:
 def _show(bundle: Bundle, out: Path) -> None:
     sizes = ", ".join(f"{name} ({member.bytes / 1e6:.2f} MB)" for name, member in bundle.files.items())
     said: Any = bundle.parity["onnx"]
+    if "max_rel" in said:
+        agreed = (
+            f"its graphs differ from the files by {said['max_rel']:.1e} "
+            f"(tolerance {said['tolerance']:.0e}), rows of a batch apart"
+        )
+    else:
+        rows = "sessions can share a batch" if said["rows"] > 1 else "each frame is a call of its own"
+        agreed = f"{said['frames']} frames give what the file gives, bit for bit; {rows}"
+    each = "by the size of its frames"
+    if bundle.spec.is_sized:
+        each = f"{bundle.spec.state_bytes / 1024:.1f} KiB a session"
     show(
-        f"{bundle.spec.name}: its graphs differ from the files by {said['max_rel']:.1e} "
-        f"(tolerance {said['tolerance']:.0e}), rows of a batch apart",
-        f"state {bundle.spec.state_bytes / 1024:.1f} KiB a session; thresholds are those of NanoTrack v2",
+        f"{bundle.spec.name}: {agreed}",
+        f"state: {each}",
         f"wrote {model_argument(out)}: {sizes}",
-        *next_commands(out, "onnx"),
+        *next_commands(out, "onnx", bundle.spec.task),
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from .output import guarded, print_json, quiet_stdout, replacing, show, warn
 if TYPE_CHECKING:
     from ..engine import Classification
     from ..vision import Frame
+    from .follow import Watch
 
 COLUMNS = ("source", "frame", "pts", "rank", "label", "probability", "frame_probability")
 
@@ -30,14 +30,13 @@ class Seen:
     Attributes:
         labels: frames whose label was this one, by label.
         last: the top labels of the last frame of each source.
-        classifying: seconds inside the engine.
+        watch: frames, and seconds inside the engine.
     """
 
     runtime: str
     device: str
-    frames: int = 0
+    watch: Watch
     broken_packets: int = 0
-    classifying: float = 0.0
     labels: dict[str, int] = field(default_factory=dict)
     last: dict[Path, list[tuple[str, float]]] = field(default_factory=dict)
 
@@ -106,22 +105,19 @@ def _run(
     threads: int | None,
 ) -> Seen:
     from ..engine import Engine
+    from .follow import Watch, answers
     from .progress import frames_bar
 
     with ExitStack() as stack:
         engine = stack.enter_context(
-            Engine.load(model, runtime=runtime, device=device, threads=threads, capacity=1)
+            Engine.load(model, runtime=runtime, device=device, threads=threads, capacity=1, options=chosen)
         )
         sinks: list[Sink] = [stack.enter_context(labels_csv(out, top))] if out is not None else []
-        seen = Seen(engine.runtime.name, engine.runtime.device)
+        seen = Seen(engine.runtime.name, engine.runtime.device, Watch())
         for source in sources:
-            with engine.classify(chosen) as session, _frames(source, threads) as (frames, count, broken):
+            with engine.open() as session, frames_of(source, threads) as (frames, count, broken):
                 with frames_bar(f"classifying {source.name}", count) as bar:
-                    for frame in frames:
-                        began = time.perf_counter()
-                        answer = session.update(frame)
-                        seen.classifying += time.perf_counter() - began
-                        seen.frames += 1
+                    for frame, (answer,) in answers(frames, [session], seen.watch):
                         seen.labels[answer.label] = seen.labels.get(answer.label, 0) + 1
                         seen.last[source] = answer.top(top)
                         for sink in sinks:
@@ -132,7 +128,7 @@ def _run(
 
 
 @contextmanager
-def _frames(
+def frames_of(
     source: Path, threads: int | None
 ) -> Iterator[tuple[Iterator[Frame], int | None, Callable[[], int]]]:
     """The frames of a source, how many there may be, and what tells the broken packets.
@@ -179,8 +175,8 @@ def _report(seen: Seen, model: str, out: Path | None) -> dict[str, Any]:
         "model": model,
         "runtime": seen.runtime,
         "device": seen.device,
-        "frames": seen.frames,
-        "fps": seen.frames / seen.classifying if seen.classifying else None,
+        "frames": seen.watch.frames,
+        "fps": seen.watch.fps,
         "broken_packets": seen.broken_packets,
         "labels": seen.labels,
         "sources": [
@@ -200,9 +196,9 @@ def _show(seen: Seen, model: str, out: Path | None) -> None:
     for source, tops in seen.last.items():
         table.add_row(source.name, ", ".join(f"{label} {p:.2f}" for label, p in tops))
     counts = sorted(seen.labels.items(), key=lambda entry: -entry[1])
-    speed = f"{seen.frames / seen.classifying:,.0f} FPS; " if seen.classifying else ""
+    speed = f"{seen.watch.fps:,.0f} FPS; " if seen.watch.fps else ""
     show(
-        f"{seen.frames} frames ({speed}{model}, {seen.runtime} on {seen.device})",
+        f"{seen.watch.frames} frames ({speed}{model}, {seen.runtime} on {seen.device})",
         table,
         "labels of the frames: " + ", ".join(f"{label} {count}" for label, count in counts),
         *([] if out is None else [f"wrote {out}"]),

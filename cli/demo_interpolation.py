@@ -67,7 +67,7 @@ def interpolate_demo(
     seconds = 0.0
     with (
         Engine.load(model, runtime=runtime, device=device, threads=threads, capacity=1) as engine,
-        engine.interpolate(factor=2) as session,
+        engine.open(factor=2) as session,
         VideoWriter(video, scene.width, scene.height, 2 * RATE) as writer,
         frames_bar("rendering and interpolating", frames) as bar,
     ):

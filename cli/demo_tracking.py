@@ -62,11 +62,11 @@ def track_demo(
         target = None
         for frame, truth in _clip(scene, frames):
             if target is None:
-                target = engine.track(frame, truth)
+                target = engine.open(frame, box=truth)
                 track = Track(truth, 1.0, "tracking", frame.index)
             else:
                 began = time.perf_counter()
-                track = target.update(frame)
+                track = target.push(frame)
                 seconds += time.perf_counter() - began
                 overlaps.append(track.box.iou(truth))
                 lost += track.status == "lost"

@@ -248,16 +248,16 @@ def _show_parity(parity: Proof, about: Mapping[str, Any], runtime: str, seconds:
 
 NEXT: Mapping[str, tuple[str, ...]] = {
     "tracking": (
-        "Predict:   framestate track video.mp4 --box 100,100,80,60",
-        "Validate:  framestate eval tracking data/tracking",
-        "Visualize: framestate demo",
+        "Predict:   framestate track video.mp4 --box 100,100,80,60 {chosen}",
+        "Validate:  framestate eval tracking data/tracking {chosen}",
+        "Visualize: framestate demo {chosen}",
     ),
     "interpolation": (
-        "Predict:   framestate interpolate video.mp4 smooth.mp4",
-        "Validate:  framestate eval interpolation data/interpolation",
+        "Predict:   framestate interpolate video.mp4 smooth.mp4 {chosen}",
+        "Validate:  framestate eval interpolation data/interpolation {chosen}",
     ),
-    "classification": ("Predict:   framestate classify video.mp4",),
-    "stream": ("Predict:   framestate run MODEL video.mp4 --out result.mp4",),
+    "classification": ("Predict:   framestate classify video.mp4 {chosen}",),
+    "stream": ("Predict:   framestate run {model} video.mp4 --out values.jsonl --runtime {runtime}",),
 }
 """By task: what to do with a new bundle."""
 
@@ -265,7 +265,8 @@ NEXT: Mapping[str, tuple[str, ...]] = {
 def next_commands(out: Path, runtime: str, task: str = "tracking") -> tuple[str, ...]:
     """What to do with a new bundle, ready to paste."""
     chosen = f"--model {shlex.quote(model_argument(out))} --runtime {runtime}"
-    return tuple(f"{command} {chosen}" for command in NEXT.get(task, ()))
+    told = {"chosen": chosen, "model": shlex.quote(model_argument(out)), "runtime": runtime}
+    return tuple(command.format(**told) for command in NEXT.get(task, ()))
 
 
 def model_argument(folder: Path) -> str:

@@ -1,22 +1,25 @@
-"""Following targets through a whole video: one engine, one session a target, frames decoded once."""
+"""Frames of a video pushed to sessions, and targets followed through it: one engine, frames decoded once."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
+from typing import TypeVar
 
-from ..engine import Engine, Track
+from ..engine import Engine, Session, Track
 from ..vision import Box, Encoding, Frame, ReadAhead
 from .annotate import Developed, Part, Sink
 from .files import Reading
 from .progress import Bar, frames_bar
 from .sinks import open_sinks
 from .span import Span
+
+Answer = TypeVar("Answer")
 
 
 @dataclass
@@ -40,6 +43,19 @@ class Tally:
 
 
 @dataclass
+class Watch:
+    """Frames that a loop has pushed, and the seconds inside the engine."""
+
+    frames: int = 0
+    seconds: float = 0.0
+
+    @property
+    def fps(self) -> float | None:
+        """Frames a second of the engine alone; None where there was no frame."""
+        return self.frames / self.seconds if self.seconds > 0 else None
+
+
+@dataclass
 class Run:
     """What a whole run came to.
 
@@ -50,7 +66,7 @@ class Run:
         frames: those that were decoded, the first included.
         broken_packets: how many were passed over.
         notes: what is out of the ordinary in the source, or not in the video as it was there.
-        tracking: seconds inside the engine's update calls.
+        watch: the time inside the engine.
         seconds: of the whole run.
     """
 
@@ -61,13 +77,13 @@ class Run:
     frames: int = 0
     broken_packets: int = 0
     notes: list[str] = field(default_factory=list)
-    tracking: float = 0.0
+    watch: Watch = field(default_factory=Watch)
     seconds: float = 0.0
 
     @property
     def fps(self) -> float | None:
         """Frames a second of tracking, all targets of a frame together; decoding and drawing not counted."""
-        return (self.frames - 1) / self.tracking if self.tracking > 0 else None
+        return self.watch.fps
 
 
 def follow(
@@ -126,6 +142,18 @@ def follow(
     return run
 
 
+def answers(
+    frames: Iterable[Frame], sessions: Sequence[Session[Answer]], watch: Watch
+) -> Iterator[tuple[Frame, list[Answer]]]:
+    """The one loop of the command line: every frame with the answer of each session. Raises as ``push``."""
+    for frame in frames:
+        began = time.perf_counter()
+        found = [session.push(frame) for session in sessions]
+        watch.seconds += time.perf_counter() - began
+        watch.frames += 1
+        yield frame, found
+
+
 def _run(
     run: Run,
     frames: Iterator[Frame],
@@ -134,22 +162,15 @@ def _run(
     sinks: Sequence[Sink],
     bar: Bar,
 ) -> None:
-    """Every frame: update each target, hand the answers to the sinks."""
+    """Every frame: push it to each target's session, hand the answers to the sinks."""
     first = next(frames)
-    targets = [engine.track(first, region) for region in regions]
-    tracks = [Track(region, 1.0, "tracking", first.index) for region in regions]
-    frame = first
-    while True:
+    targets = [engine.open(first, box=region) for region in regions]
+    start = [Track(region, 1.0, "tracking", first.index) for region in regions]
+    for frame, tracks in chain([(first, start)], answers(frames, targets, run.watch)):
         for sink in sinks:
             sink(frame, tracks)
         run.frames += 1
         bar.advance()
-        following = next(frames, None)
-        if following is None:
-            return
-        frame = following
-        began = time.perf_counter()
-        tracks = [target.update(frame) for target in targets]
-        run.tracking += time.perf_counter() - began
-        for tally, track in zip(run.targets, tracks, strict=True):
-            tally.add(track)
+        if frame is not first:
+            for tally, track in zip(run.targets, tracks, strict=True):
+                tally.add(track)

@@ -99,7 +99,7 @@ def interpolate(
             from ..engine import InterpolationOptions, OutputOptions
 
             wanted = InterpolationOptions.of(
-                factor, fps, slow_motion, scale, cuts=cuts, duplicates=duplicates
+                factor, fps, slow_motion, scale, cuts=cuts, duplicates=duplicates, lookahead=True
             )
             kinds = [part.strip() for part in without.split(",") if part.strip()]
             output = OutputOptions(
@@ -150,8 +150,8 @@ def _run(
         sessions = 2 if reader.has_alpha else 1  # opacity is interpolated as the colours are
         with (
             Engine.load(model, runtime=runtime, device=device, threads=within, capacity=sessions) as engine,
-            engine.interpolate(options=wanted) as session,
-            engine.interpolate(options=wanted) if sessions > 1 else nullcontext() as masks,
+            engine.open(options=wanted) as session,
+            engine.open(options=wanted) if sessions > 1 else nullcontext() as masks,
             frames_bar(f"interpolating {source.name}", expected_frames(reader, wanted)) as bar,
         ):
             where = {"model": model, "runtime": engine.runtime.name, "device": engine.runtime.device}

@@ -29,6 +29,7 @@ from . import (
     interpolate,
     models,
     prune,
+    run,
     serve,
     track,
     train,
@@ -62,6 +63,7 @@ app.command("demo")(demo.demo)
 app.command("track")(track.track)
 app.command("interpolate")(interpolate.interpolate)
 app.command("classify")(classify.classify)
+app.command("run")(run.run)
 app.add_typer(evaluation, name="eval")
 app.command("train")(train.train)
 app.command("prune")(prune.prune)

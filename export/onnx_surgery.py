@@ -13,11 +13,11 @@ from ..errors import ExportError
 BATCH_NAME = "batch"
 
 
-def load_graph(path: Path, *, inputs: int, outputs: int) -> onnx.ModelProto:
-    """Reads and checks a graph. Raises ExportError unless it has so many inputs and outputs."""
+def read_graph(path: Path) -> onnx.ModelProto:
+    """Reads and checks a file, with the data that it keeps in others. Raises ExportError."""
     try:
+        onnx.checker.check_model(str(path))  # by its path, so that no size is too large
         model = onnx.load(path)
-        onnx.checker.check_model(model)
     except Exception as error:  # onnx, protobuf and the file system each raise their own
         raise ExportError(
             f"{path} cannot be read as ONNX ({first_line(error)})", "give an .onnx file"
@@ -25,6 +25,12 @@ def load_graph(path: Path, *, inputs: int, outputs: int) -> onnx.ModelProto:
     constants = {tensor.name for tensor in model.graph.initializer}  # old files list them as inputs too
     for value in [value for value in model.graph.input if value.name in constants]:
         model.graph.input.remove(value)
+    return model
+
+
+def load_graph(path: Path, *, inputs: int, outputs: int) -> onnx.ModelProto:
+    """Reads and checks a graph. Raises ExportError unless it has so many inputs and outputs."""
+    model = read_graph(path)
     found = len(model.graph.input), len(model.graph.output)
     if found != (inputs, outputs):
         raise ExportError(
@@ -87,28 +93,36 @@ def joined(eyes: onnx.ModelProto, brain: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def renamed(model: onnx.ModelProto, names: Mapping[str, str]) -> onnx.ModelProto:
-    """A copy with some values renamed everywhere."""
+    """A copy with some values renamed everywhere, in the branches and bodies of its nodes too."""
     copy = copy_of(model)
-    for values in (copy.graph.input, copy.graph.output, copy.graph.value_info):
-        for value in values:
-            value.name = names.get(value.name, value.name)
-    for node in copy.graph.node:
-        node.input[:] = [names.get(key, key) for key in node.input]
-        node.output[:] = [names.get(key, key) for key in node.output]
+    graphs = [copy.graph]
+    while graphs:
+        graph = graphs.pop()
+        for values in (graph.input, graph.output, graph.value_info, graph.initializer):
+            for value in values:
+                value.name = names.get(value.name, value.name)
+        for node in graph.node:
+            node.input[:] = [names.get(key, key) for key in node.input]
+            node.output[:] = [names.get(key, key) for key in node.output]
+            for attribute in node.attribute:
+                graphs += [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]
     return copy
 
 
 def batched(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy of a graph for one row that takes any number of them.
-
-    The first dimension of every input and output is left open, and a Reshape to (1, ...) keeps the size it
-    finds. Whether the result computes each row on its own is for a comparison to say.
+    """A copy of a graph for one row that takes any number of them: the first dimension of every input and
+    output is left open. Whether it computes each row on its own is for a comparison to say.
     """
     copy = copy_of(model)
-    graph = copy.graph
-    del graph.value_info[:]
-    for value in (*graph.input, *graph.output):
+    del copy.graph.value_info[:]
+    for value in (*copy.graph.input, *copy.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = BATCH_NAME
+    open_reshapes(copy.graph)
+    return copy
+
+
+def open_reshapes(graph: onnx.GraphProto) -> None:
+    """Lets every Reshape to (1, ...) keep the first dimension that it finds. In place."""
     shapes = {tensor.name: tensor for tensor in graph.initializer}
     for node in graph.node:
         if node.op_type == "Constant" and node.attribute[0].name == "value":
@@ -122,7 +136,6 @@ def batched(model: onnx.ModelProto) -> onnx.ModelProto:
             name = f"{BATCH_NAME}/shape_{index}"
             graph.initializer.append(onnx.numpy_helper.from_array(shape, name))
             node.input[1] = name
-    return copy
 
 
 def output_shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:

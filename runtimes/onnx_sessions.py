@@ -7,7 +7,7 @@ from typing import Any
 
 import onnxruntime
 
-from ..bundles import Bundle, ModelSpec, TensorSpec, past_name, present_name
+from ..bundles import BATCH, Bundle, ModelSpec, TensorSpec, past_name, present_name
 from ..errors import BundleError, RuntimeUnavailableError
 
 CUDA = "CUDAExecutionProvider"
@@ -146,8 +146,8 @@ def check_value(function: str, name: str, tensor: TensorSpec, value: Any) -> Non
     """Raises BundleError unless a graph's value is of the tensor's dtype and shape."""
     kind = {"tensor(float)": "float32", "tensor(double)": "float64"}.get(value.type, value.type[7:-1])
     dims = list(value.shape)
-    fits = len(dims) == len(tensor.shape) and all(
-        not isinstance(found, int) or found == wanted
+    fits = len(dims) == len(tensor.shape) and all(  # a graph may be for one row alone
+        not isinstance(found, int) or found == wanted or (found, wanted) == (1, BATCH)
         for found, wanted in zip(dims, tensor.shape, strict=True)
     )
     if kind != tensor.dtype or not fits:
