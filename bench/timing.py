@@ -16,6 +16,7 @@ import numpy as np
 
 from ..engine.flight import Flight, Pilot
 from ..engine.lanes import Lanes
+from ..engine.task import Next
 from ..errors import OptionError
 from ..runtimes import Arrays, Runtime, RuntimeOver, State
 from ..vision import Box, Frame, Image
@@ -75,13 +76,17 @@ class StepRunner:
 
     def __call__(self, steps: Generator[Any, Any, Value]) -> Value:
         """What the steps return. Raises what they raise."""
-        flight = Flight(0, steps)
+
+        def whole() -> Generator[Any, Any, Next[Value, None]]:
+            return Next((yield from steps))
+
+        flight = Flight(0, whole)
         while not flight.is_done:
             self._pilot.turn([flight])
-        if flight.error is not None:
-            raise flight.error
-        value: Any = flight.next
-        return value  # type: ignore[no-any-return]
+        if flight.error is not None or flight.next is None:
+            raise flight.error or RuntimeError("the steps came to no end")
+        value: Value = flight.next.memory
+        return value
 
 
 def interleaved(

@@ -117,7 +117,7 @@ def train_all(plan: Plan, data: Path, out: Path, mode: Mode) -> tuple[Result, di
     return done if ranks.is_main else None
 
 
-def report_of(plan: Plan, result: Result, target: Path, parity: AnyParity) -> dict[str, Any]:
+def report_of(plan: Plan, result: Result, target: Path, parity: Proof) -> dict[str, Any]:
     """What ``--json`` prints."""
     return {
         "recipe": plan.name,

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..engine.session import check_id
+from ..engine.session_options import check_id
 from ..errors import FramestateError, OptionError
 from ..server.access import refuse_stream
 from ..server.bodies import read_body
