@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from framestate.client import AsyncClient, AsyncTarget
+from framestate.client import AsyncClient, AsyncStream
 from framestate.cluster.directory import Directory
 from framestate.cluster.front_server import FrontServer
 from framestate.cluster.local_directory import DirectoryThread
@@ -110,8 +110,8 @@ def truth(film: tuple[list[bytes], Box]) -> list[tuple[float, ...]]:
     rate = Fraction(1, 30)
     frames = [Frame(decode_image(jpeg), index, rate, index) for index, jpeg in enumerate(film[0])]
     with Engine.load("tracker-nano", runtime="onnx", device="cpu", threads=1, capacity=1) as engine:
-        target = engine.track(frames[0], film[1])
-        return [target.update(frame).box.xywh for frame in frames[1:]]
+        target = engine.open(frames[0], box=film[1])
+        return [target.push(frame).box.xywh for frame in frames[1:]]
 
 
 async def follow(
@@ -119,7 +119,7 @@ async def follow(
     film: tuple[list[bytes], Box],
     key: str = "new",
     pace: Callable[[int], Any] | None = None,
-) -> tuple[Sequence[tuple[float, ...]], AsyncTarget]:
+) -> tuple[Sequence[tuple[float, ...]], AsyncStream]:
     """One stream from the first frame to the last; ``pace`` is awaited before each."""
     jpegs, box = film
     boxes = []
@@ -127,5 +127,5 @@ async def follow(
         for index, jpeg in enumerate(jpegs[1:], start=1):
             if pace is not None:
                 await pace(index)
-            boxes.append((await target.update(jpeg)).box.xywh)
+            boxes.append((await target.push(jpeg)).box.xywh)
     return boxes, target

@@ -135,7 +135,7 @@ def test_keys_are_checked_by_the_servers(cluster: Make, film: Film, tmp_path: An
                 await client.track(film[0][0], film[1])
         async with AsyncClient(servers.url, api_key="0123456789abcdef") as client:
             async with await client.track(film[0][0], film[1]) as target:
-                await target.update(film[0][1])
+                await target.push(film[0][1])
             assert await client.sessions() == []
 
     asyncio.run(run())

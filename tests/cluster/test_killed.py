@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from framestate.client import AsyncClient, AsyncTarget
+from framestate.client import AsyncClient, AsyncStream
 from framestate.cluster.directory import Directory
 from framestate.cluster.front_server import FrontServer
 from framestate.cluster.local_directory import DirectoryThread
@@ -120,8 +120,8 @@ async def saved(processes: Processes, keys: list[str]) -> None:
         assert time.time_ns() - now < 20e9
 
 
-async def step(targets: dict[str, AsyncTarget], jpeg: bytes) -> list[tuple[float, ...]]:
-    tracks = await asyncio.gather(*(target.update(jpeg) for target in targets.values()))
+async def step(targets: dict[str, AsyncStream], jpeg: bytes) -> list[tuple[float, ...]]:
+    tracks = await asyncio.gather(*(target.push(jpeg) for target in targets.values()))
     return [track.box.xywh for track in tracks]
 
 
@@ -160,14 +160,14 @@ def test_frames_after_the_last_snapshot_are_told_as_lost(processes: Processes, f
 
     async def run() -> None:
         async with AsyncClient(processes.url) as client:
-            target = await client.track(jpegs[0], box, session_id=f"{key}", policy="WAIT")
+            target = await client.track(jpegs[0], box, session_id=f"{key}", policy="DROP_OLDEST")
             for index in range(1, 4):
-                await target.update(jpegs[index])
+                await target.push(jpegs[index])
             await saved(processes, [key])
             for index in range(4, 9):
-                await target.update(jpegs[index])
+                await target.push(jpegs[index])
             processes.kill("b")
-            assert (await target.update(jpegs[9])).frame_index == 9
+            assert (await target.push(jpegs[9])).frame_index == 9
             assert target.frames_lost == 5
             await target.close()
 

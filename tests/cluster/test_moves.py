@@ -86,7 +86,7 @@ def test_a_request_a_frame_follows_its_session(
                     await asyncio.to_thread(servers.add, "b")
                 if index == 15:
                     assert await asyncio.to_thread(servers.leave, "a") == 0
-                tracks = await asyncio.gather(*(target.update(jpeg) for target in targets))
+                tracks = await asyncio.gather(*(target.push(jpeg) for target in targets))
                 for track in tracks:  # the box went as text, of twelve decimals
                     assert track.box.xywh == pytest.approx(truth[index - 1], abs=1e-9)
                 assert all(len(servers.at(target.id)) == 1 for target in targets)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from framestate.client import AsyncClient, AsyncTarget
+from framestate.client import AsyncClient, AsyncStream
 from framestate.vision import Box
 
 Film = tuple[list[bytes], Box]
@@ -71,11 +71,11 @@ def on_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnRay]:
         end(made.options)
 
 
-async def step(targets: list[AsyncTarget], jpeg: bytes) -> list[tuple[float, ...]]:
-    return [one.box.xywh for one in await asyncio.gather(*(target.update(jpeg) for target in targets))]
+async def step(targets: list[AsyncStream], jpeg: bytes) -> list[tuple[float, ...]]:
+    return [one.box.xywh for one in await asyncio.gather(*(target.push(jpeg) for target in targets))]
 
 
-async def opened(client: AsyncClient, film: Film) -> list[AsyncTarget]:
+async def opened(client: AsyncClient, film: Film) -> list[AsyncStream]:
     return [await client.track(film[0][0], film[1], policy="WAIT") for _ in range(STREAMS)]
 
 

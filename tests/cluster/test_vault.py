@@ -72,12 +72,12 @@ def test_a_session_is_written_when_it_has_moved_on(
     with engine.service.begin(image, film[1], session_id="k").result() as session:
         assert keeper.save() == 1
         assert keeper.save() == 0
-        session.update(image)
+        session.push(image)
         assert keeper.save() == 1
         blob = keeper.read("k")
         assert blob is not None
         keeper.hold("k")  # it moves: somebody else writes it now
-        session.update(image)
+        session.push(image)
         assert keeper.save() == 0
         assert keeper.read("k") == blob
         keeper.taken("k")  # it stays after all
