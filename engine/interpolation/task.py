@@ -164,6 +164,7 @@ class Interpolating(Task[VideoMemory, Made]):
         sized.check_flows([one.flows for one in flows if one is not None])
         motion = memory.motion
         if motion is not None:
+            sized.check_motion(motion)
             native = self._runtime.from_host
             motion = tuple({name: native(name, value) for name, value in tile.items()} for tile in motion)
         sketch = Sketch.of(frame.image) if memory.options.cuts else None
