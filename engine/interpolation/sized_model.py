@@ -14,8 +14,8 @@ from ...runtimes import Arrays
 from ...vision import Image
 from ...vision.motion import Grey, Neighbour, PairFlow
 from ...vision.pixels import as_uint8
-from ..codec import DAMAGED, check_state
-from .model import MOTION, Features, InterpolationModel, Motion
+from ..codec import DAMAGED
+from .model import Features, InterpolationModel, Motion
 from .options import SCALES, InterpolationOptions
 from .padding import Plane, as_image, as_input, as_levels, as_pixels, padded, padded_size
 from .resampling import Maps, enlarged, part
@@ -113,15 +113,10 @@ class SizedModel:
             if len(flows) != count or any(flow.forth.shape != grid for flow in flows):
                 raise StateError(f"the flows of the snapshot are not {count} of {grid}", DAMAGED)
 
-    def check_motion(self, tables: Sequence[Motion]) -> None:
-        """Raises StateError unless this may be the motion of such a pair, of a model that carries it."""
-        count = 1 if self._times > 1 else len(self.tiles)
-        if not self._model.carries or len(tables) != count:
-            raise StateError(f"the snapshot holds the motion of {len(tables)} tiles", DAMAGED)
-        state = self._model.runtime.spec.state
-        motion = [one.sized(self._motion_size) for one in state if one.name.startswith(MOTION)]
-        for table in tables:
-            check_state(table, motion)
+    def motion_state(self) -> list[list[Any]]:
+        """The tensors of a pair's motion, a list a tile; empty where the model does not carry it."""
+        tensors = [one.sized(self._motion_size) for one in self._model.carried]
+        return [tensors] * (1 if self._times > 1 else len(self.tiles)) if tensors else []
 
     def motion(
         self,
