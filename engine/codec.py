@@ -7,7 +7,7 @@ the JSON and go into a table by number; ``array`` says which dtype and shape is 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from functools import cache
 from typing import Annotated, Any, Generic, TypeVar
@@ -17,6 +17,7 @@ from pydantic import Field, SerializationInfo, TypeAdapter, ValidationError
 from pydantic import ValidationInfo as Info
 from pydantic_core import core_schema
 
+from ..bundles import TensorSpec
 from ..errors import FrameError, FramestateError, StateError
 from ..runtimes import Arrays
 from ..vision import Frame
@@ -27,6 +28,10 @@ Value = TypeVar("Value")
 
 Count = Annotated[int, Field(ge=0, lt=2**62)]
 """A counter, or ticks."""
+Side = Annotated[int, Field(ge=1, lt=2**31)]
+"""Of a frame, in pixels."""
+Seconds = Annotated[float, Field(ge=0, le=1e12)]
+"""A time, or how long something takes."""
 Real = Annotated[float, Field(ge=-1e6, le=1e6)]
 """A finite number, none beyond a million."""
 Positive = Annotated[float, Field(gt=0, le=1e6)]
@@ -92,8 +97,8 @@ def grouped(apart: Callable[[Any], Any], whole: Callable[..., Any], *kinds: tupl
 
 def _read_fraction(value: Any, info: Info) -> Fraction:
     whole = isinstance(value, list) and len(value) == 2 and all(type(one) is int for one in value)
-    if not whole or not (0 < value[1] < 2**62 and abs(value[0]) < 2**62):
-        raise ValueError(f"{str(value)[:40]} is no fraction")
+    if not whole or not (0 < value[1] < 2**62 and 0 < value[0] < 2**62):
+        raise ValueError(f"{str(value)[:40]} is no fraction above 0")
     return Fraction(*value)
 
 
@@ -129,7 +134,7 @@ class _Both:
 
 
 Ratio = Annotated[Fraction, _Both(_read_fraction, _write_fraction)]
-"""An exact number."""
+"""An exact number above 0."""
 KeptFrame = Annotated[Frame, _Both(_read_frame, _write_frame)]
 """A frame with its pixels."""
 
@@ -172,6 +177,27 @@ class Codec(Generic[Value]):
                 "the memory holds a value that is unknown, or not written as it should be", DAMAGED
             )
         return value
+
+
+def check_state(found: Mapping[str, Any], expected: Sequence[TensorSpec]) -> None:
+    """Raises StateError unless a table of a snapshot is just these tensors, a batch of one, all finite.
+
+    Axes that depend on the size of the frames may be of any length.
+    """
+    if set(found) != {one.name for one in expected}:
+        raise StateError(f"the snapshot holds {sorted(found)}, not {[one.name for one in expected]}", DAMAGED)
+    for one in expected:
+        array, shape = found[one.name], (1, *one.shape[1:])
+        fits = array.dtype == one.dtype and len(array.shape) == len(shape)
+        fits = fits and all(
+            have == want if isinstance(want, int) else have > 0
+            for have, want in zip(array.shape, shape, strict=True)
+        )
+        if not fits or (array.dtype.kind == "f" and not np.isfinite(array).all()):
+            raise StateError(
+                f"{one.name!r} of the snapshot is {array.dtype} {array.shape}, not finite {one.dtype} {shape}",
+                DAMAGED,
+            )
 
 
 @cache

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from ..errors import BoxError, FrameError
 from ..vision import Box, Frame, Image
-from .codec import Count, Ratio
+from .codec import Count, Ratio, Side
 
 BoxLike = Box | Sequence[float]
 
@@ -20,8 +20,8 @@ class Clock:
     pts: Count
     time_base: Ratio
     index: Count
-    width: Count
-    height: Count
+    width: Side
+    height: Side
 
     @classmethod
     def of(cls, frame: Frame | Clock) -> Clock:

@@ -14,7 +14,7 @@ import hypothesis
 import pytest
 from framestate.vision.datasets import MOMENT_LAYOUTS
 
-from .tiny_graphs import write_interpolator, write_siamese_pair
+from .tiny_graphs import write_interpolator, write_siamese_pair, write_stream
 from .tiny_sets import write_cifar, write_moments, write_tracking_set
 
 if TYPE_CHECKING:
@@ -119,6 +119,12 @@ def siamese_pair(tmp_path: Path) -> Callable[..., tuple[Path, Path]]:
 def tiny_interpolator(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """An interpolator without weights, see ``write_interpolator``: made once."""
     return write_interpolator(tmp_path_factory.mktemp("bundles") / "tiny-interpolator")
+
+
+@pytest.fixture(scope="session")
+def tiny_stream(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A recurrent model of frames of any task's, see ``write_stream``: made once."""
+    return write_stream(tmp_path_factory.mktemp("bundles") / "tiny-stream")
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from framestate.bundles import Bundle
+    from framestate.bundles import Bundle, ModelSpec, TensorSpec
 
 
 def write_siamese_pair(folder: Path, size: int = 64, mixing: bool = False) -> tuple[Path, Path]:
@@ -89,8 +89,10 @@ def write_siamese_pair(folder: Path, size: int = 64, mixing: bool = False) -> tu
     return paths
 
 
-def write_interpolator(folder: Path) -> Bundle:
+def write_interpolator(folder: Path, carries: bool = False) -> Bundle:
     """An interpolator without weights: the first frame plus ``t`` times the smoothed change to the second.
+
+    One that ``carries`` adds half of the change before it.
 
     Where little changes within 18 pixels it is a plain blend. Its motion is at half the frame's size.
     """
@@ -104,7 +106,7 @@ def write_interpolator(folder: Path) -> Bundle:
     both = ("first.image", "second.image")
     functions = {
         "encode": FunctionSpec((image,), (), (), ("second.image",)),
-        "motion": FunctionSpec((), (), both, ("motion.change",)),
+        "motion": FunctionSpec((), (), both + ("motion.change",) * carries, ("motion.change",)),
         "interpolate": FunctionSpec((t,), (image,), (*both, "motion.change")),
     }
     preprocess: dict[str, Any] = {"multiple": 16, "motion_resize": {"motion.change": "map"}}
@@ -119,9 +121,17 @@ def write_interpolator(folder: Path) -> Bundle:
             node(
                 "AveragePool",
                 ["half"],
-                ["present_state.motion.change"],
+                ["smooth" if carries else "present_state.motion.change"],
                 kernel_shape=[9, 9],
                 pads=[4, 4, 4, 4],
+            ),
+            *(
+                [
+                    node("Mul", [past + "motion.change", "fading"], ["before"]),
+                    node("Add", ["smooth", "before"], ["present_state.motion.change"]),
+                ]
+                if carries
+                else []
             ),
         ],
         "interpolate": [
@@ -136,28 +146,117 @@ def write_interpolator(folder: Path) -> Bundle:
             node("Clip", ["all", "none", "one"], ["image"]),
         ],
     }
-    constants: dict[str, Any] = {"twice": [1.0, 1.0, 2.0, 2.0], "none": 0.0, "one": 1.0}
+    constants = {"twice": [1.0, 1.0, 2.0, 2.0], "none": 0.0, "one": 1.0, "fading": 0.5}
     tensors = [numpy_helper.from_array(_float32(value), name) for name, value in constants.items()]
     tensors.append(helper.make_tensor("column", TensorProto.INT64, [4], [-1, 1, 1, 1]))
-    shapes = {one.name: one.shape for one in (image, t)}
-    shapes |= {prefix + one.name: one.shape for one in spec.state for prefix in (past, "present_state.")}
+    return write_bundle(folder, spec, _graphs(spec, nodes, tensors), provenance={}, metrics={}, parity={})
+
+
+def write_stream(folder: Path, size: int | None = 16) -> Bundle:
+    """A model of the task ``stream``: a gate says how much of each frame goes into a trail of them.
+
+    Frames are seen at ``size`` x ``size``; without it at their own size, padded, beside the frame before.
+    """
+    from framestate.bundles import FunctionSpec, ModelSpec, TensorSpec, write_bundle
+    from onnx import helper, numpy_helper
+
+    side: tuple[int | str, ...] = ("height", "width") if size is None else (size, size)
+    planes = ("batch", 3, *side)
+    image, before = (TensorSpec(name, "float32", planes) for name in ("image", "before"))
+    clean, score = TensorSpec("clean", "float32", planes), TensorSpec("score", "float32", ("batch", 1))
+    inputs = (image, before) if size is None else (image,)
+    functions = {"step": FunctionSpec(inputs, (clean, score), ("trail",), ("trail",))}
+    seen: dict[str, Any] = {"multiple": 8} if size is None else {}
+    said: dict[str, Any] = {"image": {"kind": "frame", **seen}}
+    if size is None:
+        said["before"] = {"kind": "frame", "back": 1, **seen}
+    told: dict[str, Any] = {"inputs": said, "outputs": {"clean": {"kind": "picture"}}}
+    spec = ModelSpec(
+        "tiny-stream", "stream", "none", {}, told, functions, (TensorSpec("trail", "float32", planes),)
+    )
+    node, past, now = helper.make_node, "past_state.trail", "present_state.trail"
+    nodes = [
+        node("Concat", ["image", "before" if size is None else past, past], ["all"], axis=1),
+        node("Conv", ["all", "eye"], ["raw"], pads=[1, 1, 1, 1]),
+        node("Sigmoid", ["raw"], ["gate"]),
+        node("Sub", ["image", past], ["away"]),
+        node("Mul", ["away", "gate"], ["part"]),
+        node("Add", [past, "part"], [now]),
+        node("Identity", [now], ["clean"]),
+        node("Abs", ["away"], ["size"]),
+        node("GlobalAveragePool", ["size"], ["pooled"]),
+        node("Flatten", ["pooled"], ["row"]),
+        node("MatMul", ["row", "third"], ["score"]),
+    ]
+    rng = _rng()
+    weights = {"eye": rng.normal(size=(3, 9, 3, 3)), "third": [[1 / 3]] * 3}
+    tensors = [numpy_helper.from_array(_float32(value), name) for name, value in weights.items()]
+    return write_bundle(
+        folder, spec, _graphs(spec, {"step": nodes}, tensors), provenance={}, metrics={}, parity={}
+    )
+
+
+def write_classifier(folder: Path) -> Bundle:
+    """A classifier of three labels whose state is a trail of what it saw, and which does not smooth by itself."""
+    from framestate.bundles import FunctionSpec, ModelSpec, TensorSpec, write_bundle
+    from onnx import helper, numpy_helper
+
+    image, frame = (
+        TensorSpec("image", "float32", ("batch", 3, 16, 16)),
+        TensorSpec("frame", "float32", ("batch", 3)),
+    )
+    functions = {"classify": FunctionSpec((image,), (frame,), ("trail",), ("trail",))}
+    told: dict[str, Any] = {
+        "labels": ["cat", "dog", "sea"], "size": 16, "view": "middle", "mean": [0.5] * 3, "std": [0.25] * 3
+    }  # fmt: skip
+    state = (TensorSpec("trail", "float32", ("batch", 3)),)
+    spec = ModelSpec("tiny-labels", "classification", "none", {}, told, functions, state)
+    node, past, now = helper.make_node, "past_state.trail", "present_state.trail"
+    nodes = [
+        node("GlobalAveragePool", ["image"], ["pooled"]),
+        node("Flatten", ["pooled"], ["row"]),
+        node("MatMul", ["row", "eye"], ["new"]),
+        node("MatMul", [past, "mix"], ["old"]),
+        node("Add", ["new", "old"], ["sum"]),
+        node("Tanh", ["sum"], [now]),
+        node("Softmax", [now], ["frame"], axis=1),
+    ]
+    rng = _rng()
+    weights = {"eye": 9 * rng.normal(size=(3, 3)), "mix": rng.normal(size=(3, 3))}
+    tensors = [numpy_helper.from_array(_float32(value), name) for name, value in weights.items()]
+    graphs = _graphs(spec, {"classify": nodes}, tensors)
+    return write_bundle(folder, spec, graphs, provenance={}, metrics={}, parity={})
+
+
+def _graphs(spec: ModelSpec, nodes: dict[str, list[Any]], tensors: list[Any]) -> dict[str, Path | bytes]:
+    """One ONNX file a function, of its nodes and those of the constants that they use."""
+    from framestate.bundles import past_name, present_name
+    from onnx import TensorProto, helper
+
+    def value(name: str, one: TensorSpec) -> Any:
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, one.shape)
+
+    state = {one.name: one for one in spec.state}
     files: dict[str, Path | bytes] = {}
     for name, steps in nodes.items():
-        function = functions[name]
-        inputs = [one.name for one in function.inputs] + [past + key for key in function.reads_state]
-        outputs = [one.name for one in function.outputs]
-        outputs += ["present_state." + key for key in function.writes_state]
-        values = {key: helper.make_tensor_value_info(key, TensorProto.FLOAT, shapes[key]) for key in shapes}
+        function = spec.functions[name]
+        inputs = [value(one.name, one) for one in function.inputs]
+        inputs += [value(past_name(key), state[key]) for key in function.reads_state]
+        outputs = [value(one.name, one) for one in function.outputs]
+        outputs += [value(present_name(key), state[key]) for key in function.writes_state]
         used = {key for step in steps for key in step.input}
-        graph = helper.make_graph(
-            steps, name, [values[key] for key in inputs], [values[key] for key in outputs],
-            [tensor for tensor in tensors if tensor.name in used],
-        )  # fmt: skip
+        constants = [tensor for tensor in tensors if tensor.name in used]
+        graph = helper.make_graph(steps, name, inputs, outputs, constants)
         opset = [helper.make_opsetid("", 20)]
-        files[f"{name}.onnx"] = helper.make_model(
-            graph, opset_imports=opset, ir_version=9
-        ).SerializeToString()
-    return write_bundle(folder, spec, files, provenance={}, metrics={}, parity={})
+        model = helper.make_model(graph, opset_imports=opset, ir_version=9)
+        files[f"{name}.onnx"] = model.SerializeToString()
+    return files
+
+
+def _rng() -> Any:
+    import numpy as np
+
+    return np.random.default_rng(0)
 
 
 def _float32(value: Any) -> Any:

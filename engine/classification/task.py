@@ -14,7 +14,7 @@ from ...errors import OptionError, StateError
 from ...runtimes import Runtime
 from ...vision import Frame
 from ...wire import Classification
-from ..codec import DAMAGED, array
+from ..codec import DAMAGED, Seconds, array
 from ..inputs import Clock
 from ..task import Next, Steps, Task, call
 from .model import FUNCTION, ClassificationModel
@@ -46,7 +46,7 @@ class ClassificationOptions:
 
     def keep(self, seconds: float) -> float:
         """How much of the average stays when ``seconds`` have passed since the last frame."""
-        return math.exp(-seconds / self.smoothing) if self.smoothing else 0.0
+        return math.exp(-max(0.0, seconds) / self.smoothing) if self.smoothing else 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +60,7 @@ class ClassifierMemory:
     """
 
     smoothing: Annotated[float, Field(ge=0)]
-    seconds: float | None = None
+    seconds: Seconds | None = None
     average: Annotated[npt.NDArray[np.float32], array("float32", None)] | None = None
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ...bundles import ModelSpec
+from ...bundles import ModelSpec, TensorSpec
 from ...errors import BundleError
 from ...runtimes import Arrays, Runtime, State
 from ..task import call
@@ -60,6 +60,12 @@ class InterpolationModel:
             return None
         store = self.runtime.allocate(1, (height, width))
         return {name: value for name, value in store.read([0]).items() if name.startswith(MOTION)}
+
+    @property
+    def carried(self) -> list[TensorSpec]:
+        """The motion that goes from pair to pair; none where the model does not look at it."""
+        state = self.runtime.spec.state if self.carries else ()
+        return [one for one in state if one.name.startswith(MOTION)]
 
     @property
     def bends(self) -> bool:

@@ -117,6 +117,11 @@ class SizedModel:
             if len(flows) != count or any(flow.forth.shape != grid for flow in flows):
                 raise StateError(f"the flows of the snapshot are not {count} of {grid}", DAMAGED)
 
+    def motion_state(self) -> list[list[Any]]:
+        """The tensors of a pair's motion, a list a tile; empty where the model does not carry it."""
+        tensors = [one.sized(self._motion_size) for one in self._model.carried]
+        return [tensors] * (1 if self._times > 1 else len(self.tiles)) if tensors else []
+
     def motion(
         self,
         first: EncodedFrame,

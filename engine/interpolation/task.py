@@ -13,7 +13,7 @@ from ...errors import FrameError, OptionError, StateError
 from ...runtimes import Runtime
 from ...vision import Frame
 from ...wire import Made
-from ..codec import DAMAGED
+from ..codec import DAMAGED, check_state
 from ..inputs import Clock
 from ..task import Early, Next, Part, Steps, Task
 from .cuts import Sketch, is_cut
@@ -164,6 +164,11 @@ class Interpolating(Task[VideoMemory, Made]):
         sized.check_flows([one.flows for one in flows if one is not None])
         motion = memory.motion
         if motion is not None:
+            expected = sized.motion_state()
+            if len(motion) != len(expected):
+                raise StateError(f"the snapshot holds motion of {len(motion)}, not {len(expected)}", DAMAGED)
+            for one, tensors in zip(motion, expected, strict=True):
+                check_state(one, tensors)
             native = self._runtime.from_host
             motion = tuple({name: native(name, value) for name, value in tile.items()} for tile in motion)
         sketch = Sketch.of(frame.image) if memory.options.cuts else None

@@ -11,7 +11,7 @@ from ...errors import BundleError, OptionError, StateError
 from ...runtimes import Runtime
 from ...vision import Frame
 from ...wire import Output
-from ..codec import DAMAGED, KeptFrame, table
+from ..codec import DAMAGED, KeptFrame, Seconds, check_state, table
 from ..task import OWN, Next, Steps, Task, call
 from .views import StreamView
 
@@ -28,7 +28,7 @@ class StreamMemory:
     """
 
     begun: bool = False
-    seconds: float = 0.0
+    seconds: Seconds = 0.0
     frames: tuple[KeptFrame, ...] = ()
     state: Annotated[dict[str, Any], table()] | None = None
 
@@ -103,10 +103,7 @@ class Streaming(Task[StreamMemory, Output]):
             raise StateError("the snapshot keeps more frames than the model looks back at", DAMAGED)
         if state is None:
             return memory
-        if set(state) != set(self._names):
-            raise StateError(
-                f"the snapshot has state {sorted(state)}, the model {sorted(self._names)}", DAMAGED
-            )
+        check_state(state, self._spec.state)
         return replace(memory, state={n: self._runtime.from_host(n, value) for n, value in state.items()})
 
     def distance(self, one: Output, other: Output) -> float:
