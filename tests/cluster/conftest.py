@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
+from framestate.bundles import Bundle
 from framestate.client import AsyncClient, AsyncStream
 from framestate.cluster.directory import Directory
 from framestate.cluster.front_server import FrontServer
@@ -21,13 +23,21 @@ from framestate.vision.synthetic import demo_clip
 
 TOKEN = "a-secret-of-the-tests"
 FRAMES = 24
+MODELS: Mapping[str, str | Bundle] = MappingProxyType({"tracker-nano": "tracker-nano"})
 
 
 class Cluster:
     """Servers that can be added, told to leave, and killed; and the address of the front."""
 
-    def __init__(self, directory: DirectoryThread, state: Path | None, **settings: Any) -> None:
+    def __init__(
+        self,
+        directory: DirectoryThread,
+        state: Path | None,
+        models: Mapping[str, str | Bundle] = MODELS,
+        **settings: Any,
+    ) -> None:
         self.directory = directory
+        self._models = models
         self.replicas: dict[str, Replica] = {}
         self._state = state
         self._settings = Settings(port=0, max_sessions=16, **settings)
@@ -41,12 +51,13 @@ class Cluster:
         self.port = port
 
     def add(self, name: str, capacity: int = 16) -> Replica:
-        engine = Engine.load("tracker-nano", runtime="onnx", device="cpu", threads=1, capacity=capacity)
-        self._engines.append(engine)
+        engines = {
+            key: Engine.load(model, runtime="onnx", device="cpu", threads=1, capacity=capacity)
+            for key, model in self._models.items()
+        }
+        self._engines += engines.values()
         state = None if self._state is None else str(self._state)
-        replica = Replica(
-            self._settings, {"tracker-nano": engine}, self.directory, token=TOKEN, state=state, name=name
-        )
+        replica = Replica(self._settings, engines, self.directory, token=TOKEN, state=state, name=name)
         self._threads[name] = ServerThread(replica)
         self.replicas[name] = replica
         while any(name not in view.names for view in self._views()):  # they look every half second
@@ -84,8 +95,10 @@ def cluster(tmp_path: Path) -> Iterator[Make]:
     made: list[Cluster] = []
     with DirectoryThread(Directory(dead_s=30.0)) as directory:
 
-        def make(*names: str, keeps: bool = True, **settings: Any) -> Cluster:
-            made.append(Cluster(directory, tmp_path / "state" if keeps else None, **settings))
+        def make(
+            *names: str, keeps: bool = True, models: Mapping[str, str | Bundle] = MODELS, **settings: Any
+        ) -> Cluster:
+            made.append(Cluster(directory, tmp_path / "state" if keeps else None, models, **settings))
             for name in names:
                 made[-1].add(name)
             return made[-1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from contextlib import ExitStack
 from multiprocessing.managers import BaseManager
 from typing import Any
 
@@ -44,10 +45,16 @@ class FarDirectory:
 
 def main() -> None:
     given = json.loads(sys.argv[1])
-    with Engine.load("tracker-nano", runtime="onnx", device="cpu", threads=1, capacity=16) as engine:
+    with ExitStack() as stack:
+        engines = {
+            name: stack.enter_context(
+                Engine.load(model, runtime="onnx", device="cpu", threads=1, capacity=16)
+            )
+            for name, model in given["models"].items()
+        }
         replica = Replica(
             Settings(port=0, snapshot_s=given["snapshot_s"]),
-            {"tracker-nano": engine},
+            engines,
             FarDirectory(given["port"], given["secret"]),
             token=given["secret"],
             state=given["state"],

@@ -69,7 +69,7 @@ def test_a_session_is_written_when_it_has_moved_on(
     engine: Engine, keeper: Keeper, film: tuple[list[bytes], Box]
 ) -> None:
     image = decode_image(film[0][0])
-    with engine.service.begin(image, film[1], session_id="k").result() as session:
+    with engine.open(image, box=film[1], session_id="k") as session:
         assert keeper.save() == 1
         assert keeper.save() == 0
         session.push(image)
@@ -90,7 +90,7 @@ def test_a_session_is_written_when_it_has_moved_on(
 def test_a_round_that_fails_says_so_and_the_next_one_heals(
     engine: Engine, keeper: Keeper, film: tuple[list[bytes], Box], tmp_path: Path
 ) -> None:
-    with engine.service.begin(decode_image(film[0][0]), film[1], session_id="f").result():
+    with engine.open(decode_image(film[0][0]), box=film[1], session_id="f"):
         tmp_path.rmdir()
         keeper._round()
         assert isinstance(keeper.failure, SessionError)
