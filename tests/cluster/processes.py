@@ -48,14 +48,18 @@ class Manager(BaseManager):
 class Processes:
     """Servers as processes, by name, and the front in this one."""
 
-    def __init__(
-        self, directory: DirectoryThread, state: Path, port: int, models: Mapping[str, str]
-    ) -> None:
+    def __init__(self, directory: DirectoryThread, state: Path, port: int, models: Mapping[str, str]) -> None:
         self.state = state
         script = Path(__file__).with_name("replica_process.py")
         self.started = {}
         for name in NAMES:
-            given: dict[str, Any] = {"port": port, "secret": SECRET, "state": str(state), "name": name, "snapshot_s": EVERY_S}
+            given: dict[str, Any] = {
+                "port": port,
+                "secret": SECRET,
+                "state": str(state),
+                "name": name,
+                "snapshot_s": EVERY_S,
+            }
             given["models"] = dict(models)
             self.started[name] = subprocess.Popen([sys.executable, str(script), json.dumps(given)])
         self.front = ServerThread(FrontServer(Settings(port=0), directory))

@@ -23,7 +23,7 @@ FRAMES = 8
 
 @pytest.fixture(scope="module")
 def clip() -> tuple[list[Frame], Box]:
-    pairs = list(demo_clip(3, FRAMES, (64, 48)))
+    pairs = list(demo_clip(3, FRAMES, (96, 64)))
     frames = [Frame(image, index, Fraction(1, 25), index) for index, (image, _, _) in enumerate(pairs)]
     return frames, pairs[0][1]
 
@@ -57,7 +57,9 @@ def plain(answer: Any) -> Any:
     if isinstance(answer, Made):
         return [(one.pts, one.time_base, one.index, one.image.tobytes()) for one in answer]
     assert isinstance(answer, Output)
-    return {name: np.asarray(value).tobytes() for name, value in answer.tensors.items()}, answer.frame_index
+    given = {name: np.asarray(value).tobytes() for name, value in answer.tensors.items()}
+    shown = {name: image.tobytes() for name, image in answer.pictures.items()}
+    return {name: value for name, value in given.items() if name not in shown}, shown, answer.frame_index
 
 
 def alone(bundle: Bundle, task: str, clip: tuple[list[Frame], Box]) -> list[Any]:
@@ -78,12 +80,10 @@ def test_a_session_moves_with_its_stream(
     servers = cluster("a", models={"model": bundles[task]})
 
     async def run() -> list[Any]:
-        async with AsyncClient(servers.url) as client:
+        async with AsyncClient(servers.url, encoding="rgb") as client:
             opens_on_frame = task == "tracking"
             first = frames[0] if opens_on_frame else None
-            stream = await client.open(
-                first, model="model", session_id="s", policy="WAIT", encoding="rgb", **opening(task, box)
-            )
+            stream = await client.open("model", first, session_id="s", policy="WAIT", **opening(task, box))
             found = []
             for place, frame in enumerate(frames[opens_on_frame:]):
                 if place == 2:
@@ -109,11 +109,11 @@ def test_sessions_of_a_killed_server_go_on(
     async def run(processes: Processes) -> dict[str, list[Any]]:
         keys = dict(zip(TASKS, keys_of("c", NAMES, len(TASKS)), strict=True))
         found: dict[str, list[Any]] = {task: [] for task in TASKS}
-        async with AsyncClient(processes.url) as client:
+        async with AsyncClient(processes.url, encoding="rgb") as client:
             streams = {
                 task: await client.open(
                     task, frames[0] if task == "tracking" else None, session_id=key, policy="WAIT",
-                    encoding="rgb", **opening(task, box),
+                    **opening(task, box),
                 )
                 for task, key in keys.items()
             }  # fmt: skip
