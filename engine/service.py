@@ -509,11 +509,11 @@ class Service:
                 self.resume(job)
         finally:
             if not job.future.done():
-                self.abort(job)
+                self._abort(job)
         job.future.result()
 
-    def abort(self, job: Job) -> None:
-        """Gives a frame up that nobody will take; the session is as it was before it."""
+    def _abort(self, job: Job) -> None:
+        """Gives a frame up that nobody will take; when its turn has ended, the session is as it was before it."""
 
         error = SessionError("the frame was given up", "push it again")
 
@@ -523,8 +523,14 @@ class Service:
                     self._scheduler.unpark(job.session.id, job)
                     job.flight.close(error)  # its next turn ends it
 
-        if not job.future.cancel():
+        if job.future.cancel():
+            return
+        try:
             self.call(give_up, job.session)
+        except SessionError:  # the engine is being closed, and ends all
+            pass
+        if threading.current_thread() not in self._threads:
+            job.future.exception()
 
     def _enter(self, session: Session[Any], job: Job) -> Future[Session[Any]]:
         """Flies an opening: here, or on the lanes."""
