@@ -10,6 +10,7 @@ no turn of that session is under way, and holds up nobody else.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 import uuid
@@ -513,7 +514,7 @@ class Service:
         job.future.result()
 
     def _abort(self, job: Job) -> None:
-        """Gives a frame up that nobody will take; when its turn has ended, the session is as it was before it."""
+        """Gives a frame up that nobody will take: once its turn has ended, it never was."""
 
         error = SessionError("the frame was given up", "push it again")
 
@@ -525,10 +526,8 @@ class Service:
 
         if job.future.cancel():
             return
-        try:
+        with contextlib.suppress(SessionError):  # the engine is being closed, and ends all
             self.call(give_up, job.session)
-        except SessionError:  # the engine is being closed, and ends all
-            pass
         if threading.current_thread() not in self._threads:
             job.future.exception()
 

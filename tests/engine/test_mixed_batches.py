@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from framestate.bundles import Bundle
-from framestate.engine import Engine, TrackingOptions
+from framestate.engine import Engine, Session, Track, TrackingOptions
 from framestate.engine.lanes import Lanes
 from framestate.errors import StepError
 from framestate.runtimes import Arrays, State, open_runtime
@@ -45,12 +45,12 @@ def key(track: Any) -> tuple[Any, ...]:
 @pytest.mark.parametrize("lanes", [lambda: Lanes(2), lambda: Lanes(batched=True, max_batch=4)])
 @pytest.mark.parametrize("failing", [False, True])
 def test_refreshed_and_plain_rows_in_one_batch(lanes: Callable[[], Lanes], failing: bool) -> None:
-    """Bit for bit, rows too; also where one frame of one session fails, in the batch in which others refresh."""
+    """Bit for bit, rows too; also where one frame of one session fails beside others that refresh."""
     runtime = Counted()
     runtime.failing = "raise" if failing else ""
     with Engine(runtime, capacity=4, options=OPTIONS, lanes=lanes()) as engine:
         assert engine.store is not None
-        sessions = {}
+        sessions: dict[int, Session[Track]] = {}
         found: dict[int, list[Any]] = {seed: [] for seed in range(4)}
         mixed = 0
         for tick in range(14):
@@ -105,7 +105,8 @@ def test_with_a_real_model_within_what_a_batch_rounds(
         return Engine(runtime, capacity=3, options=options, lanes=lanes)
 
     with opened(Lanes(batched=True)) as together, opened(Lanes()) as apart:
-        sessions, single = [], []
+        sessions: list[Session[Track]] = []
+        single: list[Session[Track]] = []
         mixed = 0
         for tick in range(9):
             shown = [clips[place][tick - place][0] for place in range(len(sessions))]

@@ -100,7 +100,7 @@ def test_pieces_that_nobody_takes_leave_the_session_as_it_was(
 
 
 def test_a_flight_whose_piece_is_not_taken_is_parked(engine: Engine, slow: Slow) -> None:
-    """It takes up no lane: others are answered; ``resume`` sends it on, from another thread or from the lane's."""
+    """It takes up no lane: others are answered; ``resume`` sends it on, from whichever thread."""
     session, other = begun(engine), begun(engine, 1)
     taken: list[Frame] = []
     parked = threading.Event()
@@ -232,7 +232,7 @@ def test_an_event_loop_is_woken_once_for_all_answers_that_are_there(slow: Slow) 
 
         with Engine(slow, capacity=4, lanes=Lanes(1)) as engine:
             sessions = [await engine.opened(**{**LONG, "factor": 1}) for _ in range(4)]
-            loop.call_soon_threadsafe = counted  # type: ignore[method-assign]
+            loop.call_soon_threadsafe = counted  # type: ignore[method-assign, assignment]
             tasks = [
                 asyncio.ensure_future(session.submit(frame(seed, 0))) for seed, session in enumerate(sessions)
             ]

@@ -150,8 +150,8 @@ def forgeries(blob: bytes) -> Iterator[bytes]:
             yield whole(tensors, changed(about, path, lambda part, key: part.pop(key)))
     for name, array in tensors.items():
         yield whole({one: value for one, value in tensors.items() if one != name}, about)
-        wrong = [array[..., None], array.astype(np.float64), np.zeros((0,), array.dtype), array[:-1], array[:, :-1]
-                 if array.ndim > 1 else array[:0]]  # fmt: skip
+        wrong = [array[..., None], array.astype(np.float64), np.zeros((0,), array.dtype), array[:-1]]
+        wrong += [array[:, :-1]] if array.ndim > 1 else []
         if array.dtype.kind == "f":
             wrong += [np.full_like(array, np.nan), np.full_like(array, 3e38)]
         else:
@@ -185,8 +185,7 @@ def tries(engine: Engine, forged: bytes) -> bool:
     """Whether the snapshot was taken; then the session works."""
     try:
         session = engine.restore(forged, session_id="forged")
-    except StateError as error:
-        assert error.remedy
+    except StateError:
         return False
     with session:
         failure = None
