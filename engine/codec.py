@@ -195,7 +195,7 @@ def check_state(found: Mapping[str, Any], expected: Sequence[TensorSpec]) -> Non
         )
         if not fits or (array.dtype.kind == "f" and not np.isfinite(array).all()):
             raise StateError(
-                f"{one.name!r} of the snapshot is {array.dtype} {array.shape}, not finite {one.dtype} {shape}",
+                f"{one.name!r} is {array.dtype} {array.shape}, not finite {one.dtype} {shape}",
                 DAMAGED,
             )
 

@@ -10,6 +10,7 @@ back to one) waits until no turn of that session is under way, and holds up nobo
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 import uuid
@@ -557,11 +558,11 @@ class Service:
                 self.resume(job)
         finally:
             if not job.future.done():
-                self.abort(job)
+                self._abort(job)
         job.future.result()
 
-    def abort(self, job: Job) -> None:
-        """Gives a frame up that nobody will take; the session is as it was before it."""
+    def _abort(self, job: Job) -> None:
+        """Gives a frame up that nobody will take: once its turn has ended, it never was."""
 
         error = SessionError("the frame was given up", "push it again")
 
@@ -571,8 +572,12 @@ class Service:
                     self._scheduler.unpark(job.session.id, job)
                     job.flight.close(error)  # its next turn ends it
 
-        if not job.future.cancel():
+        if job.future.cancel():
+            return
+        with contextlib.suppress(SessionError):  # the engine is being closed, and ends all
             self.call(give_up, job.session)
+        if threading.current_thread() not in self._threads:
+            job.future.exception()
 
     def _enter(self, session: Session[Any], job: Job) -> Future[Session[Any]]:
         """Flies an opening: here, or on the lanes."""

@@ -197,7 +197,7 @@ def write_stream(folder: Path, size: int | None = 16) -> Bundle:
 
 
 def write_classifier(folder: Path) -> Bundle:
-    """A classifier of three labels whose state is a trail of what it saw, and which does not smooth by itself."""
+    """A classifier of three labels that carries what it saw, and does not smooth by itself."""
     from framestate.bundles import FunctionSpec, ModelSpec, TensorSpec, write_bundle
     from onnx import helper, numpy_helper
 

@@ -165,7 +165,7 @@ class Interpolating(Task[VideoMemory, Made]):
         motion = memory.motion
         if motion is not None:
             expected = sized.motion_state()
-            if len(motion) != len(expected):
+            if not expected or len(motion) != len(expected):
                 raise StateError(f"the snapshot holds motion of {len(motion)}, not {len(expected)}", DAMAGED)
             for one, tensors in zip(motion, expected, strict=True):
                 check_state(one, tensors)

@@ -25,7 +25,7 @@ BOX = (12.0, 10.0, 16.0, 12.0)
 
 
 class Held(RuntimeOver):
-    """A runtime that can be held, fails on white frames, and keeps the batch size of every call."""
+    """A runtime that can be held, fails on white frames, and keeps the batch size of each call."""
 
     def __init__(self, runtime: Runtime) -> None:
         super().__init__(runtime)
@@ -43,7 +43,7 @@ class Held(RuntimeOver):
 
 
 def is_white(planes: Any) -> bool:
-    """Whether the middle of a picture (3, height, width) is of one level in every channel, as noise is not."""
+    """Whether the middle of a picture (3, height, width) is even in every channel, as noise is not."""
     height, width = planes.shape[1:]
     middle = planes[:, height // 2 - 1 : height // 2 + 2, width // 2 - 1 : width // 2 + 2]
     return bool(np.ptp(middle, axis=(1, 2)).max() == 0)
@@ -76,7 +76,7 @@ class Kind:
 
     def open(self, engine: Engine, seed: int = 0, **more: Any) -> Session[Any]:
         """A session over clip ``seed``, whose next frame is number 1."""
-        box = {"frame": frame(seed, 0), "box": BOX} if engine.task.opens_on_frame else {}
+        box: dict[str, Any] = {"frame": frame(seed, 0), "box": BOX} if engine.task.opens_on_frame else {}
         session = engine.open(**box, **self.given, **more)
         if not engine.task.opens_on_frame:
             session.push(frame(seed, 0))

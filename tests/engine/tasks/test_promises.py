@@ -57,7 +57,7 @@ def test_answers_depend_on_what_was_seen_before(kind: Kind, models: Path) -> Non
 def test_interleaved_sessions_are_as_alone(
     kind: Kind, models: Path, lanes: Callable[[], Lanes | None]
 ) -> None:
-    """Three that open, move on and close at different times. Frames that share a call come close, as it rounds."""
+    """Three that open, move on and close at different times; frames that share a call come close."""
     chosen = lanes()
     with kind.engine(models, lanes=chosen) as engine:
         sessions: dict[int, Session[Any]] = {}
@@ -104,8 +104,8 @@ def check_alone(kind: Kind, models: Path, engine: Engine, seed: int, found: list
 def distance(engine: Engine, one: Any, other: Any) -> float:
     assert one.frame_index == other.frame_index
     if hasattr(one, "score"):
-        return abs(one.score - other.score)
-    return engine.task.distance(one, other)
+        return float(abs(one.score - other.score))
+    return float(engine.task.distance(one, other))
 
 
 @pytest.mark.parametrize("lanes", LANES, ids=["inline", "side by side", "batched"])
