@@ -167,6 +167,7 @@ def metadata(name: str, sequences: Sequences) -> ModelMetadata:
         inputs=tensors(function.inputs),
         outputs=tensors(function.outputs),
         task=engine.task.name,
+        opens_on_frame=engine.task.opens_on_frame,
         state_bytes=engine.capacity.state_bytes if spec.is_sized else 0,  # else it goes by the frames
         sessions={"used": engine.slots.num_used, "total": engine.slots.capacity},
     )
