@@ -22,7 +22,7 @@ from ..errors import FramestateError
 from .access import Gate, SafeHeaders, required_keys
 from .documents import complete
 from .hub import Hub
-from .kserve import kserve_api
+from .kserve import Versions, kserve_api
 from .logs import logger
 from .metrics import Metrics
 from .pages import pages
@@ -102,6 +102,7 @@ def create_app(settings: Settings, engines: Mapping[str, Engine], *, keep: Keep 
     app.include_router(pages(app))
     answer_errors(app)
     app.openapi = lambda: openapi(app)  # type: ignore[method-assign]
+    app.add_middleware(Versions)
     app.add_middleware(Gate, settings=settings, keys=keys)
     app.add_middleware(SafeHeaders)
     app.add_middleware(AccessLog, metrics=hub.metrics)

@@ -25,11 +25,12 @@ def problems(*statuses: int) -> Responses:
     return table
 
 
-def described(status: int, what: str, media_type: str, model: type[BaseModel] | None = None) -> Responses:
+def described(status: int, what: str, *media_types: str, model: type[BaseModel] | None = None) -> Responses:
     """A good answer that is not the call's usual one."""
-    if model is not None and media_type == "application/json":
+    if model is not None:
         return {status: {"description": what, "model": model}}
-    return {status: {"description": what, "content": {media_type: {"schema": BINARY}}}}
+    content = {media_type: {"schema": BINARY} for media_type in media_types}
+    return {status: {"description": what, "content": content}}
 
 
 def binary_body(what: str, *media_types: str, required: bool = True) -> dict[str, Any]:

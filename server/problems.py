@@ -101,6 +101,7 @@ def problem(
         "title": title,
         "status": status,
         "detail": detail,
+        "error": detail,  # where clients of KServe look for it
         "code": code,
         **more,
     }

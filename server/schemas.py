@@ -175,7 +175,8 @@ class ModelMetadata(BaseModel):
     """What KServe's v2 protocol tells of a model, and its state."""
 
     model_config = example(
-        name="tracker-nano", versions=["1"], platform="onnx_cpu", task="tracking", state_bytes=185344,
+        name="tracker-nano", versions=["1"], platform="onnx_cpu", task="tracking", opens_on_frame=True,
+        state_bytes=185344,
         inputs=[{"name": "search", "datatype": "FP32", "shape": [-1, 3, 192, 192]}],
         outputs=[{"name": "score", "datatype": "FP32", "shape": [-1, 1, 12, 12]}],
         sessions={"used": 1, "total": 16},
@@ -186,6 +187,7 @@ class ModelMetadata(BaseModel):
     inputs: list[TensorMetadata]
     outputs: list[TensorMetadata]
     task: str
+    opens_on_frame: bool = Field(description="Whether a session opens on its first frame.")
     state_bytes: int = Field(description="Of one session; 0 where it goes by the size of the frames.")
     sessions: dict[str, int]
 

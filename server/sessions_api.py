@@ -198,7 +198,7 @@ def sessions_api(hub: Hub, decoder: Decoder) -> APIRouter:
         "/{session_id}/snapshot",
         response_model=SessionAnswer,
         responses=problems(400, 404, 408, 409, 413, 422, 503)
-        | described(201, "It was restored as a new session.", "application/json", SessionAnswer),
+        | described(201, "It was restored as a new session.", model=SessionAnswer),
         openapi_extra=binary_body("A blob that GET gave.", SNAPSHOT_TYPE),
     )
     async def restore_snapshot(

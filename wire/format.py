@@ -128,7 +128,10 @@ def encode_message(message: Message) -> str:
     """A text message, compact."""
     if type(message) not in STREAM_MESSAGES:
         fail(f"{type(message).__name__} is no message of its own", "send the message that holds it")
-    return json.dumps({"type": message.type, **plain(message)}, separators=(",", ":"), allow_nan=False)
+    try:
+        return json.dumps({"type": message.type, **plain(message)}, separators=(",", ":"), allow_nan=False)
+    except (ValueError, TypeError) as error:
+        fail(f"{message.type} holds no JSON number or value ({error})", "send plain values")
 
 
 def decode_message(text: str | bytes, most: int = MAX_TEXT) -> Message:
@@ -151,7 +154,7 @@ def parse_object(text: str | bytes, most: int) -> dict[str, Any]:
         data = text.encode() if isinstance(text, str) else bytes(text)
         if len(data) > most:
             fail(f"the message has {len(data)} bytes of text", f"send at most {most}")
-        table = json.loads(data.decode(), object_pairs_hook=_once, parse_constant=_no_constant)
+        table = _JSON.decode(data.decode())
     except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, nested too deep, a number too long
         fail(f"the message is no JSON ({str(error)[:80]})", "send one JSON object in UTF-8")
     if not isinstance(table, dict):
@@ -166,5 +169,15 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return table
 
 
+def _finite(text: str) -> float:
+    number = float(text)
+    if abs(number) == float("inf"):
+        raise ValueError(f"{text[:20]} is no finite number")
+    return number
+
+
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON number")
+
+
+_JSON = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_constant, parse_float=_finite)

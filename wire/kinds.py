@@ -90,7 +90,15 @@ def read(kind: str, values: Mapping[str, Any], parts: Parts) -> Any:
         return known.read(values, parts)
     except WireError:
         raise
-    except (KeyError, IndexError, TypeError, ValueError, FramestateError) as error:
+    except (
+        KeyError,
+        IndexError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        OverflowError,
+        FramestateError,
+    ) as error:
         raise WireError(
             f"an answer of kind {kind} cannot be read ({str(error)[:80]})", "use a server of the same version"
         ) from error

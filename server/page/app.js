@@ -1,11 +1,12 @@
-// The page: two tabs, messages, the API key, and the parts that do the work.
+// The page: tabs, messages, the API key, and the parts that do the work.
 
 import { look, watchHealth } from "/static/health.js";
 import { $, clearError } from "/static/page.js";
+import { Runner } from "/static/runner.js";
 import { Smoother } from "/static/smoother.js";
 import { Tracker } from "/static/tracker.js";
 
-const tabs = [$("tab-track"), $("tab-interpolate")];
+const tabs = [$("tab-track"), $("tab-interpolate"), $("tab-run")];
 
 function choose(tab) {
   for (const one of tabs) {
@@ -19,8 +20,9 @@ function choose(tab) {
 tabs.forEach((tab, at) => {
   tab.onclick = () => choose(tab);
   tab.onkeydown = (event) => {
-    if (!["ArrowLeft", "ArrowRight"].includes(event.key)) return;
-    const next = tabs[(at + 1) % tabs.length];
+    const step = { ArrowLeft: tabs.length - 1, ArrowRight: 1 }[event.key];
+    if (!step) return;
+    const next = tabs[(at + step) % tabs.length];
     choose(next);
     next.focus();
   };
@@ -38,4 +40,5 @@ $("key-form").onsubmit = (event) => {
 
 new Tracker();
 new Smoother();
+new Runner();
 watchHealth();

@@ -1,14 +1,16 @@
-// The wire format (docs/wire.md, version 1) in JavaScript: one stream of one session.
+// The wire format (docs/wire.md, version 2) in JavaScript: one stream of one session.
 
 const HEADER = 44;
-const ENCODINGS = ["rgb", "jpeg", "png", "webp"];
+const VERSION = 2;
+const KINDS = [null, "frame", "made", "tensor"];
+const ENCODINGS = ["rgb", "jpeg", "png", "webp", "npy"];
 const AWAY = { code: "UnavailableError", problem: "the connection to the server ended", remedy: "Check that it runs, then try again." };
 
 /** One picture as a binary message. `pts` is in microseconds; `payload` is an ArrayBuffer. */
 export function encodePicture(index, pts, encoding, payload) {
   const message = new Uint8Array(HEADER + payload.byteLength);
   const view = new DataView(message.buffer);
-  message.set([0x46, 0x53, 0x54, 0x57, 1, 1, ENCODINGS.indexOf(encoding), 0]); // FSTW, version, kind frame, flags
+  message.set([0x46, 0x53, 0x54, 0x57, VERSION, 1, ENCODINGS.indexOf(encoding), 0]); // FSTW, version, kind frame, flags
   view.setBigUint64(8, BigInt(index), true);
   view.setBigInt64(16, BigInt(Math.round(pts)), true);
   view.setUint32(24, 1, true);
@@ -16,6 +18,18 @@ export function encodePicture(index, pts, encoding, payload) {
   view.setUint32(40, payload.byteLength, true);
   message.set(new Uint8Array(payload), HEADER);
   return message.buffer;
+}
+
+/** A binary message: a picture of an answer, or a tensor. `payload` is a Uint8Array. */
+export function decodePicture(data) {
+  const view = new DataView(data);
+  return {
+    kind: KINDS[view.getUint8(5)],
+    encoding: ENCODINGS[view.getUint8(6)],
+    index: Number(view.getBigUint64(8, true)),
+    seconds: (Number(view.getBigInt64(16, true)) * view.getUint32(24, true)) / view.getUint32(28, true),
+    payload: new Uint8Array(data, HEADER),
+  };
 }
 
 /** What a server says about an error: `problem` is what is wrong, `remedy` what to do about it. */
@@ -27,24 +41,25 @@ export class ServerError extends Error {
 }
 
 /**
- * A stream. `on` has a function for each kind of message (track, ack, drop, error, bye), and for `closed`.
- * With the `session`, `index` and `lastIndex` of a stream that was lost, it goes on where that one was.
+ * A stream. `on` has a function for each kind of message (answer, ack, drop, error, bye), and for `closed`;
+ * `on.answer` is given the pictures and tensors of the answer, too. With the `session`, `index` and `lastIndex` of a stream that was lost, it goes on where that one was.
  */
 export class Stream {
-  constructor(on, { key = null, session = "new", index = 0, lastIndex = null } = {}) {
+  constructor(on, { key = null, session = "new", index = 0, lastIndex = null, task = null, model = null } = {}) {
     const url = new URL(`/v1/sessions/${session}/stream`, location.href);
     url.protocol = url.protocol.replace("http", "ws");
     const secret = key && btoa(key).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
-    this.socket = new WebSocket(url, secret ? ["framestate.v1", `key.${secret}`] : ["framestate.v1"]);
+    this.socket = new WebSocket(url, secret ? ["framestate.v2", `key.${secret}`] : ["framestate.v2"]);
     this.socket.binaryType = "arraybuffer";
-    Object.assign(this, { index, lastIndex });
+    Object.assign(this, { index, lastIndex, parts: [] });
     this.welcomed = new Promise((resolve, reject) => {
-      this.socket.onopen = () => this.say({ type: "hello", version: 1, last_index: lastIndex });
+      this.socket.onopen = () => this.say({ type: "hello", version: VERSION, task, model, last_index: lastIndex });
       this.socket.onmessage = ({ data }) => {
-        if (typeof data !== "string") return;
+        if (typeof data !== "string") return this.parts.push(decodePicture(data));
         const message = JSON.parse(data);
-        if (message.type === "track" || message.type === "ack") this.lastIndex = message.index;
+        if (message.type === "answer" || message.type === "ack") this.lastIndex = message.index;
         if (message.type === "welcome") resolve(message);
+        else if (message.type === "answer") on.answer?.(message, this.parts.splice(0));
         else if (message.type !== "error") on[message.type]?.(message);
         else {
           reject(new ServerError(message));

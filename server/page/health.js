@@ -39,7 +39,7 @@ function list(sessions) {
       const [name, state] = [document.createElement("span"), document.createElement("span")];
       name.textContent = one.session.length > 14 ? `${one.session.slice(0, 12)}…` : one.session;
       state.className = "quiet";
-      state.textContent = `${one.width} × ${one.height}, frame ${one.last_index}${one.connected ? "" : ", nobody there"}`;
+      state.textContent = `${one.model}, ${one.last_index === null ? "no frame yet" : `${one.width} × ${one.height}, frame ${one.last_index}`}${one.connected ? "" : ", nobody there"}`;
       item.append(name, state);
       return item;
     }),

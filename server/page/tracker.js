@@ -123,7 +123,7 @@ export class Tracker {
     this.epoch = performance.now();
     try {
       await this.connect();
-      this.stream.say({ type: "open", box: this.box, policy: "DROP_OLDEST" });
+      this.stream.say({ type: "open", options: { box: this.box }, policy: "DROP_OLDEST" });
       await Promise.all([this.opened(), this.send(this.source.grab(), this.source.live ? 0 : this.from * 1e6)]);
       this.source.video.playbackRate = this.source.live ? 1 : Number($("speed").value);
       await this.source.video.play();
@@ -137,13 +137,13 @@ export class Tracker {
   async connect(options = {}) {
     const stream = new Stream(
       {
-        track: (message) => this.answered(message),
+        answer: ({ index, values }) => this.answered({ index, ...values }),
         ack: (message) => this.flight.delete(message.index) && this.opening?.resolve(),
         drop: (message) => this.flight.delete(message.index) && this.figures.drop(),
         error: (error, closing) => this.failed(stream, error, closing),
         closed: (error) => this.lost(stream, error),
       },
-      { key: apiKey(), ...options },
+      { key: apiKey(), task: "tracking", ...options },
     );
     this.stream = stream;
     const welcome = await stream.welcomed;

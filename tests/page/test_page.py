@@ -193,7 +193,7 @@ def test_a_lost_connection_is_found_again(site: Any, visit: Any, film: Film) -> 
 
         def heard(message: str | bytes) -> None:
             nonlocal tracks
-            tracks += isinstance(message, str) and json.loads(message)["type"] == "track"
+            tracks += isinstance(message, str) and json.loads(message)["type"] == "answer"
             client.send(message)
             if tracks == 3 and len(sessions) == 1:
                 server.close(code=4000)
@@ -235,7 +235,7 @@ def test_errors_say_what_to_do(host: Any, visit: Any, film: Film, tmp_path: Path
 def test_a_full_server_says_so(site: Any, visit: Any, film: Film) -> None:
     engine = site.engines["tracker-nano"]
     image = next(demo_clip(0, 1, (320, 180)))[0]
-    held = [engine.service.begin(image, film[1]).result() for _ in range(4)]
+    held = [engine.open(image, box=film[1]) for _ in range(4)]
     try:
         page = visit(site, expected=NOT_FOUND)
         load(page, film)

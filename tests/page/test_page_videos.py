@@ -71,3 +71,25 @@ def test_the_javascript_client_writes_what_the_python_one_reads(site: Any, visit
         wanted = wire.Picture("frame", index, pts, Fraction(1, 1_000_000), "png", b"\x01\x02\xff")
         assert wire.decode_picture(data) == wanted
         assert data == wire.encode_picture(wanted)
+
+
+def test_any_model_is_run_and_its_answers_are_shown(site: Any, visit: Any, film: Film) -> None:
+    page = visit(site, expected=NOT_FOUND)
+    page.click("#tab-run")
+    expect(page.locator("#run-model option")).to_have_text(["tiny (interpolation)"])
+    page.set_input_files("#run-file", film[0])
+    page.fill("#run-options", "{")
+    page.click("#run-start")
+    expect(page.locator("#alert-problem")).to_contain_text("no JSON")
+    page.fill("#run-options", '{"factor": "none"}')
+    page.click("#run-start")
+    expect(page.locator("#alert-problem")).to_contain_text("Factor is")
+    page.fill("#run-options", '{"factor": 2}')
+    page.click("#run-start")
+    expect(page.locator("#run-text")).to_contain_text("made of frame")
+    expect(page.locator("#run-picture")).to_be_visible()
+    page.click("#run-stop")
+    end = time.monotonic() + 20
+    while site.engines["tiny"].slots.num_used:
+        assert time.monotonic() < end
+        time.sleep(0.05)

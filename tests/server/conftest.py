@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 from framestate import wire
+from framestate.bundles import Bundle
 from framestate.engine import Engine
 from framestate.server import Server, Settings
 from framestate.vision import Box, Frame, decode_image, encode_image
@@ -27,6 +28,8 @@ from framestate.wire.format import MOST_TEXT
 from framestate.wire.kinds import Parts, read, unpacked
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
+
+from .tiny_stream import write_stream
 
 MODEL = "tracker-nano"
 RATE = Fraction(1, 25)
@@ -258,6 +261,12 @@ def serve() -> Iterator[Serve]:
         running.stop()
         running.engine.slots.check()
         running.engine.close()
+
+
+@pytest.fixture(scope="session")
+def tiny_stream(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A model of the task ``stream``, see ``write_stream``: made once."""
+    return write_stream(tmp_path_factory.mktemp("bundles") / "tiny-stream")
 
 
 @pytest.fixture(scope="session")
