@@ -1,9 +1,9 @@
 """Proof that the operators of a model's graphs keep their digits beside one huge step.
 
-Closed loops follow ordinary clips, in which no step is huge, and nothing that comes in at a model's inputs would
-make one. So the operators are taken apart: a recorder sees the shapes and options that the model calls them
+Closed loops follow ordinary clips, in which no step is huge, and nothing that comes in at a model's inputs
+makes one. So the operators are taken apart: a recorder sees the shapes and options that the model calls them
 with, each call becomes a graph of its own in the dialect of the export, and ONNX Runtime runs it on inputs
-with one step of 1e6 in 256 (or as many as a call has), against the equation in float64.
+with one step of 1e6 among ordinary ones, against the equation in float64.
 """
 
 from __future__ import annotations

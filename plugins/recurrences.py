@@ -47,7 +47,7 @@ def min_gru(gate: Tensor, candidate: Tensor) -> Arguments:
 
     Args: gate (B, T, D), z before its sigmoid; candidate (B, T, D), h̃.
     """
-    return {"x": torch.sigmoid(gate) * candidate, "log_decay": functional.logsigmoid(-gate)}
+    return {"x": torch.sigmoid(gate) * candidate, "log_decay": -functional.softplus(gate)}
 
 
 def gla(q: Tensor, k: Tensor, v: Tensor, gate: Tensor, *, temperature: float = 16.0) -> Arguments:
@@ -55,7 +55,7 @@ def gla(q: Tensor, k: Tensor, v: Tensor, gate: Tensor, *, temperature: float = 1
 
     Args: q, k and gate (B, T, H, K), v (B, T, H, V). Queries are scaled by 1 / √K here.
     """
-    log_decay = functional.logsigmoid(gate) / temperature
+    log_decay = -functional.softplus(-gate) / temperature
     return {"q": q * q.shape[-1] ** -0.5, "k": k, "v": v, "log_decay": log_decay}
 
 

@@ -32,6 +32,6 @@ def gated_scan_linear_attention(
     batch, time, heads, keys = q.shape
     if state is None:
         state = q.new_zeros(batch, heads, keys, v.shape[3])
-    flat = [tensor.reshape(batch, time, -1) for tensor in (q, k, v)]
-    y, final = linear_attention(*flat, state, log_decay.reshape(batch, time, -1), heads=heads)
+    flat_q, flat_k, flat_v, gates = (tensor.reshape(batch, time, -1) for tensor in (q, k, v, log_decay))
+    y, final = linear_attention(flat_q, flat_k, flat_v, state, gates, heads=heads)
     return y.reshape(v.shape), final

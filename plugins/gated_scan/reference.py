@@ -44,8 +44,14 @@ def check_shapes(
     batch, time, heads, keys = q.shape
     values = v.shape[-1]
     row = (batch, time, heads, keys)
-    given = {"k": (k, row), "v": (v, (batch, time, heads, values)), "log_decay": (log_decay, row)}
-    given |= {"a": (a, row), "b": (b, row), "state": (state, (batch, heads, keys, values))}
+    given: dict[str, tuple[Tensor | None, tuple[int, ...]]] = {
+        "k": (k, row),
+        "v": (v, (batch, time, heads, values)),
+        "log_decay": (log_decay, row),
+        "a": (a, row),
+        "b": (b, row),
+        "state": (state, (batch, heads, keys, values)),
+    }
     for name, (tensor, shape) in given.items():
         if tensor is not None and tuple(tensor.shape) != shape:
             raise ValueError(

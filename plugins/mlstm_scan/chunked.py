@@ -45,7 +45,7 @@ def mlstm_scan_chunked(
         raise ValueError(f"chunk is {chunk}; a block must have at least 1 step")
     time = q.shape[1]
     carried = empty_state(q, v) if state is None else state
-    log_f = functional.logsigmoid(f)
+    log_f = -functional.softplus(-f)  # log σ(f); exported as itself it is log(0) from -104 on
     k = k / math.sqrt(q.shape[-1])
     masks = triangle(min(chunk, time), log_f)
     hs = []

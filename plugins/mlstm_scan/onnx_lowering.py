@@ -49,7 +49,7 @@ def mlstm_scan_linear_attention(
     batch, time, heads, keys = q.shape
     values = v.shape[-1]
     memory, norm, m0 = empty_state(q, v) if state is None else state
-    log_f = functional.logsigmoid(f)
+    log_f = -functional.softplus(-f)  # log σ(f); exported as itself it is log(0) from -104 on
     m = stabilisers(log_f, i, m0)  # (B, T, H)
     before = torch.cat([m0.unsqueeze(1), m[:, :-1]], dim=1)
     weighted = k * (torch.exp(i - m) / math.sqrt(keys)).unsqueeze(-1)

@@ -64,7 +64,7 @@ KERNELS: list[tuple[str, dict[str, Any]]] = [
     ("diagonal_scan", {"channels": 384}),
     ("gated_scan", {"keys": 64, "values": 64}),
 ]
-CONSTANTS = {
+CONSTANTS: dict[str, dict[str, Any]] = {
     "causal_conv1d": {"TAPS": 4, "SILU": True},
     "diagonal_scan": {"PAIRS": True},
     "gated_scan": {"DELTA": True},
