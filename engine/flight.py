@@ -203,6 +203,8 @@ def _kind(calls: Sequence[Call]) -> Any:
     """What calls of several sessions must have in common to share a batch; None where they cannot."""
     if len(calls) != 1 or calls[0].state not in (OWN, None):
         return None
+    if not calls[0].inputs and calls[0].state is None:  # nothing would tell for how many it is
+        return None
     shapes = tuple((name, getattr(value, "shape", None)) for name, value in sorted(calls[0].inputs.items()))
     return calls[0].function, calls[0].state is OWN, shapes
 

@@ -103,13 +103,16 @@ class Trial:
         }
         first, zeros = self._first(given)
         state = {name: first[out] for name, out in wanted.states.items()}
+        for name, value in state.items():
+            _check_form(plain.inputs[name], value)
+            _check_kept(plain.inputs[name], value)
         self.start = {
             name: begin(plain.inputs[name], state[name].shape, wanted.initial.get(name)) for name in state
         }
-        self._check_same(given, zeros, first)
         later = plain.step({**given, **state})
         for name, out in wanted.states.items():
-            self._check_kept(plain.inputs[name], state[name], later[out])
+            _check_kept(plain.inputs[name], state[name], later[out])
+        self._check_same(given, zeros, first)
         self.shapes = {name: value.shape for name, value in {**given, **later, **state}.items()}
 
     def batch_axis(self, value: Value, shape: tuple[int, ...]) -> int | None:
@@ -172,21 +175,29 @@ class Trial:
                     "no bundle was written; export the file with states of one shape",
                 )
 
-    def _check_kept(self, value: Value, one: Array, later: Array) -> None:
-        if one.dtype != np.dtype(value.dtype) or len(one.shape) != len(value.dims):
+
+def _check_form(value: Value, out: Array) -> None:
+    if out.dtype != np.dtype(value.dtype) or len(out.shape) != len(value.dims):
+        raise ExportError(
+            f"state {value.name!r} is {value.dtype} of {len(value.dims)} axes, "
+            f"and comes out as {out.dtype} of {out.ndim}",
+            "pair it with the output that it goes on in",
+        )
+
+
+def _check_kept(value: Value, one: Array, later: Array | None = None) -> None:
+    """Raises ExportError unless a state comes out as it goes in: as declared, and as it came out before."""
+    inside = value.dims if later is None else one.shape
+    for axis, (went, came) in enumerate(zip(inside, (one if later is None else later).shape, strict=True)):
+        if isinstance(went, int) and went != came:
             raise ExportError(
-                f"state {value.name!r} is {value.dtype} of {len(value.dims)} axes, "
-                f"and comes out as {one.dtype} of {one.ndim}",
-                "pair it with the output that it goes on in",
+                f"{value.axis(axis)} comes out as {came}, and goes in as {went}",
+                "a state has one shape; export the file so, or pair it with another output",
             )
-        for axis, (before, after) in enumerate(zip(one.shape, later.shape, strict=True)):
-            declared = value.dims[axis]
-            if before != after or (isinstance(declared, int) and declared != before):
-                inside, outside = (declared, before) if before == after else (before, after)
-                raise ExportError(
-                    f"{value.axis(axis)} comes out as {outside}, and goes in as {inside}",
-                    "a state has one shape; export the file so, or pair it with another output",
-                )
+
+
+def _same(one: Array, other: Array) -> bool:
+    return np.array_equal(one, other, equal_nan=other.dtype.kind == "f")
 
 
 def begin(value: Value, shape: tuple[int, ...], given: float | Path | None) -> Array:
@@ -203,8 +214,9 @@ def begin(value: Value, shape: tuple[int, ...], given: float | Path | None) -> A
                 f"{given} is {getattr(found, 'shape', 'no array')}, state {value.name!r} is {shape}",
                 "give an array of that shape",
             )
-        made = found.reshape(shape).astype(value.dtype)
-        if not np.array_equal(made.astype(found.dtype), found.reshape(shape)):
+        with np.errstate(over="ignore", invalid="ignore"):
+            made = found.reshape(shape).astype(value.dtype)
+        if found.dtype.kind not in "biuf" or not _same(made.astype(found.dtype), found.reshape(shape)):
             raise OptionError(f"{given} is {found.dtype}, which {value.dtype} cannot hold", "convert it")
     else:
         made = np.full(shape, given or 0).astype(value.dtype)

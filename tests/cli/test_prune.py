@@ -92,8 +92,8 @@ def test_methods_are_compared_and_a_finished_run_is_there_at_once(
     image = np.random.default_rng(1).integers(0, 256, (48, 64, 3), dtype=np.uint8)
     from fractions import Fraction
 
-    with Engine.load(smaller, runtime="onnx") as engine, engine.classify() as session:
-        assert session.update(Frame(image, 0, Fraction(1, 25), 0)).label in ("cat", "dog", "sea")
+    with Engine.load(smaller, runtime="onnx") as engine, engine.open() as session:
+        assert session.push(Frame(image, 0, Fraction(1, 25), 0)).label in ("cat", "dog", "sea")
 
     again = report(*arguments)
     assert [one["metrics"] for one in again["runs"]] == [one["metrics"] for one in found["runs"]]

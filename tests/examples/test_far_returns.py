@@ -50,11 +50,11 @@ class Cheat:
     boxes: list[np.ndarray[Any, Any]]
     status: str
 
-    def track(self, image: Image, box: Box) -> Cheat:
+    def open(self, image: Image, *, box: Box) -> Cheat:
         np.testing.assert_array_equal(box.xywh, self.boxes.pop(0))
         return self
 
-    def update(self, image: Image) -> Track:
+    def push(self, image: Image) -> Track:
         return Track(Box(*np.nan_to_num(self.boxes.pop(0), nan=1.0)), 1.0, self.status, 0)  # type: ignore[arg-type]
 
     def close(self) -> None:

@@ -91,13 +91,13 @@ def test_interleaved_sessions_give_what_solo_runs_give(engine: Engine) -> None:
     clips = [clip(seed) for seed in range(3)]
     alone = []
     for frames in clips:
-        with engine.track(*frames[0]) as target:
-            alone.append([answer(target.update(frame)) for frame, _ in frames[1:]])
-    targets = [engine.track(*frames[0]) for frames in clips]
+        with engine.open(frames[0][0], box=frames[0][1]) as target:
+            alone.append([answer(target.push(frame)) for frame, _ in frames[1:]])
+    targets = [engine.open(frames[0][0], box=frames[0][1]) for frames in clips]
     together: list[list[Any]] = [[], [], []]
     for index in range(1, len(clips[0])):
         for who in (index % 3, (index + 1) % 3, (index + 2) % 3):
-            together[who].append(answer(targets[who].update(clips[who][index][0])))
+            together[who].append(answer(targets[who].push(clips[who][index][0])))
     assert together == alone
     assert len({box for one in alone for box, _, _ in one}) > 10  # it does follow something
     for target in targets:
@@ -107,25 +107,25 @@ def test_interleaved_sessions_give_what_solo_runs_give(engine: Engine) -> None:
 def test_the_state_is_the_template_and_moves_by_its_row(engine: Engine, adopted: Bundle) -> None:
     """A session that is carried into another engine by its row of state goes on alike."""
     frames = clip(4)
-    with engine.track(*frames[0]) as target:
-        assert target._slot is not None
-        row = engine.store.save_row(target._slot)
+    with engine.open(frames[0][0], box=frames[0][1]) as target:
+        assert engine.store is not None
+        row = engine.store.save_row(target.slot)
         assert set(row) == {KEY}
-        expected = answer(target.update(frames[1][0]))
-        after = engine.store.save_row(target._slot)
+        expected = answer(target.push(frames[1][0]))
+        after = engine.store.save_row(target.slot)
         assert np.array_equal(after[KEY], row[KEY])  # step reads it only
     with Engine.load(adopted, threads=1, capacity=2) as other:
-        other.track(*clip(5)[0])
-        moved = other.track(frames[0][0], frames[0][1])
-        assert moved._slot is not None
-        other.store.clear(moved._slot)
-        assert answer(moved.update(frames[1][0])) != expected
+        other.open(clip(5)[0][0], box=clip(5)[0][1])
+        moved = other.open(frames[0][0], box=frames[0][1])
+        assert other.store is not None
+        other.store.clear(moved.slot)
+        assert answer(moved.push(frames[1][0])) != expected
         moved.close()
-        moved = other.track(frames[0][0], frames[0][1])
-        assert moved._slot is not None
-        other.store.clear(moved._slot)
-        other.store.load_row(moved._slot, row)
-        assert answer(moved.update(frames[1][0])) == expected
+        moved = other.open(frames[0][0], box=frames[0][1])
+        assert other.store is not None
+        other.store.clear(moved.slot)
+        other.store.load_row(moved.slot, row)
+        assert answer(moved.push(frames[1][0])) == expected
 
 
 def test_there_is_no_eager_form_of_it(adopted: Bundle) -> None:

@@ -115,9 +115,8 @@ def test_the_proof_runs_the_engines_own_path(bundle: Bundle) -> None:
     calls = [name for name, _ in noting.given]
     assert calls.count("encode") == 5
     assert calls.count("motion") == 4
-    assert {float(given["t"][0, 0]) for name, given in noting.given if name == "interpolate"} == {
-        pytest.approx(t) for t in (0.2, 0.4, 0.6, 0.8)
-    }
+    times = {float(given["t"][0, 0]) for name, given in noting.given if name == "interpolate"}
+    assert sorted(times) == pytest.approx([0.2, 0.4, 0.6, 0.8])
     bends = [given["bend"] for name, given in noting.given if name == "motion"]
     assert all(np.abs(bend).max() > 0 for bend in bends)  # the first pair's too: the one after is known
     with Engine(Noting(reference), capacity=1) as engine, engine.open(factor=2) as session:

@@ -14,6 +14,7 @@ import onnxruntime
 import pytest
 import torch
 from framestate.bundles import ModelSpec, past_name, present_name
+from framestate.engine import Result
 from framestate.engine.interpolation.model import InterpolationModel
 from framestate.engine.interpolation.options import InterpolationOptions
 from framestate.engine.interpolation.sized_model import SizedModel
@@ -146,26 +147,26 @@ def test_there_is_a_profile_a_range(spec: ModelSpec) -> None:
                 assert profile[tensor.name][2] == tensor.concrete(2, one.most)
 
 
-class Noted:
-    """A runtime that notes what it is shown and gives nothing."""
-
-    def __init__(self, spec: ModelSpec) -> None:
-        self.spec = spec
-        self.seen: set[tuple[int, ...]] = set()
-
-    def call(self, function: str, inputs: Any, state: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        self.seen.add(inputs["image"].shape[2:])
-        return {}, {}
+def shown(steps: Any) -> set[tuple[int, ...]]:
+    """Sizes of the images that a flight asks calls for; each call gives nothing."""
+    seen: set[tuple[int, ...]] = set()
+    try:
+        (asked,) = next(steps)
+        while True:
+            seen.add(asked.inputs["image"].shape[2:])
+            (asked,) = steps.send([Result({}, {})])
+    except StopIteration:
+        return seen
 
 
 @pytest.mark.parametrize("size", [(720, 1280), (1080, 1920), (2160, 3840), (66, 75), (1280, 720)])
 def test_the_sizes_are_those_that_the_engine_uses(spec: ModelSpec, size: tuple[int, int]) -> None:
-    runtime: Any = Noted(spec)
+    runtime: Any = SimpleNamespace(spec=spec)
     engine = SizedModel(InterpolationModel(runtime), *size, InterpolationOptions())
-    engine.encode(np.zeros((*size, 3), np.uint8))
-    assert set(engine_sizes(spec, *size)) == runtime.seen
+    seen = shown(engine.encode(np.zeros((*size, 3), np.uint8)))
+    assert set(engine_sizes(spec, *size)) == seen
     ranges = frame_ranges(spec, [f"{size[1]}x{size[0]}"])
-    assert {one.usual for one in ranges} == runtime.seen
+    assert {one.usual for one in ranges} == seen
     assert all(one.least == one.usual == one.most for one in ranges)
 
 

@@ -165,7 +165,7 @@ def test_a_session_moves_to_another_runtime_with_its_boxes(bundle: Bundle) -> No
         target = here.open(frames[0][0], box=frames[0][1])
         for frame, _ in frames[1:5]:
             target.push(frame)
-        twin = there.restore(here.snapshot(target))
+        twin = there.restore(target.snapshot())
         assert twin.memory.recent == target.memory.recent
         for frame, _ in frames[5:]:
             assert twin.push(frame).box == target.push(frame).box
