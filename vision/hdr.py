@@ -83,7 +83,9 @@ class Light:
 
 _TOLD: Mapping[str, Callable[[Light], dict[str, str]]] = MappingProxyType(
     {
-        "libx264": lambda light: {"x264-params": light._params("mastering-display", "cll", ",")},
+        "libx264": lambda light: {
+            "x264-params": light._params("mastering-display", "cll", ",") + ":repeat-headers=1"
+        },
         "libx265": lambda light: {
             "x265-params": light._params("master-display", "max-cll", ",") + ":hdr10=1"
         },
