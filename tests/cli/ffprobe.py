@@ -1,4 +1,4 @@
-"""A video as ffprobe sees it: the times, streams, tags, orientation, aspect and colours that a row compares."""
+"""A video as ffprobe sees it: times, streams, tags, orientation, aspect and colours."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TICK = 0.0011  # seconds: Matroska counts milliseconds
 
 @dataclass(frozen=True)
 class Stream:
-    """One stream. ``colour`` is range, matrix, primaries and transfer; ``shape`` the shown width over height."""
+    """One stream: ``colour`` is range, matrix, primaries, transfer; ``shape`` the shown width over height."""
 
     kind: str
     codec: str
@@ -84,17 +84,19 @@ def view(path: Path) -> View:
     )
 
 
-def light_of(path: Path) -> list[dict[str, Any]]:
-    """What a file or its first frame tells of its mastering display and its brightest pixels."""
+def light_of(path: Path) -> list[float]:
+    """The numbers that a file or its first frame tells of its mastering display and its brightest pixels."""
     options = ("-read_intervals", "%+#1", "-select_streams", "v:0", "-show_frames", "-show_streams")
     found = _run(path, *options)
     told = [one for part in ("streams", "frames") for one in found[part][0].get("side_data_list", [])]
     kinds = ("Mastering display metadata", "Content light level metadata")
-    return [next(one for one in told if one["side_data_type"] == kind) for kind in kinds if _has(told, kind)]
-
-
-def _has(told: list[dict[str, Any]], kind: str) -> bool:
-    return any(one["side_data_type"] == kind for one in told)
+    shown = {one["side_data_type"]: one for one in told}
+    return [
+        float(Fraction(value))
+        for kind in kinds
+        for key, value in shown.get(kind, {}).items()
+        if key != "side_data_type"
+    ]
 
 
 def _stream(found: dict[str, Any]) -> Stream:
