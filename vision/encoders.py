@@ -67,7 +67,7 @@ _LOSSLESS = frozenset(
 )
 _TRANSPARENT = _LOSSLESS - {"huffyuv"} | {"prores", "prores_ks", "libvpx", "libvpx-vp9", "libwebp"}
 """Encoders whose transparency players and editors show."""
-_DEEP_CODEC, _USUAL_CODEC = "libx265", "libx264"
+_DEEP_CODEC, _USUAL_CODEC, _DEEP_WEBM = "libx265", "libx264", "libsvtav1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class Encoding:
     pixel_format: str | None = None
 
     def encoder(self, form: str, suffix: str, bits: int) -> str:
-        """The encoder for a container, its suffix and a depth: H.264, from 9 bits up H.265.
+        """The encoder for a container, its suffix and a depth: H.264, from 9 bits up H.265; VP9 or AV1.
 
         Raises:
             OptionError: there is no image format of this suffix.
@@ -102,6 +102,8 @@ class Encoding:
                     f"Images with the suffix {suffix!r} are not written", f"Use one of {', '.join(_IMAGES)}."
                 )
             return _IMAGES[suffix]
+        if form == "webm" and bits > 8:
+            return _DEEP_WEBM
         return _DEFAULTS.get(form) or (_DEEP_CODEC if bits > 8 else _USUAL_CODEC)
 
     def options(self, codec: str, pixel_format: str) -> dict[str, str]:

@@ -60,7 +60,7 @@ class Light:
 
     @property
     def _in_units(self) -> str:
-        """As x264 and x265 take the mastering display."""
+        """As x265 takes the mastering display."""
         points = [f"({round(x * _CHROMA)},{round(y * _CHROMA)})" for x, y in self.places]
         low, high = (round(value * _LUMINANCE) for value in self.luminance)
         return f"G{points[_GREEN]}B{points[_BLUE]}R{points[_RED]}WP{points[_WHITE]}L({high},{low})"
@@ -83,7 +83,6 @@ class Light:
 
 _TOLD: Mapping[str, Callable[[Light], dict[str, str]]] = MappingProxyType(
     {
-        "libx264": lambda light: {"x264-params": light._params("mastering-display", "cll", ",")},
         "libx265": lambda light: {
             "x265-params": light._params("master-display", "max-cll", ",") + ":hdr10=1"
         },
