@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from time import process_time
 
-from ..bundles import Bundle
+from ..bundles import Bundle, ModelSpec, Size
 from ..models import build_model
 from ..models.systems import architecture
 from ..runtimes import open_runtime
@@ -16,6 +16,8 @@ from .flops import count_flops
 from .model_measures import given
 
 RUNTIMES = ("eager", "onnx")
+FRAMES: Size = (256, 256)
+"""Height and width of frames, where a model leaves them open."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,11 @@ def frame_functions(bundle: Bundle) -> tuple[str, ...]:
     return architecture(bundle.spec.architecture).frame
 
 
+def sized(spec: ModelSpec) -> ModelSpec:
+    """The spec for some size of frames."""
+    return spec if spec.is_sized else spec.sized(*FRAMES)
+
+
 def costs(bundles: Mapping[str, Bundle], repetitions: int = 30) -> dict[str, Cost]:
     """The costs of models by any names; all of them and all runtimes take turns, so that times compare."""
     with ExitStack() as stack:
@@ -51,7 +58,7 @@ def costs(bundles: Mapping[str, Bundle], repetitions: int = 30) -> dict[str, Cos
         times = medians(calls, repetitions)
     found = {}
     for name, bundle in bundles.items():
-        spec = bundle.spec
+        spec = sized(bundle.spec)
         flops = count_flops(
             lambda operators, spec=spec: build_model(spec, operators),  # type: ignore[misc]
             spec,
@@ -65,10 +72,11 @@ def costs(bundles: Mapping[str, Bundle], repetitions: int = 30) -> dict[str, Cos
 def frame_call(bundle: Bundle, runtime: str, stack: ExitStack) -> Callable[[], object]:
     """One frame of a bundle on a runtime, on one thread."""
     opened = stack.enter_context(closing(open_runtime(bundle, runtime, device="cpu", threads=1)))
-    store = opened.allocate(1)
-    store.load_row(0, {tensor.name: given(tensor)[0] for tensor in bundle.spec.state})
+    spec = sized(bundle.spec)
+    store = opened.allocate(1, None if bundle.spec.is_sized else FRAMES)
+    store.load_row(0, {tensor.name: given(tensor)[0] for tensor in spec.state})
     names = frame_functions(bundle)
-    inputs = {name: {one.name: given(one) for one in bundle.spec.function(name).inputs} for name in names}
+    inputs = {name: {one.name: given(one) for one in spec.function(name).inputs} for name in names}
 
     def call() -> None:
         for name in names:

@@ -175,6 +175,8 @@ ARCHITECTURES: tuple[Architecture, ...] = (
         model="interpolation.model:HybridInterpolator",
         recipe="interpolation.recipe:recipe_of",
         train="interpolation.train:train_interpolator",
+        groups="pruning.interpolator:interpolator_groups",
+        pruned="pruning.interpolator:pruned_interpolator",
     ),
     Architecture(
         name="mamba_classifier",
@@ -234,6 +236,13 @@ SYSTEMS: tuple[System, ...] = (
     System("mamba-small", "mamba_classifier", "CIFAR classifier", 16_497_610, changes=TEN),
     System(
         "mamba-base", "mamba_classifier", "the same, twice as wide", 64_845_706, changes={**TEN, "dim": 384}
+    ),
+    System(
+        "vit-small",
+        "mamba_classifier",
+        "the same width with attention in place of Mamba-1",
+        10_700_746,
+        changes={**TEN, "mixer": "attention"},
     ),
     System("interp-nano", "hybrid_interpolator", "one made frame, 1280 x 736", 304_564, frames=HD),
     System(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from ...errors import OptionError
 from ..training.tables import build
+
+KEPT = ("kept_channels", "kept_states", "kept_heads", "kept_neurons")
 
 
 @dataclass(frozen=True)
@@ -16,7 +18,8 @@ class ClassifierConfig:
     Attributes:
         size, patch: side of the picture and of a patch, in pixels; a patch is a token.
         dim: channels of a token (d_model); the scan has ``expand`` times as many (d_inner).
-        layers: blocks, each a Mamba-1 mixer and an MLP.
+        layers: blocks, each a mixer and an MLP.
+        mixer: "mamba1", or "attention" of ``attention_heads`` heads, which makes it a ViT of the same width.
         states: size of the state of one channel (d_state).
         conv_taps: of the causal convolution before the scan (d_conv).
         dt_rank: of the projection to the step sizes; 0 is a full one, as in the plan.
@@ -25,14 +28,16 @@ class ClassifierConfig:
             leave out less, the first none.
         mean, std: of red, green and blue in [0, 1]; pictures come less the mean, over the deviation.
         labels: names of the classes, in the order of the outputs.
-        kept_channels, kept_states, kept_neurons: what pruning left of the scan's channels, of a channel's
-            states and of the MLP's hidden channels, a count a layer; empty is all of them.
+        kept_channels, kept_states, kept_heads, kept_neurons: what pruning left of the scan's channels, of a
+            channel's states, of the heads and of the MLP's hidden channels, a count a layer; empty is all.
     """
 
     size: int = 32
     patch: int = 4
     dim: int = 192
     layers: int = 24
+    mixer: Literal["mamba1", "attention"] = "mamba1"
+    attention_heads: int = 3
     expand: int = 2
     states: int = 16
     conv_taps: int = 4
@@ -44,10 +49,11 @@ class ClassifierConfig:
     labels: tuple[str, ...] = ()
     kept_channels: tuple[int, ...] = ()
     kept_states: tuple[int, ...] = ()
+    kept_heads: tuple[int, ...] = ()
     kept_neurons: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("mean", "std", "labels", "kept_channels", "kept_states", "kept_neurons"):
+        for name in ("mean", "std", "labels", *KEPT):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         leasts = {"conv_taps": 2, "dt_rank": 0}
         for name in ("size", "patch", "dim", "layers", "expand", "states", *leasts):
@@ -69,8 +75,15 @@ class ClassifierConfig:
             )
         if len(set(self.labels)) != len(self.labels):
             raise OptionError(f"labels stand twice among {', '.join(self.labels)}", "give each name once")
-        wholes = {"kept_channels": self.inner, "kept_states": self.states, "kept_neurons": self.hidden}
-        for name, whole in wholes.items():
+        if self.mixer not in ("mamba1", "attention"):
+            raise OptionError(f"mixer is {self.mixer!r}", "choose mamba1 or attention")
+        if self.mixer == "attention" and (self.attention_heads < 1 or self.dim % self.attention_heads):
+            raise OptionError(
+                f"attention_heads is {self.attention_heads}, which does not divide {self.dim}",
+                "choose a divisor",
+            )
+        wholes = (self.inner, self.states, self.attention_heads, self.hidden)
+        for name, whole in zip(KEPT, wholes, strict=True):
             kept = getattr(self, name)
             if kept and (len(kept) != self.layers or not 1 <= min(kept) <= max(kept) <= whole):
                 raise OptionError(
@@ -100,6 +113,10 @@ class ClassifierConfig:
     def states_of(self, layer: int) -> int:
         """States of each of a layer's channels."""
         return self.kept_states[layer] if self.kept_states else self.states
+
+    def heads_of(self, layer: int) -> int:
+        """Heads of a layer's attention."""
+        return self.kept_heads[layer] if self.kept_heads else self.attention_heads
 
     def neurons_of(self, layer: int) -> int:
         """Hidden channels of a layer's MLP."""

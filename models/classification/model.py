@@ -1,4 +1,4 @@
-"""Mamba-Small: patches as tokens, Mamba-1 mixers and MLPs, the mean of the tokens, one label.
+"""Mamba-Small: patches as tokens, Mamba-1 mixers (or attention) and MLPs, the mean of the tokens, one label.
 
 ``classify(image, keep) -> frame, smoothed`` with one state tensor a session:
     average     (K,)  probabilities of the frames so far, older ones fading; ``smoothed`` is the same after
@@ -63,6 +63,26 @@ class Mamba1Mixer(nn.Module):
         return mixed
 
 
+class AttentionMixer(nn.Module):
+    """Attention over all tokens of a picture: what a ViT has in the mixer's place."""
+
+    def __init__(self, config: ClassifierConfig, index: int) -> None:
+        super().__init__()
+        self.heads = config.heads_of(index)
+        inner = self.heads * (config.dim // config.attention_heads)
+        self.qkv = nn.Linear(config.dim, 3 * inner)
+        self.out_proj = nn.Linear(inner, config.dim)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """tokens (B, L, dim) -> mixed tokens (B, L, dim)."""
+        q, k, v = (
+            part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in self.qkv(tokens).chunk(3, -1)
+        )
+        seen = functional.scaled_dot_product_attention(q, k, v)
+        mixed: Tensor = self.out_proj(seen.transpose(1, 2).flatten(-2))
+        return mixed
+
+
 class MambaBlock(nn.Module):
     """A pre-norm residual block: the mixer, then the MLP."""
 
@@ -70,7 +90,8 @@ class MambaBlock(nn.Module):
         super().__init__()
         hidden = config.neurons_of(index)
         self.norm1 = nn.LayerNorm(config.dim)
-        self.mixer = Mamba1Mixer(config, operators, index)
+        attends = config.mixer == "attention"
+        self.mixer = AttentionMixer(config, index) if attends else Mamba1Mixer(config, operators, index)
         self.norm2 = nn.LayerNorm(config.dim)
         self.mlp = nn.Sequential(nn.Linear(config.dim, hidden), nn.GELU(), nn.Linear(hidden, config.dim))
 

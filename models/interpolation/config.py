@@ -74,6 +74,7 @@ class InterpolatorConfig:
         refine_width: its channels.
         start_flow: "dis" where the caller hands in a classical flow to start from, see ``vision.motion``.
         bend: whether it comes with how the motion bends, as the pairs before and after tell.
+        kept_neurons: hidden channels of each LGS block's MLP that pruning left, level 32 first; empty is all.
         carry: what the next pair starts from: "flow", "ssm", both or nothing.
     """
 
@@ -110,6 +111,7 @@ class InterpolatorConfig:
     refine_width: int = 32
     start_flow: Literal["none", "dis"] = "none"
     bend: bool = False
+    kept_neurons: tuple[int, ...] = ()
     carry: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -127,6 +129,11 @@ class InterpolatorConfig:
             if len(value) != length:
                 raise OptionError(f"{name} is {value!r}", f"give {length} values")
         object.__setattr__(self, "carry", tuple(self.carry))
+        object.__setattr__(self, "kept_neurons", tuple(self.kept_neurons))
+        if self.kept_neurons and (len(self.kept_neurons) != sum(self.blocks) or min(self.kept_neurons) < 1):
+            raise OptionError(
+                f"kept_neurons is {list(self.kept_neurons)}", f"give {sum(self.blocks)} counts of at least 1"
+            )
         for name, allowed in (
             ("backbone_mode", ("hybrid", "mamba2_only", "gated_attn_only", "none")),
             ("mixer", ("mamba2", "mamba1")),
@@ -186,6 +193,15 @@ class InterpolatorConfig:
     def blocks(self) -> tuple[int, int]:
         """LGS blocks at levels 16 and 32 that there are."""
         return (0, 0) if self.backbone_mode == "none" else (self.lgs_layers[0], self.lgs_layers[1])
+
+    @property
+    def dims(self) -> tuple[int, ...]:
+        """Channels of each LGS block, level 32 first."""
+        return (self.channels[3],) * self.blocks[1] + (self.channels[2],) * self.blocks[0]
+
+    def neurons_of(self, block: int) -> int:
+        """Hidden channels of a block's MLP; blocks are counted from level 32 on."""
+        return self.kept_neurons[block] if self.kept_neurons else 2 * self.dims[block]
 
     def mixer_of(self, dim: int) -> MixerConfig:
         """The mixer of a level with ``dim`` channels."""

@@ -125,8 +125,9 @@ class Cab(nn.Module):
 class LgsBlock(nn.Module):
     """What an LGS block adds to its input; see the module."""
 
-    def __init__(self, config: InterpolatorConfig, dim: int, operators: Operators) -> None:
+    def __init__(self, config: InterpolatorConfig, index: int, operators: Operators) -> None:
         super().__init__()
+        dim, wide = config.dims[index], config.neurons_of(index)
         mode = config.backbone_mode
         self.norm = RmsNorm(dim)
         self.mamba = CrossFrameMamba(config, dim, operators) if mode != "gated_attn_only" else None
@@ -134,7 +135,7 @@ class LgsBlock(nn.Module):
         kind = config.channel_attention
         self.fuse = Eca(dim) if kind == "eca" else Cab(dim) if kind == "cab" else nn.Identity()
         self.mlp_norm = RmsNorm(dim)
-        self.mlp = nn.Sequential(nn.Linear(dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, dim))
+        self.mlp = nn.Sequential(nn.Linear(dim, wide), nn.GELU(), nn.Linear(wide, dim))
 
     def forward(self, pair: Tensor, ssm: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """pair (2B, H, W, C), state or None -> what is added to it, final state (None without Mamba-2)."""

@@ -64,14 +64,14 @@ class Encoder(nn.Module):
 
 
 class LgsStage(nn.Module):
-    """Some LGS blocks on one level, and the residual streams around them."""
+    """Some LGS blocks on one level, counted from level 32 on, and the residual streams around them."""
 
-    def __init__(self, config: InterpolatorConfig, dim: int, layers: int, operators: Operators) -> None:
+    def __init__(self, config: InterpolatorConfig, places: range, operators: Operators) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(LgsBlock(config, dim, operators) for _ in range(layers))
+        self.blocks = nn.ModuleList(LgsBlock(config, index, operators) for index in places)
         self.connections = nn.ModuleList(
             HyperConnection(config.streams, config.sinkhorn_iterations, annealing=config.mix_annealing)
-            for _ in range(layers)
+            for _ in places
         )
         self.streams = config.streams
 
@@ -99,8 +99,8 @@ class HybridInterpolator(nn.Module):
         self._for_graphs = operators.name == "ort"
         self.encoder = Encoder(config)
         c16, c32 = config.channels[2], config.channels[3]
-        self.lgs32 = LgsStage(config, c32, config.blocks[1], operators)
-        self.lgs16 = LgsStage(config, c16, config.blocks[0], operators)
+        self.lgs32 = LgsStage(config, range(config.blocks[1]), operators)
+        self.lgs16 = LgsStage(config, range(config.blocks[1], sum(config.blocks)), operators)
         self.down = nn.Conv2d(c32, c16, 1)
         self.scale16 = FirstScale(config)
         starts = config.start_flow != "none"
@@ -268,8 +268,7 @@ class HybridInterpolator(nn.Module):
             "hidden": ("batch", 1 + config.hidden, "height/8", "width/8"),
         }
         if "ssm" in config.carry:
-            dims = [config.channels[3]] * config.blocks[1] + [config.channels[2]] * config.blocks[0]
-            for key, dim in zip(self._carried_names(), dims, strict=True):
+            for key, dim in zip(self._carried_names(), config.dims, strict=True):
                 mixer = config.mixer_of(dim)
                 whole = (DIRECTIONS * mixer.heads, mixer.states, mixer.inner // mixer.heads)
                 by_channel = (DIRECTIONS * mixer.inner, mixer.states)

@@ -1,32 +1,43 @@
-"""What of a Mamba classifier can be cut: the scan's channels and states, the MLP's neurons."""
+"""What of a Mamba classifier can be cut: the scan's channels and states (or attention's heads), neurons."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from ..classification import ClassifierConfig
 from .groups import Group, Kept, Places, spans
 
 
 def classifier_groups(config: ClassifierConfig) -> list[Group]:
-    """Every group of a classifier: three a layer, each with a count of its own."""
-    return [
-        group
-        for layer in range(config.layers)
-        for group in (_channels(config, layer), _states(config, layer), _neurons(config, layer))
-    ]
+    """Every group of a classifier: two or three a layer, each with a count of its own."""
+    attends = config.mixer == "attention"
+    mixers = (_heads,) if attends else (_channels, _states)
+    return [made(config, layer) for layer in range(config.layers) for made in (*mixers, _neurons)]
 
 
 def pruned_classifier(config: ClassifierConfig, kept: Kept) -> ClassifierConfig:
     """The configuration of what ``cut`` leaves."""
-    counts = {g.option: len(kept.get(g.name, range(g.units))) for g in classifier_groups(config)}
-    layers = range(config.layers)
-    return replace(
-        config,
-        kept_channels=tuple(counts["kept_channels", layer] for layer in layers),
-        kept_states=tuple(counts["kept_states", layer] for layer in layers),
-        kept_neurons=tuple(counts["kept_neurons", layer] for layer in layers),
+    groups = classifier_groups(config)
+    counts = {group.option: len(kept.get(group.name, range(group.units))) for group in groups}
+    names = dict.fromkeys(group.option[0] for group in groups)
+    left: dict[str, Any] = {
+        name: tuple(counts[name, layer] for layer in range(config.layers)) for name in names
+    }
+    return replace(config, **left)
+
+
+def _heads(config: ClassifierConfig, layer: int) -> Group:
+    """A head of the attention: its queries, keys and values, and what reads it."""
+    name, heads, wide = f"blocks.{layer}.mixer", config.heads_of(layer), config.dim // config.attention_heads
+    inner = heads * wide
+    rows = spans(heads, 0, inner, 2 * inner, width=wide)
+    places = (
+        Places(f"{name}.qkv.weight", 0, rows),
+        Places(f"{name}.qkv.bias", 0, rows),
+        Places(f"{name}.out_proj.weight", 1, spans(heads, 0, width=wide)),
     )
+    return Group(f"{name}.heads", "head", "attention", ("kept_heads", layer), places, multiple=1)
 
 
 def _channels(config: ClassifierConfig, layer: int) -> Group:

@@ -123,6 +123,18 @@ def test_single_weights_are_masked_and_told(
 
 
 @pytest.mark.slow
+def test_an_interpolator_is_cut_without_data(report: Callable[..., dict[str, Any]], work: Path) -> None:
+    pytest.importorskip("torch")
+    found = report(
+        "prune", "interp-nano", "--out", "runs", "--method", "magnitude", "--ratio", 0.5, "--frames", 2
+    )
+    before, after = found["runs"]
+    assert after["parameters"] < before["parameters"]
+    assert after["flops"] < before["flops"]
+    assert set(after["units"]) == {"lgs32.blocks.0.mlp.neurons", "lgs32.blocks.0.mamba.mixer.states"}
+
+
+@pytest.mark.slow
 def test_a_tracker_is_cut_without_data(
     report: Callable[..., dict[str, Any]], tmp_path: Path, work: Path
 ) -> None:

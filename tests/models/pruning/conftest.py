@@ -10,6 +10,7 @@ import torch
 from framestate.models.artrack_mamba import ArtrackMamba, ArtrackMambaConfig
 from framestate.models.artrack_mamba_v2 import ArtrackMambaV2, ArtrackMambaV2Config
 from framestate.models.classification import ClassifierConfig, MambaClassifier
+from framestate.models.interpolation import HybridInterpolator, InterpolatorConfig
 from framestate.models.vil_tracker import VilTracker, VilTrackerConfig
 from framestate.plugins import eager_operators
 from torch import nn
@@ -19,6 +20,11 @@ CROPS: dict[str, Any] = {"template_size": 32, "search_size": 64}
 TRAJECTORY: dict[str, Any] = {
     **CROPS, "dim": 16, "layers": 2, "states": 8, "head_channels": 8, "attention_heads": 2, "bins": 40,
     "history": 2, "redraw_dim": 8, "redraw_layers": 1, "redraw_heads": 2,
+}  # fmt: skip
+FRAMES: dict[str, Any] = {
+    "channels": (4, 4, 8, 8), "encoder_depth": (0, 0, 1, 0), "stem_kernel": 5, "head_channels": 4,
+    "states": 8, "window": 4, "correlation_channels": 4, "correlation_radius": 1, "flow_width": (8, 8, 8),
+    "flow_depth": (1, 1, 1), "hidden": 3,
 }  # fmt: skip
 LABELS = ("cat", "dog", "sea")
 MODELS: dict[str, Callable[[], nn.Module]] = {
@@ -30,6 +36,16 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     ),
     "classifier with a rank": lambda: MambaClassifier(
         ClassifierConfig(size=16, dim=8, layers=2, states=4, dt_rank=3, labels=LABELS), eager_operators()
+    ),
+    "classifier that attends": lambda: MambaClassifier(
+        ClassifierConfig(size=16, dim=8, layers=2, mixer="attention", attention_heads=4, labels=LABELS),
+        eager_operators(),
+    ),
+    "interpolator": lambda: HybridInterpolator(
+        InterpolatorConfig(**FRAMES, lgs_layers=(1, 1), carry=("ssm",)), eager_operators()
+    ),
+    "interpolator, mamba1": lambda: HybridInterpolator(
+        InterpolatorConfig(**FRAMES, lgs_layers=(0, 2), mixer="mamba1"), eager_operators()
     ),
     "tracker": lambda: ArtrackMamba(
         ArtrackMambaConfig(**CROPS, stem="mobile", dim=16, layers=2, head_channels=8, states=8, head_dim=12),

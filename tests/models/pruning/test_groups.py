@@ -23,6 +23,11 @@ CASES = [
     ("classifier", "neuron"),
     ("classifier with a rank", "channel"),
     ("classifier with a rank", "state"),
+    ("classifier that attends", "head"),
+    ("classifier that attends", "neuron"),
+    ("interpolator", "state"),
+    ("interpolator", "neuron"),
+    ("interpolator, mamba1", "state"),
     ("tracker", "channel"),
     ("tracker", "head"),
     ("tracker", "state"),
@@ -66,6 +71,10 @@ def answers(model: Any, spec: ModelSpec) -> list[Tensor]:
                 given[tensor.name] = torch.rand(shape, generator=generator, dtype=torch.float64)
         return given
 
+    if spec.task == "interpolation":
+        frames = torch.rand(2, 2, 3, 64, 96, generator=generator, dtype=torch.float64)
+        with torch.no_grad():
+            return [model(*frames, torch.full((2, 1), 0.4, dtype=torch.float64))]
     functions, state, seen = model.functions(), {}, []
     if "init" in functions:
         state = functions["init"](inputs("init"), {})[1]
@@ -148,6 +157,10 @@ def test_targets(build: Build) -> None:
     groups = groups_of(spec_of(build("classifier")))
     assert {group.part for group in targeted(groups, "both")} == {"ssm", "mlp"}
     assert {group.kind for group in targeted(groups, "mlp")} == {"neuron"}
+    attends = groups_of(spec_of(build("classifier that attends")))
+    assert {group.part for group in targeted(attends, "both")} == {"attention", "mlp"}
+    makes = groups_of(spec_of(build("interpolator")))
+    assert {group.part for group in targeted(makes, "both")} == {"ssm", "mlp"}
     with pytest.raises(OptionError, match="nothing to cut of 'stem'"):
         targeted(groups, "stem")
     with pytest.raises(OptionError, match="unknown"):
