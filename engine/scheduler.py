@@ -224,11 +224,6 @@ class Scheduler(Generic[Item]):
         count, queue.dropped = queue.dropped, 0
         return count
 
-    def num_queued(self, key: str | None = None) -> int:
-        """Frames in one queue, or in all of them."""
-        queues = self._queues.values() if key is None else [q for q in [self._queues.get(key)] if q]
-        return sum(len(queue.waiting) for queue in queues)
-
     def _ready(self) -> list[tuple[str, Queue[Item]]]:
         """Sessions with a frame to run, the earliest due first."""
         return sorted((pair for pair in self._queues.items() if pair[1].is_ready), key=_due)

@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from ...bundles import ModelSpec
-from ...errors import BundleError
 from ...runtimes import Arrays, Crop, Runtime, State
 from ...vision import Box, Frame, Image
 from ...wire import Track
@@ -139,13 +137,6 @@ class Tracking(Task[TargetMemory, Track]):
     def _templates(self, view: Image | Bytes) -> Arrays:
         planes = self._cropping.planes([view])
         return {"template": planes if self._copies == 1 else np.repeat(planes[:, None], self._copies, 1)}
-
-
-def check_tracker(spec: ModelSpec) -> None:
-    """Raises BundleError unless a model has the functions of a tracker."""
-    for name in (INIT, STEP):
-        if name not in spec.functions:
-            raise BundleError(f"model {spec.name!r} has no function {name!r}", "choose a tracker")
 
 
 def blend(first: Arrays, fresh: Arrays, share: float) -> Arrays:

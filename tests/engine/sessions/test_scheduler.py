@@ -93,8 +93,10 @@ def test_every_frame_ends_once_and_in_order(data: st.DataObject) -> None:
             assert scheduler.withdraw(key, number)
             assert not scheduler.withdraw(key, number)
             ends[number] = "withdrawn"
-        assert scheduler.num_queued() == sum(map(len, queued.values()))
-        assert all(scheduler.num_queued(key) <= limit for key, limit in limits.items())
+        assert all(len(queued[key]) <= limit for key, limit in limits.items())
+        assert all(scheduler.has_room(key) == (len(queued[key]) < limit) for key, limit in limits.items())
+    for key in limits:
+        assert scheduler.close(key) == queued[key], "what is queued is still there, in order"
     still = {number for numbers_of in queued.values() for number in numbers_of}
     assert still.isdisjoint(ends)
     assert still | set(ends) == set(range(next(numbers)))

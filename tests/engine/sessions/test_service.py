@@ -165,8 +165,9 @@ def test_drop_policies_and_what_the_next_answer_says(runtime: Any, frame: Make) 
     sessions = {policy: engine.open(frame(1, 0), box=BOX, policy=policy, queue=2) for policy in Policy}
     for policy, session in sessions.items():
         runtime.gate = threading.Event()
+        steps = engine.service.num_steps
         futures = [session.submit_nowait(frame(1, 1))]
-        while engine.service._scheduler.num_queued():  # until its step has begun
+        while engine.service.num_steps == steps:  # until its step has begun
             pass
         for index in range(2, 7):
             try:
