@@ -229,6 +229,24 @@ def test_states_that_are_none(tmp_path: Path) -> None:
         adopted(path, states={"h": "h_out"})
 
 
+def test_an_output_that_grows(tmp_path: Path) -> None:
+    path = write_graph(
+        tmp_path / "growing.onnx",
+        [
+            node("ReduceMean", ["image"], ["level"], axes=[1, 2, 3], keepdims=0),
+            node("Add", ["count", "one"], ["count_out"]),
+            node("Cast", ["count_out"], ["times"], to=7),
+            node("Expand", ["level", "times"], ["spread"]),
+            node("Unsqueeze", ["spread", "zero"], ["row"]),
+        ],
+        {"image": (1, 3, 64, 96), "count": (1,)},
+        {"row": (1, "n"), "count_out": (1,)},
+        {"one": np.float32([1]), "zero": np.array([0])},
+    )
+    with pytest.raises(ExportError, match=r"output 'row' is \(1, 1\) in one frame and \(1, 2\) in the next"):
+        adopted(path, states={"count": "count_out"})
+
+
 def test_axes_that_nobody_knows(tmp_path: Path) -> None:
     image: tuple[Any, ...] = ("b", 3, "h", "w")
     add = [node("ReduceMean", ["image"], ["seen"], keepdims=0), node("Add", ["seen", "s"], ["s_out"])]
