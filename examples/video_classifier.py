@@ -1,9 +1,9 @@
-"""A Mamba-2 video classifier: frames in, labels out, and nothing but its state tells which way things move.
+"""A Mamba-2 video classifier: frames in, labels out, and nothing but its state tells which way things go.
 
 A classifier of the engine takes frames alone and may carry any state; smoothing over time is the engine's.
 The scan comes from ``framestate.plugins`` and becomes the right operator when the model is exported.
 
-Run: python examples/video_classifier.py direction
+Run: python examples/video_classifier.py trend
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from torch.nn import functional
 
 SIDE, PATCH, HEADS, CHANNELS, STATES = 32, 8, 4, 8, 16
 DIM, TOKENS = HEADS * CHANNELS, (SIDE // PATCH) ** 2
-LABELS = ("left", "right")
+LABELS = ("darker", "brighter")
 Tensors = dict[str, Tensor]
 
 
-class DirectionClassifier(nn.Module):
+class TrendClassifier(nn.Module):
     """Patches of a frame, a scan over them that goes on from the last frame's, and two labels."""
 
     def __init__(self, operators: Operators) -> None:
@@ -38,7 +38,10 @@ class DirectionClassifier(nn.Module):
         self.patches = nn.Conv2d(3, DIM, PATCH, PATCH)
         self.place = nn.Parameter(0.1 * torch.randn(1, TOKENS, DIM))
         self.select = nn.Linear(DIM, HEADS + 2 * STATES)  # step sizes, what is written, what is read
-        self.a_log = nn.Parameter(torch.linspace(-3, 0, HEADS))
+        self.a_log = nn.Parameter(torch.linspace(-2, 0, HEADS))
+        with torch.no_grad():  # at first each head is a mean of the tokens so far, fading at its own pace
+            self.select.weight[HEADS:] *= 0.1
+            self.select.bias[HEADS:] = STATES**-0.5
         self.mix = nn.Sequential(nn.Linear(2 * DIM, DIM), nn.SiLU())
         self.head = nn.Linear(DIM, len(LABELS))
 
@@ -49,7 +52,8 @@ class DirectionClassifier(nn.Module):
         x = tokens.unflatten(2, (HEADS, CHANNELS))
         step, a = functional.softplus(dt - 2), -torch.exp(self.a_log)
         read, memory = self.operators.ssd_scan(x, step, a, b[:, :, None], c[:, :, None], state["memory"])
-        mixed = self.mix(torch.cat([tokens, read.flatten(2)], -1)).mean(1)
+        read = (read * -a[:, None]).flatten(2)  # as large as the tokens, whatever the pace
+        mixed = self.mix(torch.cat([tokens, tokens - read], -1)).mean(1)
         return {"frame": torch.softmax(self.head(mixed), -1)}, {"memory": memory}
 
     def functions(self) -> dict[str, Any]:
@@ -63,9 +67,9 @@ def spec() -> ModelSpec:
     image = TensorSpec("image", "float32", ("batch", 3, SIDE, SIDE))
     frame = TensorSpec("frame", "float32", ("batch", len(LABELS)))
     return ModelSpec(
-        name="direction",
+        name="trend",
         task="classification",
-        architecture="direction_classifier",
+        architecture="trend_classifier",
         config={},
         preprocess={
             "labels": list(LABELS), "size": SIDE, "view": "middle",
@@ -78,29 +82,26 @@ def spec() -> ModelSpec:
 
 def build(spec: ModelSpec, operators: Operators) -> nn.Module:
     """How export and the eager runtime make the model around the operators that suit them."""
-    return DirectionClassifier(operators)
+    return TrendClassifier(operators)
 
 
 def clip(rng: np.random.Generator, frames: int, step: int) -> list[Image]:
-    """A bright bar that moves by ``step`` pixels a frame, and comes in again on the other side."""
-    start, images = int(rng.integers(SIDE)), []
-    for index in range(frames):
-        image = rng.integers(0, 40, (SIDE, SIDE, 3), dtype=np.uint8)
-        columns = (start + step * index + np.arange(6)) % SIDE
-        image[:, columns] = 220
-        images.append(image)
-    return images
+    """A picture that becomes brighter by ``step`` levels a frame; both ways pass through the same levels."""
+    picture = rng.integers(0, 60, (SIDE, SIDE, 3))
+    start = int(rng.integers(30, 160)) - step * frames // 2
+    levels = [picture + start + step * index for index in range(frames)]
+    return [np.clip(one, 0, 255).astype(np.uint8) for one in levels]
 
 
 def train(steps: int) -> nn.Module:
-    """On bars that go left or right; the loss is of the frames after the first."""
+    """On pictures that grow darker or brighter; the loss is of the frames after the first."""
     torch.manual_seed(0)
     torch.set_num_threads(1)
-    model, rng = DirectionClassifier(eager_operators()), np.random.default_rng(0)
+    model, rng = TrendClassifier(eager_operators()), np.random.default_rng(0)
     optimiser = torch.optim.Adam(model.parameters(), 5e-3)
     for _ in range(steps):
         labels = rng.integers(2, size=8)
-        clips = np.stack([clip(rng, 5, 4 if label else -4) for label in labels])
+        clips = np.stack([clip(rng, 5, 12 if label else -12) for label in labels])
         images = torch.from_numpy(clips).permute(1, 0, 4, 2, 3) / 127.5 - 1  # (time, batch, 3, SIDE, SIDE)
         state, loss = {"memory": torch.zeros(8, HEADS, STATES, CHANNELS)}, torch.zeros(())
         for index, image in enumerate(images):
@@ -115,7 +116,7 @@ def train(steps: int) -> nn.Module:
     return model.eval()
 
 
-def make(out: Path, steps: int = 100) -> Bundle:
+def make(out: Path, steps: int = 200) -> Bundle:
     """Trains, and exports with proof: ONNX Runtime follows PyTorch in closed loop, or nothing is written."""
     provenance = {"by": "examples/video_classifier.py"}
     return bundle_model(train(steps), spec(), out, provenance=provenance, build=build, frames=20)[0]
@@ -128,9 +129,10 @@ def accuracy(bundle: Bundle, clips: int = 20) -> float:
         for number in range(clips):
             label = number % 2
             with engine.open(smoothing=0.2) as session:
-                for index, image in enumerate(clip(rng, 8, 4 if label else -4)):
-                    answer = session.push(Frame(image, index, Fraction(1, 25), index))
-            right += answer.label == LABELS[label]
+                images = enumerate(clip(rng, 8, 12 if label else -12))
+                frames = (Frame(image, index, Fraction(1, 25), index) for index, image in images)
+                answers = [session.push(frame) for frame in frames]
+            right += answers[-1].label == LABELS[label]
     return right / clips
 
 
