@@ -20,7 +20,7 @@ import numpy as np
 from framestate.bench.confidence import RIGHT
 from framestate.bench.ope import overlaps
 from framestate.bench.sequences import TrackingSequence, load_sequences
-from framestate.engine import Engine
+from framestate.engine import Engine, TrackingOptions
 from framestate.vision import Box, Image
 
 LEAD, AWAY, AFTER = 40, 50, 80  # frames
@@ -81,7 +81,7 @@ def main() -> None:
     given = parser.parse_args()
     clips = load_sequences(given.folder, [name for name in given.clips.split(",") if name] or None)
     with Engine.load(given.model, capacity=1, threads=1) as engine:
-        options = engine.task.options
+        options = TrackingOptions.from_spec(engine.runtime.spec)
     for entry in given.set:
         name, _, value = entry.partition("=")
         options = replace(options, **{name: type(getattr(options, name))(float(value))})

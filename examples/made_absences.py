@@ -18,7 +18,7 @@ import numpy as np
 from framestate.bench.confidence import RIGHT, fit_scores
 from framestate.bench.ope import overlaps
 from framestate.bench.sequences import TrackingSequence, load_sequences
-from framestate.engine import Engine, Session, Track
+from framestate.engine import Engine, Session, Track, TrackingOptions
 
 OTHERS = (1, 4, 7)  # how many clips further on, in turn: the ones whose frames lack the target
 THRESHOLDS = (0.15, 0.25, 0.35, 0.45, 0.5, 0.55, 0.6, 0.7)
@@ -67,7 +67,7 @@ def main() -> None:
     given = parser.parse_args()
     clips = load_sequences(given.folder, [name for name in given.clips.split(",") if name] or None)
     with Engine.load(given.model, capacity=1, threads=1) as engine:
-        options = replace(engine.task.options, score_slope=1.0, score_offset=0.0)
+        options = replace(TrackingOptions.from_spec(engine.runtime.spec), score_slope=1.0, score_offset=0.0)
     with Engine.load(given.model, capacity=1, threads=1, options=options) as engine:
         there = [frame for clip in clips for frame in with_target(engine, clip)]
         away = [

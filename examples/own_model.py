@@ -121,7 +121,7 @@ def main(out: Path) -> float:
         target = engine.open(first, box=box)
         overlaps = [target.push(frame).box.iou(box) for frame, box in frames]
     print(f"mean overlap with the truth, untrained: {sum(overlaps) / len(overlaps):.2f}")
-    return sum(overlaps) / len(overlaps)
+    return float(sum(overlaps) / len(overlaps))
 
 
 if __name__ == "__main__":

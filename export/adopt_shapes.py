@@ -112,6 +112,13 @@ class Trial:
         later = plain.step({**given, **state})
         for name, out in wanted.states.items():
             _check_kept(plain.inputs[name], state[name], later[out])
+        for name in set(plain.outputs) - set(wanted.states.values()):
+            if first[name].shape != later[name].shape:
+                one, other = first[name].shape, later[name].shape
+                raise ExportError(
+                    f"output {name!r} is {one} in one frame and {other} in the next",
+                    "an output has one shape; export the file so",
+                )
         self._check_same(given, zeros, first)
         self.shapes = {name: value.shape for name, value in {**given, **later, **state}.items()}
 

@@ -134,7 +134,7 @@ class Streaming(Task[StreamMemory, Output]):
     def _answer(self, outputs: Any, frame: Frame) -> Output:
         size = frame.height, frame.width
         seen = self._view.frames[0].padded(*size)
-        tensors = {one.name: np.asarray(outputs[one.name])[0] for one in self._view.outputs}
+        tensors = {one.name: np.asarray(outputs[one.name])[0, ...] for one in self._view.outputs}
         pictures = {
             one.name: one.picture(tensors[one.name], size, seen)
             for one in self._view.outputs

@@ -115,8 +115,7 @@ def test_a_state_that_begins_as_ones_dimensions(tmp_path: Path, size: tuple[int,
     (state,) = bundle.spec.state
     assert state.shape == (("batch", 3, 32, 48) if size else ("batch", 3, "height/2", "width/2"))
     with Engine.load(bundle, threads=1) as engine, engine.open() as session:
-        for frame in clip(2, (75, 65)):  # no multiple of two
-            answer = session.push(frame)
+        answer = [session.push(frame) for frame in clip(2, (75, 65))][-1]  # no multiple of two
         assert set(answer.pictures) == {"fgr", "pha"}
         assert answer.pictures["pha"].shape == (65, 75, 3)
 
@@ -227,6 +226,24 @@ def test_states_that_are_none(tmp_path: Path) -> None:
     )  # fmt: skip
     with pytest.raises(ParityError, match=r"begins as zeros of \(1, 48\) and not of \(1, 1\)"):
         adopted(path, states={"h": "h_out"})
+
+
+def test_an_output_that_grows(tmp_path: Path) -> None:
+    path = write_graph(
+        tmp_path / "growing.onnx",
+        [
+            node("ReduceMean", ["image"], ["level"], axes=[1, 2, 3], keepdims=0),
+            node("Add", ["count", "one"], ["count_out"]),
+            node("Cast", ["count_out"], ["times"], to=7),
+            node("Expand", ["level", "times"], ["spread"]),
+            node("Unsqueeze", ["spread", "zero"], ["row"]),
+        ],
+        {"image": (1, 3, 64, 96), "count": (1,)},
+        {"row": (1, "n"), "count_out": (1,)},
+        {"one": np.ones(1, np.float32), "zero": np.array([0])},
+    )
+    with pytest.raises(ExportError, match=r"output 'row' is \(1, 1\) in one frame and \(1, 2\) in the next"):
+        adopted(path, states={"count": "count_out"})
 
 
 def test_axes_that_nobody_knows(tmp_path: Path) -> None:

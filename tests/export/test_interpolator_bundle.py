@@ -13,10 +13,11 @@ import pytest
 import torch
 from framestate.bundles import Bundle, ModelSpec, load_bundle
 from framestate.engine.interpolation.padding import as_input, padded_size
+from framestate.engine.interpolation.task import PSNR_CEILING
 from framestate.errors import DataError, OptionError, ParityError, StateError, StepError
 from framestate.export.bundle import GraphOptions, bundle_model
 from framestate.export.proof import Proof, prove
-from framestate.export.trials import PSNR_CEILING, TRIALS
+from framestate.export.trials import TRIALS
 from framestate.models.interpolation import HybridInterpolator, InterpolatorConfig
 from framestate.plugins import eager_operators
 from framestate.plugins.operators import Dialect
