@@ -16,7 +16,7 @@ from .hub import VIDEO_SESSION, Hub
 from .jobs import Job
 
 BOXES, TRACKED, INTERPOLATED = "boxes.csv", "tracked.mp4", "interpolated.mp4"
-COLUMNS = ("frame", "pts", "target", "x", "y", "w", "h", "score", "status")
+COLUMNS = ("frame", "pts", "seconds", "target", "x", "y", "w", "h", "score", "status")
 WAIT_S = 0.5
 """Between two tries for a slot while live sessions hold all of them."""
 
@@ -134,7 +134,10 @@ def _boxes_csv(path: Path) -> Iterator[Callable[[Frame, Sequence[Track]], None]]
         def write(frame: Frame, tracks: Sequence[Track]) -> None:
             for target, track in enumerate(tracks, start=1):
                 box = [f"{value:.3f}" for value in track.box.xywh]
-                rows.writerow([frame.index, frame.pts, target, *box, f"{track.score:.4f}", track.status])
+                seconds = f"{frame.seconds:.6f}"
+                rows.writerow(
+                    [frame.index, frame.pts, seconds, target, *box, f"{track.score:.4f}", track.status]
+                )
 
         yield write
     scratch.replace(path)
