@@ -23,7 +23,7 @@ BOXES, TRACKED, LABELS, VALUES, TENSORS = (
     "values.jsonl",
     "tensors.npz",
 )
-BOX_COLUMNS = ("frame", "pts", "target", "x", "y", "w", "h", "score", "status")
+BOX_COLUMNS = ("frame", "pts", "seconds", "target", "x", "y", "w", "h", "score", "status")
 LABEL_COLUMNS = ("frame", "pts", "label", "probability")
 
 
@@ -61,7 +61,10 @@ class BoxesSink:
         """See ``Sink``."""
         for target, track in enumerate(answers, start=1):
             box = [f"{value:.3f}" for value in track.box.xywh]
-            self._rows.writerow([frame.index, frame.pts, target, *box, f"{track.score:.4f}", track.status])
+            seconds = f"{frame.seconds:.6f}"
+            self._rows.writerow(
+                [frame.index, frame.pts, seconds, target, *box, f"{track.score:.4f}", track.status]
+            )
         if self._film is not None:
             marks = [Mark(one.box, n, one.score, one.status) for n, one in enumerate(answers, start=1)]
             self._film.write(draw_tracks(frame.image, marks), frame.pts)

@@ -106,6 +106,7 @@ class ContainerSource:
         self._orientation = Orientation()
         self._fields = Deinterlacer(self.time_base) if deinterlace else None
         self._ends: Fraction | None = None
+        self._delay: int | None = None  # of the decoder, in ticks
         self._is_read = self._closed = False
 
     def pictures(self) -> Iterator[Picture]:
@@ -167,6 +168,9 @@ class ContainerSource:
             self.look = replace(self.look, light=Light.of(frame))
             self.has_alpha = self.look.has_alpha and not self._is_opaque(frame)
         pts = None if frame.pts is None else frame.pts - self._origin
+        if self._container.format.name == "avi":  # counts pictures as they are decoded, not as they are shown
+            self._delay = frame.dts if self._delay is None else self._delay
+            pts = None if frame.dts is None or self._delay is None else frame.dts - self._delay
         if pts is not None:
             self._ends = (pts + (frame.duration or 0)) * self.time_base
         return Picture(self._orientation.upright(self._to_rgb(frame)), pts, frame.duration or 0)

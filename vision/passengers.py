@@ -120,14 +120,15 @@ class Passengers:
         return math.lcm(*(Fraction(one.time_base).denominator for one in self._source.streams.audio))
 
     def need_a_tee(self, target: Any) -> bool:
-        """Whether a stream goes into a container of its own kind which FFmpeg's list says cannot hold it.
+        """Whether a stream may go into a container of its own kind, or Matroska, whatever FFmpeg's list says.
 
         Matroska holds what Windows knows (G.711, ADPCM, WMA) without its list saying so; behind FFmpeg's
         muxer "tee" nobody asks the list. Call it with a container that is opened for this question alone.
         """
-        if self._source is None or target.format.name == "webm":
+        form = target.format.name
+        if self._source is None or form == "webm":
             return False
-        if target.format.name not in self._source.format.name.split(","):
+        if form not in (*ATTACHED, *self._source.format.name.split(",")):
             return False
         return any(
             stream.type in (("audio", "subtitle") if self._audio == COPY else ("subtitle",))

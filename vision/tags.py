@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-_OF_THE_FILE = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder", "duration"})
+_OF_THE_FILE = frozenset(
+    {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "timecode"}
+)
 _OF_THE_PICTURES = ("bps", "number_of_", "_statistics", "timecode", "rotate", "alpha_mode", "stereo_mode")
 """How tags begin that tell of the old pictures, and not of the new ones."""
 

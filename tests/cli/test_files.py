@@ -278,3 +278,80 @@ def test_the_result_for_people_names_what_was_left(
 ) -> None:
     result = invoke("interpolate", shared_data / "files" / "tmcd.mov", "out.mov", *model)
     assert "note: data stream 2" in result.stderr
+
+
+TRACKED = [
+    ("sar43.mp4", ".mp4", ()),
+    ("rotsar.mp4", ".mp4", ()),
+    ("base.mp4", ".mkv", ()),
+    ("cam.mkv", ".mkv", ()),
+    ("cam.mkv", ".mp4", ("(pcm_alaw, 1 channels), which mp4 cannot hold as it is: it is left out",)),
+    ("angles.mkv", ".mkv", ()),
+    ("rich.mkv", ".mkv", ()),
+    ("jumpback.ts", ".mp4", ("start again",)),
+    ("h25.ts", ".mp4", ()),
+    ("hlg.mov", ".mov", ()),
+    ("pq.mp4", ".mp4", ()),
+    ("c_hduntag.mp4", ".mp4", ()),
+    ("longlast.gif", ".mp4", ()),
+    ("trunc.mkv", ".mkv", ("ends early",)),
+    ("pr4444.mov", ".mov", ("transparency",)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("file", "suffix", "said"), TRACKED, ids=lambda value: str(value)[:30])
+def test_an_annotated_video_beside_its_source(
+    report: Report, shared_data: Path, work: Path, file: str, suffix: str, said: tuple[str, ...]
+) -> None:
+    source, target = shared_data / "files" / file, work / f"out{suffix}"
+    found = report("track", source, "--box", "100,80,60,50", "--out", target, "--threads", 1)
+    notes = " | ".join(found["notes"])
+    assert all(words in notes for words in said), notes
+    row = Row(
+        file, suffix, starts_at_0=file.endswith(".ts"), lost=("audio",) if "left out" in notes else (),
+        lasts={"jumpback.ts": 2.42, "trunc.mkv": 0.34}.get(file),
+    )  # fmt: skip
+    compare(view(source), view(target), row)
+
+
+def test_part_of_a_video_is_tracked_with_its_sound(
+    report: Report, refused: Callable[..., str], shared_data: Path, work: Path
+) -> None:
+    source = shared_data / "files" / "base.mp4"
+    box = ("--box", "100,80,60,50", "--threads", 1)
+    report("track", source, *box, "--start", "0.4", "--end", "20f", "--out", "o.mp4", "--boxes", "b.csv")
+    lines = (work / "b.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines[1:]] == [str(frame) for frame in range(10, 20)]
+    assert lines[1].split(",")[2] == "0.400000"
+    made = view(work / "o.mp4")
+    assert (made.begins, made.frames) == (0, 10)
+    assert made.ends == pytest.approx(0.4, abs=0.001)
+    assert made.duration == pytest.approx(0.4, abs=0.05)
+    report("track", source, *box, "--every", 3, "--boxes", "c.csv")
+    lines = (work / "c.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines[1:]] == [str(frame) for frame in range(0, 30, 3)]
+    assert "no frame from --start" in refused("track", source, *box, "--start", "1:00")
+    assert "--end is 'soon'" in refused("track", source, *box, "--end", "soon")
+
+
+def test_what_systems_leave_in_folders_is_no_frame(
+    report: Report, model: tuple[str, ...], shared_data: Path, work: Path
+) -> None:
+    found = report("interpolate", shared_data / "files" / "mac", "o.mp4", "--image-rate", "23.976", *model)
+    assert (found["frames_in"], found["broken_packets"]) == (4, 0)
+    assert view(work / "o.mp4").ends == pytest.approx(4 * 1001 / 24000, abs=0.001)
+    report("interpolate", shared_data / "files" / "mac" / "f%d.png", "f_%03d.png", *model)
+    assert len(list(work.glob("f_*.png"))) == 7
+
+
+def test_faint_motion_is_made_and_duplicates_are_not(
+    report: Report, model: tuple[str, ...], shared_data: Path
+) -> None:
+    found = report("interpolate", shared_data / "files" / "clouds.mp4", "o.mp4", *model)
+    assert (found["duplicates"], found["frames_made"]) == (0, 24)
+    found = report("interpolate", shared_data / "files" / "dup5.mp4", "o.mp4", *model)
+    assert (found["duplicates"], found["frames_made"]) == (6, 23)
+    found = report("interpolate", shared_data / "files" / "dup5.mp4", "o.mp4", "--no-duplicates", *model)
+    assert (found["duplicates"], found["frames_made"]) == (0, 29)
+    found = report("interpolate", shared_data / "files" / "dup5.mp4", "o.mp4", "--dedup", *model)
+    assert (found["frames_in"], found["duplicates"], found["fps_out"]) == (24, 0, 50)

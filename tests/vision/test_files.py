@@ -315,3 +315,28 @@ def test_gif_counts_hundredths_and_keeps_colours(tmp_path: Path) -> None:
         assert reader.end == 3
         assert np.abs(frames[0].image.astype(int) - image).max() < 12
         assert not reader.has_alpha
+
+
+def test_avi_shows_reordered_pictures_evenly(tmp_path: Path) -> None:
+    path = tmp_path / "clip.avi"
+    with VideoWriter(path, 96, 64, 25) as video:  # with B-frames, as times are even
+        for place in range(12):
+            video.write(picture(place))
+    with VideoReader(path) as reader:
+        assert [frame.seconds for frame in reader] == pytest.approx([place / 25 for place in range(12)])
+        assert reader.end == Fraction(12, 25)
+
+
+def test_a_rate_that_nobody_can_mean_is_not_believed() -> None:
+    from framestate.vision.streams import frame_rate
+
+    @dataclass
+    class Stream:
+        average_rate: Fraction | None
+        guessed_rate: Fraction | None
+        base_rate: Fraction | None
+
+    assert frame_rate(Stream(Fraction(120_000), Fraction(25), Fraction(25))) == 25  # DV
+    assert frame_rate(Stream(Fraction(200), Fraction(25), Fraction(25))) == 25
+    assert frame_rate(Stream(Fraction(7, 2), Fraction(60), Fraction(60))) == Fraction(7, 2)  # variable
+    assert frame_rate(Stream(None, None, None)) == 25
