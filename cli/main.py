@@ -29,6 +29,7 @@ from . import (
     interpolate,
     models,
     prune,
+    push,
     run,
     serve,
     track,
@@ -68,6 +69,7 @@ app.add_typer(evaluation, name="eval")
 app.command("train")(train.train)
 app.command("prune")(prune.prune)
 app.command("export")(export.export)
+app.command("push")(push.push)
 app.command("adopt")(adopt.adopt)
 app.add_typer(benchmarks, name="bench")
 app.command("serve")(serve.serve)

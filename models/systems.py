@@ -233,6 +233,14 @@ SYSTEMS: tuple[System, ...] = (
         36_262_313,
         "vil_tracker.config:small",
     ),
+    System(
+        "vil-tracker-224",
+        "vil_tracker",
+        "the same under 20 GFLOPs: a search of 224 px at factor 3.5",
+        36_239_273,
+        "vil_tracker.config:small",
+        {"search_size": 224, "search_factor": 3.5},
+    ),
     System("mamba-small", "mamba_classifier", "CIFAR classifier", 16_497_610, changes=TEN),
     System(
         "mamba-base", "mamba_classifier", "the same, twice as wide", 64_845_706, changes={**TEN, "dim": 384}

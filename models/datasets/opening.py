@@ -12,8 +12,9 @@ from ...vision.datasets.layouts import LAYOUTS, tracking_sequences
 from ..tracking.clips import Clip, read_clips
 from .coco import coco_stills
 from .footage import FootageMix, FootageSet, SequenceSet
+from .synthetic import RenderedSet
 
-KINDS = (*LAYOUTS, "coco", "clips")
+KINDS = (*LAYOUTS, "coco", "clips", "synthetic")
 _PARTS = {"got10k": "train", "lasot": "train", "trackingnet": "train"}
 """What is learned from, of data sets that keep a part for tests."""
 
@@ -24,7 +25,7 @@ def open_footage(
     """Data sets by ``kind:folder`` or ``kind/part:folder``, and what was found in each, for the manifest.
 
     Folders are relative to ``data``. Without a part, it is what the data set's authors train on. The kind
-    ``clips`` is a folder of sequences as ``tracking.clips`` reads them.
+    ``clips`` is a folder of sequences as ``tracking.clips`` reads them; ``synthetic:64`` renders 64 of them.
 
     Raises:
         OptionError: a kind that there is not, no folder, or a ratio that does not fit.
@@ -40,13 +41,17 @@ def open_one(data: Path, entry: str) -> FootageSet:
     """One of the sets; see `open_footage`."""
     where, _, folder = entry.partition(":")
     kind, _, part = where.partition("/")
-    if kind not in KINDS or not folder or (part and kind == "clips"):
+    if kind not in KINDS or not folder or (part and kind in ("clips", "synthetic")):
         raise OptionError(
             f"the data set {entry!r} is unknown",
             f"give kind:folder or kind/part:folder; kinds: {', '.join(KINDS)}",
         )
     if kind == "clips":
         return ClipSet(kind, read_clips(data / folder))
+    if kind == "synthetic":
+        if not folder.isdigit():
+            raise OptionError(f"{entry} says no number", "give how many sequences, such as synthetic:64")
+        return RenderedSet(int(folder))
     if kind == "coco":
         return coco_stills(data / folder, part or "train2017")
     chosen = part or _PARTS.get(kind, "all")

@@ -21,7 +21,7 @@ from ..systems import architecture
 from .config import LoopConfig
 from .distributed import joined
 from .loop import Result, Run, Task, train
-from .origin import Origin, values_of
+from .origin import Origin, defaults_of, values_of
 
 Recipe = TypeVar("Recipe", bound=Any)
 Progress = Callable[[int, dict[str, float]], None]
@@ -83,7 +83,7 @@ class Mode:
         """``loop.train`` by a recipe, or one step of each phase of it where this is a trial."""
         if self.trial is not None:
             return try_out(task, config, groups, self.trial)
-        origin = Origin(values_of(recipe), self.accept, self.say)
+        origin = Origin(values_of(recipe), defaults_of(recipe), self.accept, self.say)
         return train(task, config, out, progress, groups, origin=origin)
 
 

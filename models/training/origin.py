@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,13 @@ SHOWN = 8
 
 @dataclass(frozen=True)
 class Origin:
-    """What a run is made by; ``accept`` lets it go on from a checkpoint of another recipe, which is told."""
+    """What a run is made by; ``accept`` lets it go on from a checkpoint of another recipe, which is told.
+
+    ``defaults`` are those of the values: a checkpoint that is older than an option was made with its default.
+    """
 
     values: Mapping[str, Any] = field(default_factory=dict)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
     accept: bool = False
     say: Callable[[str], None] = lambda text: None
 
@@ -34,7 +38,7 @@ class Origin:
         before = values_in(checkpoint)
         if not before or not self.values:
             return
-        changes = differences(before, self.values)
+        changes = differences({**self.defaults, **before}, self.values)
         if not changes:
             return
         listed = ", ".join(changes[:SHOWN]) + (f" and {len(changes) - SHOWN} more" if changes[SHOWN:] else "")
@@ -54,6 +58,19 @@ def values_of(recipe: Any) -> dict[str, Any]:
     """Every value of a recipe that decides what is learned, tables flattened: ``loop.steps`` and so on."""
     flat: dict[str, Any] = json.loads(json.dumps(flattened(asdict(recipe))))
     return {name: value for name, value in flat.items() if name not in AS_YOU_LIKE}
+
+
+def defaults_of(recipe: Any) -> dict[str, Any]:
+    """The defaults of such values, those of options that have one."""
+    found: dict[str, Any] = {}
+    for entry in fields(recipe):
+        value = getattr(recipe, entry.name)
+        if is_dataclass(value):
+            found |= {f"{entry.name}.{name}": default for name, default in defaults_of(value).items()}
+        elif entry.default is not MISSING:
+            found[entry.name] = entry.default
+    values: dict[str, Any] = json.loads(json.dumps(found))
+    return {name: value for name, value in values.items() if name not in AS_YOU_LIKE}
 
 
 def flattened(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

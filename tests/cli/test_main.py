@@ -18,7 +18,8 @@ MakeClip = Callable[..., Path]
 Start = Callable[..., "subprocess.Popen[str]"]
 
 VERBS = (
-    "demo", "track", "classify", "eval", "train", "prune", "export", "adopt", "bench", "models", "doctor",
+    "demo", "track", "classify", "eval", "train", "prune", "export", "adopt", "push", "bench", "models",
+    "doctor",
 )  # fmt: skip
 HEAVY = ("av", "cv2", "filterpy", "numpy", "onnxruntime", "scipy", "torch")
 

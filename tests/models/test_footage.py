@@ -13,6 +13,7 @@ import torch
 from framestate.errors import DataError, OptionError
 from framestate.models.datasets import KINDS, Footage, FootageMix, open_footage
 from framestate.models.datasets.footage import SequenceSet
+from framestate.models.datasets.opening import open_one
 from framestate.models.plans import read_plan
 from framestate.models.tracking.distil import ViewSource
 from framestate.models.tracking.poses import SampleConfig
@@ -25,7 +26,7 @@ WriteSet = Callable[[str], Path]
 REAL = SampleConfig(
     template_size=32, search_size=64, searches=2, share_pasted=0.0, share_in_place=0.0, share_regions=0.0
 )
-TRACKING = sorted(set(KINDS) - {"clips"})
+TRACKING = sorted(set(KINDS) - {"clips", "synthetic"})
 
 
 def opened(write: WriteSet, *kinds: str, ratio: tuple[float, ...] = ()) -> FootageMix:
@@ -208,6 +209,24 @@ def test_in_place_of_an_absent_target_is_that_of_another_sequence(tiny_set: Writ
     assert isinstance(one, SequenceSet)
     alone = FootageMix([replace(one, sequences=one.sequences[:1])])
     assert SampleSource(config, [], [], 3, alone)[0]["visible"].all()  # there is nothing else to show
+
+
+def test_rendered_sequences_need_no_files(tmp_path: Path) -> None:
+    mix, report = open_footage(tmp_path, ["synthetic:3"])
+    assert report["sets"] == {"synthetic:3": 3}
+    one = open_one(tmp_path, "synthetic:3").footage(1)
+    again = open_one(tmp_path, "synthetic:9").footage(1)
+    assert one is not None
+    assert again is not None
+    assert one.pixels(5).shape == (240, 320, 3)
+    assert np.array_equal(one.pixels(5), again.pixels(5))
+    assert np.isnan(one.boxes).any(1).sum() + len(one.present) == len(one.boxes)
+    config = SampleConfig(share_pasted=0.0, share_in_place=0.0, share_regions=0.0)
+    sample = SampleSource(config, [], [], 3, mix)[0]
+    assert sample["search"].shape == (2, 192, 192, 3)
+    for entry, problem in (("synthetic:many", "says no number"), ("synthetic:0", "at least one")):
+        with pytest.raises(OptionError, match=problem):
+            open_footage(tmp_path, [entry])
 
 
 def test_a_recipe_names_its_sets(tiny_set: WriteSet, checkout: Path) -> None:

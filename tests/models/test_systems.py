@@ -11,6 +11,7 @@ import pytest
 import torch
 from framestate.bundles import load_bundle
 from framestate.errors import OptionError
+from framestate.export.flops import count_flops
 from framestate.models.plans import read_plan
 from framestate.models.systems import ARCHITECTURES, SYSTEMS, Architecture, System, architecture, load, system
 from framestate.plugins import eager_operators
@@ -53,6 +54,14 @@ def test_names_are_given_once_and_shipped_ones_are_the_bundles() -> None:
     for one in SYSTEMS:
         if one.ships:
             assert one.options() == dict(load_bundle(one.name).spec.config)
+
+
+def test_a_vil_tracker_within_the_plans_operations() -> None:
+    one = system("vil-tracker-224")
+    with torch.device("meta"):
+        spec = one.spec(one.build(eager_operators()))
+    operations, _ = count_flops(one.build, spec, one.row.frame)
+    assert operations <= 20e9
 
 
 def test_recipes_find_their_row(tmp_path: Path, checkout: Path) -> None:

@@ -13,10 +13,11 @@ import pytest
 import torch
 from framestate.errors import OptionError, TrainingError
 from framestate.models.artrack_mamba import ArtrackMamba
+from framestate.models.plans import read_plan
 from framestate.models.training.checkpoint import load_checkpoint, save_checkpoint
 from framestate.models.training.config import LoopConfig
 from framestate.models.training.loop import seconds_logged, train
-from framestate.models.training.origin import Origin, values_in
+from framestate.models.training.origin import Origin, defaults_of, values_in, values_of
 from framestate.models.training.schedules import schedule
 from torch import Tensor, nn
 
@@ -219,6 +220,21 @@ def test_a_run_goes_on_by_what_it_was_made_by(tmp_path: Path) -> None:
     train(Line(), config, tmp_path, origin=Origin({"seed": 2}, accept=True, say=said.append))
     assert said == ["going on with another recipe: loop.steps 2 -> None, seed 1 -> 2"]
     assert values_in(tmp_path / "checkpoint.safetensors") == {"seed": 2}
+    later = {"seed": 2, "model.wings": 0}  # an option that the checkpoint is older than
+    train(Line(), config, tmp_path, origin=Origin(later, {"model.wings": 0}))
+    with pytest.raises(TrainingError, match=r"model.wings 0 -> 2"):
+        train(Line(), config, tmp_path, origin=Origin({**later, "model.wings": 2}, {"model.wings": 0}))
+
+
+def test_values_and_defaults_of_a_recipe(checkout: Path) -> None:
+    plan = read_plan(checkout / "models/recipes/interp-base-phase1.toml")
+    values, defaults = values_of(plan), defaults_of(plan)
+    assert (values["loop.learning_rate"], defaults["loop.learning_rate"]) == (2e-4, 1e-3)
+    assert (values["model.flow"], defaults["model.flow"]) == (False, True)
+    assert (values["model.kept_neurons"], defaults["model.kept_neurons"]) == ([], [])
+    assert defaults.keys() < values.keys()
+    assert values.keys() - defaults.keys() == {"name", "loop.steps"}
+    assert not {"text", "workers", "loop.device"} & values.keys()
 
 
 def test_a_checkpoint_of_another_shape_is_named_in_a_line(tmp_path: Path, build: BuildModel) -> None:

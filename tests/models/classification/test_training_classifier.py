@@ -185,6 +185,28 @@ def test_the_shipped_recipes(checkout: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "layout"),
+    [
+        ("mamba-small-cifar10", "binary10"),
+        ("mamba-small-cifar10-v1", "binary10"),
+        ("mamba-small-cifar100", "binary100"),
+    ],
+)
+def test_the_shipped_recipes_run(
+    checkout: Path, tmp_path: Path, write_set: WriteSet, name: str, layout: str
+) -> None:
+    """A step of each, at two narrow layers, on a few pictures of the data set's own layout."""
+    write_set(tmp_path / "set", layout)
+    changes = ["folder=set", "batch=4", "workers=0", "model.dim=16", "model.layers=2", "loop.device=cpu"]
+    plan = read_plan(checkout / "models" / "recipes" / f"{name}.toml", changes)
+    assert isinstance(plan, ClassifierRecipe)
+    lines: list[dict[str, Any]] = []
+    train_classifier(plan, tmp_path, tmp_path / "run", mode=Mode(trial=lines))
+    assert [line["batch"]["image"] for line in lines] == [[4, 3, 32, 32]]
+    assert lines[0]["loss"] > 0
+
+
+@pytest.mark.parametrize(
     ("more", "problem"),
     [
         ("fast = true", "unknown recipe option fast"),
