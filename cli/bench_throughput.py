@@ -57,9 +57,7 @@ def throughput(
             ) as engine:
                 difference = shared.verified(bundle, engine.runtime)
                 clip = EndlessClip(wanted, images=shared.IMAGES)
-                points = measure_throughput(
-                    engine, clip, counts, frames=frames, repetitions=repetitions
-                )
+                points = measure_throughput(engine, clip, counts, frames=frames, repetitions=repetitions)
                 where = {
                     "model": model,
                     "runtime": engine.runtime.name,

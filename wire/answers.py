@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -142,5 +142,5 @@ class Output:
 
 def stamped(answer: AnyAnswer, **known: Any) -> AnyAnswer:
     """The answer with those of ``dropped`` and ``timings`` that its class has."""
-    has = {one.name for one in fields(answer)}  # type: ignore[arg-type]
+    has: tuple[str, ...] = type(answer).__match_args__  # type: ignore[attr-defined]
     return replace(answer, **{name: value for name, value in known.items() if name in has})  # type: ignore[type-var]
