@@ -16,6 +16,8 @@ from ..wire import Timings
 from .lanes import Lanes
 from .task import OWN, Call, Early, Next, Part, Result, Steps
 
+_SAID = (Part, Early)
+
 OnPart = Callable[[Any], bool]
 """Takes a piece of an answer; False pauses the flight until it is sent on again."""
 
@@ -58,10 +60,9 @@ class Flight:
         """Whether it has come to its end, one way or the other."""
         return self.next is not None or self.error is not None
 
-    @property
-    def timings(self) -> Timings:
-        """Where its time went."""
-        return Timings(1e3 * self.prepare_s, 1e3 * self.model_s, 1e3 * self.finish_s)
+    def timings(self, queue_s: float = 0.0) -> Timings:
+        """Where its time went, after ``queue_s`` seconds of waiting."""
+        return Timings(1e3 * self.prepare_s, 1e3 * self.model_s, 1e3 * self.finish_s, 1e3 * queue_s)
 
     def go(self, results: list[Result] | None = None) -> None:
         """Goes on until it wants calls, pauses, or ends."""
@@ -74,7 +75,7 @@ class Flight:
                     return
                 self._steps = begun
             request = self._steps.send(results)
-            while isinstance(request, Part | Early):
+            while isinstance(request, _SAID):
                 if isinstance(request, Early):
                     if self._on_early is not None:
                         self._on_early(request.memory)
@@ -128,11 +129,12 @@ class Pilot:
         for one in flights:
             if not one.calls and not one.is_done:
                 one.go()
-        waiting = [one for one in flights if one.calls]
-        if len(waiting) == 1 or not self._lanes.batched:
-            for one in waiting:
-                self._alone(one)
+        if len(flights) == 1 or not self._lanes.batched:
+            for one in flights:
+                if one.calls:
+                    self._alone(one)
             return
+        waiting = [one for one in flights if one.calls]
         groups: dict[Any, list[Flight]] = {}
         for place, one in enumerate(waiting):
             groups.setdefault(_kind(one.calls) or place, []).append(one)
@@ -149,7 +151,10 @@ class Pilot:
         store = self._store
         assert store is not None, "a task that writes rows has them"
         try:
-            write(store, [one.row for one in ended], [_row(one) for one in ended])
+            if len(ended) == 1:
+                store.write([ended[0].row], _row(ended[0]))
+            else:
+                write(store, [one.row for one in ended], [_row(one) for one in ended])
         except Exception as error:
             if len(ended) == 1:
                 ended[0].error = error

@@ -45,7 +45,8 @@ class Clock:
 
     def check_time(self, frame: Frame) -> None:
         """Raises FrameError unless ``frame`` is later."""
-        if frame.seconds <= self.seconds:
+        same = frame.time_base is self.time_base
+        if frame.pts <= self.pts if same else frame.seconds <= self.seconds:
             raise FrameError(
                 f"frame {frame.index} is at {frame.seconds:.4f} s, the last one at {self.seconds:.4f} s",
                 "send frames in order, each later than the one before",

@@ -6,7 +6,8 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+from functools import cached_property
 from types import TracebackType
 from typing import Any, Generic, Literal, Protocol, Self, TypeVar
 
@@ -63,7 +64,11 @@ class Job:
     flight: Flight | None = None
     began: float | None = None
     resumed: bool = False
-    future: Future[Any] = field(default_factory=Future)
+
+    @cached_property
+    def future(self) -> Future[Any]:
+        """Of its answer; a frame on the caller's own thread needs none."""
+        return Future()
 
     def begin(self) -> Flight:
         """Its flight, begun from the session's memory as it now is."""
@@ -94,14 +99,13 @@ class Job:
         if self.kind == "open":
             return self.session
         assert flight.next is not None
-        answer, times = flight.next.answer, flight.timings
+        answer = flight.next.answer
         if answer is None:
             return None
         if flight.parts:
             answer = answer.with_pieces(tuple(flight.parts))
-        if self.began is not None:
-            times = replace(times, queue_ms=1e3 * (self.began - self.submitted))
-        return stamped(answer, dropped=dropped, timings=times)
+        waited = 0.0 if self.began is None else self.began - self.submitted
+        return stamped(answer, dropped=dropped, timings=flight.timings(waited))
 
     def drop(self) -> None:
         """Resolves the future of a frame that was never run."""

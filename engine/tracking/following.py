@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from typing import Any
 
 from ...errors import StateError
 from ...vision import Box, Frame
@@ -59,7 +59,7 @@ class Following:
         late = max(0, memory.unseen - o.lost_after)
         sweeps = memory.status == "lost" and 0 < o.sweep_after <= late and late % 2 == 1
         elsewhere = sweeps or memory.candidate is not None
-        memory = replace(memory, clock=Clock.of(frame), belief=filter.belief, elsewhere=elsewhere)
+        memory = memory.but({"clock": Clock.of(frame), "belief": filter.belief, "elsewhere": elsewhere})
         if elsewhere:
             return memory, memory.candidate or place(memory.box, _size(memory), late // 2), 1.0
         if memory.status == "lost" or o.crop == "last":
@@ -68,18 +68,17 @@ class Following:
 
     def observe(self, memory: TargetMemory, measured: Measurement) -> TargetMemory:
         """Takes a measurement in, or coasts; settles box, score and status."""
-        memory = self._settled(
-            replace(
-                memory,
-                frames=memory.frames + 1,
-                since_refresh=memory.since_refresh + 1,
-                score=float(measured.score),
-            ),
-            measured,
-        )
+        filter = BoxFilter.of(memory.belief, self.options.filter)
+        changes: dict[str, Any] = {
+            "frames": memory.frames + 1,
+            "since_refresh": memory.since_refresh + 1,
+            "score": float(measured.score),
+        }
+        self._settle(memory, filter, measured, changes)
+        changes["belief"] = filter.belief
         if memory.recent:
-            memory = replace(memory, recent=(*memory.recent[1:], memory.box))
-        return memory
+            changes["recent"] = (*memory.recent[1:], changes["box"])
+        return memory.but(changes)
 
     def check(self, memory: TargetMemory) -> TargetMemory:
         """The memory of a snapshot, if it can be gone on with. Raises StateError."""
@@ -96,54 +95,53 @@ class Following:
                 raise StateError(f"the memory holds the box {box}, which is none", DAMAGED)
         return memory
 
-    def _settled(self, memory: TargetMemory, measured: Measurement) -> TargetMemory:
-        o, filter = self.options, BoxFilter.of(memory.belief, self.options.filter)
-        needed = o.sure if memory.status == "lost" else o.seen
-        accepted = False
+    def _settle(
+        self, memory: TargetMemory, filter: BoxFilter, measured: Measurement, changes: dict[str, Any]
+    ) -> None:
+        """Adds to what changes in the memory; the filter takes the measurement in, or coasts."""
+        o, accepted = self.options, False
         if memory.elsewhere:
-            memory, accepted = self._found_elsewhere(memory, measured)
+            accepted = self._found_elsewhere(memory, measured, changes)
             if accepted:
-                filter.restart(memory.box)  # nothing of its old motion holds
-        elif measured.score >= needed:
+                filter.restart(changes["box"])  # nothing of its old motion holds
+        elif measured.score >= (o.sure if memory.status == "lost" else o.seen):
             passes = filter.gate(measured.box, measured.std) <= o.filter.gate
             accepted = passes or measured.score >= o.override
         if accepted:
             filter.update(measured.box, measured.std)
-            return self._seen(replace(memory, belief=filter.belief), measured)
+            self._see(memory, measured, changes)
+            return
         filter.coast()
         unseen, box = memory.unseen + 1, memory.box
         if unseen == o.lost_after:  # where it was last believed, at its usual size
             box = Box.from_centre(*box.centre, *memory.usual_size)
         if unseen < o.lost_after:
             box = _inside(memory, filter.box)
-        return replace(
-            memory,
-            belief=filter.belief,
-            unseen=unseen,
-            box=box,
-            status="lost" if unseen >= o.lost_after else "uncertain",
-        )
+        changes["unseen"], changes["box"] = unseen, box
+        changes["status"] = "lost" if unseen >= o.lost_after else "uncertain"
 
-    def _seen(self, memory: TargetMemory, measured: Measurement) -> TargetMemory:
+    def _see(self, memory: TargetMemory, measured: Measurement, changes: dict[str, Any]) -> None:
         """After a measurement that was believed."""
-        o, box = self.options, self._smoothed(memory, measured)
-        w, h = memory.usual_size
-        if measured.score < o.sure:
-            return replace(memory, box=box, unseen=0, status="uncertain")
-        usual = w + o.usual_rate * (box.w - w), h + o.usual_rate * (box.h - h)
-        return replace(memory, box=box, unseen=0, status="tracking", usual_size=usual)
+        o = self.options
+        box = self._smoothed(memory, changes.get("box", memory.box), measured)
+        changes["box"], changes["unseen"], changes["status"] = box, 0, "uncertain"
+        if measured.score >= o.sure:
+            w, h = memory.usual_size
+            changes["usual_size"] = w + o.usual_rate * (box.w - w), h + o.usual_rate * (box.h - h)
+            changes["status"] = "tracking"
 
-    def _found_elsewhere(self, memory: TargetMemory, measured: Measurement) -> tuple[TargetMemory, bool]:
+    def _found_elsewhere(self, memory: TargetMemory, measured: Measurement, changes: dict[str, Any]) -> bool:
         """Whether it is the target, seen for the second time in a row far from where it was lost."""
-        again, memory = memory.candidate is not None, replace(memory, candidate=None)
+        changes["candidate"] = None
         if measured.score < self.options.sweep_sure:
-            return memory, False
+            return False
         held = _held(memory, *measured.box.centre, measured.box.w, measured.box.h)
-        return (replace(memory, box=held), True) if again else (replace(memory, candidate=held), False)
+        changes["candidate" if memory.candidate is None else "box"] = held
+        return memory.candidate is not None
 
-    def _smoothed(self, memory: TargetMemory, measured: Measurement) -> Box:
-        """Centre as measured; size moves towards the measured one, more so the surer the model is."""
-        o, box = self.options, memory.box
+    def _smoothed(self, memory: TargetMemory, box: Box, measured: Measurement) -> Box:
+        """Centre as measured; size moves from ``box`` to the measured one, more so the surer the model is."""
+        o = self.options
         share = o.size_floor + (o.size_ceiling - o.size_floor) * measured.score**2
         cx, cy = measured.box.centre
         w = box.w + share * (measured.box.w - box.w)

@@ -34,6 +34,8 @@ from .filter_options import FilterOptions
 Array = npt.NDArray[np.float64]
 Four = tuple[float, float, float, float]
 Axes = tuple[Axis, Axis, Axis, Axis]
+Reading = tuple[Box, npt.ArrayLike, Four, list[float]]
+"""A box and its deviations, as measured; and as ``cx, cy, w, h`` with the variance of each."""
 
 _LONGEST_GAP = 1000.0  # nominal frames; by then every bound below has been reached
 _LARGEST = 1e6  # pixels; larger numbers are a fault, and their squares would swamp the covariance
@@ -65,15 +67,15 @@ class BoxFilter:
 
     def __init__(self, box: Box, options: FilterOptions | None = None) -> None:
         self.options = options or FilterOptions()
-        self._ceilings = _ceilings(self.options)
         self.restart(box)
 
     @classmethod
     def of(cls, belief: Belief, options: FilterOptions) -> Self:
         """A filter that goes on from what another one believed, bit for bit."""
         found = cls.__new__(cls)
-        found.options, found._ceilings = options, _ceilings(options)
+        found.options = options
         found._axes, found._anchor, found.missed = belief
+        found._read = None
         return found
 
     @property
@@ -90,6 +92,7 @@ class BoxFilter:
             for value, unit2 in zip(measured, _units2(*measured[2:]), strict=True)
         )
         self._axes: Axes = (cx, cy, w, h)
+        self._read: Reading | None = None
         self._anchor: Anchor = self._new_anchor()
         self.missed = 0
         """Measurements missed in a row."""
@@ -97,8 +100,8 @@ class BoxFilter:
     @property
     def box(self) -> Box:
         """The box as it is now believed to be, in pixels."""
-        cx, cy, w, h = (axis.value for axis in self._axes)
-        return Box.from_centre(cx, cy, w, h)
+        cx, cy, w, h = self._axes
+        return Box.from_centre(cx.value, cy.value, w.value, h.value)
 
     @property
     def velocity(self) -> tuple[float, float, float, float]:
@@ -125,11 +128,13 @@ class BoxFilter:
             )
         dt = min(float(dt), _LONGEST_GAP)
         walk, drift = self.options.position_std**2, self.options.velocity_std**2
-        cx, cy, w, h = (
-            axis.moved(dt, walk * unit2, drift * unit2)
-            for axis, unit2 in zip(self._axes, self._unit2(), strict=True)
+        (cx, cy, w, h), (x2, y2, w2, h2) = self._axes, self._unit2()
+        self._axes = (
+            cx.moved(dt, walk * x2, drift * x2),
+            cy.moved(dt, walk * y2, drift * y2),
+            w.moved(dt, walk * w2, drift * w2),
+            h.moved(dt, walk * h2, drift * h2),
         )
-        self._axes = cx, cy, w, h
         self._hold()
         return self.box
 
@@ -145,13 +150,14 @@ class BoxFilter:
             BoxError: the box is not finite, not positive, or beyond a million pixels.
             StepError: ``std`` is not four numbers of 0 or more.
         """
-        measured, trust = _measurement(box), self._measurement_variance(std)
+        _, _, measured, trust = self._reading(box, std)
         return sum(map(Axis.distance, self._axes, measured, trust))
 
     def update(self, box: Box, std: npt.ArrayLike) -> Box:
         """Take a measurement in, whatever `gate` says; return the corrected box. Arguments as in `gate`."""
-        measured, trust = _measurement(box), self._measurement_variance(std)
+        _, _, measured, trust = self._reading(box, std)
         cx, cy, w, h = map(Axis.corrected, self._axes, measured, trust)
+        self._read = None
         self._axes = (
             cx,
             cy,
@@ -190,10 +196,17 @@ class BoxFilter:
         reach = min(math.hypot(cx.velocity, cy.velocity), limit) + limit
         return cx.value, cy.value, w.value, h.value, reach
 
+    def _reading(self, box: Box, std: npt.ArrayLike) -> Reading:
+        """A measurement as the axes take it; worked out once for `gate` and `update`."""
+        known = self._read
+        if known is None or known[0] is not box or known[1] is not std:
+            known = self._read = box, std, _measurement(box), self._measurement_variance(std)
+        return known
+
     def _measurement_variance(self, std: npt.ArrayLike) -> list[float]:
         """The diagonal of R, four numbers in pixels squared, held between floor and ceiling."""
         given = np.asarray(std, dtype=np.float64).ravel().tolist()
-        if len(given) != 4 or not all(one >= 0 for one in given):
+        if len(given) != 4 or not (given[0] >= 0 and given[1] >= 0 and given[2] >= 0 and given[3] >= 0):
             raise StepError(
                 f"The standard deviations of a measurement are {given}, and must be four numbers, 0 or more",
                 "Check the uncertainty output of the model.",
@@ -206,7 +219,8 @@ class BoxFilter:
 
     def _hold(self) -> None:
         """Keep the prediction near the anchor, and P below its ceilings."""
-        cx, cy, w, h = (axis.value for axis in self._axes)
+        x_axis, y_axis, w_axis, h_axis = self._axes
+        cx, cy, w, h = x_axis.value, y_axis.value, w_axis.value, h_axis.value
         ax, ay, aw, ah, reach = self._anchor
         strayed = math.hypot(cx - ax, cy - ay)
         if strayed > reach:
@@ -214,23 +228,19 @@ class BoxFilter:
         scale = self.options.coast_scale
         w = min(max(w, aw / scale, MIN_SIDE), max(aw * scale, MIN_SIDE))
         h = min(max(h, ah / scale, MIN_SIDE), max(ah * scale, MIN_SIDE))
-        x_axis, y_axis, w_axis, h_axis = (
-            axis.bounded(value, most * unit2, most_d * unit2)
-            for axis, value, (most, most_d), unit2 in zip(
-                self._axes, (cx, cy, w, h), self._ceilings, _units2(w, h), strict=True
-            )
+        o, (x2, y2, w2, h2) = self.options, _units2(w, h)
+        place, size, drift = o.widest_position**2, o.widest_size**2, o.widest_velocity**2
+        self._axes = (
+            x_axis.bounded(cx, place * x2, drift * x2),
+            y_axis.bounded(cy, place * y2, drift * y2),
+            w_axis.bounded(w, size * w2, drift * w2),
+            h_axis.bounded(h, size * h2, drift * h2),
         )
-        self._axes = x_axis, y_axis, w_axis, h_axis
+        self._read = None
 
 
 def _units2(w: float, h: float) -> Four:
     return w * h, w * h, w * w, h * h
-
-
-def _ceilings(options: FilterOptions) -> list[tuple[float, float]]:
-    """Of the variances of value and velocity, in units, an axis each."""
-    place = options.widest_position**2, options.widest_velocity**2
-    return [place] * 2 + [(options.widest_size**2, options.widest_velocity**2)] * 2
 
 
 def _measurement(box: Box) -> Four:

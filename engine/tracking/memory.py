@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Annotated, Any
 
 import numpy as np
@@ -53,3 +55,14 @@ class TargetMemory:
     recent: tuple[Box, ...] = ()
     first_view: Annotated[Pixels, array("uint8", None)] | None = None
     first_row: Annotated[Any, derived()] = None
+
+    def but(self, changes: Mapping[str, Any]) -> TargetMemory:
+        """The same with other values: ``dataclasses.replace``, in a third of its time, twice a frame."""
+        values = list(_values(self))
+        for name, value in changes.items():
+            values[_NAMES.index(name)] = value
+        return TargetMemory(*values)
+
+
+_NAMES = TargetMemory.__match_args__
+_values = attrgetter(*_NAMES)

@@ -26,7 +26,9 @@ def write_fader(folder: Path) -> Bundle:
     functions = {"step": FunctionSpec((image,), (faded,), ("mean",), ("mean",))}
     spec = ModelSpec("fader", "stream", "fader", {}, {}, functions, (mean,))
     names = ["image", "past_state.mean"], ["faded", "present_state.mean"]
-    values = [[helper.make_tensor_value_info(one, TensorProto.FLOAT, shape) for one in side] for side in names]
+    values = [
+        [helper.make_tensor_value_info(one, TensorProto.FLOAT, shape) for one in side] for side in names
+    ]
     nodes = [
         helper.make_node("Add", names[0], ["sum"]),
         helper.make_node("Mul", ["sum", "half"], ["faded"]),
