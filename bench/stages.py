@@ -9,7 +9,7 @@ from typing import Any
 
 from ..engine import Engine, Session
 from ..engine.classification.model import ClassificationModel
-from ..engine.interpolation import sized_model
+from ..engine.interpolation import cuts, sized_model
 from ..engine.interpolation import task as interpolating
 from ..engine.interpolation.prior import Prior
 from ..engine.stream import views
@@ -86,7 +86,7 @@ def _watched(engine: Engine, watch: Stopwatch) -> Iterator[None]:
             (ClassificationModel, "inputs"),
             (views.FrameInput, "of"),
         ],
-        "compare": [(interpolating.Sketch, "of"), (interpolating, "compare"), (interpolating, "is_cut")],
+        "compare": [(cuts.Sketch, "of"), (interpolating, "compare"), (interpolating, "is_cut")],
         "flow": [(Prior, name) for name in ("guide", "find", "told")],
         "model": [(engine.runtime, "call")],
         "decode": [(kind, "__call__") for kind in (CentreDecoder, PointDecoder, TrajectoryDecoder)],

@@ -22,7 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models": {"plugins", "bundles", "vision"},
     "runtimes": {"bundles", "plugins", "vision"},  # pieces of frames, cut and normalised where the model runs
     "engine": {"runtimes", "bundles", "vision", "wire"},
-    "export": {"models", "plugins", "engine", "runtimes", "bundles", "vision", "wire"},  # parity renders its own clip
+    "export": {"models", "plugins", "engine", "runtimes", "bundles", "vision", "wire"},
     "bench": {"client", "cluster", "engine", "runtimes", "vision", "wire"},
     "server": {"client", "engine", "vision", "wire"},
     "cluster": {"client", "engine", "server", "vision", "wire"},
