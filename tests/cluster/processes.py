@@ -74,8 +74,9 @@ class Processes:
     def views(self, directory: DirectoryThread) -> list[set[str]]:
         """Who is there, as the directory, the front and every server see it: they look now and then."""
         members = asyncio.run(directory.look())[0].members
-        found = [{one.name for one in members}, set(self.front.server.front.routes.view.names)]  # type:
-        ignore[attr-defined] for one in members:
+        front: Any = self.front.server
+        found = [{one.name for one in members}, set(front.front.routes.view.names)]
+        for one in members:
             with urllib.request.urlopen(f"http://{one.address}/v1/cluster", timeout=30) as answer:
                 found.append({member["name"] for member in json.load(answer)["members"]})
         return found
