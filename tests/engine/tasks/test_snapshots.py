@@ -109,7 +109,7 @@ def test_a_snapshot_of_another_kind_is_refused(models: Path) -> None:
                         engine.restore(blob)
 
 
-HOSTILE: list[Any] = [None, True, -1, 0, 1, 2**70, 1.5, -1e300, "", "1", "x" * 100, [], [0], {}, {"x": 1}]
+HOSTILE: list[Any] = [None, True, -1, 0, 2**70, 1.5, -1e300, "1", [], [0], {}]
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
