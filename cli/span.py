@@ -6,12 +6,14 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..errors import OptionError
-from ..vision import Frame
+
+if TYPE_CHECKING:
+    from ..vision import Frame
 
 Start = Annotated[
     str | None,
