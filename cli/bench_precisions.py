@@ -62,8 +62,8 @@ def measure(model: str, calibrate: Path | None, frames: int, repetitions: int) -
     """
     from ..bundles import load_bundle
     from .calibration import calibration_clips
-    from .export import stages
     from .machine import hardware
+    from .progress import stages
 
     bundle = load_bundle(model)
     clips = calibration_clips(calibrate) if calibrate else []

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import shlex
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +12,7 @@ import typer
 
 from ..errors import OptionError
 from . import options
-from .output import guarded, note, print_json, quiet_stdout, show, warn
+from .output import guarded, print_json, quiet_stdout, show, warn
 
 if TYPE_CHECKING:
     from ..bundles import Bundle
@@ -105,6 +103,7 @@ def re_export(
     from ..export.bundle import bundle_model, bundle_unproven
     from ..models import build_model, load_weights
     from ..plugins import eager_operators
+    from .progress import stages
 
     chosen = graph_options(ops, precision, calibrate)
     network = build_model(source.spec, eager_operators())
@@ -142,21 +141,6 @@ def graph_options(ops: str, precision: str, calibrate: Path | None) -> GraphOpti
     from .calibration import calibration_clips
 
     return GraphOptions(chosen.dialect, chosen.precision, calibration_clips(calibrate))
-
-
-@contextmanager
-def stages(frames: int) -> Iterator[tuple[Callable[[str], None], Callable[[int], None]]]:
-    """Two functions: one says which stage has begun, one how many frames are compared. On stderr."""
-    from .progress import frames_bar
-
-    with frames_bar("exporting", frames) as bar:
-
-        def say(text: str) -> None:
-            bar.at(0, text)
-            if not sys.stderr.isatty():
-                note(text)
-
-        yield say, bar.at
 
 
 def report(bundle: Bundle, parity: Proof | None, out: Path, runtime: str, seconds: float) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def build_plans(
     """
     from ..bundles import load_bundle
     from ..export.tensorrt import PlanOptions, export_tensorrt
-    from .export import stages
+    from .progress import stages
 
     if ops not in ("ort", "plugin"):
         raise OptionError(f"--ops {ops} has no use with --to tensorrt", "Leave it out: plans use plugins.")

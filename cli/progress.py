@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.progress import (
@@ -17,7 +18,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from .output import stderr_console
+from .output import note, stderr_console
 
 
 class RateColumn(ProgressColumn):
@@ -50,6 +51,19 @@ def frames_bar(words: str, total: int | None) -> Iterator[Bar]:
     """A bar that counts frames; ``total`` is None where nobody knows."""
     with _progress(MofNCompleteColumn(), RateColumn()) as progress:
         yield Bar(progress, words, total)
+
+
+@contextmanager
+def stages(frames: int) -> Iterator[tuple[Callable[[str], None], Callable[[int], None]]]:
+    """Two functions: one says which stage has begun, one how many frames are compared. On stderr."""
+    with frames_bar("exporting", frames) as bar:
+
+        def say(text: str) -> None:
+            bar.at(0, text)
+            if not sys.stderr.isatty():
+                note(text)
+
+        yield say, bar.at
 
 
 @contextmanager
