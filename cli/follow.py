@@ -8,9 +8,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from ..engine import Engine, Session, Track
+from ..bundles import load_bundle
+from ..engine import Engine, Session, Task, Track, Tracking
+from ..errors import BundleError
 from ..vision import Box, Frame, ReadAhead, VideoReader
 from .progress import Bar, frames_bar
 from .sinks import Sink, annotated_video, boxes_csv
@@ -104,8 +106,9 @@ def follow(
         for region in regions:
             region.check(reader.width, reader.height)
         engine = stack.enter_context(
-            Engine.load(
+            load(
                 model,
+                Tracking,
                 runtime=runtime,
                 device=device,
                 threads=threads,
@@ -127,6 +130,18 @@ def follow(
         run.broken_packets = reader.broken_packets
     run.seconds = time.perf_counter() - began
     return run
+
+
+def load(model: str, task: type[Task[Any, Any]], **given: Any) -> Engine:
+    """The engine of a model for a task; ``given`` as ``Engine.load`` takes it.
+
+    Raises BundleError: the model is for another task; and as ``Engine.load``.
+    """
+    bundle = load_bundle(model)
+    if bundle.spec.task != task.name:
+        wrong = f"{bundle.spec.name!r} is a model for {bundle.spec.task}, not for {task.name}"
+        raise BundleError(wrong, "choose another --model")
+    return Engine.load(bundle, **given)
 
 
 def answers(

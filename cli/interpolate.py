@@ -98,8 +98,9 @@ def _run(
     """Interpolate behind a progress bar; returns what came of it, and what ran it."""
     import cv2
 
-    from ..engine import Engine, expected_frames, interpolate_video
+    from ..engine import Interpolating, expected_frames, interpolate_video
     from ..vision import VideoReader
+    from .follow import load
     from .progress import frames_bar
 
     with VideoReader(source, threads=threads, exact_colour=True) as reader:
@@ -108,7 +109,7 @@ def _run(
         )
         cv2.setNumThreads(within)  # OpenCV finds the flow that a model starts from
         with (
-            Engine.load(model, runtime=runtime, device=device, threads=within, capacity=1) as engine,
+            load(model, Interpolating, runtime=runtime, device=device, threads=within, capacity=1) as engine,
             engine.open(options=wanted) as session,
             frames_bar(f"interpolating {source.name}", expected_frames(reader, wanted)) as bar,
         ):
