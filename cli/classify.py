@@ -104,13 +104,21 @@ def _run(
     device: str,
     threads: int | None,
 ) -> Seen:
-    from ..engine import Engine
-    from .follow import Watch, answers
+    from ..engine import Classifying
+    from .follow import Watch, answers, load
     from .progress import frames_bar
 
     with ExitStack() as stack:
         engine = stack.enter_context(
-            Engine.load(model, runtime=runtime, device=device, threads=threads, capacity=1, options=chosen)
+            load(
+                model,
+                Classifying,
+                runtime=runtime,
+                device=device,
+                threads=threads,
+                capacity=1,
+                options=chosen,
+            )
         )
         sinks: list[Sink] = [stack.enter_context(labels_csv(out, top))] if out is not None else []
         seen = Seen(engine.runtime.name, engine.runtime.device, Watch())

@@ -11,10 +11,11 @@ import cv2
 import numpy as np
 
 from ..bench.fidelity import psnr
-from ..engine import Engine
+from ..engine import Interpolating
 from ..vision import Box, Frame, Image, VideoWriter
 from ..vision.synthetic import Scene
 from .demo_tracking import RATE
+from .follow import load
 from .progress import frames_bar
 
 
@@ -66,7 +67,7 @@ def interpolate_demo(
     worst: _Middle | None = None
     seconds = 0.0
     with (
-        Engine.load(model, runtime=runtime, device=device, threads=threads, capacity=1) as engine,
+        load(model, Interpolating, runtime=runtime, device=device, threads=threads, capacity=1) as engine,
         engine.open(factor=2) as session,
         VideoWriter(video, scene.width, scene.height, 2 * RATE) as writer,
         frames_bar("rendering and interpolating", frames) as bar,

@@ -11,9 +11,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..engine import Engine, Track
+from ..engine import Track, Tracking
 from ..vision import Box, Frame, Image, VideoWriter, draw_track
 from ..vision.synthetic import Scene
+from .follow import load
 from .progress import frames_bar
 
 RATE = 25
@@ -55,7 +56,7 @@ def track_demo(
     lost = 0
     seconds = 0.0
     with (
-        Engine.load(model, runtime=runtime, device=device, threads=threads, capacity=1) as engine,
+        load(model, Tracking, runtime=runtime, device=device, threads=threads, capacity=1) as engine,
         VideoWriter(video, scene.width, scene.height, RATE) as writer,
         frames_bar("rendering and tracking", frames) as bar,
     ):

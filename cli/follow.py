@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from ..engine import Engine, Session, Track
+from ..bundles import load_bundle
+from ..engine import Engine, Session, Task, Track, Tracking
+from ..errors import BundleError
 from ..vision import Box, Encoding, Frame, ReadAhead
 from .annotate import Developed, Part, Sink
 from .files import Reading
@@ -113,8 +115,9 @@ def follow(
         reader = stack.enter_context((reading or Reading()).open(video, threads, deep=True))
         regions = [region.check(reader.width, reader.height) for region in regions]
         engine = stack.enter_context(
-            Engine.load(
+            load(
                 model,
+                Tracking,
                 runtime=runtime,
                 device=device,
                 threads=threads,
@@ -140,6 +143,18 @@ def follow(
     run.notes = notes
     run.seconds = time.perf_counter() - began
     return run
+
+
+def load(model: str, task: type[Task[Any, Any]], **given: Any) -> Engine:
+    """The engine of a model for a task; ``given`` as ``Engine.load`` takes it.
+
+    Raises BundleError: the model is for another task; and as ``Engine.load``.
+    """
+    bundle = load_bundle(model)
+    if bundle.spec.task != task.name:
+        wrong = f"{bundle.spec.name!r} is a model for {bundle.spec.task}, not for {task.name}"
+        raise BundleError(wrong, "choose another --model")
+    return Engine.load(bundle, **given)
 
 
 def answers(

@@ -137,7 +137,8 @@ def _run(
     """Interpolate behind a progress bar; returns what came of it, and what ran it."""
     import cv2
 
-    from ..engine import Engine, expected_frames, for_unique, interpolate_video
+    from ..engine import Interpolating, expected_frames, for_unique, interpolate_video
+    from .follow import load
     from .progress import frames_bar
 
     with reading.open(source, threads, exact_colour=True, deep=True) as reader:
@@ -149,7 +150,9 @@ def _run(
             wanted = for_unique(wanted, reader)
         sessions = 2 if reader.has_alpha else 1  # opacity is interpolated as the colours are
         with (
-            Engine.load(model, runtime=runtime, device=device, threads=within, capacity=sessions) as engine,
+            load(
+                model, Interpolating, runtime=runtime, device=device, threads=within, capacity=sessions
+            ) as engine,
             engine.open(options=wanted) as session,
             engine.open(options=wanted) if sessions > 1 else nullcontext() as masks,
             frames_bar(f"interpolating {source.name}", expected_frames(reader, wanted)) as bar,
