@@ -43,7 +43,8 @@ class Outbox:
         self._posted = asyncio.Event()
         self.failed: asyncio.Future[TooSlowError] = self._loop.create_future()
         """Done when the peer does not take what it is sent."""
-        self._task = asyncio.create_task(self._run(), name="outbox")
+        self.task = asyncio.create_task(self._run(), name="outbox")
+        """Done when nothing can be sent any more."""
 
     @property
     def is_full(self) -> bool:
@@ -78,11 +79,11 @@ class Outbox:
 
     async def close(self, *, now: bool = False) -> None:
         """Sends what waits, and ends; ``now`` ends at once. A peer who does not read is not waited for."""
-        if not now and not self.failed.done() and not self._task.done():
+        if not now and not self.failed.done() and not self.task.done():
             self._waiting.append(None)
             self._posted.set()
-            await asyncio.wait([self._task], timeout=self._seconds)
-        self._task.cancel()
+            await asyncio.wait([self.task], timeout=self._seconds)
+        self.task.cancel()
         self._end()
 
     def _wake(self) -> None:

@@ -7,6 +7,7 @@ by the thread that decoded it, and answered by the lane that flew it; the event 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 import weakref
 from collections.abc import Callable
@@ -122,7 +123,7 @@ class Work:
             hub.attach(entry, self._connection)
             self._take(entry)
             if entry.settling is not None:
-                await asyncio.wait([asyncio.wrap_future(entry.settling)])
+                await asyncio.wait([entry.settling])
             self._model, engine = entry.model, hub.engines[entry.model]
             last = entry.last_index
         if hello.last_index is not None:
@@ -155,10 +156,17 @@ class Work:
         if entry is None:
             return
         if self._flying:
-            settled: Future[None] = Future()
-            entry.settling = settled
-            self._strand.add(partial(recall, entry, settled))  # after all that is being decoded
+            entry.settling = asyncio.create_task(self._settle(entry), name="settle")
         self._hub.detach(entry, self._connection)
+
+    async def _settle(self, entry: Entry) -> None:
+        """Takes back what has no answer, and waits until all that has one is noted."""
+        decoded: Future[None] = Future()
+        self._strand.add(lambda: decoded.set_result(None))
+        await asyncio.wrap_future(decoded)
+        with contextlib.suppress(FramestateError):
+            await asyncio.wrap_future(entry.session.recall_nowait())
+        await self._fewer_than(1)
 
     def close(self) -> None:
         """The peer said ``bye``: the session ends."""
@@ -323,7 +331,7 @@ class Work:
         self._close(entry, shot, data, partial(self._hub.metrics.frame, entry.model, timings))
 
     def _refused(self, entry: Entry, shot: Shot, error: BaseException) -> None:
-        """A frame ends in an error, on any thread."""
+        """A frame ends in an error, on any thread. One that was taken back is no frame any more."""
         if isinstance(error, FrameDroppedError):
             message: Message = Drop(shot.index, self._mailbox.policy)
         else:
@@ -332,13 +340,14 @@ class Work:
                 error = RunError("the answer could not be made", "the server's log says why")
             message = Failure.of(error, index=shot.index)
         count = partial(self._hub.metrics.failed, entry.model, error, self._mailbox.policy)
-        self._close(entry, shot, encoded_message(message), count, shot.dropped)
+        taken_back = self._left and isinstance(error, SessionError)
+        self._close(entry, shot, encoded_message(message), None if taken_back else count, shot.dropped)
 
     def _close(
-        self, entry: Entry, shot: Shot, data: Data | None, count: Callable[[], None], owed: int = 0
+        self, entry: Entry, shot: Shot, data: Data | None, count: Callable[[], None] | None, owed: int = 0
     ) -> None:
-        """The last message of a frame."""
-        if data is not None and not self._left and not shot.ended:
+        """The last message of a frame; ``count`` is None where it counts for nothing."""
+        if data is not None and count is not None and not shot.ended:
             if shot.sent_bytes <= KEPT_BYTES:
                 entry.sent.add(shot.index, [*shot.sent, data])
             else:
@@ -350,7 +359,8 @@ class Work:
             entry.in_flight -= 1
             entry.used_at = time.monotonic()
             self._landed_one.set()
-            count()
+            if count is not None and not shot.ended:
+                count()
 
         self._outbox.post([] if data is None else [data], done)
 
@@ -387,11 +397,3 @@ class Work:
         while self._flying >= count:
             self._landed_one.clear()
             await self._landed_one.wait()
-
-
-def recall(entry: Entry, settled: Future[None]) -> None:
-    """Takes a session's frames without an answer back, and says when that is done."""
-    try:
-        entry.session.recall_nowait().add_done_callback(lambda _: settled.set_result(None))
-    except FramestateError:
-        settled.set_result(None)
