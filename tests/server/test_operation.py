@@ -103,13 +103,13 @@ def test_a_peer_that_does_not_read_holds_up_nobody(smoothing: Any) -> None:
                 pass
         (entry,) = (one for one in smoothing.hub.entries() if one.session.clock.width == 640)
         assert entry.in_flight  # it is not made further ahead than is read
-        made = [slow.hear() for _ in range(258)]
+        made = [slow.hear() for _ in range(259)]
         assert isinstance(made[-1], wire.Made)
         quick.say(wire.Bye())
 
 
 def test_a_stop_does_not_wait_for_long_work(tiny_interpolator: Bundle, process: Any, tmp_path: Any) -> None:
-    """A stream of large frames at factor 256 is under way: the stop comes in time, and the session is kept."""
+    """A stream of large frames at factor 256 is under way: the stop is in time, and the session is kept."""
     arguments = ("--model", str(tiny_interpolator.path), "--state-dir", str(tmp_path), "--max-sessions", "2")
     first = process(*arguments, drain_s="1", snapshot_s="3600")
     with first.stream("mine") as talk:
