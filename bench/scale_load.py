@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import NamedTuple
 
-from ..client import AsyncClient, AsyncTarget
+from ..client import AsyncClient, AsyncStream
 from .serve_process import Round, Work
 from .timing import RATE, collected
 
@@ -79,11 +79,11 @@ async def load_round(url: str, work: Work, order: LoadOrder) -> LoadRound:
         ]
         places = [1] * len(targets)
 
-        async def follow(number: int, target: AsyncTarget, frames: int, until: float) -> Taken:
+        async def follow(number: int, target: AsyncStream, frames: int, until: float) -> Taken:
             taken: Taken = []
             while len(taken) < frames or time.perf_counter() < until:
                 began, before = time.perf_counter(), target.reconnects
-                timings = (await target.update(work.jpeg(places[number]))).timings
+                timings = (await target.push(work.jpeg(places[number]))).timings
                 places[number] += 1
                 locked = 1e-3 * (timings.prepare_ms + timings.finish_ms)
                 step = locked + 1e-3 * timings.model_ms

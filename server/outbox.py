@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 from fastapi import WebSocket, WebSocketDisconnect
 
 from ..errors import TooSlowError
-from ..wire import Message, Picture, encode_message, encode_picture
+from ..wire import Message, Picture
+from .answers import Data, as_data
 
 MOST_WAITING = 4096
 MOST_BYTES = 16 * 1024 * 1024
 """Pictures for a peer are made no further ahead than this."""
-Data = str | bytes
 
 
 class Outbox:
@@ -53,7 +53,7 @@ class Outbox:
 
     def send(self, content: Message | Picture) -> None:
         """Queues a message or a picture."""
-        self.post([encoded(content)])
+        self.post([as_data(content)])
 
     def post(self, messages: Sequence[Data], done: Callable[[], None] | None = None) -> None:
         """Queues messages; ``done`` is called on the event loop, also where nobody is there any more."""
@@ -135,8 +135,3 @@ class Outbox:
     def _fail(self, problem: str) -> None:
         if not self.failed.done():
             self.failed.set_result(TooSlowError(problem, "read the answers as they come"))
-
-
-def encoded(content: Message | Picture) -> Data:
-    """A message or a picture as it goes over a WebSocket."""
-    return encode_picture(content) if isinstance(content, Picture) else encode_message(content)
