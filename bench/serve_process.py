@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
-from ..client import AsyncClient, AsyncTarget
+from ..client import AsyncClient, AsyncStream
 from ..engine import Engine, Session
 from ..errors import FramestateError, RunError
 from ..vision import Box, Frame, decode_image
@@ -173,11 +173,11 @@ async def load_round(url: str, work: Work, order: Order) -> Round:
             for _ in range(count)
         ]
 
-        async def follow(target: AsyncTarget, indices: Sequence[int]) -> list[float]:
+        async def follow(target: AsyncStream, indices: Sequence[int]) -> list[float]:
             taken = []
             for index in indices:
                 began = time.perf_counter()
-                await target.update(work.jpeg(index))
+                await target.push(work.jpeg(index))
                 taken.append(time.perf_counter() - began)
             return taken
 

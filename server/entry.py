@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Protocol
@@ -56,7 +56,7 @@ class Entry:
     restored: bool = False
     kept: bool = False
     rate: Rate | None = None
-    settling: Future[None] | None = None
+    settling: asyncio.Task[None] | None = None
     sent: Sent = field(init=False)
 
     def __post_init__(self) -> None:

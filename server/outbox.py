@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 from fastapi import WebSocket, WebSocketDisconnect
 
 from ..errors import TooSlowError
-from ..wire import Message, Picture, encode_message, encode_picture
+from ..wire import Message, Picture
+from .answers import Data, as_data
 
 MOST_WAITING = 4096
 MOST_BYTES = 16 * 1024 * 1024
 """Pictures for a peer are made no further ahead than this."""
-Data = str | bytes
 
 
 class Outbox:
@@ -43,7 +43,8 @@ class Outbox:
         self._posted = asyncio.Event()
         self.failed: asyncio.Future[TooSlowError] = self._loop.create_future()
         """Done when the peer does not take what it is sent."""
-        self._task = asyncio.create_task(self._run(), name="outbox")
+        self.task = asyncio.create_task(self._run(), name="outbox")
+        """Done when nothing can be sent any more."""
 
     @property
     def is_full(self) -> bool:
@@ -52,7 +53,7 @@ class Outbox:
 
     def send(self, content: Message | Picture) -> None:
         """Queues a message or a picture."""
-        self.post([encoded(content)])
+        self.post([as_data(content)])
 
     def post(self, messages: Sequence[Data], done: Callable[[], None] | None = None) -> None:
         """Queues messages; ``done`` is called on the event loop, also where nobody is there any more."""
@@ -78,11 +79,11 @@ class Outbox:
 
     async def close(self, *, now: bool = False) -> None:
         """Sends what waits, and ends; ``now`` ends at once. A peer who does not read is not waited for."""
-        if not now and not self.failed.done() and not self._task.done():
+        if not now and not self.failed.done() and not self.task.done():
             self._waiting.append(None)
             self._posted.set()
-            await asyncio.wait([self._task], timeout=self._seconds)
-        self._task.cancel()
+            await asyncio.wait([self.task], timeout=self._seconds)
+        self.task.cancel()
         self._end()
 
     def _wake(self) -> None:
@@ -134,8 +135,3 @@ class Outbox:
     def _fail(self, problem: str) -> None:
         if not self.failed.done():
             self.failed.set_result(TooSlowError(problem, "read the answers as they come"))
-
-
-def encoded(content: Message | Picture) -> Data:
-    """A message or a picture as it goes over a WebSocket."""
-    return encode_picture(content) if isinstance(content, Picture) else encode_message(content)

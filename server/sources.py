@@ -8,7 +8,8 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 from .. import wire
 from ..engine.inputs import as_box
@@ -19,13 +20,14 @@ from ..errors import (
     UnavailableError,
     UnknownItemError,
 )
-from ..vision import Frame, encode_image
-from ..wire.kinds import packed, write
+from ..vision import Frame
+from ..wire.kinds import write
+from .answers import Data, Pictures, as_data, message_of
 from .entry import Entry
 from .hub import SOURCE_SESSION, Hub
 from .live import LiveReader, parse_source
 from .logs import logger
-from .outbox import Data, Outbox, encoded
+from .outbox import Outbox
 
 PINNED = 4
 """Frames that were handed out lately, on which a target may still be chosen."""
@@ -160,12 +162,12 @@ class Source:
         following = entry is not None and (entry.last_index is None or frame.index > entry.last_index)
         answering = asyncio.create_task(self._answer(entry, frame, received)) if entry and following else None
         if watched:
-            shown = await asyncio.to_thread(jpeg_of, "frame", frame)
+            shown = await asyncio.to_thread(shown_as, frame)
             for viewer in watched:
                 viewer.post([shown])
         answer = await answering if answering is not None else None
         if answer is not None and watched:
-            messages = await asyncio.to_thread(written_messages, answer, frame, skipped)
+            messages = await asyncio.to_thread(messages_of, answer, frame, skipped)
             for viewer in watched:
                 viewer.post(messages)
 
@@ -179,22 +181,17 @@ class Source:
             raise
 
 
-def jpeg_of(kind: Literal["frame", "made"], frame: Frame) -> Data:
-    """A frame as a message, for viewers."""
-    jpeg = encode_image(frame.image, "jpeg", quality=JPEG_QUALITY)
-    return encoded(wire.Picture(kind, frame.index, frame.pts, frame.time_base, "jpeg", jpeg))
+def shown_as(frame: Frame) -> Data:
+    """A frame of the source as a message for viewers."""
+    return as_data(replace(Pictures("jpeg", JPEG_QUALITY).of(frame), kind="frame"))
 
 
-def written_messages(answer: Any, frame: Frame, skipped: int) -> list[Data]:
+def messages_of(answer: Any, frame: Frame, skipped: int) -> list[Data]:
     """An answer and its parts as messages; ``skipped`` frames of the source came before ``frame``."""
     written = write(answer)
-    parts = [jpeg_of("made", picture) for picture in written.pictures]
-    for number, tensor in enumerate(written.tensors):
-        part = wire.Picture("tensor", number, 0, frame.time_base, "npy", packed(tensor))
-        parts.append(encoded(part))
-    dropped, timings = getattr(answer, "dropped", 0), getattr(answer, "timings", wire.Timings())
-    message = wire.Answer(frame.index, written.kind, written.values, len(parts), dropped + skipped, timings)
-    return [*parts, encoded(message)]
+    parts = list(Pictures("jpeg", JPEG_QUALITY).parts(written, frame.index, frame.time_base))
+    timings = getattr(answer, "timings", wire.Timings())
+    return [*parts, message_of(answer, written, frame.index, len(parts), skipped, timings)]
 
 
 class Sources:

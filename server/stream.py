@@ -136,12 +136,14 @@ class Stream:
         stopping = asyncio.create_task(self.hub.draining.wait(), name="stopping")
         parting = asyncio.create_task(self._parting.wait(), name="parting")
         own: set[asyncio.Future[Any]] = {reader, pump, stopping, parting}
-        tasks: set[asyncio.Future[Any]] = own | {self._ended, self.outbox.failed}
+        tasks: set[asyncio.Future[Any]] = own | {self._ended, self.outbox.failed, self.outbox.task}
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for ended in (self._ended, self.outbox.failed):
                 if ended.done():
                     raise ended.result()
+            if self.outbox.task.done():
+                raise WebSocketDisconnect(1006)  # the reader may wait for room, and not know it yet
             if reader.done():
                 reader.result()  # raises what ended it: the peer went away, or was silent, or sent too much
             if parting.done() and not pump.done():
