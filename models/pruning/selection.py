@@ -25,12 +25,6 @@ def outermost(groups: Sequence[Group]) -> list[Group]:
     return [group for group in groups if group.option[0] != inner]
 
 
-def even_counts(groups: Sequence[Group], ratio: float) -> Counts:
-    """The same share of every group. Raises OptionError for a share that cannot go."""
-    check_ratio(ratio)
-    return rounded(groups, {group.name: group.units * (1 - ratio) for group in groups})
-
-
 def rounded(groups: Sequence[Group], wanted: Mapping[str, float]) -> Counts:
     """Counts close to those wanted: multiples of the group's, never none, as many in all of one option.
 
@@ -53,11 +47,3 @@ def best(scores: Scores, counts: Counts) -> Kept:
         name: sorted(scores[name].argsort(descending=True, stable=True)[:count].tolist())
         for name, count in counts.items()
     }
-
-
-def share_cut(groups: Sequence[Group], kept: Kept) -> float:
-    """The share of all units of these groups that goes, each counted by the rows that it has in weights."""
-    sizes = {group.name: sum(len(places.rows[0]) for places in group.places) for group in groups}
-    whole = sum(sizes[group.name] * group.units for group in groups)
-    left = sum(sizes[group.name] * len(kept.get(group.name, range(group.units))) for group in groups)
-    return 1 - left / whole

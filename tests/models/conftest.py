@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+import onnx
 import pytest
 import torch
 from framestate.models.artrack_mamba import ArtrackMamba, ArtrackMambaConfig
@@ -17,6 +18,7 @@ from framestate.models.tracking.clips import Clip
 from framestate.plugins import Operators, eager_operators
 from framestate.vision import VideoWriter
 from framestate.vision.synthetic import demo_clip
+from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 BuildModel = Callable[..., ArtrackMamba]
@@ -116,3 +118,19 @@ def clip() -> Clip:
     """Twelve frames in memory."""
     frames = [(encoded(image, ".jpg"), box.xywh) for image, box, _ in demo_clip(2, 12, (160, 120))]
     return Clip("koi", tuple(f for f, _ in frames), np.array([b for _, b in frames]), np.arange(12))
+
+
+@pytest.fixture
+def backbone(tmp_path: Path) -> Path:
+    """A teacher's backbone: one convolution to 48 channels at stride 16, its input size fixed in the file."""
+    weights = np.random.default_rng(0).normal(0, 5e-4, (48, 3, 16, 16)).astype(np.float32)
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["image", "w"], ["features"], kernel_shape=[16, 16], strides=[16, 16])],
+        "backbone",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 255, 255])],
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, [1, 48, 16, 16])],
+        [numpy_helper.from_array(weights, "w")],
+    )
+    path = tmp_path / "backbone.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path

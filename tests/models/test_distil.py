@@ -32,20 +32,6 @@ BuildModel = Callable[..., ArtrackMamba]
 
 
 @pytest.fixture
-def backbone(tmp_path: Path) -> Path:
-    """A teacher's backbone: one convolution to 48 channels at stride 16, its input size fixed in the file."""
-    weights = np.random.default_rng(0).normal(0, 5e-4, (48, 3, 16, 16)).astype(np.float32)
-    graph = helper.make_graph(
-        [helper.make_node("Conv", ["image", "w"], ["features"], kernel_shape=[16, 16], strides=[16, 16])],
-        "backbone",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 255, 255])],
-        [helper.make_tensor_value_info("features", TensorProto.FLOAT, [1, 48, 16, 16])],
-        [numpy_helper.from_array(weights, "w")],
-    )
-    return saved(graph, tmp_path / "backbone.onnx")
-
-
-@pytest.fixture
 def head(tmp_path: Path) -> Path:
     """A teacher's head: classes are two channels of the search, sides the exponents of four more."""
     parts = numpy_helper.from_array(np.array([2, 4, 42], np.int64), "parts")

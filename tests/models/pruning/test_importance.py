@@ -9,7 +9,7 @@ import torch
 from framestate.models.pruning.groups import Group, Places, masked, spans
 from framestate.models.pruning.importance import features, magnitude, remaining, saliency
 from framestate.models.pruning.registry import groups_of
-from framestate.models.pruning.selection import best, even_counts, outermost, rounded
+from framestate.models.pruning.selection import best, outermost, rounded
 from torch import Tensor, nn
 
 Build = Callable[[str], nn.Module]
@@ -117,9 +117,24 @@ def test_counts_are_multiples_and_never_none() -> None:
         )
 
     groups = [group("a", 64, 8, "x"), group("b", 64, 8, "x"), group("c", 6, 8, "y"), group("d", 3, 1, "z")]
-    assert even_counts(groups, 0.7) == {"a": 16, "b": 16, "c": 6, "d": 1}
-    assert even_counts(groups, 0.999) == {"a": 8, "b": 8, "c": 6, "d": 1}
-    assert even_counts(groups, 0.0) == {"a": 64, "b": 64, "c": 6, "d": 3}
+    assert rounded(groups, {group.name: group.units * (1 - 0.7) for group in groups}) == {
+        "a": 16,
+        "b": 16,
+        "c": 6,
+        "d": 1,
+    }
+    assert rounded(groups, {group.name: group.units * (1 - 0.999) for group in groups}) == {
+        "a": 8,
+        "b": 8,
+        "c": 6,
+        "d": 1,
+    }
+    assert rounded(groups, {group.name: group.units * (1 - 0.0) for group in groups}) == {
+        "a": 64,
+        "b": 64,
+        "c": 6,
+        "d": 3,
+    }
     assert rounded(groups, {"a": 60.0, "b": 20.0, "c": 1.0, "d": 2.6}) == {"a": 40, "b": 40, "c": 6, "d": 3}
 
 

@@ -72,6 +72,21 @@ def test_both_phases_from_their_recipes(recipe: Read, write_clip: WriteClip, tmp
     assert not np.array_equal(after["patch.weight"], before["patch.weight"])
 
 
+def test_a_teachers_features_are_learned_end_to_end(
+    recipe: Read, write_clip: WriteClip, backbone: Path, tmp_path: Path
+) -> None:
+    """A backbone laid out as NanoTrack's teaches a run from its recipe; nothing of it stays in the model."""
+    write_clip()
+    text = f'teacher = "{backbone.name}"\n' + RECIPE + "log_every = 1\n[losses]\nteacher = 1.0\n"
+    lines: list[dict[str, float]] = []
+    result, report = train_vil_tracker(
+        recipe(text), tmp_path, tmp_path / "run", lambda step, line: lines.append(line)
+    )
+    assert report["teacher"] == "backbone.onnx"
+    assert all(line["teacher"] > 0 for line in lines)
+    assert not any("teacher" in name for name in result.model.state_dict())
+
+
 def test_the_shipped_recipes_are_the_plan(checkout: Path) -> None:
     plans = [read_plan(checkout / f"models/recipes/vil-tracker-phase{phase}.toml") for phase in (1, 2)]
     first, second = plans
