@@ -2,7 +2,7 @@
 # One report of Framestate on a Jetson, to send back: frames a second, p99, power, temperature, joules a frame.
 # NOT RUN YET: it was written where there is no Jetson.
 #
-#   sudo nvpmodel -m 0 && sudo jetson_clocks     # full power, fixed clocks; the report says how they were set
+#   sudo nvpmodel -m N && sudo jetson_clocks     # N: of MAXN, as 'framestate doctor --jetson' says; fixed clocks
 #   bench/jetson.sh MODEL [OUT]                  # MODEL: a bundle with plans; OUT: a new folder
 set -euo pipefail
 

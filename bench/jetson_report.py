@@ -11,8 +11,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-TOTAL = ("VDD_IN", "VIN_SYS_5V0", "VDD_GPU_SOC")
-"""Rails of tegrastats, the first of which a line has is taken: the whole module on Orin Nano and NX first."""
+TOTAL = (("VDD_IN",), ("VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0"))
+"""Rails of tegrastats that are the whole module together: one on Orin Nano and NX, three on AGX Orin."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Watch:
     """What tegrastats saw over a while; None where it said nothing.
 
     Attributes:
-        rail: which rail the power is of; AGX has none for the whole module.
+        rail: which rails the power is of; None where not all of a module are told.
         watts, most_watts: median and highest power.
         celsius: the GPU's highest temperature.
     """
@@ -35,14 +35,13 @@ class Watch:
 def watched(text: str) -> Watch:
     """Reads tegrastats' lines; what is not as expected is passed over."""
     lines = [line for line in text.splitlines() if line.strip()]
-    rail = next((name for name in TOTAL if f"{name} " in text), None)
-    power = [
-        int(found[1]) / 1000 for line in lines if rail and (found := re.search(rf"{rail} (\d+)mW", line))
-    ]
+    rails = next((names for names in TOTAL if all(f"{name} " in text for name in names)), ())
+    told = [[re.search(rf"\b{name} (\d+)mW", line) for name in rails] for line in lines]
+    power = [sum(int(one[1]) for one in found if one) / 1000 for found in told if found and all(found)]
     heat = [float(found[1]) for line in lines if (found := re.search(r"\bgpu@([\d.]+)C", line, re.I))]
     return Watch(
         samples=len(lines),
-        rail=rail,
+        rail=" + ".join(rails) or None,
         watts=median(power) if power else None,
         most_watts=max(power, default=None),
         celsius=max(heat, default=None),

@@ -33,7 +33,7 @@ def inspect_jetson(root: Path = Path("/"), ask: Ask | None = None) -> dict[str, 
     return {
         "module": module(root),
         "jetpack": jetpack(root),
-        "power mode": power_mode(said("nvpmodel -q")),
+        "power mode": power_mode(root, said("nvpmodel -q")),
         "clocks": clocks(root),
         "camera": camera(root),
     }
@@ -51,10 +51,10 @@ def run(command: str) -> str:
     return done.stdout if done.returncode == 0 else ""
 
 
-def read(path: Path) -> str:
+def read(path: Path, most: int = 4096) -> str:
     """A small file of the system, or nothing."""
     try:
-        return path.read_bytes()[:4096].decode("utf-8", "replace").strip("\0 \n")
+        return path.read_bytes()[:most].decode("utf-8", "replace").strip("\0 \n")
     except OSError:
         return ""
 
@@ -81,15 +81,17 @@ def jetpack(root: Path) -> Finding:
     return Finding(True, f"{version}, JetPack {6 if release < 38 else 7}")
 
 
-def power_mode(told: str) -> Finding:
-    """What nvpmodel is set to; mode 0 is the module's own limit."""
+def power_mode(root: Path, told: str) -> Finding:
+    """What nvpmodel is set to. The mode without a cap has MAXN in its name; its number differs by module."""
     name = re.search(r"NV Power Mode: (\S+)", told)
     number = re.search(r"^(\d+)\s*$", told, re.MULTILINE)
     if name is None or number is None:
         return Finding(False, "", "nvpmodel does not answer", "sudo nvpmodel -q")
-    if number[1] == "0" or "MAXN" in name[1]:
+    if "MAXN" in name[1]:
         return Finding(True, name[1])
-    return Finding(False, name[1], f"the mode {name[1]} caps the GPU's clock", "sudo nvpmodel -m 0")
+    modes = re.findall(r"POWER_MODEL ID=(\d+) NAME=(\S*MAXN\S*)", read(root / "etc/nvpmodel.conf", 1 << 17))
+    remedy = f"sudo nvpmodel -m {modes[-1][0]} ({modes[-1][1]})" if modes else "choose the mode named MAXN"
+    return Finding(False, name[1], f"the mode {name[1]} caps the GPU's clock", remedy)
 
 
 def clocks(root: Path) -> Finding:

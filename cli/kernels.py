@@ -63,6 +63,8 @@ def _ort_operator(name: str) -> Kernel:
 
 def _module(name: str, package: str) -> Kernel:
     remedy = "pip install 'framestate[cuda]'"
+    if name != "triton":  # its build asks for the PyTorch that is there, which an isolated one does not see
+        remedy = f"pip install --no-build-isolation {package}, beside PyTorch and nvcc; nothing needs it"
     if importlib.util.find_spec(name) is None:
         return Kernel(False, f"{package} is not installed", remedy)
     try:

@@ -66,26 +66,6 @@ def stages(frames: int) -> Iterator[tuple[Callable[[str], None], Callable[[int],
         yield say, bar.at
 
 
-@contextmanager
-def share_bar(words: str) -> Iterator[Bar]:
-    """A bar from 0 to 1 for work whose pace the caller knows better."""
-    with _progress(TaskProgressColumn(), TextColumn("{task.fields[detail]}")) as progress:
-        yield Bar(progress, words, 1.0)
-
-
-@contextmanager
-def stages(frames: int) -> Iterator[tuple[Callable[[str], None], Callable[[int], None]]]:
-    """Two functions: one says which stage has begun, one how many frames are compared. On stderr."""
-    with frames_bar("exporting", frames) as bar:
-
-        def say(text: str) -> None:
-            bar.at(0, text)
-            if not sys.stderr.isatty():
-                note(text)
-
-        yield say, bar.at
-
-
 def _progress(*columns: ProgressColumn) -> Progress:
     console = stderr_console()
     return Progress(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -13,6 +15,8 @@ import triton
 
 from .tensorrt_rules import MOST_SHARED, PluginKernel, PluginRules
 from .triton_launch import compile_ahead
+
+INSTALLED = Path("/usr/local/cuda/bin/ptxas")
 
 
 def compile_kernel(
@@ -37,10 +41,11 @@ def compile_kernel(
     rules: PluginRules = plugin.RULES
     kind, sizes = rules.kind(types), rules.fixed(shapes)
     launch = plugin.launch(sizes, attributes)
-    compiled = compile_ahead(
-        launch.kernel, launch.arguments, launch.constants, capability=capability, dtype=kind,
-        warps=launch.warps,
-    )  # fmt: skip
+    with assembler_of_here():
+        compiled = compile_ahead(
+            launch.kernel, launch.arguments, launch.constants, capability=capability, dtype=kind,
+            warps=launch.warps,
+        )  # fmt: skip
     found = compiled.metadata
     if found.shared > MOST_SHARED or found.global_scratch_size or found.profile_scratch_size:
         raise ValueError(
@@ -86,15 +91,29 @@ def strip_lines(ptx: str) -> str:
     return "\n".join(line for line in code.splitlines() if not re.match(r"\s*\.(loc|file)\s", line)) + "\n"
 
 
+@contextmanager
+def assembler_of_here() -> Iterator[None]:
+    """Lets Triton write for, and assemble by, the ``ptxas`` of the CUDA that is installed, if there is one.
+
+    The one in Triton's wheel can be newer than the driver: JetPack 6 has CUDA 12.6, and takes neither the PTX
+    nor the machine code of a later one for granted. ``TRITON_PTXAS_PATH`` names another.
+    """
+    knobs = triton.knobs.nvidia
+    with knobs.scope():
+        if INSTALLED.is_file() and not os.environ.get("TRITON_PTXAS_PATH"):
+            knobs.ptxas = str(INSTALLED)
+        yield
+
+
 def assemble(ptx: str) -> bytes:
-    """PTX as the machine code (cubin) of the GPU that it names, by the ``ptxas`` of Triton's wheel.
+    """PTX as the machine code (cubin) of the GPU that it names.
 
     Raises ValueError where it does not assemble.
     """
     target = re.search(r"^\.target (sm_\w+)", ptx, re.MULTILINE)
     if target is None:
         raise ValueError("the PTX names no GPU to assemble it for")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, assembler_of_here():
         source, result = Path(folder, "kernel.ptx"), Path(folder, "kernel.cubin")
         source.write_text(ptx, encoding="ascii")
         tool = [triton.knobs.nvidia.ptxas.path, f"--gpu-name={target[1]}", str(source), "-o", str(result)]

@@ -60,9 +60,7 @@ class OnnxRuntime(HostRuntime):
         self._check = Checker(self.spec)
         self._notes: tuple[str, ...] = ()
         self._sessions: dict[str, Any] = {}
-        self._plain: dict[
-            str, Any
-        ] = {}  # options of a run without a graph, where a session would capture one
+        self._plain: dict[str, Any] = {}  # how a session that would capture a graph runs without
         for function in self.spec.functions:
             if graphs and self.spec.is_sized:  # no shape depends on the frames
                 try:

@@ -12,6 +12,8 @@ from ..errors import BundleError, RuntimeUnavailableError
 
 CUDA = "CUDAExecutionProvider"
 CPU = "CPUExecutionProvider"
+CUDA_BUILD = "pip uninstall --yes onnxruntime && pip install 'onnxruntime-gpu[cuda,cudnn]>=1.26'"
+"""The build with CUDA in place of the one without: both are one folder, so no extra can ask for it."""
 
 
 def session_options(threads: int) -> onnxruntime.SessionOptions:
@@ -38,7 +40,7 @@ def providers_for(device: str, *, graphs: bool = False) -> list[Any]:
     if CUDA not in onnxruntime.get_available_providers():
         raise RuntimeUnavailableError(
             f"this ONNX Runtime {onnxruntime.__version__} has no device 'cuda'",
-            "pip uninstall onnxruntime, then pip install 'framestate[gpu]'; or use --device cpu",
+            f"{CUDA_BUILD}; or use --device cpu",
         )
     preload = getattr(onnxruntime, "preload_dlls", None)
     if preload is not None:  # finds CUDA and cuDNN where pip put them

@@ -69,6 +69,31 @@ def test_the_constraints_pin_every_dependency(checkout: Path) -> None:
     assert not missing
 
 
+def test_extras_can_be_installed_beside_all_else(checkout: Path) -> None:
+    """None brings a package that unpacks over another one, or one whose build wants what is not there yet."""
+    project = tomllib.loads((checkout / "pyproject.toml").read_text("utf-8"))["project"]
+    names = {
+        extra: {re.split(r"[\[<>=;~ ]", line)[0] for line in lines}
+        for extra, lines in {"": project["dependencies"], **project["optional-dependencies"]}.items()
+    }
+    everywhere = set().union(*names.values())
+    assert not {"onnxruntime", "onnxruntime-gpu"} <= everywhere, "both are the folder onnxruntime"
+    assert not {"mamba-ssm", "causal-conv1d"} & everywhere, "they are built with the PyTorch that is there"
+    told = [
+        *(checkout / "docs").glob("*.md"),
+        checkout / "README.md",
+        *checkout.glob("*/*.py"),
+        *checkout.glob("bench/*.sh"),
+    ]
+    asked = {
+        extra
+        for path in told
+        for found in re.findall(r"framestate\[([\w,]+)\]", path.read_text("utf-8"))
+        for extra in found.split(",")
+    }
+    assert asked <= set(names), "an extra that there is not is passed over by pip"
+
+
 @pytest.mark.slow
 def test_a_wheel_works_from_another_folder(checkout: Path, tmp_path: Path) -> None:
     """Build the wheel, install it in a clean environment with the serving dependencies only, run the demo."""

@@ -26,7 +26,13 @@ $as_root apt-get update
 $as_root apt-get install --yes --no-install-recommends build-essential cmake git libboost-python-dev software-properties-common
 if ! command -v "$python" >/dev/null; then
     $as_root add-apt-repository --yes ppa:deadsnakes/ppa
-    $as_root apt-get install --yes --no-install-recommends "$python" "$python-dev" "$python-venv"
+    $as_root apt-get install --yes --no-install-recommends "$python"
+fi
+# headers and venv are packages of their own, also where Python is there
+whole='import ensurepip, os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))'
+if ! "$python" -c "$whole" 2>/dev/null; then
+    version=$("$python" -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
+    $as_root apt-get install --yes --no-install-recommends "$version-dev" "$version-venv"
 fi
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || fail "$python is older than 3.11; set PYTHON=python3.11"
 
@@ -45,12 +51,15 @@ else
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT
     git clone --depth 1 --branch release/10.3 https://github.com/NVIDIA/TensorRT.git "$work/TensorRT"
+    git -C "$work/TensorRT" submodule update --init --depth 1 parsers/onnx # whose headers the bindings include
+    "$target/bin/pip" install setuptools wheel # which a new environment has not, and build.sh calls
     # pybind11 2.12 is the first that knows NumPy 2; with the 2.9 of NVIDIA's own wheels, arrays in plugins' fields are misread
     git clone --depth 1 --branch v2.12.0 https://github.com/pybind/pybind11.git "$work/external/pybind11"
     mkdir -p "$work/external/python3.$minor"
     cp -r "$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')" "$work/external/python3.$minor/include"
     (
         cd "$work/TensorRT/python"
+        export PATH="$target/bin:$PATH" # build.sh calls python3
         EXT_PATH="$work/external" TRT_OSSPATH="$work/TensorRT" TENSORRT_MODULE=tensorrt \
             PYTHON_MAJOR_VERSION=3 PYTHON_MINOR_VERSION="$minor" TARGET_ARCHITECTURE=aarch64 bash ./build.sh
     )

@@ -37,3 +37,12 @@ def test_joules_a_frame(tmp_path: Path) -> None:
     assert found["joules_a_frame"] == pytest.approx(8.0 / 400)
     (tmp_path / "tegrastats-throughput.txt").write_text("")
     assert report(tmp_path)["joules_a_frame"] is None
+
+
+def test_the_power_of_an_agx_is_the_sum_of_its_rails() -> None:
+    line = (
+        "GR3D_FREQ 61% gpu@50C VDD_GPU_SOC 4000mW/4100mW VDD_CPU_CV 1000mW/1000mW VIN_SYS_5V0 3000mW/3100mW\n"
+    )
+    found = watched(line)
+    assert (found.rail, found.watts) == ("VDD_GPU_SOC + VDD_CPU_CV + VIN_SYS_5V0", 8.0)
+    assert watched(line.replace("VDD_CPU_CV", "VDD_OTHER")).watts is None, "a part is not the whole"

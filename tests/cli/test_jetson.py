@@ -40,10 +40,20 @@ def test_what_would_make_it_faster(orin: Path) -> None:
     (orin / "etc/nv_tegra_release").write_text("# R35 (release), REVISION: 4.1, GCID: 1\n")
     (orin / "tmp/argus_socket").unlink()
     found = inspect_jetson(orin, lambda command: "NV Power Mode: 15W\n1\n")
-    assert found["power mode"].remedy == "sudo nvpmodel -m 0"
+    assert found["power mode"].remedy == "choose the mode named MAXN"
     assert found["clocks"].remedy == "sudo jetson_clocks"
     assert "older than JetPack 6" in found["jetpack"].why_not
     assert "nvargus-daemon" in found["camera"].remedy
+
+
+def test_the_mode_without_a_cap_goes_by_its_name(orin: Path) -> None:
+    """On an Orin Nano with JetPack 6.2, mode 0 is 15 W, and MAXN_SUPER is 2."""
+    (orin / "etc/nvpmodel.conf").write_text(
+        "< POWER_MODEL ID=0 NAME=15W >\n< POWER_MODEL ID=1 NAME=25W >\n< POWER_MODEL ID=2 NAME=MAXN_SUPER >\n"
+    )
+    found = inspect_jetson(orin, lambda command: "NV Power Mode: 15W\n0\n")["power mode"]
+    assert not found.usable
+    assert found.remedy == "sudo nvpmodel -m 2 (MAXN_SUPER)"
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\0nonsense", b"R (release), REVISION: x"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import importlib.util
+import json
 import re
 import subprocess
 import sys
@@ -82,4 +83,69 @@ def test_the_image_and_the_unit_name_what_there_is(checkout: Path) -> None:
     unit.read_string(folder.joinpath("framestate.service").read_text("utf-8"))
     assert unit.sections() == ["Unit", "Service", "Install"]
     assert " serve " in unit["Service"]["ExecStart"]
+    assert unit["Service"]["PrivateTmp"] == "no", "/tmp/argus_socket is the way to a CSI camera"
+    assert "DynamicUser" not in unit["Service"], "it brings a /tmp of its own"
+    assert "--model /var/lib/framestate/plans" in unit["Service"]["ExecStart"]
+    served = re.search(r"^CMD (.+)$", recipe, re.MULTILINE)
+    built = re.search(r"--out (\S+)", recipe)
+    assert served
+    assert built
+    assert json.loads(served[1])[:3] == ["serve", "--model", built[1]], "a model that has plans"
     assert unit["Service"]["NoNewPrivileges"] == "yes"
+
+
+def stand_in(folder: Path, name: str, text: str) -> None:
+    path = folder / name
+    path.write_text(f"#!/bin/bash\n{text}\n")
+    path.chmod(0o755)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_script_installs_what_a_build_needs(checkout: Path, tmp_path: Path, whole: bool) -> None:
+    """Over stand-ins for the programs that it calls: what it asks for, in which order."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    said = tmp_path / "said"
+    for name in ("sudo", "apt-get", "git", "nvcc"):
+        stand_in(tools, name, f'echo "{name} $*" >>{said}')
+    stand_in(tools, "sudo", '"$@"')
+    stand_in(tools, "uname", "echo aarch64")
+    stand_in(tools, "id", "echo 1000")
+    stand_in(tools, "mktemp", f"mkdir -p {tmp_path}/work/TensorRT/python; echo {tmp_path}/work")
+    target = tmp_path / "venv"
+    (tools / "installed").mkdir()
+    for name in ("pip", "framestate"):
+        stand_in(tools / "installed", name, f'echo "{name} $*" >>{said}')
+    stand_in(
+        tools,
+        "python3.11",
+        f"""echo "python $*" >>{said}
+case "$*" in
+*ensurepip*) exit {int(not whole)} ;;
+*"import tensorrt"*) exit 1 ;;
+*version_info.minor*) echo 11 ;;
+*python%d.%d*) echo python3.11 ;;
+*include*) mkdir -p {tmp_path}/include; echo {tmp_path}/include ;;
+"-m venv"*) mkdir -p {target}/bin; cp {tools}/installed/* {target}/bin ;;
+esac""",
+    )
+    stand_in(tmp_path, "build.sh", f'echo "build with $(dirname "$(command -v pip)")" >>{said}')
+    (tmp_path / "work/TensorRT/python").mkdir(parents=True)
+    (tmp_path / "build.sh").rename(tmp_path / "work/TensorRT/python/build.sh")
+    environment = {"PATH": f"{tools}:/usr/bin:/bin", "PYTHON": "python3.11", "TARGET": str(target)}
+    done = subprocess.run(
+        ["bash", str(checkout / "deploy/jetson/install.sh")],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    lines = said.read_text().splitlines()
+    asked = "\n".join(lines)
+    assert ("apt-get install --yes --no-install-recommends python3.11-dev python3.11-venv" in asked) != whole
+    order = [
+        next(place for place, line in enumerate(lines) if part in line)
+        for part in (
+            "-m venv", "release/10.3", "submodule update --init --depth 1 parsers/onnx",
+            "pip install setuptools wheel", f"build with {target}/bin", "pycuda", "framestate doctor",
+        )
+    ]  # fmt: skip
+    assert order == sorted(order), asked

@@ -25,7 +25,8 @@ pytest.importorskip("triton")
 if os.environ.get("TRITON_INTERPRET") == "1":
     pytest.skip("the interpreter compiles nothing", allow_module_level=True)
 
-from framestate.plugins.tensorrt_kernels import arrange, assemble, compile_kernel
+from framestate.plugins import tensorrt_kernels
+from framestate.plugins.tensorrt_kernels import arrange, assemble, assembler_of_here, compile_kernel
 from framestate.plugins.tensorrt_registry import OPERATORS, plugin_modules, register_plugins
 from framestate.plugins.tensorrt_rules import NAMESPACE, OPEN, PluginRules, TimeTiles
 from framestate.plugins.tensorrt_v3 import plugin_class, unpack
@@ -272,3 +273,32 @@ def test_a_plugin_class_goes_from_a_build_into_an_engine_and_back(place: int, ti
     ]
     with pytest.raises(ValueError, match="build it anew"):
         unpack(rules, {**stored, "kernel_numbers": np.zeros(2, np.int32)})
+
+
+def test_the_cuda_that_is_installed_assembles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Code is written for its version, and it is the one that is called; JetPack 6 has that of CUDA 12.6."""
+    triton = pytest.importorskip("triton")
+    wheel, called = triton.knobs.nvidia.ptxas.path, tmp_path / "called"
+    installed = tmp_path / "ptxas"
+    installed.write_text(
+        f"""#!/bin/bash
+if [ "$1" = --version ]; then echo "Cuda compilation tools, release 12.6, V12.6.68"; exit; fi
+echo "$*" >>{called}
+exec {wheel} "$@"
+"""
+    )
+    installed.chmod(0o755)
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(tensorrt_kernels, "INSTALLED", installed)
+    plugin = plugin_modules()[2]
+    rules: PluginRules = plugin.RULES
+    kernel = compile_kernel(
+        plugin, shapes(rules), ["fp32"] * len(rules.inputs), attributes(rules), capability=87
+    )
+    assert ".version 8.5\n" in kernel.ptx
+    assert assemble(kernel.ptx)[:4] == ELF
+    assert len(called.read_text().splitlines()) == 2
+    assert triton.knobs.nvidia.ptxas.path == wheel
+    monkeypatch.setenv("TRITON_PTXAS_PATH", wheel)
+    with assembler_of_here():
+        assert triton.knobs.nvidia.ptxas.path == wheel

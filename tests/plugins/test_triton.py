@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -98,6 +99,32 @@ def test_a_kernel_compiles_ahead_of_time(
     assert f".entry {operator}_kernel" in compiled.asm["ptx"]
     assert compiled.asm["cubin"][:4] == b"\x7fELF"  # Triton's wheel brings ptxas
     assert compiled.metadata.shared <= 96 * 1024  # a block of either GPU may have that much
+
+
+@pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") == "1", reason="the interpreter compiles nothing")
+@pytest.mark.parametrize("capability", [87, 90])
+@pytest.mark.parametrize("keys", [64, 192])
+def test_the_mlstm_fits_into_registers(
+    keys: int, capability: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bytes of registers that ptxas spills; one product over all of 192 keys spilled 2 KB a thread."""
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    launch = importlib.import_module("framestate.plugins.triton_launch")
+    module = importlib.import_module("framestate.plugins.mlstm_scan.triton_kernel")
+    compiled = launch.compile_ahead(
+        module.mlstm_scan_kernel, module.ARGUMENTS, module.blocks(keys, keys), capability=capability,
+        warps=module.warps(keys),
+    )  # fmt: skip
+    (tmp_path / "kernel.ptx").write_text(compiled.asm["ptx"])
+    target = re.search(r"^\.target (sm_\w+)", compiled.asm["ptx"], re.MULTILINE)
+    assert target
+    ptxas = importlib.import_module("triton").knobs.nvidia.ptxas.path
+    told = subprocess.run(
+        [ptxas, f"-arch={target[1]}", "-v", "-o", str(tmp_path / "cubin"), str(tmp_path / "kernel.ptx")],
+        capture_output=True, text=True, check=True,
+    ).stderr  # fmt: skip
+    (spilled,) = re.findall(r"(\d+) bytes spill stores", told)
+    assert int(spilled) == 0, told
 
 
 def rows(operator: str, dtype: torch.dtype) -> list[torch.Tensor]:
