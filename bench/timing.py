@@ -75,7 +75,8 @@ class StepRunner:
 
     def __call__(self, steps: Generator[Any, Any, Value]) -> Value:
         """What the steps return. Raises what they raise."""
-        flight = Flight(0, steps)
+        whole: Any = steps  # a part returns something else than ``Next``
+        flight = Flight(0, whole)
         while not flight.is_done:
             self._pilot.turn([flight])
         if flight.error is not None:

@@ -68,8 +68,8 @@ def measure(
     """Verifies, then times.
 
     Raises:
-        UnknownRuntimeError, RuntimeUnavailableError, BundleError: of a runtime that was named; others are left
-            out.
+        UnknownRuntimeError, RuntimeUnavailableError, BundleError: of a runtime that was named; others are
+            left out.
         ParityError: a runtime does not agree with eager PyTorch.
     """
     from ..bench.latency import measure_latency

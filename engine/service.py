@@ -354,10 +354,15 @@ class Service:
                 self._idle -= 1
             return None, []
 
-    def _take_errand(self) -> Errand | None:
-        """The first errand whose session has no turn under way; it is kept free of turns from now on."""
+    def _take_errand(self, leaving: bool = False) -> Errand | None:
+        """The first errand whose session has no turn under way; it is kept free of turns from now on.
+
+        With ``leaving`` only one of a closed session.
+        """
         for errand in self._errands:
             session = errand[0]
+            if leaving and (session is None or not session.closed):
+                continue
             if session is None or self._claimed(session):
                 self._errands.remove(errand)
                 return errand
@@ -555,17 +560,15 @@ class Service:
         return session
 
     def _make_room(self) -> None:
-        """Waits for the row that a closed session is about to free, where there is no other. Needs the lock."""
+        """Waits for the row that a closed session is about to free, if there is no other. Needs the lock."""
         here = threading.current_thread() in self._threads
         while not self._core.slots.num_free and any(one.closed for one in self._sessions.values()):
             if self._closing:
                 return
-            leaving = (errand for errand in self._errands if errand[0] is not None and errand[0].closed)
-            errand = next((one for one in leaving if here and self._claimed(one[0])), None)
+            errand = self._take_errand(leaving=True) if here else None
             if errand is None:
                 self._wake.wait(0.001)
             else:
-                self._errands.remove(errand)
                 obey(errand[1], errand[2])
 
     def _set(self, session: Session[Any], standing: Standing) -> None:
