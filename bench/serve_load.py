@@ -25,8 +25,8 @@ class ServePoint:
 
     Attributes:
         sessions: that ran beside one another.
-        served_fps, served_p50_ms, served_p99_ms: over a WebSocket each, from JPEG to track.
-        engine_fps, engine_p50_ms, engine_p99_ms: the same without a network: decoded, and tracked by an
+        served_fps, served_p50_ms, served_p99_ms: over a WebSocket each, from JPEG to answer.
+        engine_fps, engine_p50_ms, engine_p99_ms: the same without a network: decoded, and answered by an
             engine in a process of its own, one thread a session.
     """
 
@@ -107,7 +107,7 @@ def measure_serving(
     with ExitStack() as stack:
         engine = Worker(run_engine, work)
         stack.callback(engine.close)
-        load = Worker(run_load, stack.enter_context(server_process(work)), work)
+        load = Worker(run_load, stack.enter_context(server_process(work)), work, engine.ready)
         stack.callback(load.close)
         done = 0
         for turn in range(options.repetitions):
@@ -131,7 +131,7 @@ def _point(count: int, served: Sequence[Round], engine: Sequence[Round]) -> Serv
 
 def serving_table(points: Sequence[ServePoint]) -> Table:
     """One row a number of sessions."""
-    table = Table(title="Over WebSocket, beside the engine in process; JPEG in, track out")
+    table = Table(title="Over WebSocket, beside the engine in process; JPEG in, answer out")
     table.add_column("sessions")
     for heading in (
         "FPS served",

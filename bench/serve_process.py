@@ -54,12 +54,31 @@ class Round:
     waits: tuple[float, ...]
 
 
+@dataclass(frozen=True)
+class Opening:
+    """What a session of the model is opened with, as its task has it for a trial.
+
+    Attributes:
+        on_frame: whether with the first frame.
+        given: what else the task takes.
+    """
+
+    on_frame: bool
+    given: dict[str, Any]
+
+    @classmethod
+    def of(cls, engine: Engine, work: Work) -> Opening:
+        """For the engine's task."""
+        given = engine.task.trial(Frame(decode_image(work.jpeg(0)), 0, RATE, 0), work.box)
+        return cls(given.pop("frame", None) is not None, given)
+
+
 Order = tuple[int, int, int]
 """Sessions, frames of each that are measured, and frames of each before."""
 
 
 class Worker:
-    """A process that runs one round after another."""
+    """A process that runs one round after another; ``ready`` is what it said when it could."""
 
     def __init__(self, target: Callable[..., None], *arguments: Any) -> None:
         context = multiprocessing.get_context("spawn")
@@ -67,7 +86,7 @@ class Worker:
         self._process = context.Process(target=target, args=(far, *arguments), daemon=True)
         self._process.start()
         far.close()
-        self._hear()
+        self.ready = self._hear()
 
     def run(self, order: Order) -> Round:
         """One round. Raises what the process raised, or RunError when it died."""
@@ -94,9 +113,9 @@ class Worker:
         return answer
 
 
-def answer_orders(pipe: Connection, run: Callable[[Order], Round]) -> None:
-    """The worker's side: rounds until the pipe is closed."""
-    pipe.send("ready")
+def answer_orders(pipe: Connection, run: Callable[[Order], Round], ready: object = None) -> None:
+    """The worker's side: says ``ready``, then makes rounds until the pipe is closed."""
+    pipe.send(ready)
     while True:
         try:
             order = pipe.recv()
@@ -122,23 +141,25 @@ def run_engine(pipe: Connection, work: Work) -> None:
         pipe.send(error)
         return
     with engine:
-        answer_orders(pipe, lambda order: engine_round(engine, work, order))
+        opening = Opening.of(engine, work)
+        engine.service.start()
+        answer_orders(pipe, lambda order: engine_round(engine, work, opening, order), opening)
 
 
-def engine_round(engine: Engine, work: Work, order: Order) -> Round:
+def engine_round(engine: Engine, work: Work, opening: Opening, order: Order) -> Round:
     """All sessions at once, each sending its next frame as soon as it has its answer."""
     count, frames, before = order
-    first = Frame(decode_image(work.jpeg(0)), 0, RATE, 0)
-    sessions = [engine.service.begin(first, work.box).result() for _ in range(count)]
+    first = Frame(decode_image(work.jpeg(0)), 0, RATE, 0) if opening.on_frame else None
+    sessions = [engine.open(first, **opening.given) for _ in range(count)]
     gate = threading.Barrier(count + 1)
     waits: list[list[float]] = [[] for _ in sessions]
 
-    def follow(session: Session, taken: list[float]) -> None:
+    def follow(session: Session[Any], taken: list[float]) -> None:
         for index in range(1, before + frames + 1):
             if index == before + 1:
                 gate.wait()
             began = time.perf_counter()
-            session.update(Frame(decode_image(work.jpeg(index)), index, RATE, index))
+            session.push(Frame(decode_image(work.jpeg(index)), index, RATE, index))
             taken.append(time.perf_counter() - began)
 
     threads = [
@@ -159,35 +180,36 @@ def engine_round(engine: Engine, work: Work, order: Order) -> Round:
 # The load on a server, in a process of its own
 
 
-def run_load(pipe: Connection, url: str, work: Work) -> None:
+def run_load(pipe: Connection, url: str, work: Work, opening: Opening) -> None:
     """Worker: one WebSocket a session, over real sockets."""
-    answer_orders(pipe, lambda order: asyncio.run(load_round(url, work, order)))
+    answer_orders(pipe, lambda order: asyncio.run(load_round(url, work, opening, order)))
 
 
-async def load_round(url: str, work: Work, order: Order) -> Round:
+async def load_round(url: str, work: Work, opening: Opening, order: Order) -> Round:
     """All sessions at once, each sending its next frame as soon as it has its answer."""
     count, frames, before = order
     async with AsyncClient(url, reconnect_s=0) as client:
-        targets = [
-            await client.track(work.jpeg(0), work.box, policy="WAIT", rate=float(1 / RATE))
+        first = work.jpeg(0) if opening.on_frame else None
+        streams = [
+            await client.open(None, first, policy="WAIT", rate=float(1 / RATE), **opening.given)
             for _ in range(count)
         ]
 
-        async def follow(target: AsyncStream, indices: Sequence[int]) -> list[float]:
+        async def follow(stream: AsyncStream, indices: Sequence[int]) -> list[float]:
             taken = []
             for index in indices:
                 began = time.perf_counter()
-                await target.push(work.jpeg(index))
+                await stream.push(work.jpeg(index))
                 taken.append(time.perf_counter() - began)
             return taken
 
-        await asyncio.gather(*(follow(target, range(1, before + 1)) for target in targets))
+        await asyncio.gather(*(follow(stream, range(1, before + 1)) for stream in streams))
         began = time.perf_counter()
         indices = range(before + 1, before + frames + 1)
-        waits = await asyncio.gather(*(follow(target, indices) for target in targets))
+        waits = await asyncio.gather(*(follow(stream, indices) for stream in streams))
         seconds = time.perf_counter() - began
-        for target in targets:
-            await target.close()
+        for stream in streams:
+            await stream.close()
     return Round(count * frames / seconds, tuple(wait for taken in waits for wait in taken))
 
 

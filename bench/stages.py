@@ -9,8 +9,9 @@ from typing import Any
 
 from ..engine import Engine, Session
 from ..engine.classification.model import ClassificationModel
-from ..engine.interpolation import cuts, sized_model
+from ..engine.interpolation import sized_model
 from ..engine.interpolation import task as interpolating
+from ..engine.interpolation.cuts import Sketch
 from ..engine.interpolation.prior import Prior
 from ..engine.stream import views
 from ..engine.tracking import cropping
@@ -86,7 +87,7 @@ def _watched(engine: Engine, watch: Stopwatch) -> Iterator[None]:
             (ClassificationModel, "inputs"),
             (views.FrameInput, "of"),
         ],
-        "compare": [(cuts.Sketch, "of"), (interpolating, "compare"), (interpolating, "is_cut")],
+        "compare": [(Sketch, "of"), (interpolating, "compare"), (interpolating, "is_cut")],
         "flow": [(Prior, name) for name in ("guide", "find", "told")],
         "model": [(engine.runtime, "call")],
         "decode": [(kind, "__call__") for kind in (CentreDecoder, PointDecoder, TrajectoryDecoder)],

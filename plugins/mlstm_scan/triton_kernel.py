@@ -120,16 +120,10 @@ def mlstm_scan_kernel(
         tl.store(h + at_values, out.to(h.dtype.element_ty), in_values)
         m_new = tl.maximum(end + m_old, tl.max(to_end, 0))
         keep = tl.exp(end + m_old - m_new)
-<<<<<<< HEAD
-        written = ks * tl.exp(to_end - m_new)[:, None]
-        c = keep * c + tl.dot(tl.trans(written), vs, input_precision="tf32x3")
-        n = keep * n + tl.sum(written, 0)
-=======
-        written = ks * tl.exp(end - total + gate - m_new)[None, :, None]
+        written = ks * tl.exp(to_end - m_new)[None, :, None]
         every = tl.broadcast_to(vs[None, :, :], (PARTS, BLOCK_T, BLOCK_V))
         c = keep * c + tl.dot(tl.trans(written, (0, 2, 1)), every, input_precision="tf32x3")
         n = keep * n + tl.sum(written, 1)
->>>>>>> h-runtimes
         m_old = m_new
     tl.store(memory + to_head * keys * values + place, c, inside & (target >= 0))
     if tl.program_id(2) == 0:

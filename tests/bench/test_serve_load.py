@@ -35,6 +35,15 @@ def test_server_and_engine_are_measured_side_by_side(tiny_bundle: Bundle, tmp_pa
     assert plot.stat().st_size > 1000
 
 
+@pytest.mark.parametrize("bundle", ["tiny_interpolator", "tiny_classifier"])
+def test_every_task_is_served_and_measured(request: pytest.FixtureRequest, bundle: str) -> None:
+    model: Bundle = request.getfixturevalue(bundle)
+    asked = LoadOptions(counts=(2,), frames=6, repetitions=1, warm_up=2, size=(96, 64))
+    (point,) = measure_serving(str(model.path), asked, runtime="onnx")
+    assert 0 < point.served_p50_ms <= point.served_p99_ms
+    assert 0 < point.engine_p50_ms <= point.engine_p99_ms
+
+
 def test_what_cannot_be_measured_is_told_before_anything_starts() -> None:
     for options in ({"counts": ()}, {"counts": (0,)}, {"frames": 0}, {"repetitions": 0}, {"warm_up": -1}):
         with pytest.raises(OptionError):
