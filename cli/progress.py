@@ -12,6 +12,7 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     Task,
+    TaskProgressColumn,
     TextColumn,
     TimeRemainingColumn,
 )
@@ -63,6 +64,13 @@ def stages(frames: int) -> Iterator[tuple[Callable[[str], None], Callable[[int],
                 note(text)
 
         yield say, bar.at
+
+
+@contextmanager
+def share_bar(words: str) -> Iterator[Bar]:
+    """A bar from 0 to 1 for work whose pace the caller knows better."""
+    with _progress(TaskProgressColumn(), TextColumn("{task.fields[detail]}")) as progress:
+        yield Bar(progress, words, 1.0)
 
 
 def _progress(*columns: ProgressColumn) -> Progress:
