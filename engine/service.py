@@ -204,11 +204,12 @@ class Service(LaneThreads):
         return self._settle(job)
 
     def _settle(self, job: Job) -> Any:
-        job.answered()  # raises what failed it
         job.settle()
-        with self._wake:
-            dropped = self._scheduler.take_dropped(job.session.id)
         job.session.clock = job.session.standing.clock
+        dropped = 0
+        if job.begin().error is None and self._scheduler.num_dropped(job.session.id):
+            with self._wake:  # a snapshot was restored that tells of some
+                dropped = self._scheduler.take_dropped(job.session.id)
         return job.answered(dropped)
 
     def _stream(self, session: Session[Any], frame: Frame | Image | None) -> Iterator[Any]:
