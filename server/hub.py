@@ -64,12 +64,9 @@ class Hub:
         able = [name for name, one in self.engines.items() if task in (None, one.task.name)]
         name = model if model is not None else able[0] if able else None
         if name is None or name not in able:
-            raise UnknownModelError(
-                f"this server has no model {name[:100]!r}{f' for {task[:100]}' if task else ''}"
-                if name is not None
-                else f"this server has no model for {(task or '')[:100]!r}",
-                f"choose one of {', '.join(able)}" if able else "start the server with one: --model",
-            )
+            what = " ".join([*([repr(name[:100])] if name else []), *([f"for {task[:100]}"] if task else [])])
+            remedy = f"choose one of {', '.join(able)}" if able else "start the server with one: --model"
+            raise UnknownModelError(f"this server has no model {what}".rstrip(), remedy)
         return name, self.engines[name]
 
     def task(self, entry: Entry) -> Task[Any, Any]:

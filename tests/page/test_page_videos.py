@@ -9,8 +9,14 @@ from typing import Any
 
 import pytest
 from framestate import wire
+from framestate.bundles import Bundle
+from framestate.engine import Engine
+from framestate.server import Settings
 from framestate.vision import Box
 from playwright.sync_api import Page, expect
+
+from ..server.tiny_stream import write_stream
+from .conftest import Site
 
 Film = tuple[Path, Box]
 NOT_FOUND = ("status of 4", "status of 5")  # what Chromium logs of an answer that is an error
@@ -93,3 +99,26 @@ def test_any_model_is_run_and_its_answers_are_shown(site: Any, visit: Any, film:
     while site.engines["tiny"].slots.num_used:
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize("task", ["classification", "stream"])
+def test_answers_of_other_tasks_are_shown(
+    task: str, visit: Any, film: Film, tiny_classifier: Bundle, tmp_path: Path
+) -> None:
+    bundle = tiny_classifier if task == "classification" else write_stream(tmp_path / "stream")
+    with Engine.load(bundle, runtime="onnx", threads=1, capacity=2) as engine:
+        site = Site(Settings(port=0), {"mine": engine})
+        try:
+            page = visit(site)
+            page.click("#tab-run")
+            expect(page.locator("#run-model option")).to_have_text([f"mine ({task})"])
+            page.set_input_files("#run-file", film[0])
+            page.click("#run-start")
+            wanted = "smoothed" if task == "classification" else "far"
+            expect(page.locator("#run-values")).to_contain_text(wanted)
+            if task == "stream":
+                expect(page.locator("#run-picture-text")).to_have_text("shown")
+                expect(page.locator("#run-picture")).to_be_visible()
+            page.click("#run-stop")
+        finally:
+            site.stop()

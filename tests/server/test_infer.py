@@ -19,10 +19,13 @@ SIZE = (1, 3, 24, 32)
 
 
 @pytest.fixture(scope="module")
-def running(tiny_stream: Bundle, tiny_interpolator: Bundle, make_running: Any) -> Iterator[Any]:
+def running(
+    tiny_stream: Bundle, tiny_interpolator: Bundle, tiny_classifier: Bundle, make_running: Any
+) -> Iterator[Any]:
     engines = {
         "tiny-stream": Engine.load(tiny_stream, runtime="onnx", threads=1, workers=2, capacity=2),
         "tracker-nano": Engine.load("tracker-nano", runtime="onnx", threads=1, capacity=2),
+        "tiny-classifier": Engine.load(tiny_classifier, runtime="onnx", threads=1, capacity=2),
         "tiny": Engine.load(tiny_interpolator, runtime="onnx", threads=1, capacity=2),
     }
     one = make_running(Settings(port=0), engines)
@@ -88,6 +91,28 @@ def test_without_a_sequence_state_is_zero_and_batches_are_rows(client: Any) -> N
     assert np.array_equal(both.as_numpy("far"), np.concatenate(alone))
     again = client.infer("tiny-stream", asked(image=one)).as_numpy("far")
     assert np.array_equal(again, alone[0])
+
+
+def test_a_classifier_is_driven_too(client: Any, running: Any) -> None:
+    engine = running.engines["tiny-classifier"]
+    spec = engine.runtime.spec
+    (name,) = spec.functions
+    rng = np.random.default_rng(0)
+    clip = [
+        {one.name: rng.random(one.concrete(1)).astype(one.dtype) for one in spec.function(name).inputs}
+        for _ in range(3)
+    ]
+    state: Any = {one.name: np.zeros(one.concrete(1), one.dtype) for one in spec.state}
+    for index, given in enumerate(clip):
+        wanted, state = engine.runtime.call(name, given, state)
+        told = client.infer(
+            "tiny-classifier",
+            asked(**given),
+            sequence_id=5,
+            sequence_start=index == 0,
+            sequence_end=index == 2,
+        )
+        assert all(np.array_equal(told.as_numpy(key), value) for key, value in wanted.items())
 
 
 def test_a_tracker_and_an_interpolator_are_driven_too(client: Any, running: Any) -> None:
