@@ -92,7 +92,8 @@ def test_a_system_without_weights_is_exported_untrained(report: Report, refused:
     found = report("export", "interp-nano", "--untrained", "--to", "onnx", "--out", "new", "--frames", 2)
     assert found["parity"]["passed"] is True
     made = load_bundle("./new")
-    assert made.spec == load_bundle("interp-nano").spec
+    shipped = load_bundle("interp-nano").spec
+    assert (made.spec.functions, made.spec.state) == (shipped.functions, shipped.state)
     assert made.provenance == {"trained_on": "random weights of seed 0, for measuring"}
 
 

@@ -273,7 +273,12 @@ def test_the_recipes_that_come_along(path: Path) -> None:
     plan = read_plan(path)
     assert isinstance(plan, InterpolationRecipe)
     parts = ("shallow", "own-flow", "deep", "straight")
-    assert plan.name in ("interp-nano", *(f"interp-nano-{part}" for part in parts), "interp-base")
+    assert plan.name in (
+        "interp-nano",
+        *(f"interp-nano-{part}" for part in parts),
+        "interp-base",
+        "interp-modes",
+    )
 
 
 @pytest.mark.parametrize(

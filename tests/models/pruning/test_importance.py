@@ -117,24 +117,9 @@ def test_counts_are_multiples_and_never_none() -> None:
         )
 
     groups = [group("a", 64, 8, "x"), group("b", 64, 8, "x"), group("c", 6, 8, "y"), group("d", 3, 1, "z")]
-    assert rounded(groups, {group.name: group.units * (1 - 0.7) for group in groups}) == {
-        "a": 16,
-        "b": 16,
-        "c": 6,
-        "d": 1,
-    }
-    assert rounded(groups, {group.name: group.units * (1 - 0.999) for group in groups}) == {
-        "a": 8,
-        "b": 8,
-        "c": 6,
-        "d": 1,
-    }
-    assert rounded(groups, {group.name: group.units * (1 - 0.0) for group in groups}) == {
-        "a": 64,
-        "b": 64,
-        "c": 6,
-        "d": 3,
-    }
+    for ratio, counts in ((0.7, (16, 16, 6, 1)), (0.999, (8, 8, 6, 1)), (0.0, (64, 64, 6, 3))):
+        wanted = {one.name: one.units * (1 - ratio) for one in groups}
+        assert tuple(rounded(groups, wanted).values()) == counts
     assert rounded(groups, {"a": 60.0, "b": 20.0, "c": 1.0, "d": 2.6}) == {"a": 40, "b": 40, "c": 6, "d": 3}
 
 
