@@ -8,10 +8,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from framestate.bundles import Bundle, load_bundle
-from framestate.engine import Engine, InterpolationOptions, Target, Track, TrackingOptions
+from framestate.engine import Engine, InterpolationOptions, Track, TrackingOptions
 from framestate.engine.lanes import Lanes
-from framestate.engine.tracking import TrackingWork
-from framestate.export.parity import closed_loop_parity
+from framestate.export.proof import prove
 from framestate.runtimes import Runtime, RuntimeOver, open_runtime
 from framestate.runtimes.eager import EagerRuntime
 from framestate.runtimes.onnx import OnnxRuntime
@@ -36,19 +35,17 @@ def clips() -> list[Clip]:
 
 
 def follow(engine: Engine, clips: list[Clip]) -> Iterator[list[Track]]:
-    """The targets of all clips, all in one step a frame; halfway each goes on from its snapshot."""
-    targets: list[Target] = [engine.track(*clip[0]) for clip in clips]
+    """The targets of all clips, side by side; halfway each goes on from its snapshot."""
+    sessions = [engine.open(frame, box=box) for (frame, box), *_ in clips]
     for index in range(1, FRAMES):
         if index == FRAMES // 2:
-            blobs = [engine.snapshot(target) for target in targets]
-            for target in targets:
-                target.close()
-            targets = [engine.restore(blob) for blob in reversed(blobs)][::-1]
-        pairs = zip(targets, clips, strict=True)
-        answers = engine.step([TrackingWork(one.slot, one.memory, clip[index][0]) for one, clip in pairs])
-        tracks = [answer for answer in answers if isinstance(answer, Track)]
-        assert len(tracks) == len(clips), answers
-        yield tracks
+            blobs = [session.snapshot() for session in sessions]
+            for session in sessions:
+                session.close()
+            sessions = [engine.restore(blob) for blob in reversed(blobs)][::-1]
+        pairs = zip(sessions, clips, strict=True)
+        answers = [session.submit_nowait(clip[index][0]) for session, clip in pairs]
+        yield [answer.result(60) for answer in answers]
 
 
 @pytest.mark.parametrize("sessions", [1, 6])
@@ -76,7 +73,7 @@ def test_the_same_tracks_whatever_runs_them(
 
 def test_the_proof_runs_over_it(runtime: Runtime, request: pytest.FixtureRequest) -> None:
     bundle: Bundle = request.getfixturevalue(request.node.callspec.params["runtime"].split(":")[0])
-    found = closed_loop_parity(EagerRuntime(bundle), runtime, frames=6)
+    found = prove(EagerRuntime(bundle), runtime, frames=6)
     assert found.passed, found.summary
 
 
@@ -93,7 +90,7 @@ def test_motion_on_smaller_frames(tile_pixels: int) -> None:
     options = InterpolationOptions(scale=0.5, tile_pixels=tile_pixels, overlap=32, cuts=False)
     made = []
     for runtime in (open_runtime(bundle, "onnx", threads=2), OnnxRuntime(bundle, threads=2, bound=True)):
-        with Engine(runtime) as engine, engine.interpolate(options=options) as session:
+        with Engine(runtime) as engine, engine.open(options=options) as session:
             made.append([frame.image for one in frames for frame in session.push(one)])
     for one, other in zip(*made, strict=True):
         assert np.abs(one.astype(int) - other.astype(int)).max() <= 1
