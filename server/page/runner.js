@@ -54,31 +54,40 @@ export class Runner {
       { key: apiKey(), model: $("run-model").value },
     );
     this.stream = stream;
-    Object.assign(this, { flight: 0, frames: 0, lastPts: -1 });
+    Object.assign(this, { flight: 0, frames: 0, lastPts: -1, sent: null });
     await stream.welcomed;
     stream.say({ type: "open", options, policy: "WAIT" });
     await opened.promise;
     $("run-stop").hidden = false;
     announce("Running");
-    this.source.video.onended = () => this.stream === stream && stream.say({ type: "bye" });
+    this.source.video.onended = async () => {
+      await this.sent; // what is still being encoded goes first
+      if (this.stream === stream) stream.say({ type: "bye" });
+    };
+    await this.send(stream, 0);
     await this.source.video.play();
     this.follow(stream);
   }
 
   /** Sends every new picture of the video, as long as the server keeps up. */
   follow(stream) {
-    this.source.video.requestVideoFrameCallback(async (now, { mediaTime }) => {
+    this.source.video.requestVideoFrameCallback((now, { mediaTime }) => {
       if (this.stream !== stream) return;
       this.follow(stream);
       const pts = Math.round(mediaTime * 1e6);
-      if (pts <= this.lastPts || this.flight >= IN_FLIGHT) return;
-      this.lastPts = pts;
-      this.flight += 1;
-      const [before, frame] = [this.encoded, jpegOf(this.source.grab())];
-      this.encoded = frame;
-      const [payload] = await Promise.all([frame, before]);
+      if (pts > this.lastPts && this.flight < IN_FLIGHT) this.send(stream, pts);
+    });
+  }
+
+  /** Sends the picture that is shown now, after those before it. */
+  send(stream, pts) {
+    this.lastPts = pts;
+    this.flight += 1;
+    const [before, frame] = [this.sent, jpegOf(this.source.grab())];
+    this.sent = Promise.all([frame, before]).then(([payload]) => {
       if (this.stream === stream) stream.send(pts, "jpeg", payload);
     });
+    return this.sent;
   }
 
   async answered(stream, message, parts) {

@@ -92,7 +92,7 @@ def test_any_model_is_run_and_its_answers_are_shown(site: Any, visit: Any, film:
     expect(page.locator("#alert-problem")).to_contain_text("Factor is")
     page.fill("#run-options", '{"factor": 2}')
     page.click("#run-start")
-    expect(page.locator("#run-text")).to_contain_text("made of frame")
+    expect(page.locator("#run-text")).to_contain_text("made of frame", timeout=30_000)
     expect(page.locator("#run-picture")).to_be_visible()
     page.click("#run-stop")
     end = time.monotonic() + 20
@@ -115,7 +115,7 @@ def test_answers_of_other_tasks_are_shown(
             page.set_input_files("#run-file", film[0])
             page.click("#run-start")
             wanted = "smoothed" if task == "classification" else "far"
-            expect(page.locator("#run-values")).to_contain_text(wanted)
+            expect(page.locator("#run-values")).to_contain_text(wanted, timeout=30_000)
             if task == "stream":
                 expect(page.locator("#run-picture-text")).to_have_text("shown")
                 expect(page.locator("#run-picture")).to_be_visible()
