@@ -87,7 +87,7 @@ def rows_of(case: Configuration) -> Iterator[tuple[str, Row]]:
     for column, name in PYTORCH.items():
         form = getattr(forms, column)
         yield name, inputs.measured(lambda tensors, form=form: case.call(form, tensors))  # type: ignore[misc]
-    shapes = tuple((name, tuple(tensor.shape)) for name, tensor in case.draw(CUT).items())
+    shapes = tuple((name, tuple(tensor.shape)) for name, tensor in case.draw(CUT, B=2).items())
     for dialect, name in GRAPHS.items():
         session = open_graph(graph_of(Call(case, shapes, ()), dialect))  # type: ignore[arg-type]
         cut = in_cuts(case, lambda tensors, session=session: run_graph(session, tensors))  # type: ignore[misc]
@@ -125,10 +125,11 @@ def interpreted() -> dict[str, Row]:
 
 def table() -> str:
     """All rows as Markdown."""
+    others = {case.label: list(rows_of(case)) for case in CONFIGURATIONS}
     kernels = interpreted()
     lines = [f"| operator | form | {' | '.join(COLUMNS)} |", f"|{'---|' * (2 + len(COLUMNS))}"]
     for case in CONFIGURATIONS:
-        for name, row in [*rows_of(case), (TRITON, kernels[case.label])]:
+        for name, row in [*others[case.label], (TRITON, kernels[case.label])]:
             cells = ("–" if value is None else f"{value:.0e}" for value in row)
             lines.append(f"| {case.label} | {name} | {' | '.join(cells)} |")
     return "\n".join(lines)

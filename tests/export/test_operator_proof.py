@@ -9,6 +9,7 @@ from framestate.export import operator_proof
 from framestate.export.operator_proof import Call, prove_operators, recorded, spiked_error
 from framestate.models import build_model
 from framestate.plugins.cases import CONFIGURATIONS, Configuration
+from framestate.plugins.operators import Dialect
 
 by_label = {case.label: case for case in CONFIGURATIONS}
 
@@ -21,12 +22,12 @@ def call_of(case: Configuration, time: int = 72, *, open_time: bool = False) -> 
 @pytest.mark.slow
 @pytest.mark.parametrize("dialect", ["ort", "portable"])
 @pytest.mark.parametrize("label", by_label)
-def test_a_graph_keeps_its_digits_beside_a_huge_step(label: str, dialect: operator_proof.Dialect) -> None:
+def test_a_graph_keeps_its_digits_beside_a_huge_step(label: str, dialect: Dialect) -> None:
     assert spiked_error(call_of(by_label[label]), dialect) <= 1e-5
 
 
 @pytest.mark.parametrize(("label", "dialect"), [("`ssd_scan`", "ort"), ("`mlstm_scan`", "portable")])
-def test_the_shipped_operators_do(label: str, dialect: operator_proof.Dialect) -> None:
+def test_the_shipped_operators_do(label: str, dialect: Dialect) -> None:
     assert spiked_error(call_of(by_label[label]), dialect) <= 1e-5
 
 

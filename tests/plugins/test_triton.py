@@ -128,7 +128,7 @@ def test_the_mlstm_fits_into_registers(
 
 
 def rows(operator: str, dtype: torch.dtype) -> list[torch.Tensor]:
-    shapes = {
+    shapes: dict[str, list[tuple[int, ...]]] = {
         "causal_conv1d": [(1, 3, 4), (4, 4)],
         "selective_scan": [(1, 3, 4), (1, 3, 4), (4, 2), (1, 3, 2), (1, 3, 2)],
         "ssd_scan": [(1, 3, 2, 4), (1, 3, 2), (2,), (1, 3, 1, 4), (1, 3, 1, 4)],
