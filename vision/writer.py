@@ -23,6 +23,7 @@ from .look import Look
 from .opening import reason
 from .passengers import Passengers
 from .pixels import Image, check_image
+from .priority import kept_priority
 from .storing import Store, chroma_steps, positive_fraction
 from .target import Target
 
@@ -256,7 +257,8 @@ class VideoWriter:
         self._stream = stream
         self._describe(stream, wanted)
         try:
-            stream.codec_context.open()
+            with kept_priority():
+                stream.codec_context.open()
         except (av.error.FFmpegError, ValueError) as error:
             raise OptionError(
                 f"The encoder {name} cannot be opened for {size} ({reason(error)})",
