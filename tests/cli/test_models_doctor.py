@@ -58,7 +58,7 @@ def test_the_doctor(report: Report, invoke: Invoke) -> None:
     assert set(found["kernels"]) >= {"triton", "mamba_ssm", "causal_conv1d"}
     for entry in (*found["kernels"].values(), *found["peers"].values()):
         assert entry["usable"] or entry["why_not"]
-    assert found["tasks"] == ["tracking", "interpolation", "classification"]
+    assert found["tasks"] == ["tracking", "interpolation", "classification", "stream"]
     assert found["peers"]["mil"]["usable"]
     shown = invoke("doctor")
     assert shown.exit_code == 0

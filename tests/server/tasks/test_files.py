@@ -54,7 +54,7 @@ def test_a_video_is_a_job(all_tasks: Any, case: Case, clip_file: Path, tmp_path:
             assert [row[2:] for row in rows] == [[one.label, f"{one.probability:.4f}"] for one in wanted]
         case _:
             rows = [row.split(",") for row in files["boxes.csv"].read_text().splitlines()[2:]]
-            assert [row[3:7] for row in rows] == [[f"{side:.3f}" for side in one.box.xywh] for one in wanted]
+            assert [row[4:8] for row in rows] == [[f"{side:.3f}" for side in one.box.xywh] for one in wanted]
 
 
 def test_a_live_source_is_followed(
