@@ -127,7 +127,7 @@ def test_mixed_precision_is_computed_in_the_widest() -> None:
     wanted, wanted_final = CHUNKED(x, dt, a, b, c, state)
     with torch.autocast("cpu", torch.bfloat16):
         y, final = CHUNKED(halves[0], dt, a, halves[1], halves[2], state)
-    assert torch.equal(y, wanted)
+    assert torch.equal(y, wanted.bfloat16()), "in the dtype that x came in"
     assert torch.equal(final, wanted_final)
 
 
