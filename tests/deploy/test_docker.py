@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 import yaml
-from framestate.engine import Track
 from framestate.server import Settings
 from framestate.server.metrics import Metrics
-from framestate.vision import Box
+from framestate.wire import Timings
 
 INSTRUCTIONS = {
     "FROM", "WORKDIR", "ENV", "RUN", "COPY", "LABEL", "USER", "VOLUME", "EXPOSE", "HEALTHCHECK", "STOPSIGNAL",
@@ -119,7 +118,7 @@ def test_the_dashboard_asks_for_metrics_that_there_are(docker: Path) -> None:
     asked = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
     names = {name for text in asked for name in re.findall(r"\b((?:framestate|process)_\w+)", text)}
     metrics = Metrics(lambda: [(f"framestate_{name}", "", "m", 1.0) for name in gauges()])
-    metrics.track("m", Track(Box(0, 0, 1, 1), 1.0, "tracking", 0), 0.1, 0.1)
+    metrics.frame("m", Timings())
     metrics.dropped("m", "WAIT")
     metrics.evicted("m", "idle")
     metrics.answered("GET", 200)
