@@ -26,7 +26,7 @@ def test_its_figures_are_those_of_exact_forms(checkout: Path) -> None:
     for key, row in cells(checkout).items():
         *spikes, short, long, single = row
         assert all(float(one) <= 1e-5 for one in spikes), key
-        assert all(one == "–" or float(one) <= 6e-3 for one in (short, long)), key
+        assert all(one == "–" or float(one) <= 8e-3 for one in (short, long)), key  # bfloat16's own digits
         assert float(single) <= 1e-4, key
 
 
