@@ -10,7 +10,7 @@ from framestate.bench.evaluate_tracking import make_runs
 from framestate.bench.lineup import RESTART, Lineup
 from framestate.bench.ours import EngineTracker
 from framestate.bench.sequences import load_sequences
-from framestate.engine import Engine
+from framestate.engine import Engine, TrackingOptions
 from framestate.errors import OptionError
 
 from .conftest import MakeSequence
@@ -24,7 +24,7 @@ def test_restart_carries_nothing(make_sequence: MakeSequence) -> None:
     assert list(runs) == [opened.ours, RESTART]
     assert settings[RESTART] != settings[opened.ours]
     with Engine.load("tracker-nano", runtime="onnx", device="cpu", threads=1) as engine:
-        options = dataclasses.replace(engine.task.options, carry=0.0)
+        options = dataclasses.replace(TrackingOptions.from_spec(engine.runtime.spec), carry=0.0)
     with Engine.load("tracker-nano", runtime="onnx", device="cpu", threads=1, options=options) as engine:
         alone = make_runs({"x": EngineTracker(engine)}, sequences)["a"]["x"]
     np.testing.assert_array_equal(runs[RESTART].boxes, alone.boxes)

@@ -26,16 +26,16 @@ def write_fader(folder: Path) -> Bundle:
     functions = {"step": FunctionSpec((image,), (faded,), ("mean",), ("mean",))}
     spec = ModelSpec("fader", "stream", "fader", {}, {}, functions, (mean,))
     names = ["image", "past_state.mean"], ["faded", "present_state.mean"]
-    values = [
+    taken, given = (
         [helper.make_tensor_value_info(one, TensorProto.FLOAT, shape) for one in side] for side in names
-    ]
+    )
     nodes = [
         helper.make_node("Add", names[0], ["sum"]),
         helper.make_node("Mul", ["sum", "half"], ["faded"]),
         helper.make_node("Identity", ["faded"], ["present_state.mean"]),
     ]
     half = numpy_helper.from_array(np.array(0.5, np.float32), "half")
-    graph = helper.make_graph(nodes, "step", *values, [half])
+    graph = helper.make_graph(nodes, "step", taken, given, [half])
     opset = [helper.make_opsetid("", 20)]
     file = helper.make_model(graph, opset_imports=opset, ir_version=9).SerializeToString()
     return write_bundle(folder, spec, {"step.onnx": file}, provenance={}, metrics={}, parity={})
@@ -60,8 +60,8 @@ def test_every_task_is_measured(report: Call, any_bundle: Bundle) -> None:
     points = report("bench", "throughput", *model, *few)["points"]
     assert [point["sessions"] for point in points] == [1, 2]
     assert all(point["batch_mean"] == 1 for point in points)  # on a CPU each frame flies alone
-    few = ("--rate", 5, "--slo", 60_000, "--seconds", 0.4, "--most", 2)
-    assert report("bench", "capacity", *model, *few)["max_sessions"] == 2
+    live = ("--rate", 5, "--slo", 60_000, "--seconds", 0.4, "--most", 2)
+    assert report("bench", "capacity", *model, *live)["max_sessions"] == 2
 
 
 def test_a_model_without_a_pytorch_form_is_measured_unverified(

@@ -45,7 +45,8 @@ TASKS = ("tracking", "interpolation", "classification", "stream")
 
 def opening(task: str, box: Box) -> dict[str, Any]:
     """What a session is opened with."""
-    return {"tracking": {"box": box.xywh}, "interpolation": {"factor": "5/2"}}.get(task, {})
+    given: dict[str, dict[str, Any]] = {"tracking": {"box": box.xywh}, "interpolation": {"factor": "5/2"}}
+    return given.get(task, {})
 
 
 def plain(answer: Any) -> Any:

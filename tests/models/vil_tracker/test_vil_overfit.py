@@ -82,6 +82,6 @@ def test_four_sequences_by_heart(tmp_path: Path) -> None:
     overlaps = []
     with Engine.load(bundle, runtime="eager", device="cpu", threads=1) as engine:
         for clip in clips:
-            with engine.track(clip[0][0], box=clip[0][1].xywh) as target:
-                overlaps += [target.update(image).box.iou(box) for image, box in clip[1:]]
+            with engine.open(clip[0][0], box=clip[0][1].xywh) as session:
+                overlaps += [session.push(image).box.iou(box) for image, box in clip[1:]]
     assert np.mean(overlaps) >= 0.9
