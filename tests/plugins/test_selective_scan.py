@@ -120,14 +120,14 @@ def test_gradients_across_chunks_and_pieces(monkeypatch: pytest.MonkeyPatch, chu
     assert torch.autograd.gradcheck(lambda *given: CHUNKED(*given, chunk=chunk), arguments)
 
 
-def test_mixed_precision_is_computed_in_the_widest() -> None:
+def test_mixed_precision_is_computed_in_the_widest_and_given_back_as_x() -> None:
     x, dt, a, b, c, state = (tensor.float() for tensor in inputs(20))
     halves = [tensor.bfloat16() for tensor in (x, b, c)]
     x, b, c = (half.float() for half in halves)
     wanted, wanted_final = CHUNKED(x, dt, a, b, c, state)
     with torch.autocast("cpu", torch.bfloat16):
         y, final = CHUNKED(halves[0], dt, a, halves[1], halves[2], state)
-    assert torch.equal(y, wanted.bfloat16()), "in the dtype that x came in"
+    assert torch.equal(y, wanted.bfloat16())
     assert torch.equal(final, wanted_final)
 
 
