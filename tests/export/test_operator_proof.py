@@ -19,7 +19,7 @@ def call_of(case: Configuration, time: int = 72, *, open_time: bool = False) -> 
     return Call(case, shapes, (), open_time)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("dialect", ["ort", "portable"])
 @pytest.mark.parametrize("label", by_label)
 def test_a_graph_keeps_its_digits_beside_a_huge_step(label: str, dialect: Dialect) -> None:
