@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -31,7 +32,8 @@ def run(checkout: Path, out: Path, *options: str, **environment: str) -> tuple[s
 @pytest.mark.slow
 def test_all_of_it_runs_dry(checkout: Path, tmp_path: Path) -> None:
     pytest.importorskip("triton")
-    _, parts = run(checkout, tmp_path / "out", "--dry", "--quick")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    _, parts = run(checkout, tmp_path / "out", "--dry", "--quick", PATH=path)
     assert set(parts.values()) == {"passed"}, parts
     assert {"throughput-eager-fp32", "latency-onnx-128x96", "pair-eager-128x96", "scan", "plans"} <= set(
         parts
