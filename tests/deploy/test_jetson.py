@@ -111,7 +111,7 @@ def test_the_script_installs_what_a_build_needs(checkout: Path, tmp_path: Path, 
     stand_in(tools, "sudo", '"$@"')
     stand_in(tools, "uname", "echo aarch64")
     stand_in(tools, "id", "echo 1000")
-    stand_in(tools, "mktemp", f"mkdir -p {tmp_path}/work/TensorRT/python; echo {tmp_path}/work")
+    stand_in(tools, "mktemp", f"mkdir -p {tmp_path}/source/TensorRT/python; echo {tmp_path}/source")
     target = tmp_path / "venv"
     (tools / "installed").mkdir()
     for name in ("pip", "framestate"):
@@ -130,8 +130,8 @@ case "$*" in
 esac""",
     )
     stand_in(tmp_path, "build.sh", f'echo "build with $(dirname "$(command -v pip)")" >>{said}')
-    (tmp_path / "work/TensorRT/python").mkdir(parents=True)
-    (tmp_path / "build.sh").rename(tmp_path / "work/TensorRT/python/build.sh")
+    (tmp_path / "source/TensorRT/python").mkdir(parents=True)
+    (tmp_path / "build.sh").rename(tmp_path / "source/TensorRT/python/build.sh")
     environment = {"PATH": f"{tools}:/usr/bin:/bin", "PYTHON": "python3.11", "TARGET": str(target)}
     done = subprocess.run(
         ["bash", str(checkout / "deploy/jetson/install.sh")],
