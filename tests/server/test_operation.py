@@ -51,6 +51,17 @@ def smoothing(tiny_interpolator: Bundle, make_running: Any) -> Any:
     engine.close()
 
 
+@pytest.mark.parametrize("path", ["/v2/health/live", "/v2/health/ready", "/healthz"])
+def test_a_probe_may_ask_for_the_head_alone(shared: Any, path: str) -> None:
+    """As load balancers and monitors do."""
+    connection = http.client.HTTPConnection("127.0.0.1", shared.port)
+    for _ in range(2):  # nothing of a body is left on the connection
+        connection.request("HEAD", path)
+        answer = connection.getresponse()
+        assert (answer.status, answer.read()) == (200, b"")
+    connection.close()
+
+
 def test_readiness_does_not_wait_behind_frames(smoothing: Any) -> None:
     """Three streams that each make 32 large pictures of a pair, and a probe again and again."""
     done = threading.Event()
