@@ -9,6 +9,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+JOBS ?= auto
 SERVING := $(VENV)/.framestate-serving
 TESTING := $(VENV)/.framestate-testing
 TYPES := build/types/framestate
@@ -23,8 +24,12 @@ help:
 demo: $(SERVING)
 	$(BIN)/framestate demo
 
+# Two workers and more run side by side, a file at a time; what tells time comes after them, by itself.
 test: $(TESTING)
-	$(BIN)/python -m pytest
+	@failed=0; \
+	  OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not alone" || failed=1; \
+	  $(BIN)/python -m pytest -m alone || failed=1; \
+	  exit $$failed
 
 check: $(TESTING) types
 	$(BIN)/ruff check .

@@ -26,6 +26,7 @@ async def step(targets: dict[str, AsyncStream], jpeg: bytes) -> list[tuple[float
     return [track.box.xywh for track in tracks]
 
 
+@pytest.mark.alone
 def test_sessions_of_a_killed_server_go_on(
     processes: Processes, film: Film, truth: list[tuple[float, ...]]
 ) -> None:

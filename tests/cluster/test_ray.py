@@ -20,6 +20,7 @@ STREAMS = 16
 EVERY_S = 0.5
 
 pytestmark = [
+    pytest.mark.alone,
     pytest.mark.slow,
     pytest.mark.filterwarnings("default"),  # Ray's own
 ]

@@ -42,6 +42,7 @@ def raw(port: int, data: bytes, until: bytes | None = None) -> bytes:
         return heard
 
 
+@pytest.mark.alone
 def test_a_decompression_bomb_is_not_opened(shared: Any, open_session: Open) -> None:
     key = open_session(shared)
     data = bomb(30000, 20000)
@@ -86,6 +87,7 @@ def test_too_many_bytes_are_refused_before_they_are_read(serve: Any, film: Film,
     assert running.call("POST", f"/v1/sessions/{key}/frames", film[0][1]).status == 200
 
 
+@pytest.mark.alone
 def test_a_slow_sender_is_not_waited_for(serve: Any, film: Film, open_session: Open) -> None:
     running = serve(header_s=0.5, body_s=0.8)
     key = open_session(running)
@@ -105,6 +107,7 @@ def test_a_slow_sender_is_not_waited_for(serve: Any, film: Film, open_session: O
     assert running.call("POST", f"/v1/sessions/{key}/frames", film[0][1]).status == 200
 
 
+@pytest.mark.alone
 def test_a_slow_second_request_is_not_waited_for(serve: Any) -> None:
     running = serve(header_s=0.5)
     began = time.monotonic()

@@ -28,6 +28,7 @@ def raw(index: int, height: int, width: int) -> wire.Picture:
     return wire.Picture("frame", index, index, RATE, "rgb", image.tobytes(), width, height)
 
 
+@pytest.mark.alone
 def test_an_answer_on_a_kept_connection_comes_at_once(shared: Any) -> None:
     """Nagle's algorithm and a late acknowledgement would make 40 ms of each."""
     connection = http.client.HTTPConnection("127.0.0.1", shared.port)
@@ -62,6 +63,7 @@ def test_a_probe_may_ask_for_the_head_alone(shared: Any, path: str) -> None:
     connection.close()
 
 
+@pytest.mark.alone
 def test_readiness_does_not_wait_behind_frames(smoothing: Any) -> None:
     """Three streams that each make 32 large pictures of a pair, and a probe again and again."""
     done = threading.Event()
@@ -119,6 +121,7 @@ def test_a_peer_that_does_not_read_holds_up_nobody(smoothing: Any) -> None:
         quick.say(wire.Bye())
 
 
+@pytest.mark.alone
 def test_a_stop_does_not_wait_for_long_work(tiny_interpolator: Bundle, process: Any, tmp_path: Any) -> None:
     """A stream of large frames at factor 256 is under way: the stop is in time, and the session is kept."""
     arguments = ("--model", str(tiny_interpolator.path), "--state-dir", str(tmp_path), "--max-sessions", "2")

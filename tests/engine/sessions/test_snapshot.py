@@ -93,6 +93,7 @@ def test_a_refreshing_session_goes_on_bit_for_bit_with_a_real_model(
                 copies.append(other.restore(copies[0].snapshot(), session_id=f"copy-of-copy-{index}"))
 
 
+@pytest.mark.alone
 def test_a_blob_of_the_shipped_tracker_is_small_and_quick() -> None:
     """The state and 64 KB, in at most 5 ms either way; the best of ten, as other work may interrupt."""
     clip = [(image, box) for image, box, _ in demo_clip(3, 12, (160, 120))]
