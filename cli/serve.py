@@ -74,6 +74,22 @@ def serve(
             help="A live source: rtsp://..., /dev/video0 or a file. Repeatable.",
         ),
     ] = None,
+    root_path: Annotated[
+        str | None,
+        typer.Option(metavar="/PATH", help="The path that a proxy serves this server under."),
+    ] = None,
+    proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--proxy",
+            metavar="ADDRESS",
+            help="An address or network of proxies whose X-Forwarded headers are believed. Repeatable.",
+        ),
+    ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A PEM certificate: HTTPS without a proxy.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(metavar="FILE", help="The certificate's PEM key.")] = None,
     allow_origin: Annotated[
         list[str] | None,
         typer.Option(
@@ -107,6 +123,10 @@ def serve(
         "state_dir": None if ray or state_dir is None else Path(state_dir),
         "sources": source,
         "allow_origins": allow_origin,
+        "root_path": root_path,
+        "proxies": proxy,
+        "tls_cert": tls_cert,
+        "tls_key": tls_key,
     }
     with guarded(debug), ExitStack() as stack:
         settings = _settings(given)
@@ -163,4 +183,5 @@ def _announce(server: Server, settings: Settings, engines: dict[str, Engine]) ->
         note("sessions and videos end with the server; --state-dir keeps them")
     host, port = server.address
     shown = f"[{host}]" if ":" in host else host
-    note(f"page: http://{shown}:{port}/  reference: http://{shown}:{port}/docs  (Ctrl-C ends it)")
+    url = f"{'http' if settings.tls_cert is None else 'https'}://{shown}:{port}"
+    note(f"page: {url}/  reference: {url}/docs  (Ctrl-C ends it)")

@@ -32,6 +32,8 @@ HOP = frozenset(
 )
 """Headers that are between two neighbours, and not handed on."""
 INTERNAL = frozenset(name.encode() for name in (TOKEN, MODEL, INDEX, NEW))
+SAID = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded"})
+"""What proxies said; the front has heard those that it trusts, and says itself what is so."""
 BODY_S = 30.0
 NEW_STREAM = "/v1/sessions/new/stream"
 
@@ -196,8 +198,11 @@ def address_of(member: MemberInfo, scope: Scope) -> str:
 
 def handed_on(scope: Scope) -> list[tuple[bytes, bytes]]:
     """A request's headers for the server behind; what only servers may say to one another is left out."""
-    dropped = HOP | INTERNAL | {b"content-length"} if scope["type"] == "websocket" else HOP | INTERNAL
-    return [(name, value) for name, value in scope["headers"] if name.lower() not in dropped]
+    dropped = HOP | INTERNAL | SAID | ({b"content-length"} if scope["type"] == "websocket" else set())
+    kept = [(name, value) for name, value in scope["headers"] if name.lower() not in dropped]
+    client, secure = scope.get("client"), scope["scheme"] in ("https", "wss")
+    kept.append((b"x-forwarded-proto", b"https" if secure else b"http"))
+    return kept + ([(b"x-forwarded-for", client[0].encode())] if client else [])
 
 
 def end_to_end(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

@@ -27,8 +27,9 @@ class FrontServer(uvicorn.Server):
 
     def __init__(self, settings: Settings, directory: DirectoryLink) -> None:
         self.front = Front(directory, max_frame_bytes=settings.max_frame_bytes)
+        config = listening_config(create_front(self.front), settings, DRAIN_S)
         self._listener = listen(settings.host, settings.port)
-        super().__init__(listening_config(create_front(self.front), settings, DRAIN_S))
+        super().__init__(config)
 
     @property
     def address(self) -> tuple[str, int]:

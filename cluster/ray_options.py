@@ -16,6 +16,8 @@ GRACE_S = 120.0
 SESSIONS, FRONT = "Sessions", "Front"
 """The two deployments of the application."""
 APPLICATION = "framestate.cluster.ray_app:application"
+BEHIND_THE_FRONT: dict[str, Any] = {"tls_cert": None, "tls_key": None, "proxies": ("0.0.0.0/0", "::/0")}
+"""Settings that are the front's alone: a server behind it speaks HTTP, and believes what the front says."""
 POLICY = "framestate.cluster.scaling:BySlots"
 
 
@@ -55,12 +57,14 @@ class ClusterOptions(BaseModel):
             )
         workers = {"workers": max(1, int(self.cpus))} if self.gpus == 0 else {}
         everywhere = "127.0.0.1" if is_loopback(self.host) else "0.0.0.0"
-        own = {"host": everywhere, "port": port, "state_dir": None, "sources": ()}
+        own = {"host": everywhere, "port": port, "state_dir": None, "sources": (), **BEHIND_THE_FRONT}
         return Settings(**{**workers, **self.server, **own})
 
     def front_settings(self) -> Settings:
         """The settings of a front, which leaves keys to the servers behind it."""
-        return self.settings().model_copy(update={"host": self.host, "port": self.port})
+        own: dict[str, Any] = {"tls_cert": None, "tls_key": None, "proxies": ()}
+        own |= {name: value for name, value in self.server.items() if name in own}
+        return Settings(**{**self.settings().model_dump(), **own, "host": self.host, "port": self.port})
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..errors import AccessError, ForbiddenError, FramestateError, OptionError
 from ..wire import Failure, encode_message
+from .cors import allowed_origins
 from .problems import close_code_of, problem_of
 from .settings import Settings, is_loopback
 
@@ -90,7 +91,7 @@ class Gate:
     def __init__(self, app: ASGIApp, settings: Settings, keys: ApiKeys | None) -> None:
         self.app = app
         self._keys = keys
-        self._origins = frozenset(origin.rstrip("/").lower() for origin in settings.allow_origins)
+        self._origins = allowed_origins(settings)
         names = {"localhost", "127.0.0.1", "::1", settings.host.lower()}
         names |= {name.lower() for name in settings.allow_hosts}
         self._hosts = frozenset(names) if keys is None else None

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..engine import Autosave, Engine
 from ..errors import FramestateError
 from .access import Gate, SafeHeaders, required_keys
+from .cors import Cors
 from .documents import complete
 from .hub import Hub
 from .kserve import Versions, kserve_api
@@ -28,6 +29,7 @@ from .metrics import Metrics
 from .pages import pages
 from .pictures import Decoder
 from .problems import problem, problem_of
+from .proxies import root_of
 from .sessions_api import sessions_api
 from .settings import Settings
 from .sources import Sources
@@ -92,7 +94,10 @@ def create_app(settings: Settings, engines: Mapping[str, Engine], *, keep: Keep 
         lifespan=lifespan,
         docs_url=None,  # FastAPI's own pages load scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,
     )
+    if settings.root_path:
+        app.servers.append({"url": root_of(settings.root_path)})
     app.state.hub = hub
     app.include_router(kserve_api(hub))
     app.include_router(sessions_api(hub, decoder))
@@ -104,6 +109,7 @@ def create_app(settings: Settings, engines: Mapping[str, Engine], *, keep: Keep 
     app.openapi = lambda: openapi(app)  # type: ignore[method-assign]
     app.add_middleware(Versions)
     app.add_middleware(Gate, settings=settings, keys=keys)
+    app.add_middleware(Cors, settings=settings)
     app.add_middleware(SafeHeaders)
     app.add_middleware(AccessLog, metrics=hub.metrics)
     return app
@@ -192,6 +198,7 @@ def openapi(app: FastAPI) -> dict[str, Any]:
             summary=app.summary,
             description=app.description,
             routes=app.routes,
+            servers=app.servers,
         )
         app.openapi_schema = complete(document)
     return app.openapi_schema

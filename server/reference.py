@@ -15,7 +15,7 @@ def render(document: dict[str, Any]) -> str:
     title = f"{escape(info['title'])} {escape(info['version'])}"
     parts = [
         f"<h1>{title}</h1><p>{escape(info.get('description', ''))}</p>",
-        '<p>The same for programs: <a href="/openapi.json">openapi.json</a></p>',
+        '<p>The same for programs: <a href="openapi.json">openapi.json</a></p>',
     ]
     for path, calls in document["paths"].items():
         parts += [_call(document, path, method, calls[method]) for method in METHODS if method in calls]

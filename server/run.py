@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Mapping
 from types import FrameType
@@ -17,7 +18,9 @@ from ..errors import OptionError
 from .app import create_app
 from .connection import MAX_HEADER_BYTES, connection_class
 from .hub import Hub
+from .proxies import Behind
 from .settings import Settings
+from .tls import load_pair, tls_files
 
 WIRE_HEADER = 64
 """Bytes of a message besides its picture, rounded up."""
@@ -44,8 +47,9 @@ class Server(uvicorn.Server):
     ) -> None:
         app = app or create_app(settings, engines)
         self.hub: Hub = app.state.hub
+        config = listening_config(app, settings, round(settings.drain_s) + 1)
         self._listener = listen(settings.host, settings.port)
-        super().__init__(listening_config(app, settings, round(settings.drain_s) + 1))
+        super().__init__(config)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -72,9 +76,18 @@ class Server(uvicorn.Server):
 
 
 def listening_config(app: ASGIApp, settings: Settings, drain_s: int) -> uvicorn.Config:
-    """How an application of ours is served: its limits, and nothing said of ourselves."""
+    """How an application of ours is served: its limits, its proxies and TLS, and nothing said of ourselves.
+
+    Raises:
+        OptionError: the prefix, a proxy's address, or the TLS files cannot be used.
+    """
+    tls = tls_files(settings)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    if tls is not None:
+        load_pair(context, tls)
     return uvicorn.Config(
-        app,
+        Behind(app, settings),
+        ssl_context_factory=None if tls is None else lambda *_: context,
         http=connection_class(settings),
         ws="websockets-sansio",
         ws_max_size=settings.max_frame_bytes + WIRE_HEADER,

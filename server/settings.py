@@ -42,6 +42,14 @@ class Settings(BaseSettings):
     """Between two rounds of snapshots: so much is lost at most when the process is killed."""
     api_key_file: Path | None = None
     """A file of API keys, one a line."""
+    tls_cert: Path | None = None
+    """A certificate, or a chain of them, in PEM form: with it the server speaks HTTPS alone."""
+    tls_key: Path | None = None
+    """The certificate's key in PEM form, without a password."""
+    root_path: str = ""
+    """The path that a proxy serves this server under, such as /framestate."""
+    proxies: tuple[str, ...] = ()
+    """Addresses or networks of proxies whose X-Forwarded headers are believed."""
     allow_origins: tuple[str, ...] = ()
     """Web origins that may use the API besides the server's own page."""
     allow_hosts: tuple[str, ...] = ()

@@ -1,10 +1,10 @@
 // The page: tabs, messages, the API key, and the parts that do the work.
 
-import { look, watchHealth } from "/static/health.js";
-import { $, clearError } from "/static/page.js";
-import { Runner } from "/static/runner.js";
-import { Smoother } from "/static/smoother.js";
-import { Tracker } from "/static/tracker.js";
+import { look, watchHealth } from "./health.js";
+import { $, clearError } from "./page.js";
+import { Runner } from "./runner.js";
+import { Smoother } from "./smoother.js";
+import { Tracker } from "./tracker.js";
 
 const tabs = [$("tab-track"), $("tab-interpolate"), $("tab-run")];
 

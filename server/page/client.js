@@ -46,7 +46,7 @@ export class ServerError extends Error {
  */
 export class Stream {
   constructor(on, { key = null, session = "new", index = 0, lastIndex = null, task = null, model = null } = {}) {
-    const url = new URL(`/v1/sessions/${session}/stream`, location.href);
+    const url = new URL(`v1/sessions/${session}/stream`, document.baseURI);
     url.protocol = url.protocol.replace("http", "ws");
     const secret = key && btoa(key).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
     this.socket = new WebSocket(url, secret ? ["framestate.v2", `key.${secret}`] : ["framestate.v2"]);

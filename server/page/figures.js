@@ -1,7 +1,7 @@
 // The numbers beside the picture: score, frames a second, latency, dropped frames, status, timeline.
 
-import { $, announce } from "/static/page.js";
-import { Timeline } from "/static/timeline.js";
+import { $, announce } from "./page.js";
+import { Timeline } from "./timeline.js";
 
 const WORDS = { idle: "Idle", tracking: "Tracking", uncertain: "Uncertain", lost: "Lost", paused: "Paused", ended: "Ended" };
 const EVERY_MS = 120; // how often numbers change; faster cannot be read

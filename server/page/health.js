@@ -1,6 +1,6 @@
 // The strip at the top: is the server well, and which sessions are open.
 
-import { $, askForKey, request } from "/static/page.js";
+import { $, askForKey, request } from "./page.js";
 
 const EVERY_MS = 3000;
 
@@ -13,8 +13,8 @@ export async function watchHealth() {
 
 export async function look() {
   try {
-    await request("GET", "/v2/health/ready");
-    const { sessions, slots_used: used, slots_total: total } = await (await request("GET", "/v1/sessions")).json();
+    await request("GET", "v2/health/ready");
+    const { sessions, slots_used: used, slots_total: total } = await (await request("GET", "v1/sessions")).json();
     show("good", `Ready · ${used} of ${total}`, " sessions");
     list(sessions);
   } catch (error) {

@@ -1,6 +1,6 @@
 // What all parts of the page share: elements, requests with the API key, messages for people.
 
-import { ServerError } from "/static/client.js";
+import { ServerError } from "./client.js";
 
 export const $ = (id) => document.getElementById(id);
 

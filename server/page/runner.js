@@ -1,8 +1,8 @@
 // The tab Any model: a file through a session of any task that opens without a box; values and pictures shown.
 
-import { Source, jpegOf, trouble } from "/static/camera.js";
-import { Stream } from "/static/client.js";
-import { $, announce, apiKey, clearError, request, showError } from "/static/page.js";
+import { Source, jpegOf, trouble } from "./camera.js";
+import { Stream } from "./client.js";
+import { $, announce, apiKey, clearError, request, showError } from "./page.js";
 
 const IN_FLIGHT = 3;
 const MOST_SHOWN = 8; // numbers of a list
@@ -23,9 +23,9 @@ export class Runner {
 
   /** The server's models, each with its task; one that opens on a frame has a tab of its own. */
   async list() {
-    const known = await (await request("POST", "/v2/repository/index")).json();
+    const known = await (await request("POST", "v2/repository/index")).json();
     const models = await Promise.all(
-      known.map(async ({ name }) => (await request("GET", `/v2/models/${encodeURIComponent(name)}`)).json()),
+      known.map(async ({ name }) => (await request("GET", `v2/models/${encodeURIComponent(name)}`)).json()),
     );
     const able = models.filter((one) => !one.opens_on_frame);
     const chosen = $("run-model").value;

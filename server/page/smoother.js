@@ -1,6 +1,6 @@
 // The tab Interpolate: a file as a job of the server, then before and after side by side.
 
-import { $, announce, clearError, request, showError, upload } from "/static/page.js";
+import { $, announce, clearError, request, showError, upload } from "./page.js";
 
 const EVERY_MS = 500;
 const APART_S = 0.05; // more than this, and the second video is put where the first one is
@@ -28,7 +28,7 @@ export class Smoother {
     $("compare").hidden = true;
     $("job-start").disabled = true;
     try {
-      const path = `/v1/videos?task=interpolation&factor=${$("factor").value}`;
+      const path = `v1/videos?task=interpolation&factor=${$("factor").value}`;
       this.progress("Uploading", 0, file.name);
       this.job = await upload(path, file, (done) => this.progress("Uploading", done, file.name), this.abort.signal);
       await this.wait();
@@ -58,7 +58,7 @@ export class Smoother {
       this.progress(names[state], progress, total ? `${frames} of ${total} frames` : `${frames} frames`);
       await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
       this.abort.signal.throwIfAborted();
-      this.job = await (await request("GET", `/v1/videos/${this.job.id}`)).json();
+      this.job = await (await request("GET", `v1/videos/${this.job.id}`)).json();
     }
     if (this.job.state === "failed") throw this.job.error;
     if (this.job.state === "cancelled") throw new DOMException("cancelled", "AbortError");
@@ -66,13 +66,13 @@ export class Smoother {
 
   async cancel() {
     this.abort.abort();
-    if (this.job) await request("DELETE", `/v1/videos/${this.job.id}`).catch(showError);
+    if (this.job) await request("DELETE", `v1/videos/${this.job.id}`).catch(showError);
   }
 
   async show(file) {
     this.progress("Fetching the result", null, "");
     const name = this.job.results.find((one) => one.endsWith(".mp4")) ?? this.job.results[0];
-    const result = await (await request("GET", `/v1/videos/${this.job.id}/results/${encodeURIComponent(name)}`)).blob();
+    const result = await (await request("GET", `v1/videos/${this.job.id}/results/${encodeURIComponent(name)}`)).blob();
     this.urls.forEach((url) => URL.revokeObjectURL(url));
     this.urls = [URL.createObjectURL(file), URL.createObjectURL(result)];
     await Promise.all(["before", "after"].map((id, at) => load($(id), this.urls[at])));

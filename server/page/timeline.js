@@ -1,6 +1,6 @@
 // The score over the last frames, with the status in colour and height below it.
 
-import { colour } from "/static/stage.js";
+import { colour } from "./stage.js";
 
 const LENGTH = 200;
 const BAND = { tracking: 4, uncertain: 8, lost: 12 };

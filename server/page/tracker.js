@@ -1,10 +1,10 @@
 // The tab Track: a source, a box, a stream, and what comes back.
 
-import { Source, jpegOf, trouble } from "/static/camera.js";
-import { Stream } from "/static/client.js";
-import { Figures } from "/static/figures.js";
-import { $, announce, apiKey, clearError, showError } from "/static/page.js";
-import { Stage } from "/static/stage.js";
+import { Source, jpegOf, trouble } from "./camera.js";
+import { Stream } from "./client.js";
+import { Figures } from "./figures.js";
+import { $, announce, apiKey, clearError, showError } from "./page.js";
+import { Stage } from "./stage.js";
 
 const IN_FLIGHT = 3; // frames that may be on their way at once; the others are dropped here
 const RECONNECTS = 20;
