@@ -104,7 +104,7 @@ def test_the_page_is_served_with_its_files(shared: Any) -> None:
     page = shared.call("GET", "/")
     assert page.status == 200
     assert page.headers["content-type"].startswith("text/html")
-    names = re.findall(rb'(?:src|href)="(/static/[^"]+)"', page.body)
+    names = re.findall(rb'(?:src|href)="(static/[^"]+)"', page.body)
     assert names
     for name in names:
-        assert shared.call("GET", name.decode()).status == 200, name
+        assert shared.call("GET", f"/{name.decode()}").status == 200, name
