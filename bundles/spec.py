@@ -152,6 +152,11 @@ class ModelSpec:
         return sum(tensor.bytes_per_row for tensor in self.state)
 
     @property
+    def fixed_state_bytes(self) -> int | None:
+        """Bytes of state that one session owns; None where they depend on the size of the frames."""
+        return self.state_bytes if all(tensor.is_sized for tensor in self.state) else None
+
+    @property
     def is_sized(self) -> bool:
         """Whether no tensor's shape depends on the size of the frames."""
         tensors = [*self.state]

@@ -291,7 +291,7 @@ def report(bundle: Bundle, out: Path, seconds: float) -> dict[str, Any]:
         "task": bundle.spec.task,
         "runtime": "onnx",
         "files": {str(out / name): member.bytes for name, member in bundle.files.items()},
-        "state_bytes": bundle.spec.state_bytes if bundle.spec.is_sized else None,
+        "state_bytes": bundle.spec.fixed_state_bytes,
         "parity": bundle.parity["onnx"],
         "seconds": seconds,
     }
@@ -308,9 +308,8 @@ def _show(bundle: Bundle, out: Path) -> None:
     else:
         rows = "sessions can share a batch" if said["rows"] > 1 else "each frame is a call of its own"
         agreed = f"{said['frames']} frames give what the file gives, bit for bit; {rows}"
-    each = "by the size of its frames"
-    if bundle.spec.is_sized:
-        each = f"{bundle.spec.state_bytes / 1024:.1f} KiB a session"
+    state = bundle.spec.fixed_state_bytes
+    each = "by the size of its frames" if state is None else f"{state / 1024:.1f} KiB a session"
     show(
         f"{bundle.spec.name}: {agreed}",
         f"state: {each}",

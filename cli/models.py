@@ -40,7 +40,7 @@ def describe(bundle: Bundle) -> dict[str, Any]:
         "ships": True,
         "task": bundle.spec.task,
         "parameters": bundle.parameters,
-        "state_bytes": bundle.spec.state_bytes if bundle.spec.is_sized else None,
+        "state_bytes": bundle.spec.fixed_state_bytes,
         "runtimes": [entry.name for entry in runtime_table() if entry.supports(bundle)],
         "trained_on": trained_on(bundle.provenance),
         "metrics": plain(dict(bundle.metrics)),

@@ -23,7 +23,7 @@ class Address:
         """Raises OptionError unless the text is an http or https address, and the key can be sent."""
         try:
             parts = urlsplit(text)
-            good = parts.scheme in WEBSOCKET_SCHEMES and bool(parts.hostname) and (parts.port or 1) > 0
+            good = parts.scheme in WEBSOCKET_SCHEMES and bool(parts.hostname) and parts.port != 0
         except ValueError:
             good = False
         if not good:

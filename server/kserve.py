@@ -171,7 +171,7 @@ def metadata(name: str, sequences: Sequences) -> ModelMetadata:
         outputs=tensors(function.outputs),
         task=engine.task.name,
         opens_on_frame=engine.task.opens_on_frame,
-        state_bytes=engine.capacity.state_bytes if spec.is_sized else 0,  # else it goes by the frames
+        state_bytes=spec.fixed_state_bytes or 0,
         sessions={"used": engine.slots.num_used, "total": engine.slots.capacity},
     )
 

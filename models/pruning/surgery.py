@@ -52,7 +52,7 @@ def note(
         "from": before[1].name,
         **how,
         "parameters": [parameters_of(before[0]), parameters_of(after[0])],
-        "state_bytes": [one.state_bytes if one.is_sized else None for one in (before[1], after[1])],
+        "state_bytes": [one.fixed_state_bytes for one in (before[1], after[1])],
         "units": {  # the channels of a head that went, went with it
             name: [count, theirs.get(name, 0)] for name, count in ours.items() if theirs.get(name) != count
         },

@@ -240,3 +240,11 @@ def test_a_model_takes_the_size_of_its_frames(spec: ModelSpec) -> None:
         _ = free.state_bytes
     with pytest.raises(BundleError, match="multiple of 4"):
         free.sized(18, 32)
+
+
+def test_a_state_of_fixed_size_is_fixed_whatever_the_frames(spec: ModelSpec) -> None:
+    image = TensorSpec("image", "float32", ("batch", 3, "height", "width"))
+    state, free = (TensorSpec("h", "float32", ("batch", *sides)) for sides in ((8, 4), ("height", "width")))
+    functions = {"step": FunctionSpec((image,), (image,), ("h",), ("h",))}
+    assert dataclasses.replace(spec, functions=functions, state=(state,)).fixed_state_bytes == 4 * 8 * 4
+    assert dataclasses.replace(spec, functions=functions, state=(free,)).fixed_state_bytes is None

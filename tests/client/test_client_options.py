@@ -11,16 +11,20 @@ from framestate.client import Client
 from framestate.client.results import error_of
 
 
-@pytest.mark.parametrize("address", ["", "127.0.0.1:8000", "ftp://host", "http://", "http://host:99999"])
+@pytest.mark.parametrize(
+    "address", ["", "127.0.0.1:8000", "ftp://host", "http://", "http://host:99999", "http://host:0"]
+)
 def test_an_address_that_is_none(address: str) -> None:
     with pytest.raises(errors.OptionError, match="address"):
         Client(address)
 
 
 def test_options_that_cannot_be() -> None:
-    for options in ({"encoding": "gif"}, {"quality": 0}, {"reconnect_s": -1}, {"api_key": "ü"}):
+    limits = ({"quality": 0}, {"reconnect_s": -1}, {"timeout_s": 0})
+    for options in ({"encoding": "gif"}, {"api_key": "ü"}, *limits):
         with pytest.raises(errors.OptionError):
             Client("http://127.0.0.1:9", **options)
+    Client("http://127.0.0.1:9", reconnect_s=0, timeout_s=0.1).close()  # the edges that are allowed
     with pytest.raises(TypeError, match="colour"):
         Client("http://127.0.0.1:9", colour=1)
 

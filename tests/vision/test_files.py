@@ -140,6 +140,13 @@ def test_untagged_colours_follow_players_rule(lines: int, matrix: int) -> None:
     assert look.swscale_matrix == matrix
 
 
+@pytest.mark.parametrize(
+    ("tag", "matrix"), [(1, 1), (4, 4), (5, 5), (6, 5), (7, 7), (9, 9), (10, 9), (2, 5), (99, 5)]
+)
+def test_a_colour_tag_is_the_matrix_of_h273(tag: int, matrix: int) -> None:
+    assert Look("yuv420p", 0, tag, 2, 2).swscale_matrix == matrix
+
+
 @pytest.mark.data
 def test_an_untagged_picture_keeps_its_colours_when_it_is_written_again(
     shared_data: Path, tmp_path: Path

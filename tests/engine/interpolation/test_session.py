@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from framestate.bundles import Bundle
+from framestate.bundles import Bundle, TensorSpec
 from framestate.engine import Engine, InterpolationOptions
 from framestate.errors import (
     BundleError,
@@ -261,12 +261,19 @@ def test_a_closed_engine(tiny_interpolator: Bundle, picture: Pictures) -> None:
         engine.open()
 
 
+def thinner(tensor: TensorSpec) -> TensorSpec:
+    return replace(tensor, shape=("batch", 1, *tensor.shape[2:]))
+
+
 def test_a_bundle_that_is_no_interpolator(counting: Counting) -> None:
     spec = counting.spec
     without = {name: function for name, function in spec.functions.items() if name != "motion"}
     for wrong in (
         replace(spec, functions=without),
         replace(spec, preprocess={"multiple": 0}),
+        replace(spec, preprocess={"multiple": True}),
+        replace(spec, preprocess={"multiple": 8.0}),
+        replace(spec, state=tuple(thinner(one) if one.name == "second.image" else one for one in spec.state)),
         replace(spec, preprocess={"multiple": 16, "motion_resize": {"motion.change": "bigger"}}),
         replace(spec, functions={**spec.functions, "motion": spec.functions["encode"]}),
     ):
