@@ -18,6 +18,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ..errors import AccessError, ForbiddenError, FramestateError, OptionError
 from ..wire import Failure, encode_message
 from .cors import allowed_origins
+from .logs import logger
+from .metrics import Metrics
 from .problems import close_code_of, problem_of
 from .settings import Settings, is_loopback
 
@@ -88,8 +90,9 @@ class Gate:
     - Key: everything but the page and the health of the server needs one, where there are keys.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings, keys: ApiKeys | None) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, keys: ApiKeys | None, metrics: Metrics) -> None:
         self.app = app
+        self._metrics = metrics
         self._keys = keys
         self._origins = allowed_origins(settings)
         names = {"localhost", "127.0.0.1", "::1", settings.host.lower()}
@@ -103,6 +106,7 @@ class Gate:
         try:
             self.check(scope)
         except FramestateError as error:
+            self._note(scope, error)
             if scope["type"] == "websocket":
                 return await refuse_stream(error, scope, receive, send)
             return await problem_of(error)(scope, receive, send)
@@ -131,6 +135,18 @@ class Gate:
                 "no API key was sent" if key is None else "the API key is not one of this server's",
                 "send one of its keys: Authorization: Bearer <key>",
             )
+
+    def _note(self, scope: Scope, error: FramestateError) -> None:
+        """Counts a refusal, and writes a line of it."""
+        self._metrics.refused(scope["type"], type(error).__name__)
+        extra = {
+            "address": (scope.get("client") or ("",))[0],
+            "method": scope.get("method", "WEBSOCKET"),
+            "path": scope["path"],
+            "code": type(error).__name__,
+            "reason": error.problem,
+        }
+        logger().warning("refused", extra=extra)
 
     def _may(self, origin: str, host: str, scheme: str) -> bool:
         secure = scheme in ("https", "wss")

@@ -98,7 +98,7 @@ def create_app(settings: Settings, engines: Mapping[str, Engine], *, keep: Keep 
     )
     if settings.root_path:
         app.servers.append({"url": root_of(settings.root_path)})
-    app.state.hub = hub
+    app.state.hub, app.state.sources = hub, sources
     app.include_router(kserve_api(hub))
     app.include_router(sessions_api(hub, decoder))
     app.include_router(sources_api(hub, sources, decoder))  # before streams, which take any id
@@ -108,7 +108,7 @@ def create_app(settings: Settings, engines: Mapping[str, Engine], *, keep: Keep 
     answer_errors(app)
     app.openapi = lambda: openapi(app)  # type: ignore[method-assign]
     app.add_middleware(Versions)
-    app.add_middleware(Gate, settings=settings, keys=keys)
+    app.add_middleware(Gate, settings=settings, keys=keys, metrics=hub.metrics)
     app.add_middleware(Cors, settings=settings)
     app.add_middleware(SafeHeaders)
     app.add_middleware(AccessLog, metrics=hub.metrics)

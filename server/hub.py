@@ -26,7 +26,7 @@ from ..wire import Timings, stamped
 from .entry import Connection, Entry
 from .flow import Rate, at_server
 from .logs import logger
-from .metrics import Metrics
+from .metrics import Metrics, Reading
 from .pulse import Pulse
 from .settings import Settings
 
@@ -44,7 +44,8 @@ class Hub:
     def __init__(self, settings: Settings, engines: Mapping[str, Engine]) -> None:
         self.settings = settings
         self.engines = engines
-        self.metrics = Metrics(self._gauges)
+        self.metrics = Metrics()
+        self.metrics.read_from(self._gauges)
         self.draining = asyncio.Event()
         self.keeps = settings.state_dir is not None
         """Whether sessions outlive this process."""
@@ -275,14 +276,17 @@ class Hub:
         logger().info("session open", extra=extra)
         return entry
 
-    def _gauges(self) -> Iterable[tuple[str, str, str, float]]:
+    def _gauges(self) -> Iterable[Reading]:
         for name, engine in self.engines.items():
             mine = [entry for entry in self.entries() if entry.model == name]
             active = sum(entry.is_active for entry in mine)
-            yield "framestate_sessions_active", "Sessions with a peer or frames under way.", name, active
-            yield "framestate_sessions_waiting", "Sessions open, nobody there.", name, len(mine) - active
-            yield "framestate_slots_used", "Rows of state in use.", name, engine.slots.num_used
-            yield "framestate_slots_total", "Rows of state there are.", name, engine.slots.capacity
+            for metric, what, value in (
+                ("sessions_active", "Sessions with a peer or frames under way.", active),
+                ("sessions_waiting", "Sessions open, nobody there.", len(mine) - active),
+                ("slots_used", "Rows of state in use.", engine.slots.num_used),
+                ("slots", "Rows of state there are.", engine.slots.capacity),
+            ):
+                yield Reading(f"framestate_{metric}", what, value, {"model": name})
 
 
 def checked(engine: Engine, options: Mapping[str, Any]) -> None:

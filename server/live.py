@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -26,6 +27,8 @@ PATIENCE_S = 5.0
 """How long a source may say nothing before it counts as away."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 10.0
 """Between two tries to reach it; doubled each time."""
+RECENT, RECENT_S = 64, 5.0
+"""Frames, and seconds, that the frames a second are taken of."""
 DRIFT_S = 5.0
 """A source whose clock is this far from ours is set anew."""
 
@@ -93,23 +96,42 @@ class LiveReader:
     Args:
         address: what to read.
         take: called with each frame.
+        tell: called when it goes away and comes back, with ``source.away`` or ``source.back`` and the reason.
         max_pixels: larger frames end the connection.
     """
 
-    def __init__(self, address: Address, take: Callable[[Frame], None], max_pixels: int) -> None:
+    def __init__(
+        self,
+        address: Address,
+        take: Callable[[Frame], None],
+        max_pixels: int,
+        tell: Callable[[str, str | None], None] = lambda event, reason: None,
+    ) -> None:
         self.address = address
         self.state: State = "connecting"
         self.problem: str | None = None
         self.frames = 0
         self.connections = 0
         self.next_index = 0
-        self._take = take
+        self._take, self._tell, self._away = take, tell, False
         self._max_pixels = max_pixels
+        self._arrivals: deque[float] = deque(maxlen=RECENT)
         self._last_pts = -1
         self._anchor: tuple[float, float] | None = None
         self._stop = threading.Event()
         name = f"framestate-source-{address.name}"
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since the last frame came; None before the first."""
+        return time.monotonic() - self._arrivals[-1] if self._arrivals else None
+
+    @property
+    def fps(self) -> float:
+        """Frames a second, of late; 0 when none came for a while."""
+        arrivals = [one for one in list(self._arrivals) if one > time.monotonic() - RECENT_S]
+        return (len(arrivals) - 1) / (arrivals[-1] - arrivals[0]) if len(arrivals) > 2 else 0.0
 
     def start(self) -> None:
         """Begins to read."""
@@ -129,26 +151,42 @@ class LiveReader:
                 self.problem = None
             except FramestateError as error:
                 self.problem = error.problem
+            except av.error.ExitError:  # FFmpeg's word for what our time limit does
+                self.problem = f"it has said nothing for {PATIENCE_S:g} s"
             except (av.error.FFmpegError, OSError, ValueError) as error:
                 self.problem = str(getattr(error, "strerror", None) or type(error).__name__)
             self._anchor = None
             if self.frames > before:
                 pause = FIRST_PAUSE_S
-            self.state = "away"
             if self.address.scheme == "file" and self.problem is None:
                 continue  # its end: it begins again
+            if not self._stop.is_set():
+                self._go_away()
             self._stop.wait(pause)
             pause = min(2 * pause, LONGEST_PAUSE_S)
         self.state = "ended"
 
+    def _go_away(self) -> None:
+        if self.state != "away" and not self._away:
+            self._away = True
+            self._tell("source.away", self.problem or "it has ended")
+        self.state = "away"
+
+    def _come(self) -> None:
+        self.state, self.problem = "live", None
+        self.connections += 1
+        if self._away:
+            self._away = False
+            self._tell("source.back", None)
+
     def _read(self) -> None:
-        self.state = "connecting"
+        self.state, came = "connecting", False
         for image, seconds in self._file() if self.address.scheme == "file" else self._stream():
             if self._stop.is_set():
                 return
-            if self.state != "live":
-                self.state, self.problem = "live", None
-                self.connections += 1
+            if not came:
+                came = True
+                self._come()
             self._hand_over(image, seconds)
 
     def _file(self) -> Iterator[tuple[Image, float]]:
@@ -212,4 +250,5 @@ class LiveReader:
         frame = Frame(image, self._last_pts, TIME_BASE, self.next_index)
         self.next_index += 1
         self.frames += 1
+        self._arrivals.append(time.monotonic())
         self._take(frame)

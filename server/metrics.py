@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
@@ -15,18 +16,25 @@ from ..wire import Timings
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.033, 0.066, 0.133, 0.266, 0.5, 1.0, 2.0, 5.0)
-Gauges = Callable[[], Iterable[tuple[str, str, str, float]]]
-"""Gives (name, help, model, value) of every gauge as it stands now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A number as it stands now; a counter where its name ends in ``_total``, a gauge otherwise."""
+
+    name: str
+    what: str
+    value: float
+    labels: Mapping[str, str]
+
+
+Readings = Callable[[], Iterable[Reading]]
 
 
 class Metrics:
-    """Every number that the server counts.
+    """Every number that the server counts, and those that others hand over with ``read_from``."""
 
-    Args:
-        gauges: read whenever somebody asks, so that they cannot differ from what they describe.
-    """
-
-    def __init__(self, gauges: Gauges) -> None:
+    def __init__(self) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
 
         def seconds(name: str, what: str) -> Histogram:
@@ -52,9 +60,24 @@ class Metrics:
         self._requests = Counter(
             "framestate_http_requests", "Requests answered.", ["method", "status"], registry=self.registry
         )
-        self.registry.register(_Gauges(gauges))
+        self._refused = Counter(
+            "framestate_refused",
+            "Requests and streams that were not let in, by the name of the error.",
+            ["kind", "reason"],
+            registry=self.registry,
+        )
+        self._closed = Counter(
+            "framestate_streams_closed",
+            "Streams that ended, by close code.",
+            ["code"],
+            registry=self.registry,
+        )
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
+
+    def read_from(self, readings: Readings) -> None:
+        """Reads these numbers whenever somebody asks, so that they cannot differ from what they are of."""
+        self.registry.register(_Read(readings))
 
     def frame(self, model: str, timings: Timings) -> None:
         """Counts one answered frame."""
@@ -89,23 +112,32 @@ class Metrics:
         known = method if method in ("GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS") else "other"
         self._requests.labels(known, str(status)).inc()
 
+    def refused(self, kind: str, reason: str) -> None:
+        """Counts a request (``http``) or a stream (``websocket``) that was not let in."""
+        self._refused.labels(kind, reason).inc()
+
+    def closed(self, code: int) -> None:
+        """Counts a stream that ended."""
+        self._closed.labels(str(code)).inc()
+
     def render(self) -> bytes:
         """All of it as Prometheus reads it."""
         return generate_latest(self.registry)
 
 
-class _Gauges(Collector):
-    """Gauges that are asked for, not kept."""
+class _Read(Collector):
+    """Numbers that are asked for, not kept."""
 
-    def __init__(self, read: Gauges) -> None:
+    def __init__(self, read: Readings) -> None:
         self._read = read
 
     def describe(self) -> Iterable[Metric]:
         return []
 
     def collect(self) -> Iterator[Metric]:
-        families: dict[str, GaugeMetricFamily] = {}
-        for name, what, model, value in self._read():
-            family = families.setdefault(name, GaugeMetricFamily(name, what, labels=["model"]))
-            family.add_metric([model], value)
+        families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
+        for one in self._read():
+            kind = CounterMetricFamily if one.name.endswith("_total") else GaugeMetricFamily
+            family = families.setdefault(one.name, kind(one.name, one.what, labels=list(one.labels)))
+            family.add_metric(list(one.labels.values()), one.value)
         yield from families.values()

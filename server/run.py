@@ -20,6 +20,7 @@ from .connection import MAX_HEADER_BYTES, connection_class
 from .hub import Hub
 from .proxies import Behind
 from .settings import Settings
+from .sources import Sources
 from .tls import load_pair, tls_files
 
 WIRE_HEADER = 64
@@ -47,6 +48,7 @@ class Server(uvicorn.Server):
     ) -> None:
         app = app or create_app(settings, engines)
         self.hub: Hub = app.state.hub
+        self.sources: Sources = app.state.sources
         config = listening_config(app, settings, round(settings.drain_s) + 1)
         self._listener = listen(settings.host, settings.port)
         super().__init__(config)

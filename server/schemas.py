@@ -133,14 +133,16 @@ class SourceAnswer(BaseModel):
     """A live source."""
 
     model_config = example(
-        name="door", state="live", width=1280, height=720, frames=5120, reconnects=1, viewers=2,
-        session="source-door", problem=None,
+        name="door", state="live", width=1280, height=720, frames=5120, fps=25.0, age_seconds=0.02,
+        reconnects=1, viewers=2, session="source-door", problem=None,
     )  # fmt: skip
     name: str
     state: Literal["connecting", "live", "away", "ended"]
     width: int | None
     height: int | None
     frames: int = Field(description="Frames received.")
+    fps: float = Field(description="Frames a second, of late.")
+    age_seconds: float | None = Field(description="Since the last frame came; null before the first.")
     reconnects: int
     viewers: int
     session: str | None = Field(description="The session that its frames go to; null: there is none.")

@@ -56,6 +56,8 @@ class Settings(BaseSettings):
     """Host names that are answered to besides localhost, where there are no keys."""
     sources: tuple[str, ...] = ()
     """Live sources as name=address. The server reads no other address, whoever asks."""
+    stale_s: PositiveFloat = 10.0
+    """A source's picture that is older is answered with 503."""
     max_frame_bytes: PositiveInt = 16 * MEGABYTE
     """Of one picture as it is sent."""
     max_pixels: PositiveInt = 3840 * 2160

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -28,6 +29,7 @@ from .hub import SOURCE_SESSION, Hub
 from .live import LiveReader, parse_source
 from .logs import logger
 from .outbox import Outbox
+from .source_readings import readings
 
 PINNED = 4
 """Frames that were handed out lately, on which a target may still be chosen."""
@@ -42,13 +44,13 @@ class Source:
     def __init__(self, hub: Hub, text: str) -> None:
         self._hub = hub
         self.viewers: set[Outbox] = set()
-        self._newest: Frame | None = None
+        self.last: Frame | None = None
         self._skipped = 0
         self._pinned: OrderedDict[int, Frame] = OrderedDict()
         self._there = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
-        self.reader = LiveReader(parse_source(text), self._take, hub.settings.max_pixels)
+        self.reader = LiveReader(parse_source(text), self._take, hub.settings.max_pixels, self._told)
         self.name = self.reader.address.name
         self.key = SOURCE_SESSION + self.name
 
@@ -59,13 +61,19 @@ class Source:
 
     @property
     def newest(self) -> Frame:
-        """The newest frame. Raises UnavailableError while there is none."""
-        if self._newest is None:
+        """The newest frame. Raises UnavailableError while there is none, or none that is new."""
+        age, limit = self.reader.age, self._hub.settings.stale_s
+        if self.last is None or age is None or age > limit:
+            sent = (
+                "nothing yet"
+                if self.last is None
+                else f"nothing for {age:.1f} s, and the limit is {limit:g} s"
+            )
             raise UnavailableError(
-                f"source {self.name!r} has sent nothing yet ({self.reader.problem or self.reader.state})",
+                f"source {self.name!r} has sent {sent} ({self.reader.problem or self.reader.state})",
                 "try again in a moment",
             )
-        return self._newest
+        return self.last
 
     def start(self) -> None:
         """Begins to read, and goes on with a session that was restored."""
@@ -126,9 +134,14 @@ class Source:
             with contextlib.suppress(RuntimeError):  # it closes at this moment
                 self._loop.call_soon_threadsafe(self._arrive, frame)
 
+    def _told(self, event: str, reason: str | None) -> None:
+        """The source went away, or is back. Runs on the reader's thread."""
+        level = logging.INFO if reason is None else logging.WARNING
+        logger().log(level, event.replace(".", " "), extra={"source": self.name, "reason": reason})
+
     def _arrive(self, frame: Frame) -> None:
         self._skipped += self._there.is_set()
-        self._newest = frame
+        self.last = frame
         self._there.set()
 
     async def _serve(self) -> None:
@@ -137,7 +150,8 @@ class Source:
         while True:
             await self._there.wait()
             self._there.clear()
-            frame, skipped, self._skipped = self.newest, self._skipped, 0
+            frame, skipped, self._skipped = self.last, self._skipped, 0
+            assert frame is not None, "one has arrived"
             received = time.monotonic()
             try:
                 await self._handle(frame, skipped, received)
@@ -177,7 +191,7 @@ class Source:
             return await self._hub.submit(entry, frame, received)
         except FrameError:
             if clock is not None and (frame.width, frame.height) != (clock.width, clock.height):
-                self._hub.end(entry, "the source changed the size of its frames", evicted=True)
+                self._hub.end(entry, "resized", evicted=True)
             raise
 
 
@@ -208,6 +222,7 @@ class Sources:
             if source.name in self.by_name:
                 raise OptionError(f"there are two sources {source.name!r}", "name them differently")
             self.by_name[source.name] = source
+        hub.metrics.read_from(lambda: readings(self.by_name.values()))
 
     def get(self, name: str) -> Source:
         """A source. Raises UnknownItemError."""

@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response, WebSocket, WebSocketDisconnect
 
 from .. import wire
-from ..errors import FramestateError, TooSlowError, UnavailableError, UnknownItemError, WireError
+from ..errors import FramestateError, TooSlowError, UnknownItemError, WireError
 from .documents import described, problems
 from .hub import SOURCE_SESSION, Hub
 from .outbox import Outbox
@@ -18,7 +18,7 @@ from .problems import close_code_of
 from .schemas import SessionAnswer, SourceAnswer, SourcesAnswer, session_answer
 from .sessions_api import Box, Options, options_in
 from .sources import Source, Sources
-from .stream import GOING_AWAY, accept, limits
+from .stream import GOING_AWAY, GONE, accept, limits
 
 SourceName = Annotated[
     str, Path(pattern="^[A-Za-z0-9_-]{1,64}$", description="The source's name.", examples=["door"])
@@ -42,14 +42,17 @@ def sources_api(hub: Hub, sources: Sources, decoder: Decoder) -> APIRouter:
     @api.get(
         "/v1/sources/{name}/frame",
         response_class=Response,
-        responses=described(200, "The frame; its number is in x-frame-index.", "image/jpeg")
+        responses=described(
+            200, "The frame; its number is in x-frame-index, seconds since it came in Age.", "image/jpeg"
+        )
         | problems(404, 422, 503),
     )
     async def look(name: SourceName) -> Response:
-        """The newest frame, as JPEG. It is kept for a while, to choose a target on."""
-        frame = sources.get(name).pin()
+        """The newest frame, as JPEG, unless it is too old. It is kept for a while, to choose a target on."""
+        source = sources.get(name)
+        frame, age = source.pin(), source.reader.age or 0.0
         jpeg = await decoder.encode(frame.image, "jpeg", 90)
-        headers = {"x-frame-index": str(frame.index), "cache-control": "no-store"}
+        headers = {"x-frame-index": str(frame.index), "age": str(round(age)), "cache-control": "no-store"}
         return Response(jpeg, media_type="image/jpeg", headers=headers)
 
     @api.post("/v1/sources/{name}/target", status_code=201, responses=problems(404, 409, 422, 503))
@@ -114,6 +117,7 @@ async def view(hub: Hub, sources: Sources, socket: WebSocket, name: str) -> None
     finally:
         if source is not None:
             source.viewers.discard(outbox)
+        hub.metrics.closed(code or GONE)
         await outbox.close(now=not code)
         with contextlib.suppress(RuntimeError, WebSocketDisconnect):
             await socket.close(code or 1000, reason)
@@ -184,16 +188,15 @@ def welcome(hub: Hub, source: Source) -> wire.Welcome:
 def answer(source: Source) -> SourceAnswer:
     """A source as REST tells it."""
     reader = source.reader
-    try:
-        frame = source.newest
-    except UnavailableError:
-        frame = None
+    frame, age = source.last, reader.age
     return SourceAnswer(
         name=source.name,
         state=reader.state,
         width=frame.width if frame else None,
         height=frame.height if frame else None,
         frames=reader.frames,
+        fps=round(reader.fps, 2),
+        age_seconds=None if age is None else round(age, 3),
         reconnects=max(0, reader.connections - 1),
         viewers=len(source.viewers),
         session=source.key if source.entry else None,

@@ -29,6 +29,7 @@ from .problems import close_code_of
 from .settings import Settings
 from .work import Work
 
+GONE = 1006  # without a word
 GOING_AWAY = 1012  # a service restart, in WebSocket's own words
 
 
@@ -105,6 +106,7 @@ class Stream:
             await self.outbox.close(now=not code)
             with contextlib.suppress(RuntimeError, WebSocketDisconnect):
                 await self._socket.close(code or 1000, reason)
+            self.hub.metrics.closed(code or GONE)
             logger().info("stream closed", extra={"session": self.key, "code": code, "reason": reason})
 
     async def _hello(self) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 
@@ -76,6 +79,14 @@ def test_what_belongs_to_no_session_is_answered_by_any_server(cluster: Make) -> 
     text = ask(servers.port, "GET", "/metrics")[2].decode()
     for name in ("a", "b", "front"):
         assert f'process_cpu_seconds_total{{replica="{name}"}}' in text
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            family = re.split(r"[{ ]", line)[0]
+            bare = re.sub("_(bucket|sum|count)$", "", family)
+            assert f"# TYPE {family} " in text or f"# TYPE {bare} histogram" in text, line
+    if promtool := shutil.which("promtool"):
+        done = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, text=True)
+        assert done.stdout + done.stderr == ""
     cluster_seen = json.loads(ask(servers.port, "GET", "/v1/cluster")[2])
     assert [one["name"] for one in cluster_seen["members"]] == ["a", "b"]
 

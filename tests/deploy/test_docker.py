@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from framestate.server import Settings
-from framestate.server.metrics import Metrics
+from framestate.server.metrics import Metrics, Reading
 from framestate.wire import Timings
 
 INSTRUCTIONS = {
@@ -117,7 +117,8 @@ def test_the_dashboard_asks_for_metrics_that_there_are(docker: Path) -> None:
     board = json.loads((docker / "grafana/dashboards/framestate.json").read_text("utf-8"))
     asked = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
     names = {name for text in asked for name in re.findall(r"\b((?:framestate|process)_\w+)", text)}
-    metrics = Metrics(lambda: [(f"framestate_{name}", "", "m", 1.0) for name in gauges()])
+    metrics = Metrics()
+    metrics.read_from(lambda: [Reading(f"framestate_{name}", "", 1.0, {"model": "m"}) for name in gauges()])
     metrics.frame("m", Timings())
     metrics.dropped("m", "WAIT")
     metrics.evicted("m", "idle")
@@ -133,4 +134,4 @@ def test_the_dashboard_asks_for_metrics_that_there_are(docker: Path) -> None:
 
 
 def gauges() -> list[str]:
-    return ["sessions_active", "sessions_waiting", "slots_used", "slots_total"]
+    return ["sessions_active", "sessions_waiting", "slots_used", "slots"]

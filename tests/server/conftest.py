@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from framestate import wire
 from framestate.bundles import Bundle
 from framestate.engine import Engine
 from framestate.server import Server, Settings
-from framestate.vision import Box, Frame, decode_image, encode_image
+from framestate.vision import Box, Frame, VideoWriter, decode_image, encode_image
 from framestate.vision.synthetic import demo_clip
 from framestate.wire.format import MOST_TEXT
 from framestate.wire.kinds import Parts, read, unpacked
@@ -300,6 +301,16 @@ def truth(film: tuple[list[bytes], Box]) -> list[Box]:
     with load(1) as engine:
         target = engine.open(frames[0], box=film[1])
         return [target.push(frame).box for frame in frames[1:]]
+
+
+@pytest.fixture(scope="session")
+def clip_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seconds of 160 x 120, ten frames a second."""
+    path = tmp_path_factory.mktemp("video") / "clip.mp4"
+    with VideoWriter(path, 160, 120, 10) as film:
+        for image, _, _ in demo_clip(3, 20, (160, 120)):
+            film.write(image)
+    return path
 
 
 def query(box: Box) -> str:

@@ -62,8 +62,12 @@ def test_every_error_has_its_row(page: str) -> None:
         assert f"| `{name}` | {status_of(kind)} | {close_code_of(kind)} |" in page
 
 
-def test_every_metric_is_named_and_every_name_is_one(shared: Any, page: str) -> None:
-    there = set(re.findall(r"^# TYPE (framestate_\w+)", shared.call("GET", "/metrics").body.decode(), re.M))
+def test_every_metric_is_named_and_every_name_is_one(
+    serve: Any, clip_file: Path, until: Any, page: str
+) -> None:
+    running = serve(sources=(f"door={clip_file}",))
+    until(lambda: running.call("GET", "/v1/sources/door").json["frames"])
+    there = set(re.findall(r"^# TYPE (framestate_\w+)", running.call("GET", "/metrics").body.decode(), re.M))
     there = {name for name in there if not name.endswith("_created")}
     assert there == set(re.findall(r"`(framestate_\w+)", page))
 

@@ -13,8 +13,7 @@ import pytest
 from framestate import wire
 from framestate.errors import OptionError
 from framestate.server.live import parse_source
-from framestate.vision import VideoWriter, decode_image
-from framestate.vision.synthetic import demo_clip
+from framestate.vision import decode_image
 
 FFMPEG = shutil.which("ffmpeg")
 RTSP_SERVER = """
@@ -44,15 +43,6 @@ def has_gstreamer() -> bool:
     )
     done = subprocess.run(["/usr/bin/python3", "-c", code + check], check=False, capture_output=True)
     return done.returncode == 0
-
-
-@pytest.fixture(scope="module")
-def clip_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("video") / "clip.mp4"
-    with VideoWriter(path, 160, 120, 10) as film:
-        for image, _, _ in demo_clip(3, 20, (160, 120)):
-            film.write(image)
-    return path
 
 
 @pytest.fixture
