@@ -51,12 +51,8 @@ $(SERVING): pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --editable .
 	@touch $@
 
-# opencv-contrib-python-headless (for the peers that the bench runs) and opencv-python-headless write to the same
-# folder, and the one that comes last wins; it has to be the former, which holds all of the latter.
 $(TESTING): pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --editable '.[torch,bench,dev,ray]'
-	@$(BIN)/python -c 'import cv2; cv2.TrackerCSRT' 2>/dev/null || \
-	  $(PIP) --force-reinstall --no-deps opencv-contrib-python-headless
 	@touch $(SERVING) $@
 
 clean:

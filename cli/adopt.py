@@ -127,7 +127,7 @@ def adopt(
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
-    """Make a bundle of somebody else's ONNX files.
+    """Make a bundle from ONNX files, without code.
 
     GRAPH is any recurrent model of frames: --state says which output comes back to which input. For a Siamese
     tracker, --backbone and --head are two files as NanoTrack v2 has them, whose settings are the defaults.

@@ -68,7 +68,7 @@ def classify(
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
-    """Tell what a video or pictures show.
+    """Say what a video or pictures show, as labels.
 
     The frames of a video are smoothed over time; each picture given by name is a source of its own.
     """

@@ -29,18 +29,27 @@ def demo(
     device: options.Device = "auto",
     threads: options.Threads = None,
     frames: Annotated[int, typer.Option("--frames", min=2, help="Length of the clip.")] = 120,
+    clip: Annotated[
+        bool, typer.Option("--clip", help="Only write the clip, clip.mp4, to try the other commands on.")
+    ] = False,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
-    """Track and interpolate a rendered clip, and compare with the known truth.
+    """See it work on a clip that it draws.
 
-    Writes demo_tracked.mp4, with the truth as a thin white line; demo_2x.mp4, with every second frame made;
-    and demo.png.
+    It follows a fish, makes new frames, and compares both with the truth. It writes demo_tracked.mp4, with
+    the true box as a thin white line, demo_2x.mp4, with every second frame made, and demo.png.
     """
     with guarded(debug):
+        _make_folder(out)
+        if clip:
+            from .demo_clip import show_clip, write_clip
+
+            with quiet_stdout():
+                written = write_clip(out, frames)
+            return print_json(written) if as_json else show_clip(written)
         with quiet_stdout():
             options.check_device(device)
-            _make_folder(out)
 
             from ..bundles import load_bundle
             from .demo_interpolation import interpolate_demo

@@ -12,14 +12,15 @@ import typer
 
 from ..errors import RunError
 from . import options
-from .output import guarded, print_json, quiet_stdout, show
+from .fixes import OPENCVS, find_fix
+from .output import guarded, note, print_json, quiet_stdout, show
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 PACKAGES = (
-    "numpy", "av", "onnxruntime", "opencv-python-headless", "opencv-contrib-python-headless",
-    "safetensors", "torch", "onnx", "onnxscript", "pillow", "matplotlib", "tensorrt", "pycuda",
+    "numpy", "av", "onnxruntime", "onnxruntime-gpu", *OPENCVS, "safetensors",
+    "torch", "onnx", "onnxscript", "pillow", "matplotlib", "tensorrt", "pycuda",
 )  # fmt: skip
 
 
@@ -27,17 +28,29 @@ def doctor(
     jetson: Annotated[
         bool, typer.Option("--jetson", help="Also look at a Jetson's power mode, clocks and camera.")
     ] = False,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Print only the one command that this machine needs most.")
+    ] = False,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
-    """Show what this machine can run, and why not the rest."""
+    """Show what this machine can run, and what would help."""
     with guarded(debug):
         with quiet_stdout():
             report = examine()
             if jetson:
                 report["jetson"] = examine_jetson()
+            found = find_fix(report)
+        report["fix"] = None if found is None else asdict(found)
         if as_json:
             print_json(report)
+        elif fix:
+            note(
+                f"why: {found.why}" if found else "nothing has to be done: the models of Framestate run here"
+            )
+            if found:
+                print(found.command)
+            return
         else:
             _show(report)
         if not any(runtime["usable"] for runtime in report["runtimes"].values()):

@@ -67,7 +67,7 @@ def export(
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
-    """Make a model's graphs for another runtime, with proof.
+    """Write a model for another runtime, and prove that it agrees.
 
     The graphs and PyTorch follow the same clip over hundreds of frames, each by its own answers and state.
     Where they differ by more than the tolerance, nothing is written.

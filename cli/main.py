@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -20,6 +21,7 @@ from . import (
     bench_simulate,
     bench_throughput,
     classify,
+    completion,
     demo,
     doctor,
     eval_confidence,
@@ -34,16 +36,11 @@ from . import (
     serve,
     track,
     train,
+    welcome,
 )
 
-app = typer.Typer(
-    name="framestate",
-    help="Streaming video inference for models with recurrent state: every frame costs the same.",
-    epilog="Exit codes: 0 done, 1 a run or a check failed, 2 bad usage or input.",
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
+Verb = Callable[..., Any] | typer.Typer
+
 evaluation = typer.Typer(help="Measure quality on a folder with ground truth.", no_args_is_help=True)
 evaluation.command("tracking")(eval_tracking.evaluate)
 evaluation.command("confidence")(eval_confidence.evaluate)
@@ -60,21 +57,55 @@ benchmarks.command("serve")(bench_serve.serve)
 benchmarks.command("scale")(bench_scale.scale)
 benchmarks.command("simulate")(bench_simulate.simulate)
 
-app.command("demo")(demo.demo)
-app.command("track")(track.track)
-app.command("interpolate")(interpolate.interpolate)
-app.command("classify")(classify.classify)
-app.command("run")(run.run)
-app.add_typer(evaluation, name="eval")
-app.command("train")(train.train)
-app.command("prune")(prune.prune)
-app.command("export")(export.export)
-app.command("push")(push.push)
-app.command("adopt")(adopt.adopt)
-app.add_typer(benchmarks, name="bench")
-app.command("serve")(serve.serve)
-app.command("models")(models.models)
-app.command("doctor")(doctor.doctor)
+FIRST: dict[str, Verb] = {
+    "demo": demo.demo,
+    "track": track.track,
+    "interpolate": interpolate.interpolate,
+    "run": run.run,
+    "serve": serve.serve,
+    "doctor": doctor.doctor,
+}
+"""What ``framestate`` alone shows."""
+OWN, MEASURE, MACHINE = "Your own model", "Measure", "This installation"
+REST: dict[str, tuple[str, Verb]] = {
+    "adopt": (OWN, adopt.adopt),
+    "classify": (OWN, classify.classify),
+    "export": (OWN, export.export),
+    "prune": (OWN, prune.prune),
+    "push": (OWN, push.push),
+    "train": (OWN, train.train),
+    "bench": (MEASURE, benchmarks),
+    "eval": (MEASURE, evaluation),
+    "completion": (MACHINE, completion.completion),
+    "models": (MACHINE, models.models),
+}
+"""What ``framestate more`` shows, under which heading. Each works without ``more`` too."""
+
+app = typer.Typer(
+    name="framestate",
+    help="Follow things in video, make frames, run models that remember: live, every frame at the same cost.",
+    epilog="Exit codes: 0 done, 1 a run or a check failed, 2 bad usage or input.",
+    pretty_exceptions_enable=False,
+)
+more = typer.Typer(help="Show the other commands.", no_args_is_help=True)
+
+
+def _add(
+    place: typer.Typer, name: str, verb: Verb, *, panel: str | None = None, hidden: bool = False
+) -> None:
+    """Let ``place`` have a verb, which is a function or a group of them."""
+    if isinstance(verb, typer.Typer):
+        place.add_typer(verb, name=name, rich_help_panel=panel, hidden=hidden)
+    else:
+        place.command(name, rich_help_panel=panel, hidden=hidden)(verb)
+
+
+for _name, _verb in FIRST.items():
+    _add(app, _name, _verb)
+for _name, (_panel, _verb) in REST.items():
+    _add(more, _name, _verb, panel=_panel)
+    _add(app, _name, _verb, hidden=True)
+app.add_typer(more, name="more")
 
 
 def _print_version(asked: bool) -> None:
@@ -85,13 +116,16 @@ def _print_version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _options(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """Options that stand before the verb."""
+    """Options that stand before the verb; without a verb, what to type next."""
+    if context.invoked_subcommand is None:
+        welcome.show_welcome(FIRST)
 
 
 ENDINGS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def models(as_json: options.AsJson = False, debug: options.Debug = False) -> None:
-    """List every model system: those whose weights come with Framestate, and those to train or to measure."""
+    """List the models: those that come with Framestate, and those to train."""
     with guarded(debug):
         with quiet_stdout():
             from ..bundles import default_bundles, load_bundle

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,16 +21,39 @@ DEVICES = ("auto", "cpu", "cuda")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".gif", ".apng")
 
+
+def _shipped(incomplete: str) -> list[str]:
+    """The models that come with Framestate, for completion."""
+    from ..bundles import default_bundles
+
+    return [name for name in default_bundles() if name.startswith(incomplete)]
+
+
+def _one_of(*names: str) -> Callable[[str], list[str]]:
+    """These names, for completion."""
+
+    def choose(incomplete: str) -> list[str]:
+        return [name for name in names if name.startswith(incomplete)]
+
+    return choose
+
+
 Model = Annotated[
     str,
     typer.Option(
-        "--model", metavar="NAME|DIR", help="A model that comes with Framestate, or the folder of a bundle."
+        "--model",
+        metavar="NAME|DIR",
+        help="A model that comes with Framestate, or the folder of a bundle.",
+        autocompletion=_shipped,
     ),
 ]
 Interpolator = Annotated[
     str,
     typer.Option(
-        "--interpolator", metavar="NAME|DIR", help="The model that makes frames, as --model tracks."
+        "--interpolator",
+        metavar="NAME|DIR",
+        help="The model that makes frames, as --model tracks.",
+        autocompletion=_shipped,
     ),
 ]
 RuntimeName = Annotated[
@@ -38,9 +62,13 @@ RuntimeName = Annotated[
         "--runtime",
         metavar="NAME",
         help="auto (the fastest one that is usable), tensorrt, onnx or eager; see 'doctor'.",
+        autocompletion=_one_of("auto", "tensorrt", "onnx", "eager"),
     ),
 ]
-Device = Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu or cuda.")]
+Device = Annotated[
+    str,
+    typer.Option("--device", metavar="NAME", help="auto, cpu or cuda.", autocompletion=_one_of(*DEVICES)),
+]
 PrecisionName = Annotated[
     str | None,
     typer.Option(

@@ -111,7 +111,7 @@ def prune(
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
-    """Cut a model, train what is left, and say what it cost and brought.
+    """Make a model smaller and faster, and train it again.
 
     Channels, heads, states and neurons go whole, so the result is an ordinary bundle: smaller, faster on
     every runtime, with less state a session. With --structure none single weights become zeros, and nothing

@@ -30,7 +30,9 @@ def push(
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
-    """Copy a checked bundle into TO/NAME, its manifest last: whoever sees that has all of it."""
+    """Check a bundle and copy it into TO/NAME.
+
+    The manifest is copied last: whoever sees it has the whole bundle."""
     with guarded(debug):
         with quiet_stdout():
             files = upload(model, to, replace)

@@ -50,7 +50,7 @@ def run(
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
-    """Run a recurrent model over a video.
+    """Run your own recurrent model over a video.
 
     State goes from frame to frame. The model's manifest says how frames are seen and what comes out.
     """  # fmt: skip

@@ -104,11 +104,16 @@ def serve(
     ] = 1,
     max_replicas: Annotated[
         int | None,
-        typer.Option("--max-replicas", metavar="N", min=1, help="With --ray: at most, by the slots in use."),
+        typer.Option(
+            "--max-replicas",
+            metavar="N",
+            min=1,
+            help="With --ray: servers, at most; more start when the slots fill.",
+        ),
     ] = None,
     debug: options.Debug = False,
 ) -> None:
-    """Serve sessions over REST and WebSocket, with a page to see it work.
+    """Serve models over REST and WebSocket, with a page.
 
     Every limit can be set by an environment variable FRAMESTATE_SERVE_<NAME>: see docs/server.md.
     """

@@ -1,4 +1,4 @@
-"""``framestate serve --ray``: servers side by side on this machine, by Ray Serve"""
+"""``framestate serve --ray``: servers side by side on this machine, by Ray Serve."""
 
 from __future__ import annotations
 
@@ -82,9 +82,11 @@ def shared_place(state_dir: str | None) -> str | None:
 
 def _announce(options: ClusterOptions, choice: ClusterChoice) -> None:
     """What runs where, on stderr."""
-    most = choice.max_replicas or choice.replicas
-    upto = f" to {most}, by the slots in use" if most > choice.replicas else ""
-    note(f"cluster {options.name!r} on Ray Serve: {choice.replicas}{upto} servers")
+    least, most = choice.replicas, choice.max_replicas or choice.replicas
+    runs = f"{least} server{'s run' if least > 1 else ' runs'}"
+    if most > least:
+        runs += f"; more start, up to {most}, when the slots fill"
+    note(f"cluster {options.name!r} on Ray Serve: {runs}")
     if choice.state_dir is None:
         note("sessions of a server that is killed are lost; --state-dir keeps them")
     shown = f"[{options.host}]" if ":" in options.host else options.host

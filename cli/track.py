@@ -21,11 +21,14 @@ def track(
         typer.Argument(metavar="VIDEO", help="A video file, a folder of numbered images, or - for a pipe."),
     ],
     box: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
-            "--box", metavar="X,Y,W,H", help="A target in the first frame, in pixels; repeat it for more."
+            "--box",
+            metavar="X,Y,W,H",
+            help="A target in the first frame, in pixels; repeat it for more.",
+            show_default="drawn by you, on a page that opens",
         ),
-    ],
+    ] = None,
     model: options.Model = options.DEFAULT_TRACKER,
     runtime: options.RuntimeName = "auto",
     device: options.Device = "auto",
@@ -54,16 +57,16 @@ def track(
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
-    """Follow targets through a video.
+    """Follow things through a video.
 
-    Each target is given by its box in the first frame.
+    Each is given by its box in the first frame. Without --box, a page opens to draw one.
     Without --out and --boxes, the annotated video goes to the working directory.
     """
     with guarded(debug):
         with quiet_stdout():
             from ..vision import parse_box
 
-            regions = [parse_box(text) for text in box]
+            regions = [parse_box(text) for text in box or ()]
             options.check_device(device)
             no_output_named = out is None and boxes is None
             if no_output_named:
@@ -71,6 +74,12 @@ def track(
                 out = Path(f"{stem}_tracked.mp4")
             outputs = _check_outputs(video, out, boxes)
 
+            reading = files.Reading.of(stream, image_rate, deinterlace)
+            part = span.Span.of(start, end, every)
+            if not regions:
+                from .draw import draw_boxes
+
+                regions = draw_boxes(video, reading, part)
             from .follow import follow
 
             run = follow(
@@ -83,8 +92,8 @@ def track(
                 precision=precision,
                 out=out,
                 boxes=boxes,
-                reading=files.Reading.of(stream, image_rate, deinterlace),
-                span=span.Span.of(start, end, every),
+                reading=reading,
+                span=part,
                 encoding=files.encoding(codec, crf, preset, bitrate, pixel_format),
             )
             if no_output_named:

@@ -43,6 +43,22 @@ def test_for_people(invoke: Callable[..., Result], work: Path) -> None:
     assert sorted(path.name for path in work.iterdir()) == ["demo.png", "demo_2x.mp4", "demo_tracked.mp4"]
 
 
+def test_only_the_clip(report: Report, invoke: Callable[..., Result], work: Path) -> None:
+    found = report("demo", "--clip", "--frames", 3)
+    assert found["outputs"] == ["clip.mp4"]
+    with VideoReader(work / "clip.mp4") as frames:
+        assert len(list(frames)) == 3
+    again = invoke("demo", "--clip", "--frames", 2)
+    assert again.exit_code == 0
+    assert "left as it is" in again.stderr
+    assert f"framestate track clip.mp4 --box {found['box']}" in again.stdout
+    with VideoReader(work / "clip.mp4") as frames:
+        assert len(list(frames)) == 3, "a file of that name is kept"
+    followed = report("track", "clip.mp4", "--box", found["box"], "--boxes", "boxes.csv", *ONE)
+    assert followed["frames"] == 3
+    assert followed["targets"][0]["lost_frames"] == 0
+
+
 def test_a_folder_that_cannot_be_made(refused: Callable[..., str], work: Path) -> None:
     (work / "file").touch()
     assert "--out file/demo cannot be made" in refused("demo", "--out", "file/demo")

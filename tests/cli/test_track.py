@@ -70,6 +70,16 @@ def test_several_targets_share_the_decoding(
     assert [row for row in both if row["target"] == "2"] == alone
 
 
+def test_without_a_box_and_without_somebody_to_draw_one(
+    refused: Refused, make_clip: MakeClip, work: Path
+) -> None:
+    said = refused("track", make_clip())
+    assert "clip.mp4 (96 x 64 pixels)" in said
+    assert "--box X,Y,W,H" in said
+    assert "A pipe has no first frame" in refused("track", "-")
+    assert list(work.iterdir()) == []
+
+
 def test_without_a_named_output(invoke: Invoke, make_clip: MakeClip, work: Path, box: str) -> None:
     clip = make_clip(frames=2)
     result = invoke("track", clip, "--box", box, *ONE)
