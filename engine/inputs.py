@@ -26,7 +26,10 @@ class Clock:
     @classmethod
     def of(cls, frame: Frame | Clock) -> Clock:
         """The clock as it stands at ``frame``."""
-        return cls(frame.pts, frame.time_base, frame.index, frame.width, frame.height)
+        if isinstance(frame, Clock):
+            return frame
+        height, width = frame.image.shape[:2]
+        return cls(frame.pts, frame.time_base, frame.index, width, height)
 
     @property
     def seconds(self) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,22 @@ from .onnx_device import Copier, DeviceStateStore, DeviceTensor, bind_input
 from .onnx_graphs import NO_GRAPH, GraphedSession, options_of
 from .onnx_sessions import open_function, open_session, reason
 from .protocol import Arrays, State, StateStore
+
+
+@dataclass(frozen=True)
+class Names:
+    """The tensors of a function in its graph: what is asked for, outputs first, and past states' names."""
+
+    wanted: list[str]
+    outputs: tuple[str, ...]
+    past: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, described: FunctionSpec) -> Names:
+        """Those of a function."""
+        outputs = tuple(tensor.name for tensor in described.outputs)
+        wanted = [*outputs, *map(present_name, described.writes_state)]
+        return cls(wanted, outputs, tuple((key, past_name(key)) for key in described.reads_state))
 
 
 class OnnxRuntime(HostRuntime):
@@ -58,6 +75,7 @@ class OnnxRuntime(HostRuntime):
         self.device = device
         self.precision = exported_precision(bundle, self.name)
         self._check = Checker(self.spec)
+        self._names = {name: Names.of(one) for name, one in self.spec.functions.items()}
         self._notes: tuple[str, ...] = ()
         self._sessions: dict[str, Any] = {}
         self._plain: dict[str, Any] = {}  # how a session that would capture a graph runs without
@@ -145,13 +163,13 @@ class OnnxRuntime(HostRuntime):
 
     def _run(self, function: str, spec: FunctionSpec, inputs: Arrays, state: State) -> tuple[Arrays, State]:
         """A call over host arrays, which ONNX Runtime reads where they lie."""
+        names = self._names[function]
         feeds: dict[str, Any] = dict(inputs)
-        for key in spec.reads_state:
-            feeds[past_name(key)] = state[key]
-        wanted = [tensor.name for tensor in spec.outputs] + [present_name(key) for key in spec.writes_state]
-        arrays = [np.asarray(result) for result in self._sessions[function].run(wanted, feeds)]
-        outputs = dict(zip((tensor.name for tensor in spec.outputs), arrays, strict=False))
-        written = dict(zip(spec.writes_state, arrays[len(spec.outputs) :], strict=True))
+        for key, past in names.past:
+            feeds[past] = state[key]
+        arrays = [np.asarray(result) for result in self._sessions[function].run(names.wanted, feeds)]
+        outputs = dict(zip(names.outputs, arrays, strict=False))
+        written = dict(zip(spec.writes_state, arrays[len(names.outputs) :], strict=True))
         check_finite(function, written)
         return outputs, written
 

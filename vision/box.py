@@ -59,7 +59,8 @@ class Box:
     @property
     def is_finite(self) -> bool:
         """True when no number is NaN or infinite."""
-        return all(math.isfinite(value) for value in self.xywh)
+        finite = math.isfinite
+        return finite(self.x) and finite(self.y) and finite(self.w) and finite(self.h)
 
     def intersection(self, other: Box) -> float:
         """Area shared with ``other``, in square pixels; 0 where either box is not finite."""

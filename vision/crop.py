@@ -23,6 +23,8 @@ from .pixels import Image, as_uint8, check_image
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
+_LEVELS = tuple((1 / (255 * std), -mean / std) for mean, std in zip(IMAGENET_MEAN, IMAGENET_STD, strict=True))
+
 Interpolation = Literal["smooth", "nearest", "linear", "cubic"]
 
 _SHRINK_SMOOTHLY = 1.5  # image pixels an output pixel, from which a plain bilinear resize would alias
@@ -43,7 +45,7 @@ class SquareCrop:
     size: int
 
     def __post_init__(self) -> None:
-        finite = all(math.isfinite(value) for value in (self.cx, self.cy, self.side))
+        finite = math.isfinite(self.cx) and math.isfinite(self.cy) and math.isfinite(self.side)
         if not finite or self.side <= 0 or self.size < 1:
             raise BoxError(
                 f"A crop around ({self.cx:g}, {self.cy:g}) of side {self.side:g} "
@@ -120,9 +122,10 @@ def cut(image: Image, crop: SquareCrop, *, interpolation: Interpolation = "smoot
     height, width = check_image(image).shape[:2]
     dense = density(crop) if interpolation == "smooth" else 1
     flag = _flag(interpolation)
-    left, top, side = int(crop.left), int(crop.top), int(crop.side)
+    exact = crop.left, crop.top, crop.side
+    left, top, side = map(int, exact)
     inside = 0 <= left <= width - side and 0 <= top <= height - side
-    if dense == 1 and inside and (left, top, side) == (crop.left, crop.top, crop.side):  # most crops
+    if dense == 1 and inside and (left, top, side) == exact:  # most crops
         region = image[top : top + side, left : left + side]
         return as_uint8(cv2.resize(region, (crop.size, crop.size), interpolation=flag))
     covered = crop.box.clipped(width, height)
@@ -214,6 +217,6 @@ def normalise(crops: Image) -> npt.NDArray[np.float32]:
     result = np.empty((*lead, 3, height, width), np.float32)
     planes = result.reshape(-1, 3, height, width)
     for crop, out in zip(crops.reshape(-1, height, width, 3), planes, strict=True):
-        for channel, plane, mean, std in zip(out, cv2.split(crop), IMAGENET_MEAN, IMAGENET_STD, strict=True):
-            cv2.addWeighted(plane, 1 / (255 * std), plane, 0.0, -mean / std, dst=channel, dtype=cv2.CV_32F)
+        for channel, plane, (scale, shift) in zip(out, cv2.split(crop), _LEVELS, strict=True):
+            cv2.addWeighted(plane, scale, plane, 0.0, shift, dst=channel, dtype=cv2.CV_32F)
     return result

@@ -161,11 +161,17 @@ def _size(memory: TargetMemory) -> tuple[int, int]:
 def _held(memory: TargetMemory, cx: float, cy: float, w: float, h: float) -> Box:
     """A box of at least two pixels a side, no larger than the frame, its centre in it."""
     width, height = _size(memory)
-    return _inside(memory, Box.from_centre(cx, cy, min(max(w, 2.0), width), min(max(h, 2.0), height)))
+    w, h = min(max(w, 2.0), width), min(max(h, 2.0), height)
+    return _moved(memory, cx - w / 2, cy - h / 2, w, h)
 
 
 def _inside(memory: TargetMemory, box: Box) -> Box:
     """Moved so that its centre lies in the frame."""
-    cx, cy = box.centre
+    return _moved(memory, box.x, box.y, box.w, box.h)
+
+
+def _moved(memory: TargetMemory, x: float, y: float, w: float, h: float) -> Box:
+    """A box, moved so that its centre lies in the frame."""
     width, height = _size(memory)
-    return Box.from_centre(min(max(cx, 0.0), width), min(max(cy, 0.0), height), box.w, box.h)
+    cx, cy = min(max(x + w / 2, 0.0), width), min(max(y + h / 2, 0.0), height)
+    return Box(cx - w / 2, cy - h / 2, w, h)

@@ -153,29 +153,27 @@ class BoxFilter:
         _, _, measured, trust = self._reading(box, std)
         return sum(map(Axis.distance, self._axes, measured, trust))
 
-    def update(self, box: Box, std: npt.ArrayLike) -> Box:
-        """Take a measurement in, whatever `gate` says; return the corrected box. Arguments as in `gate`."""
-        _, _, measured, trust = self._reading(box, std)
-        cx, cy, w, h = map(Axis.corrected, self._axes, measured, trust)
+    def update(self, box: Box, std: npt.ArrayLike) -> None:
+        """Take a measurement in, whatever `gate` says. Arguments as in `gate`."""
+        _, _, (x_at, y_at, width, height), trust = self._reading(box, std)
+        cx, cy, w, h = self._axes
         self._read = None
         self._axes = (
-            cx,
-            cy,
-            w._replace(value=max(w.value, MIN_SIDE)),
-            h._replace(value=max(h.value, MIN_SIDE)),
+            cx.corrected(x_at, trust[0]),
+            cy.corrected(y_at, trust[1]),
+            w.corrected(width, trust[2], MIN_SIDE),
+            h.corrected(height, trust[3], MIN_SIDE),
         )
         self._anchor = self._new_anchor()
         self.missed = 0
-        return self.box
 
-    def coast(self) -> Box:
-        """Go on without a measurement: inflate P, and after a while let velocity decay. Returns the box."""
+    def coast(self) -> None:
+        """Go on without a measurement: inflate P, and after a while let velocity decay."""
         self.missed += 1
         decay = self.options.coast_decay if self.missed > self.options.coast_frames else 1.0
         cx, cy, w, h = (axis.loosened(self.options.inflation, decay) for axis in self._axes)
         self._axes = cx, cy, w, h
         self._hold()
-        return self.box
 
     def observe(self, box: Box, std: npt.ArrayLike) -> bool:
         """`update` if the measurement passes the gate, else `coast`; says which. Arguments as in `gate`."""
@@ -205,7 +203,7 @@ class BoxFilter:
 
     def _measurement_variance(self, std: npt.ArrayLike) -> list[float]:
         """The diagonal of R, four numbers in pixels squared, held between floor and ceiling."""
-        given = np.asarray(std, dtype=np.float64).ravel().tolist()
+        given = list(std) if isinstance(std, tuple) else np.asarray(std, np.float64).ravel().tolist()
         if len(given) != 4 or not (given[0] >= 0 and given[1] >= 0 and given[2] >= 0 and given[3] >= 0):
             raise StepError(
                 f"The standard deviations of a measurement are {given}, and must be four numbers, 0 or more",

@@ -21,7 +21,7 @@ class Measurement:
 
     box: Box
     score: float
-    std: npt.NDArray[np.float64]
+    std: tuple[float, float, float, float]
 
 
 def number(spec: ModelSpec, key: str) -> float:

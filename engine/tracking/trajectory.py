@@ -78,5 +78,5 @@ class TrajectoryDecoder:
             height * crop.side,
         )
         across, down = variance[0] + variance[2], variance[1] + variance[3]
-        std = np.sqrt([across / 4, down / 4, across, down]) * crop.side
-        return Measurement(box, float(maps["score"][0]), std)
+        wide, high, tall, long = (np.sqrt([across / 4, down / 4, across, down]) * crop.side).tolist()
+        return Measurement(box, float(maps["score"][0]), (wide, high, tall, long))

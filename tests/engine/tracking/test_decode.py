@@ -9,14 +9,8 @@ import numpy as np
 import pytest
 from framestate.bundles import FunctionSpec, ModelSpec, TensorSpec
 from framestate.engine.tracking import TrackingOptions
-from framestate.engine.tracking.decode import (
-    CentreDecoder,
-    PointDecoder,
-    change_penalty,
-    hann_window,
-    map_side,
-    open_decoder,
-)
+from framestate.engine.tracking.best_cell import change_penalty, hann_window
+from framestate.engine.tracking.decode import CentreDecoder, PointDecoder, map_side, open_decoder
 from framestate.engine.tracking.measurement import number
 from framestate.errors import BundleError
 from framestate.vision import Box, SquareCrop

@@ -36,8 +36,8 @@ def test_prediction_and_update_by_hand() -> None:
     spread = variance + 8.0**2
     assert tracker.gate(measured, [8.0] * 4) == pytest.approx(10.0**2 / spread, rel=1e-12)
 
-    corrected = tracker.update(measured, [8.0] * 4)
-    assert corrected.centre == pytest.approx((150.0 + 10.0 * variance / spread, 250.0), rel=1e-12)
+    tracker.update(measured, [8.0] * 4)
+    assert tracker.box.centre == pytest.approx((150.0 + 10.0 * variance / spread, 250.0), rel=1e-12)
     assert tracker.velocity == pytest.approx((10.0 * mixed / spread, 0.0, 0.0, 0.0), rel=1e-12)
     assert tracker.std[0] == pytest.approx(math.sqrt(variance * 64.0 / spread), rel=1e-12)
 

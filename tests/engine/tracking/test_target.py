@@ -31,7 +31,7 @@ def at(index: int, image: np.ndarray = IMAGE) -> Frame:
 
 
 def seen(score: float, box: Box = START, std: float = 1.0) -> Measurement:
-    return Measurement(box, score, np.full(4, std))
+    return Measurement(box, score, (std, std, std, std))
 
 
 def moved(memory: Followed, frame: int, measured: Measurement) -> Followed:
