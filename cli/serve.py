@@ -90,6 +90,15 @@ def serve(
         Path | None, typer.Option(metavar="FILE", help="A PEM certificate: HTTPS without a proxy.")
     ] = None,
     tls_key: Annotated[Path | None, typer.Option(metavar="FILE", help="The certificate's PEM key.")] = None,
+    source_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Live sources, NAME=ADDRESS a line, as addresses may hold passwords."
+        ),
+    ] = None,
+    log_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", show_default="stderr", help="Where the log goes.")
+    ] = None,
     allow_origin: Annotated[
         list[str] | None,
         typer.Option(
@@ -127,6 +136,8 @@ def serve(
         "api_key_file": api_key_file,
         "state_dir": None if ray or state_dir is None else Path(state_dir),
         "sources": source,
+        "source_file": source_file,
+        "log_file": log_file,
         "allow_origins": allow_origin,
         "root_path": root_path,
         "proxies": proxy,
@@ -149,7 +160,7 @@ def serve(
         cv2.setNumThreads(1)  # pictures are decoded side by side: its own threads would spin beside that
         engines = load_engines(settings, stack)
         server = Server(settings, engines)
-        log_to_stderr(settings.log_level)
+        log_to_stderr(settings.log_level, file=settings.log_file)
         _announce(server, settings, engines)
         server.run()
 

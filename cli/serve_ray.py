@@ -42,7 +42,7 @@ def serve_on_ray(settings: Settings, choice: ClusterChoice) -> None:
     if settings.sources:
         raise OptionError("--source and --ray cannot go together", "Live sources need a server by itself.")
     options = cluster_options(settings, choice)
-    from ..server.access import required_keys
+    from ..server.keys import required_keys
 
     required_keys(settings)
     from ..cluster.ray_local import started_ray

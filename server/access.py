@@ -4,80 +4,29 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
-import hmac
-import re
-from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import Self
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..errors import AccessError, ForbiddenError, FramestateError, OptionError
+from ..errors import AccessError, ForbiddenError, FramestateError
 from ..wire import Failure, encode_message
+from .audit import Audit
+from .callers import Callers, address_of
 from .cors import allowed_origins
-from .logs import logger
+from .keys import ApiKeys, Key
 from .metrics import Metrics
 from .problems import close_code_of, problem_of
-from .settings import Settings, is_loopback
+from .revoked import Revoked
+from .scopes import needed_scope
+from .settings import Settings
 
 OPEN_PATHS = frozenset({"/", "/favicon.ico", "/healthz", "/v2/health/live", "/v2/health/ready"})
 """What anybody may see: the page and whether the server is well. ``/static/`` too."""
-_KEY = re.compile(r"[\x21-\x7e]{16,256}")
 PROTOCOL = "framestate.v2"
 OLDER = ("framestate.v1",)
 KEY_PROTOCOL = "key."
-
-
-class ApiKeys:
-    """The keys that are good. Only their hashes are held, and all of them are compared every time."""
-
-    def __init__(self, keys: Iterable[str]) -> None:
-        self._digests = [hashlib.sha256(key.encode()).digest() for key in keys]
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Reads keys, one a line; empty lines and those that start with # are passed over.
-
-        Raises:
-            OptionError: the file cannot be read, holds no key, or one that is short or has spaces in it.
-        """
-        try:
-            lines = path.read_text("utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise OptionError(f"the key file {path} cannot be read ({error})", "Check its name.") from error
-        keys = [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]
-        bad = [number for number, key in enumerate(keys, start=1) if not _KEY.fullmatch(key)]
-        if bad or not keys:
-            raise OptionError(
-                f"key {bad[0]} in {path} is no good" if bad else f"{path} holds no key",
-                "Write 16 to 256 printable characters without spaces a line: openssl rand -hex 24 >> FILE.",
-            )
-        return cls(keys)
-
-    def is_good(self, key: str) -> bool:
-        """Whether this is one of the keys, in a time that tells nothing about them."""
-        digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
-        matches = [hmac.compare_digest(digest, one) for one in self._digests]
-        return any(matches)
-
-
-def required_keys(settings: Settings) -> ApiKeys | None:
-    """The keys of a server, or None where none are asked for.
-
-    Raises:
-        OptionError: the server would listen to other machines without any, or the file is no good.
-    """
-    if settings.api_key_file is not None:
-        return ApiKeys.load(settings.api_key_file)
-    if not is_loopback(settings.host):
-        raise OptionError(
-            f"the address {settings.host} can be reached from other machines, and there are no API keys",
-            "Give --api-key-file, or listen on 127.0.0.1.",
-        )
-    return None
 
 
 class Gate:
@@ -87,13 +36,18 @@ class Gate:
       could reach the server through a name of its own that it lets point here (DNS rebinding).
     - Origin: a request that a browser sends for a web page must come from the server's own page or from an
       allowed origin, unless it merely reads.
-    - Key: everything but the page and the health of the server needs one, where there are keys.
+    - Key: everything but the page and the health of the server needs one, where there are keys, and one with
+      the scope that the call needs.
+    - Limits: of requests and streams by address and by key, and of wrong keys by address.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings, keys: ApiKeys | None, metrics: Metrics) -> None:
+    def __init__(
+        self, app: ASGIApp, settings: Settings, keys: ApiKeys | None, metrics: Metrics, revoked: Revoked
+    ) -> None:
         self.app = app
-        self._metrics = metrics
-        self._keys = keys
+        self._keys, self._revoked = keys, revoked
+        self._callers = Callers(settings)
+        self._audit = Audit(metrics)
         self._origins = allowed_origins(settings)
         names = {"localhost", "127.0.0.1", "::1", settings.host.lower()}
         names |= {name.lower() for name in settings.allow_hosts}
@@ -103,17 +57,30 @@ class Gate:
         """Hands on what may pass, and answers the rest."""
         if scope["type"] not in ("http", "websocket"):
             return await self.app(scope, receive, send)
+        key, ended = None, None
         try:
-            self.check(scope)
+            key = self.check(scope)
+            if scope["type"] == "websocket":
+                ended = self._callers.connects(address_of(scope.get("client")), key)
         except FramestateError as error:
-            self._note(scope, error)
+            self._audit.refused(scope, error)
             if scope["type"] == "websocket":
                 return await refuse_stream(error, scope, receive, send)
             return await problem_of(error)(scope, receive, send)
-        return await self.app(scope, receive, send)
+        if ended is None:
+            return await self.app(scope, receive, send)
+        try:
+            with self._revoked.listens(key, send):
+                await self.app(scope, receive, send)
+        finally:
+            ended()
 
-    def check(self, scope: Scope) -> None:
-        """Raises ForbiddenError or AccessError for what may not pass."""
+    def check(self, scope: Scope) -> Key | None:
+        """The key of what may pass, where there are keys.
+
+        Raises:
+            ForbiddenError, AccessError, TooManyError: for what may not pass.
+        """
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if self._hosts is not None and host_name(host) not in self._hosts:
@@ -127,26 +94,28 @@ class Gate:
                 f"pages of {origin[:100]!r} may not use this server", "allow the origin when starting it"
             )
         path = scope["path"]
-        if self._keys is None or path in OPEN_PATHS or path.startswith("/static/"):
-            return
-        key = offered_key(headers)
-        if key is None or not self._keys.is_good(key):
+        if path in OPEN_PATHS or path.startswith("/static/"):
+            return None
+        caller = self._callers.asks(address_of(scope.get("client")))
+        if self._keys is None:
+            return None
+        offered = offered_key(headers)
+        key = None if offered is None else self._keys.find(offered)
+        self._callers.check_key(caller, key)
+        if key is None:
+            if offered is not None and self._callers.wrong(caller):
+                self._audit.locked_out(scope)
             raise AccessError(
-                "no API key was sent" if key is None else "the API key is not one of this server's",
+                "no API key was sent" if offered is None else "the API key is not one of this server's",
                 "send one of its keys: Authorization: Bearer <key>",
             )
-
-    def _note(self, scope: Scope, error: FramestateError) -> None:
-        """Counts a refusal, and writes a line of it."""
-        self._metrics.refused(scope["type"], type(error).__name__)
-        extra = {
-            "address": (scope.get("client") or ("",))[0],
-            "method": scope.get("method", "WEBSOCKET"),
-            "path": scope["path"],
-            "code": type(error).__name__,
-            "reason": error.problem,
-        }
-        logger().warning("refused", extra=extra)
+        self._callers.uses(caller, key)
+        needed = needed_scope(scope)
+        if not key.may(needed):
+            raise ForbiddenError(
+                f"the key {key.name!r} has the scope {key.scope}, and this needs {needed}", "use another key"
+            )
+        return key
 
     def _may(self, origin: str, host: str, scheme: str) -> bool:
         secure = scheme in ("https", "wss")

@@ -19,10 +19,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..engine import Autosave, Engine
 from ..errors import FramestateError
-from .access import Gate, SafeHeaders, required_keys
+from .access import Gate, SafeHeaders
 from .cors import Cors
 from .documents import complete
 from .hub import Hub
+from .keys import required_keys
 from .kserve import Versions, kserve_api
 from .logs import logger
 from .metrics import Metrics
@@ -30,8 +31,11 @@ from .pages import pages
 from .pictures import Decoder
 from .problems import problem, problem_of
 from .proxies import root_of
+from .reload import Reload
+from .revoked import Revoked
 from .sessions_api import sessions_api
 from .settings import Settings
+from .source_files import given_sources
 from .sources import Sources
 from .sources_api import sources_api
 from .stream import streams
@@ -70,7 +74,10 @@ def create_app(settings: Settings, engines: Mapping[str, Engine], *, keep: Keep 
     hub = Hub(settings, engines)
     decoder = Decoder(settings.max_pixels)
     videos = Videos(hub)
-    sources = Sources(hub, settings.sources)
+    sources = Sources(hub, given_sources(settings))
+    reload, revoked = Reload(), Revoked()
+    if keys is not None:
+        reload.add("keys", lambda: revoked.check(keys.reload()))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -98,7 +105,7 @@ def create_app(settings: Settings, engines: Mapping[str, Engine], *, keep: Keep 
     )
     if settings.root_path:
         app.servers.append({"url": root_of(settings.root_path)})
-    app.state.hub, app.state.sources = hub, sources
+    app.state.hub, app.state.sources, app.state.reload = hub, sources, reload
     app.include_router(kserve_api(hub))
     app.include_router(sessions_api(hub, decoder))
     app.include_router(sources_api(hub, sources, decoder))  # before streams, which take any id
@@ -108,7 +115,7 @@ def create_app(settings: Settings, engines: Mapping[str, Engine], *, keep: Keep 
     answer_errors(app)
     app.openapi = lambda: openapi(app)  # type: ignore[method-assign]
     app.add_middleware(Versions)
-    app.add_middleware(Gate, settings=settings, keys=keys, metrics=hub.metrics)
+    app.add_middleware(Gate, settings=settings, keys=keys, metrics=hub.metrics, revoked=revoked)
     app.add_middleware(Cors, settings=settings)
     app.add_middleware(SafeHeaders)
     app.add_middleware(AccessLog, metrics=hub.metrics)

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 from ..engine import Engine
 from ..errors import OptionError
-from .access import required_keys
+from .keys import required_keys
 from .settings import Settings
 
 

@@ -109,23 +109,31 @@ class Rate:
     Args:
         per_second: how many.
         clock: monotonic seconds.
+        burst: how many at once; a second's worth without.
     """
 
-    def __init__(self, per_second: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, per_second: float, clock: Callable[[], float] = time.monotonic, burst: float | None = None
+    ) -> None:
         self.per_second = per_second
         self._clock = clock
-        self._burst = max(1.0, per_second)
+        self._burst = max(1.0, per_second if burst is None else burst)
         self._tokens = self._burst
         self._at = clock()
         self.refused = 0
         """How many were refused in a row."""
 
-    def allows(self) -> bool:
-        """Whether one more may pass now."""
+    @property
+    def room(self) -> float:
+        """How many may pass now."""
         now = self._clock()
         self._tokens = min(self._burst, self._tokens + (now - self._at) * self.per_second)
         self._at = now
-        if self._tokens < 1:
+        return self._tokens
+
+    def allows(self) -> bool:
+        """Whether one more may pass now."""
+        if self.room < 1:
             self.refused += 1
             return False
         self._tokens -= 1

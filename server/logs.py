@@ -6,7 +6,11 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
+from logging.handlers import WatchedFileHandler
+from pathlib import Path
 from typing import Any, TextIO
+
+from ..errors import OptionError
 
 LOGGER = "framestate.server"
 PLAIN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "color_message", "taskName"}
@@ -29,9 +33,17 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, default=str, ensure_ascii=True)  # a name from outside cannot break the line
 
 
-def log_to_stderr(level: str, stream: TextIO | None = None) -> None:
-    """Sends the server's and uvicorn's records to ``stream`` (stderr) as JSON lines."""
-    handler = logging.StreamHandler(stream or sys.stderr)
+def log_to_stderr(level: str, stream: TextIO | None = None, *, file: Path | None = None) -> None:
+    """Sends the server's and uvicorn's records to ``file``, or else ``stream`` (stderr), as JSON lines.
+
+    A file that was moved away, as logrotate does, is opened anew. Raises OptionError where it cannot be.
+    """
+    try:
+        handler = logging.StreamHandler(stream or sys.stderr) if file is None else WatchedFileHandler(file)
+    except OSError as error:
+        raise OptionError(
+            f"the log file {file} cannot be opened ({error.strerror})", "Check its folder."
+        ) from error
     handler.setFormatter(JsonLines())
     for name in (LOGGER, "uvicorn"):
         logger = logging.getLogger(name)

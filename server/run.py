@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
 import ssl
 import sys
+import threading
 from collections.abc import Mapping
 from types import FrameType
 
@@ -19,6 +21,7 @@ from .app import create_app
 from .connection import MAX_HEADER_BYTES, connection_class
 from .hub import Hub
 from .proxies import Behind
+from .reload import Reload
 from .settings import Settings
 from .sources import Sources
 from .tls import load_pair, tls_files
@@ -49,7 +52,11 @@ class Server(uvicorn.Server):
         app = app or create_app(settings, engines)
         self.hub: Hub = app.state.hub
         self.sources: Sources = app.state.sources
+        self.reload: Reload = app.state.reload
         config = listening_config(app, settings, round(settings.drain_s) + 1)
+        self._tls = tls_files(settings)
+        if self._tls is not None:
+            self.reload.add("certificate", self._new_certificate)
         self._listener = listen(settings.host, settings.port)
         super().__init__(config)
 
@@ -63,11 +70,21 @@ class Server(uvicorn.Server):
         """Serves until told to stop."""
         super().run([self._listener] if sockets is None else sockets)
 
+    def _new_certificate(self) -> None:
+        if self._tls is not None and self.config.ssl is not None:
+            load_pair(self.config.ssl, self._tls)
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A signal to stop is not raised again afterwards: being told to stop is no failure."""
         if self.should_exit and sig == signal.SIGINT:
             self.force_exit = True
         self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listens, and reads its files again on SIGHUP from now on."""
+        await super().startup(sockets)
+        if threading.current_thread() is threading.main_thread() and sys.platform != "win32":
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.reload)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Takes nothing new, answers what is under way, writes snapshots, and closes."""

@@ -56,6 +56,8 @@ class Settings(BaseSettings):
     """Host names that are answered to besides localhost, where there are no keys."""
     sources: tuple[str, ...] = ()
     """Live sources as name=address. The server reads no other address, whoever asks."""
+    source_file: Path | None = None
+    """A file of live sources, name=address a line, so that passwords are in no list of processes."""
     stale_s: PositiveFloat = 10.0
     """A source's picture that is older is answered with 503."""
     max_frame_bytes: PositiveInt = 16 * MEGABYTE
@@ -70,6 +72,16 @@ class Settings(BaseSettings):
     """Messages of one stream, or frames of one session; more are refused, far more end a stream."""
     max_connections: PositiveInt = 1024
     """Connections at once; one more gets 503."""
+    address_per_second: PositiveFloat = 2000.0
+    """Requests of one address, except for the page and health; more get 429."""
+    address_streams: PositiveInt = 512
+    """Streams of one address at once; one more is refused."""
+    key_per_second: PositiveFloat = 2000.0
+    """Requests with one key, unless the key file gives it its own ``per_second``."""
+    key_streams: PositiveInt = 512
+    """Streams with one key at once, unless the key file gives it its own ``streams``."""
+    wrong_keys_per_minute: PositiveInt = 10
+    """Of one address; more lock it out, except for keys that were good there before."""
     idle_s: PositiveFloat = 300.0
     """A session, or a stream, that hears nothing for so long is ended."""
     grace_s: PositiveFloat = 60.0
@@ -84,6 +96,8 @@ class Settings(BaseSettings):
     """For a peer to take one message."""
     drain_s: PositiveFloat = 10.0
     """For frames under way to be answered when the server stops."""
+    log_file: Path | None = None
+    """Where the log goes instead of stderr; opened again when it was moved away."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """What is logged; debug has a line for every request."""
 

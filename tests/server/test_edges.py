@@ -124,7 +124,8 @@ def test_a_key_that_is_not_the_certificates_is_told_of(tmp_path: Path) -> None:
     made = []
     for name in ("a", "b"):
         cert, key = tmp_path / f"{name}.pem", tmp_path / f"{name}.key"
-        command = f"openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=x -out {cert} -keyout {key}"
+        openssl = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
+        command = f"{openssl} -subj /CN=x -out {cert} -keyout {key}"
         subprocess.run(command.split(), check=True, capture_output=True)
         made.append((cert, key))
     options = ["serve", "--port", "0", "--tls-cert", str(made[0][0]), "--tls-key", str(made[1][1])]
