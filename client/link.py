@@ -33,6 +33,7 @@ from ..wire import (
 )
 from .address import Address
 from .inbox import OPENING, Inbox, Messages
+from .lively import LivelyConnection
 from .problems import problem_in
 from .results import Reply, error_of
 
@@ -223,6 +224,7 @@ class Link:
                 additional_headers=self._address.headers,
                 subprotocols=[PROTOCOL],
                 open_timeout=self._options.timeout_s,
+                create_connection=LivelyConnection,
             )
         except InvalidStatus as error:
             raise problem_in(error.response.status_code, error.response.body) from error

@@ -207,7 +207,7 @@ class LaneThreads(Roster):
                 fail(job.future, error)
             raise
         with self._wake:
-            self._scheduler.note(time.monotonic() - began)
+            self._note(time.monotonic() - began)
             dropped = {id(job): self._after(job) for job in batch}
         for job in done:
             self._answer(job, dropped[id(job)])

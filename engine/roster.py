@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -20,6 +21,7 @@ Errand = tuple[Session[Any] | None, Callable[[], Any], Future[Any]]
 
 BATCH_PATIENCE_S = 0.002
 """How long a frame is held back for company where frames share one call."""
+LATELY_S = 10.0
 
 
 class Roster:
@@ -41,6 +43,7 @@ class Roster:
         self._why = "this engine is closed"
         self.num_steps = self.num_flown = 0
         """Turns that were begun on the lanes, and the frames in them."""
+        self._longest = (0.0, 0.0)  # seconds of the longest turn lately, and when it ended
 
     def sessions(self) -> list[Session[Any]]:
         """Those that are open. Raises SessionError once the engine is closed."""
@@ -48,6 +51,19 @@ class Roster:
             if self._closing:
                 raise SessionError(self._why, "load a new one")
             return [one for one in self._sessions.values() if one.is_open and not one.closed]
+
+    @property
+    def longest_turn_s(self) -> float:
+        """How long a turn on the lanes took at most, lately: so long may have to be waited for one."""
+        return self._longest[0]
+
+    def _note(self, seconds: float) -> None:
+        """A turn took so long. Needs the lock."""
+        self._scheduler.note(seconds)
+        longest, at = self._longest
+        now = time.monotonic()
+        if seconds >= longest or now - at > LATELY_S:
+            self._longest = seconds, now
 
     def is_leaving(self, key: str | None) -> bool:
         """Whether a session that was closed is about to free its id, or the only row."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from types import TracebackType
 from typing import Self
 
@@ -21,6 +22,8 @@ class Rounds:
             raise OptionError(f"every_s is {every_s}", "give seconds above 0, at most a day")
         self.failure: OSError | FramestateError | None = None
         """Why the last round could not be completed; None when it could."""
+        self.seconds = 0.0
+        """How long the last round took."""
         self._every_s = every_s
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -34,18 +37,22 @@ class Rounds:
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
-        self._round()
+        self.round()
 
     def _run(self) -> None:
         while not self._stop.wait(self._every_s):
-            self._round()
+            self.round()
 
-    def _round(self) -> None:
+    def round(self) -> None:
+        """``save``, timed; what fails it is told in ``failure``. Any thread."""
+        began = time.monotonic()
         try:
             self.save()
             self.failure = None
         except (OSError, FramestateError) as error:
             self.failure = error
+        finally:
+            self.seconds = time.monotonic() - began
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+import warnings
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
 from importlib.metadata import version
-from typing import Any, Protocol
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -22,7 +23,7 @@ from ..errors import FramestateError
 from .access import Gate, SafeHeaders
 from .cors import Cors
 from .documents import complete
-from .hub import Hub
+from .hub import Hub, Saves
 from .keys import required_keys
 from .kserve import Versions, kserve_api
 from .logs import logger
@@ -33,6 +34,7 @@ from .problems import problem, problem_of
 from .proxies import root_of
 from .reload import Reload
 from .revoked import Revoked
+from .routes import Routes
 from .sessions_api import sessions_api
 from .settings import Settings
 from .source_files import given_sources
@@ -45,14 +47,6 @@ from .videos_api import videos_api
 SUMMARY = "Streaming video inference for models with recurrent state."
 DESCRIPTION = """Sessions over REST; live streams are a WebSocket, `/v1/sessions/{id}/stream`, described in
 docs/wire.md. Errors are problem details (RFC 9457)."""
-
-
-class Saves(Protocol):
-    """What keeps sessions."""
-
-    @property
-    def failure(self) -> Exception | None:
-        """Why it cannot at the moment; None when it can."""
 
 
 Keep = Callable[["Hub", AsyncExitStack], "list[Saves]"]
@@ -83,15 +77,15 @@ def create_app(settings: Settings, engines: Mapping[str, Engine], *, keep: Keep 
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.callback(decoder.close)
-            saves = (keep or keep_sessions)(hub, stack)
+            hub.saves = (keep or keep_sessions)(hub, stack)
             for engine in engines.values():
                 engine.service.start()
             stack.push_async_exit(await videos.started())
             stack.push_async_exit(await sources.started())
-            sweeping = asyncio.create_task(sweep(hub, saves), name="sweep")
+            sweeping = asyncio.create_task(sweep(hub), name="sweep")
             yield
             sweeping.cancel()
-            await hub.drained(settings.drain_s)
+            await hub.drained()
 
     app = FastAPI(
         title="Framestate",
@@ -106,13 +100,15 @@ def create_app(settings: Settings, engines: Mapping[str, Engine], *, keep: Keep 
     if settings.root_path:
         app.servers.append({"url": root_of(settings.root_path)})
     app.state.hub, app.state.sources, app.state.reload = hub, sources, reload
-    app.include_router(kserve_api(hub))
-    app.include_router(sessions_api(hub, decoder))
-    app.include_router(sources_api(hub, sources, decoder))  # before streams, which take any id
-    app.include_router(streams(hub, decoder))
-    app.include_router(videos_api(hub, videos))
-    app.include_router(pages(app))
-    answer_errors(app)
+    routers = [
+        kserve_api(hub),
+        sessions_api(hub, decoder),
+        sources_api(hub, sources, decoder),  # before streams, which take any id
+        streams(hub, decoder),
+        videos_api(hub, videos),
+        pages(app),
+    ]
+    answer_errors(app, Routes(app, routers))
     app.openapi = lambda: openapi(app)  # type: ignore[method-assign]
     app.add_middleware(Versions)
     app.add_middleware(Gate, settings=settings, keys=keys, metrics=hub.metrics, revoked=revoked)
@@ -138,14 +134,14 @@ def keep_sessions(hub: Hub, stack: AsyncExitStack) -> list[Saves]:
     return saves
 
 
-async def sweep(hub: Hub, saves: Sequence[Saves]) -> None:
+async def sweep(hub: Hub) -> None:
     """Ends what nobody uses, and says when snapshots fail; for ever."""
     period = min(1.0, hub.settings.grace_s / 4, hub.settings.idle_s / 4)
     failing: set[int] = set()
     while True:
         await asyncio.sleep(period)
         hub.sweep()
-        for number, save in enumerate(saves):
+        for number, save in enumerate(hub.saves):
             if save.failure is not None and number not in failing:
                 failing.add(number)
                 logger().error("snapshots cannot be written", extra={"error": str(save.failure)})
@@ -153,7 +149,7 @@ async def sweep(hub: Hub, saves: Sequence[Saves]) -> None:
                 failing.discard(number)
 
 
-def answer_errors(app: FastAPI) -> None:
+def answer_errors(app: FastAPI, routes: Routes) -> None:
     """Makes problem details of every error."""
 
     @app.exception_handler(FramestateError)
@@ -167,7 +163,7 @@ def answer_errors(app: FastAPI) -> None:
         return response
 
     @app.exception_handler(HTTPException)
-    async def plain(_: Request, error: HTTPException) -> Response:
+    async def plain(request: Request, error: HTTPException) -> Response:
         phrase = HTTPStatus(error.status_code).phrase
         detail = error.detail if error.detail != phrase else HTTPStatus(error.status_code).description
         return problem(
@@ -175,7 +171,7 @@ def answer_errors(app: FastAPI) -> None:
             phrase,
             detail or phrase,
             code=f"Http{error.status_code}",
-            headers=error.headers,
+            headers={"allow": routes.allowed(request.scope)} if error.status_code == 405 else error.headers,
         )
 
     @app.exception_handler(RequestValidationError)
@@ -199,14 +195,16 @@ def answer_errors(app: FastAPI) -> None:
 def openapi(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI document, made once."""
     if app.openapi_schema is None:
-        document = get_openapi(
-            title=app.title,
-            version=app.version,
-            summary=app.summary,
-            description=app.description,
-            routes=app.routes,
-            servers=app.servers,
-        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Duplicate Operation ID")  # HEAD beside GET
+            document = get_openapi(
+                title=app.title,
+                version=app.version,
+                summary=app.summary,
+                description=app.description,
+                routes=app.routes,
+                servers=app.servers,
+            )
         app.openapi_schema = complete(document)
     return app.openapi_schema
 

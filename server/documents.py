@@ -52,6 +52,7 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
     components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     document["security"] = [{}, {"key": []}]
     for path in document.get("paths", {}).values():
+        path.pop("head", None)  # as GET, without the body
         for call in path.values():
             call.get("responses", {}).pop("422", None) if _is_fastapis(call) else None
     return document

@@ -8,7 +8,7 @@ import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from inspect import signature
-from typing import Any
+from typing import Any, Protocol
 
 from ..engine import Engine, Session, Task
 from ..engine.session_options import check_id
@@ -23,6 +23,7 @@ from ..errors import (
 )
 from ..vision import Frame, Image
 from ..wire import Timings, stamped
+from .drain import Drain
 from .entry import Connection, Entry
 from .flow import Rate, at_server
 from .logs import logger
@@ -38,6 +39,21 @@ OWN_OPTIONS = frozenset({"frame", "session_id", "options", "policy", "deadline_m
 """Names that no option of a task has."""
 
 
+class Saves(Protocol):
+    """What keeps the sessions of an engine."""
+
+    @property
+    def failure(self) -> Exception | None:
+        """Why it cannot at the moment; None when it can."""
+
+    @property
+    def seconds(self) -> float:
+        """How long it took the last time."""
+
+    def round(self) -> None:
+        """Writes what has moved since."""
+
+
 class Hub:
     """All sessions, by id. Lives on the event loop: nothing here needs a lock."""
 
@@ -46,14 +62,15 @@ class Hub:
         self.engines = engines
         self.metrics = Metrics()
         self.metrics.read_from(self._gauges)
-        self.draining = asyncio.Event()
+        self.drain = Drain()
+        self.saves: list[Saves] = []
+        """What keeps sessions, one for each engine, where something does."""
         self.keeps = settings.state_dir is not None
         """Whether sessions outlive this process."""
         self.on_end: Callable[[Entry, str], None] = lambda entry, reason: None
         self.on_hello: Callable[[str], None] = lambda key: None
         """Told of sessions that end, and asked whether a stream of one may begin (UnavailableError)."""
         self._pulses = {name: Pulse(name, engine) for name, engine in engines.items()}
-        self._drained_by: float | None = None
         self._entries: dict[str, Entry] = {}
         self._opening: set[str] = set()
         self.ended: OrderedDict[str, str] = OrderedDict()
@@ -235,25 +252,33 @@ class Hub:
 
     def check_running(self) -> None:
         """Raises UnavailableError when the server stops."""
-        if self.draining.is_set():
+        if self.drain.started.is_set():
             raise UnavailableError("the server is stopping", "try again in a moment")
 
-    async def drained(self, seconds: float) -> None:
-        """Takes nothing new any more, and waits until what is under way is answered, at most so long.
+    async def drained(self, told_at: float | None = None) -> None:
+        """Takes nothing new any more, and waits until what is under way is answered, as far as there is time.
 
-        The time counts from the first call.
+        ``drain_s`` counts from ``told_at`` (monotonic seconds), or from the first call, and ends with the
+        process: a round of snapshots is made at once, and as long as it takes is kept free for the last one.
         """
-        self.draining.set()
-        if self._drained_by is None:
-            self._drained_by = time.monotonic() + seconds
-        while self.seconds_to_drain and any(entry.is_active for entry in self._entries.values()):
+        if not self.drain.started.is_set():
+            began = time.monotonic() if told_at is None else told_at
+            self.drain.begin(began + self.settings.drain_s)
+            self.drain.reserve(self._last_round_s)
+            self._measuring = asyncio.create_task(self._measure(), name="first snapshots")
+        while not self.drain.over.is_set() and any(entry.is_active for entry in self._entries.values()):
             await asyncio.sleep(0.01)
 
     @property
-    def seconds_to_drain(self) -> float:
-        """How long frames under way may still take."""
-        by = self._drained_by
-        return self.settings.drain_s if by is None else max(0.0, by - time.monotonic())
+    def _last_round_s(self) -> float:
+        """What the last snapshots are expected to take: a round, or the turn that one has to wait for."""
+        turns = [engine.service.longest_turn_s for engine in self.engines.values()]
+        return max([sum(save.seconds for save in self.saves), *turns])
+
+    async def _measure(self) -> None:
+        for save in self.saves:
+            await asyncio.to_thread(save.round)
+        self.drain.reserve(self._last_round_s)
 
     def _reserve(self, key: str | None, own: bool = False) -> str:
         self.check_running()

@@ -45,20 +45,17 @@ def kserve_api(hub: Hub) -> APIRouter:
     api = APIRouter(tags=["server"])
     sequences = {name: Sequences(engine, hub.settings.idle_s) for name, engine in hub.engines.items()}
 
-    @api.head("/v2/health/live", include_in_schema=False)
     @api.get("/v2/health/live", responses=problems())
     async def live() -> Live:
         """The process answers."""
         return Live(live=True)
 
-    @api.head("/v2/health/ready", include_in_schema=False)
     @api.get("/v2/health/ready", responses=problems(503))
     async def ready() -> Ready:
         """Every engine answered lately, and the server is not stopping; 503 otherwise."""
         hub.probe()
         return Ready(ready=True)
 
-    @api.head("/healthz", include_in_schema=False)
     @api.get("/healthz", responses=problems(503))
     async def healthz() -> Ready:
         """The same for orchestrators that know no KServe: 503 when the engine is broken."""

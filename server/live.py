@@ -137,10 +137,14 @@ class LiveReader:
         """Begins to read."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Ends; returns when nothing more will be handed over."""
+    def quit(self) -> None:
+        """Ends with the next frame."""
         self._stop.set()
-        self._thread.join(2 * PATIENCE_S)
+
+    def stop(self, seconds: float = 2 * PATIENCE_S) -> None:
+        """Ends; returns when nothing more will be handed over, or after so many seconds."""
+        self.quit()
+        self._thread.join(min(seconds, 2 * PATIENCE_S))
 
     def _run(self) -> None:
         pause = FIRST_PAUSE_S

@@ -77,12 +77,16 @@ class Outbox:
         if not self.closed:
             call()
 
-    async def close(self, *, now: bool = False) -> None:
-        """Sends what waits, and ends; ``now`` ends at once. A peer who does not read is not waited for."""
+    async def close(self, *, now: bool = False, seconds: float = float("inf")) -> None:
+        """Sends what waits, and ends; ``now`` ends at once. A peer who does not read is not waited for.
+
+        Args:
+            seconds: that it takes at most, where that is less than the peer has for one message.
+        """
         if not now and not self.failed.done() and not self.task.done():
             self._waiting.append(None)
             self._posted.set()
-            await asyncio.wait([self.task], timeout=self._seconds)
+            await asyncio.wait([self.task], timeout=min(self._seconds, seconds))
         self.task.cancel()
         self._end()
 

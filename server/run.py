@@ -8,6 +8,7 @@ import socket
 import ssl
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from types import FrameType
 
@@ -24,6 +25,7 @@ from .proxies import Behind
 from .reload import Reload
 from .settings import Settings
 from .sources import Sources
+from .stream_socket import HeldBackSocket
 from .tls import load_pair, tls_files
 
 WIRE_HEADER = 64
@@ -53,11 +55,12 @@ class Server(uvicorn.Server):
         self.hub: Hub = app.state.hub
         self.sources: Sources = app.state.sources
         self.reload: Reload = app.state.reload
-        config = listening_config(app, settings, round(settings.drain_s) + 1)
+        config = listening_config(app, settings, 0)
         self._tls = tls_files(settings)
         if self._tls is not None:
             self.reload.add("certificate", self._new_certificate)
         self._listener = listen(settings.host, settings.port)
+        self._told_at: float | None = None
         super().__init__(config)
 
     @property
@@ -78,6 +81,7 @@ class Server(uvicorn.Server):
         """A signal to stop is not raised again afterwards: being told to stop is no failure."""
         if self.should_exit and sig == signal.SIGINT:
             self.force_exit = True
+        self._told_at = self._told_at or time.monotonic()
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -87,10 +91,11 @@ class Server(uvicorn.Server):
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.reload)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Takes nothing new, answers what is under way, writes snapshots, and closes."""
+        """Takes nothing new, answers what is under way, writes snapshots, and closes, within ``drain_s``."""
         for server in self.servers:
             server.close()
-        await self.hub.drained(self.hub.settings.drain_s)
+        await self.hub.drained(self._told_at)
+        self.config.timeout_graceful_shutdown = self.hub.drain.left / 2  # type: ignore[assignment] # for peers to close
         await super().shutdown(sockets)
 
 
@@ -108,10 +113,10 @@ def listening_config(app: ASGIApp, settings: Settings, drain_s: int) -> uvicorn.
         Behind(app, settings),
         ssl_context_factory=None if tls is None else lambda *_: context,
         http=connection_class(settings),
-        ws="websockets-sansio",
+        ws=HeldBackSocket,
         ws_max_size=settings.max_frame_bytes + WIRE_HEADER,
-        ws_max_queue=4,
-        ws_ping_timeout=None,  # a peer that is held back answers no ping
+        ws_ping_interval=settings.ping_s,
+        ws_ping_timeout=settings.ping_s,
         ws_per_message_deflate=False,  # pictures are compressed already, and a bomb would fit in
         timeout_graceful_shutdown=drain_s,
         h11_max_incomplete_event_size=MAX_HEADER_BYTES,

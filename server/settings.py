@@ -94,8 +94,10 @@ class Settings(BaseSettings):
     """Bytes a second that the upload of a video has to keep up."""
     send_s: PositiveFloat = 15.0
     """For a peer to take one message."""
+    ping_s: Annotated[float, Field(gt=0, le=30)] = 20.0
+    """Between two pings of a stream; one that sends nothing for as long after a ping is closed."""
     drain_s: PositiveFloat = 10.0
-    """For frames under way to be answered when the server stops."""
+    """From being told to stop to the end: frames under way, the last snapshots, leaving."""
     log_file: Path | None = None
     """Where the log goes instead of stderr; opened again when it was moved away."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

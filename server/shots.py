@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -53,7 +54,6 @@ class Shots:
     """The frames of one session that are on their way for one peer.
 
     Attributes:
-        owed: frames that were dropped, of which no answer has told yet.
         left: the peer is gone; what has no answer is taken back.
     """
 
@@ -63,8 +63,9 @@ class Shots:
         self._strand = decoder.strand()
         self._landed_one = asyncio.Event()
         self.flying = 0
-        self.owed = 0
         self.left = False
+        self._lock = threading.Lock()
+        self._owed = 0  # frames that were dropped, of which no answer has told yet
 
     def send(self, entry: Entry, shot: Shot, picture: Picture | None) -> None:
         """Sends a frame on its way; the flush, where there is none."""
@@ -133,8 +134,10 @@ class Shots:
             for part in self._pictures.parts(written, shot.index, entry.tick):
                 self._add(shot, part)
             timings = at_server(getattr(answer, "timings", Timings()), shot.received, shot.decode_s)
+            with self._lock:
+                dropped, self._owed = shot.dropped + self._owed, 0
             data: Data | None = message_of(
-                answer, written, shot.index, shot.parts, shot.dropped, timings, shot.ended
+                answer, written, shot.index, shot.parts, dropped, timings, shot.ended
             )
             if answer is None and shot.ended:
                 data = None
@@ -166,9 +169,11 @@ class Shots:
             else:
                 entry.sent.since = shot.index + 1
 
+        with self._lock:  # before the answer of the frame that it made room for
+            self._owed += owed
+
         def done() -> None:
             self.flying -= 1
-            self.owed += owed
             entry.in_flight -= 1
             entry.used_at = time.monotonic()
             self._landed_one.set()

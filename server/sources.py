@@ -83,11 +83,12 @@ class Source:
             entry.kept = True
             self.reader.next_index = 0 if entry.last_index is None else entry.last_index + 1
         self._task = asyncio.create_task(self._serve(), name=f"source {self.name}")
+        self._hub.drain.on_start(self.reader.quit)
         self.reader.start()
 
     async def stop(self) -> None:
         """Ends reading."""
-        await asyncio.to_thread(self.reader.stop)
+        await asyncio.to_thread(self.reader.stop, self._hub.drain.left / 2)
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)

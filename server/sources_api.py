@@ -118,7 +118,7 @@ async def view(hub: Hub, sources: Sources, socket: WebSocket, name: str) -> None
         if source is not None:
             source.viewers.discard(outbox)
         hub.metrics.closed(code or GONE)
-        await outbox.close(now=not code)
+        await outbox.close(now=not code, seconds=hub.drain.left / 4)
         with contextlib.suppress(RuntimeError, WebSocketDisconnect):
             await socket.close(code or 1000, reason)
 
@@ -138,7 +138,7 @@ async def greeted(hub: Hub, socket: WebSocket) -> None:
 async def stopped(hub: Hub, socket: WebSocket, outbox: Outbox) -> bool:
     """Waits for the end: True when the server stops, False when the viewer says ``bye``."""
     listening = asyncio.create_task(_until_bye(socket))
-    stopping = asyncio.create_task(hub.draining.wait())
+    stopping = asyncio.create_task(hub.drain.started.wait())
     tasks: list[asyncio.Future[object]] = [listening, stopping, outbox.failed]  # type: ignore[list-item]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

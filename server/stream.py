@@ -103,7 +103,7 @@ class Stream:
             self._quiet.set()
             if self._work is not None:
                 self._work.leave()
-            await self.outbox.close(now=not code)
+            await self.outbox.close(now=not code, seconds=self.hub.drain.left / 4)
             with contextlib.suppress(RuntimeError, WebSocketDisconnect):
                 await self._socket.close(code or 1000, reason)
             self.hub.metrics.closed(code or GONE)
@@ -135,7 +135,7 @@ class Stream:
         assert self._work is not None
         reader = asyncio.create_task(self._read(self._work), name="read")
         pump = asyncio.create_task(self._pump(self._work), name="pump")
-        stopping = asyncio.create_task(self.hub.draining.wait(), name="stopping")
+        stopping = asyncio.create_task(self.hub.drain.started.wait(), name="stopping")
         parting = asyncio.create_task(self._parting.wait(), name="parting")
         own: set[asyncio.Future[Any]] = {reader, pump, stopping, parting}
         tasks: set[asyncio.Future[Any]] = own | {self._ended, self.outbox.failed, self.outbox.task}
@@ -178,7 +178,9 @@ class Stream:
         assert self._work is not None
         reader.cancel()
         self._work.end()
-        await asyncio.wait([pump], timeout=self.hub.seconds_to_drain)
+        over = asyncio.create_task(self.hub.drain.over.wait(), name="drained")
+        await asyncio.wait([pump, over], return_when=asyncio.FIRST_COMPLETED)
+        over.cancel()
 
     async def _read(self, work: Work) -> None:
         """Takes in what the peer sends, until it says ``bye`` or goes away."""

@@ -139,6 +139,7 @@ class Videos:
             self.store.recover(self._folder)
             self._clean()
             worker = asyncio.create_task(self._work(), name="videos")
+            self._hub.drain.on_start(worker.cancel)
             try:
                 yield
             finally:

@@ -155,9 +155,7 @@ class Work:
             item, dropped = taken
             entry = self._entry
             assert entry is not None, "frames come after the session is open"
-            shot = Shot(item.picture.index, item.received, dropped + self._shots.owed)
-            self._shots.owed = 0
-            self._shots.send(entry, shot, item.picture)
+            self._shots.send(entry, Shot(item.picture.index, item.received, dropped), item.picture)
 
     async def flush(self) -> None:
         """Sends what the session still holds, after ``bye``."""

@@ -92,9 +92,9 @@ def test_a_round_that_fails_says_so_and_the_next_one_heals(
 ) -> None:
     with engine.open(decode_image(film[0][0]), box=film[1], session_id="f"):
         tmp_path.rmdir()
-        keeper._round()
+        keeper.round()
         assert isinstance(keeper.failure, SessionError)
         tmp_path.mkdir()
-        keeper._round()
+        keeper.round()
         assert keeper.failure is None
         assert keeper.read("f") is not None

@@ -52,15 +52,27 @@ def smoothing(tiny_interpolator: Bundle, make_running: Any) -> Any:
     engine.close()
 
 
-@pytest.mark.parametrize("path", ["/v2/health/live", "/v2/health/ready", "/healthz"])
-def test_a_probe_may_ask_for_the_head_alone(shared: Any, path: str) -> None:
-    """As load balancers and monitors do."""
+def test_what_may_be_read_may_be_asked_for_its_head_alone(shared: Any) -> None:
+    """As load balancers and monitors do: the same status and kind of content as GET has, and no content."""
+    calls = shared.call("GET", "/openapi.json").json["paths"]
     connection = http.client.HTTPConnection("127.0.0.1", shared.port)
-    for _ in range(2):  # nothing of a body is left on the connection
-        connection.request("HEAD", path)
-        answer = connection.getresponse()
-        assert (answer.status, answer.read()) == (200, b"")
+    for path in ["/", "/docs", "/static/none", "/openapi.json", *calls]:
+        asked = path.format(model="tracker-nano", session_id="none", video_id=32 * "0", name="none")
+        answers = []
+        for method in ("GET", "HEAD"):  # nothing of a body is left on the connection
+            connection.request(method, asked)
+            answer = connection.getresponse()
+            answers.append((answer.status, answer.headers["content-type"], bool(answer.read())))
+        assert answers[1] == (*answers[0][:2], False), asked
+        assert (answers[0][0] == 405) == (path in calls and "get" not in calls[path]), asked
     connection.close()
+
+
+def test_a_wrong_method_is_told_all_that_are_right(shared: Any) -> None:
+    answer = shared.call("PATCH", "/v1/sessions/one")
+    assert (answer.status, answer.headers["allow"]) == (405, "DELETE, GET, HEAD")
+    answer = shared.call("PATCH", "/v1/sessions/one/snapshot")
+    assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD, PUT")
 
 
 @pytest.mark.alone
@@ -123,9 +135,9 @@ def test_a_peer_that_does_not_read_holds_up_nobody(smoothing: Any) -> None:
 
 @pytest.mark.alone
 def test_a_stop_does_not_wait_for_long_work(tiny_interpolator: Bundle, process: Any, tmp_path: Any) -> None:
-    """A stream of large frames at factor 256 is under way: the stop is in time, and the session is kept."""
+    """A stream of large frames at factor 256 is under way: snapshots and leaving are part of the time."""
     arguments = ("--model", str(tiny_interpolator.path), "--state-dir", str(tmp_path), "--max-sessions", "2")
-    first = process(*arguments, drain_s="1", snapshot_s="3600")
+    first = process(*arguments, drain_s="4", snapshot_s="3600")
     with first.stream("mine") as talk:
         talk.hello(encoding="png")
         talk.say(wire.Open({"factor": 256, "cuts": False}))
@@ -138,7 +150,7 @@ def test_a_stop_does_not_wait_for_long_work(tiny_interpolator: Bundle, process: 
         reading = threading.Thread(target=talk.rest)
         reading.start()
         assert first.end(signal.SIGTERM) == 0
-        assert time.monotonic() - began < 6
+        assert 1 < time.monotonic() - began < 4  # what is under way gets the rest of it
         reading.join(20)
     second = process(*arguments)
     with second.stream("mine") as talk:
