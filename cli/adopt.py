@@ -118,6 +118,15 @@ def adopt(
     search_size: Annotated[
         int | None, typer.Option("--search-size", min=8, help="Side of the search crop.", show_default="255")
     ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=NUMBER",
+            help="A tracking option of the Siamese tracker, such as window=0.455; may be repeated.",
+            show_default="NanoTrack v2's",
+        ),
+    ] = None,
     source: Annotated[
         str, typer.Option("--source", metavar="TEXT", help="Where the files come from, for the manifest.")
     ] = "",
@@ -130,7 +139,8 @@ def adopt(
     """Make a bundle from ONNX files, without code.
 
     GRAPH is any recurrent model of frames: --state says which output comes back to which input. For a Siamese
-    tracker, --backbone and --head are two files as NanoTrack v2 has them, whose settings are the defaults.
+    tracker, --backbone and --head are two files as NanoTrack v2 and v3 have them, with v2's settings unless
+    --set says otherwise.
     The bundle is compared with the files before anything is written.
     """
     with guarded(debug):
@@ -142,7 +152,7 @@ def adopt(
             }  # fmt: skip
             siamese = {
                 "--backbone": backbone, "--head": head, "--template-size": template_size,
-                "--search-size": search_size,
+                "--search-size": search_size, "--set": settings,
             }  # fmt: skip
             files = checked(graph, siamese, streaming, name, out)
             assert out is not None, "that was checked"
@@ -173,6 +183,9 @@ def adopt(
                     provenance=told,
                     template_size=template_size or 127,
                     search_size=search_size or 255,
+                    options={
+                        key: whole(number("--set", value)) for key, value in pairs("--set", settings).items()
+                    },
                 )
             seconds = time.perf_counter() - began
         if as_json:
@@ -272,6 +285,11 @@ def number(option: str, text: str) -> float:
     if not math.isfinite(found):
         raise OptionError(f"{option} {text} is no number", "Give a number; see adopt --help.")
     return found
+
+
+def whole(value: float) -> float | int:
+    """A count as an integer, any other number as it is."""
+    return int(value) if value.is_integer() else value
 
 
 def provenance(files: Mapping[str, Path], source: str, licence: str) -> dict[str, JSON]:

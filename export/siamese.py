@@ -22,6 +22,7 @@ from ..bundles import JSON, Bundle, FunctionSpec, ModelSpec, TensorSpec, past_na
 from ..engine import TrackingOptions
 from ..errors import ExportError, ParityError, StepError
 from ..runtimes import open_runtime
+from .made_kernels import open_made_kernels
 from .onnx_surgery import batched, first_line, inferred, joined, load_graph, output_shapes, renamed, resized
 from .shared_weights import share_weights
 
@@ -99,6 +100,7 @@ def adopt_siamese(
         folder = Path(temporary)
         graphs = {"init.onnx": folder / "init.onnx", "step.onnx": folder / "step.onnx"}
         onnx.save(batched(init), graphs["init.onnx"])
+        open_made_kernels(step)
         onnx.save(batched(step), graphs["step.onnx"])
         files: dict[str, Path | bytes] = dict(graphs)
         if share_weights(graphs, folder / "weights.data"):

@@ -9,11 +9,14 @@ if TYPE_CHECKING:
     from framestate.bundles import Bundle, ModelSpec, TensorSpec
 
 
-def write_siamese_pair(folder: Path, size: int = 64, mixing: bool = False) -> tuple[Path, Path]:
+def write_siamese_pair(
+    folder: Path, size: int = 64, mixing: bool = False, kernel_made: bool = False
+) -> tuple[Path, Path]:
     """Writes a Siamese tracker as public ones come: two ONNX files for one row, of NanoTrack's signature.
 
     The backbone looks at 8 x 8 patches and weighs its channels by their means; the head matches every place
-    of the template with every place of the search area. ``mixing`` lets the rows of a batch mix.
+    of the template with every place of the search area. ``mixing`` lets the rows of a batch mix. With
+    ``kernel_made`` the template's middle is the kernel of a convolution, which NanoTrack v3 has beside that.
     """
     import numpy as np
     from onnx import TensorProto, helper, numpy_helper, save
@@ -60,9 +63,16 @@ def write_siamese_pair(folder: Path, size: int = 64, mixing: bool = False) -> tu
         ],
     )
     searched = [node("ReduceMean", ["search"], ["searched"], axes=[0], keepdims=1)]
+    slid = [
+        node("Slice", ["key", "from", "to", "sides_of_it"], ["middle"]),
+        node("Reshape", ["middle", "kernels"], ["kernel"]),
+        node("Conv", ["search", "kernel"], ["slid"], pads=[1, 1, 1, 1], group=depth),
+        node("Slice", ["slid", "second", "end", "sides_of_it"], ["searched"]),
+    ]
+    looked = slid if kernel_made else [node("Identity", ["search"], ["searched"])]
     brain = model(
         [
-            *(searched if mixing else [node("Identity", ["search"], ["searched"])]),
+            *(searched if mixing else looked),
             node("Reshape", ["key", "lines"], ["keys"]),
             node("Transpose", ["keys"], ["turned"], perm=[0, 2, 1]),
             node("Reshape", ["searched", "lines"], ["places"]),
@@ -81,6 +91,18 @@ def write_siamese_pair(folder: Path, size: int = 64, mixing: bool = False) -> tu
             numpy_helper.from_array(np.full(4, 2.0, np.float32), "side_bias"),
             shape("lines", 1, depth, -1),
             shape("map", 1, -1, grid, grid),
+            *(
+                shape(name, *sizes)
+                for name, sizes in (
+                    ("from", (1, 1)),
+                    ("to", (3, 3)),
+                    ("sides_of_it", (2, 3)),
+                    ("kernels", (depth, 1, 2, 2)),
+                    ("second", (1, 1)),
+                    ("end", (grid + 1, grid + 1)),
+                )
+                if kernel_made
+            ),
         ],
     )
     paths = folder / "backbone.onnx", folder / "head.onnx"

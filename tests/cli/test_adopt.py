@@ -41,11 +41,13 @@ def test_adopted_tracked_and_evaluated(
     report: Report, arguments: list[object], make_clip: MakeClip, make_sequences: MakeSequences,
     box: str, work: Path,
 ) -> None:  # fmt: skip
-    found = report(*arguments, "--licence", "Apache-2.0")
+    found = report(*arguments, "--licence", "Apache-2.0", "--set", "window=0.4", "--set", "lost_after=9")
     assert (found["bundle"], found["model"], found["runtime"]) == ("pair", "pair", "onnx")
     assert found["state_bytes"] == 4 * 6 * 4 * 4
     for path, size in found["files"].items():
         assert (work / path).stat().st_size == size
+    options: Any = load_bundle("./pair").spec.preprocess["options"]
+    assert (options["window"], options["lost_after"], options["change"]) == (0.4, 9, 0.055)
     made: Any = load_bundle("./pair").provenance
     assert made["licence"] == "Apache-2.0"
     assert made["source"] == "not stated"
@@ -70,6 +72,8 @@ def test_next_commands_are_printed(invoke: Invoke, arguments: list[object]) -> N
 def test_bad_input(refused: Refused, arguments: list[object], work: Path) -> None:
     assert "--head nowhere.onnx is not a file" in refused(*arguments, "--head", "nowhere.onnx")
     assert "the name of a model is '../x'" in refused(*arguments, "--name", "../x")
+    assert "--set wide is no number" in refused(*arguments, "--set", "window=wide")
+    assert "known options" in refused(*arguments, "--set", "windw=0.4")
     (work / "pair").write_text("taken")
     assert "pair exists already" in refused(*arguments)
 
