@@ -8,6 +8,12 @@ One-pass evaluation looks only at frames in which the target is there. This look
 * *Precision of lost*: of the frames in which it says lost, the share in which it has lost it: the target is
   absent, or the box overlaps it by less than `WRONG`. *Recall of lost*: of such frames, the share in which
   it says so.
+* *Wrong ones taken*: of the absences, the share in which something else was taken for the target: until it is
+  found again, or `RETURN_FRAMES` after its return, `TAKEN` frames in a row are said to be tracked in which it
+  is absent or overlaps by less than `WRONG`.
+* *Precision, recall and F* as in VOT's long-term challenges, see `bench.long_term`.
+* *What the search costs*: the 99th percentile of a frame's time while lost, less that while not lost, in the
+  sequence where it is worst, of those with `ENOUGH` frames of either kind.
 * *Expected calibration error* (Guo et al., ICML 2017): scores are sorted into `BINS` bins; the mean
   difference, by frames, between the mean score of a bin and its share of frames with an overlap of at least
   `RIGHT`. `fit` is what would mend it: score' = sigmoid(slope * logit(score) + offset) (Platt 1999).
@@ -16,6 +22,7 @@ One-pass evaluation looks only at frames in which the target is there. This look
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -27,14 +34,13 @@ import numpy.typing as npt
 from ..engine import Engine
 from ..errors import DataError, OptionError
 from ..vision import Box, Frame
+from .absences import RIGHT, WRONG, Followed, returns, search_cost, worst, wrong_ones
+from .long_term import long_term
 from .ope import is_present, overlaps
 from .ours import EngineTracker
 from .peers import Peer
 from .sequences import TrackingSequence
 
-RETURN_FRAMES = 30
-RIGHT = 0.5
-WRONG = 0.1
 BINS = 10
 
 Array = npt.NDArray[np.float64]
@@ -103,6 +109,19 @@ class ConfidenceNumbers(TypedDict):
     found_again: int
     absent_frames: int
     false_tracking: float
+    hidden_frames: int
+    """Absent frames in which not a pixel of the target is in view, where a sequence says so; else all."""
+    false_hidden: float
+    """Share of these in which it says that it tracks."""
+    absences: int
+    wrong_taken: int
+    precision: float
+    recall: float
+    f: float
+    curve: list[tuple[float, float]]
+    """Recall and precision at each threshold of the score, from the highest."""
+    search_ms: float
+    """What the search adds to the 99th percentile of a frame's time, in milliseconds, at worst."""
     lost_frames: int
     lost_precision: float
     lost_recall: float
@@ -116,22 +135,6 @@ class ConfidenceResult(ConfidenceNumbers):
     """One tracker over all sequences, frames pooled."""
 
     sequences: dict[str, ConfidenceNumbers]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Followed:
-    """One tracker on one sequence, frame by frame, without the first.
-
-    Attributes:
-        overlap: (n,) with the truth; NaN where the target is absent.
-        score: (n,) in [0, 1], or NaN.
-        tracks, lost: (n,) what it says.
-    """
-
-    overlap: Array
-    score: Array
-    tracks: npt.NDArray[np.bool_]
-    lost: npt.NDArray[np.bool_]
 
 
 def evaluate_confidence(
@@ -161,12 +164,15 @@ def evaluate_confidence(
 def follow(tracker: Teller, sequence: TrackingSequence, tick: Callable[[], None] = lambda: None) -> Followed:
     """One tracker over one sequence."""
     said: list[Said] = []
+    seconds: list[float] = []
     with closing(sequence.frames()) as frames:
         for index, frame in enumerate(frames):
             if index == 0:
                 tracker.start(frame, sequence.first_box)
             else:
+                began = time.perf_counter()
                 said.append(tracker.update(frame))
+                seconds.append(time.perf_counter() - began)
             tick()
     boxes, truth = np.array([one.box.xywh for one in said]), sequence.truth[1:]
     status = [one.status for one in said]
@@ -175,6 +181,8 @@ def follow(tracker: Teller, sequence: TrackingSequence, tick: Callable[[], None]
         np.array([one.score for one in said]),
         np.array([one == "tracking" for one in status], bool),
         np.array([one == "lost" for one in status], bool),
+        np.array(seconds),
+        np.empty(0) if sequence.in_view is None else sequence.in_view[1:],
     )
 
 
@@ -184,9 +192,11 @@ def confidence_of(runs: Sequence[Followed]) -> ConfidenceNumbers:
     score = np.concatenate([run.score for run in runs])
     tracks = np.concatenate([run.tracks for run in runs])
     lost = np.concatenate([run.lost for run in runs])
-    absent = np.isnan(overlap)
+    absent, hidden = np.isnan(overlap), np.concatenate([run.hidden for run in runs])
     gone = absent | (overlap < WRONG)
     backs = [back for run in runs for back in returns(run)]
+    taken = [one for run in runs for one in wrong_ones(run)]
+    answered = long_term([(run.overlap, run.answers) for run in runs])
     bins = calibration(score, overlap >= RIGHT)
     counted = sum(count for _, _, count in bins)
     return {
@@ -196,20 +206,21 @@ def confidence_of(runs: Sequence[Followed]) -> ConfidenceNumbers:
         "found_again": sum(backs),
         "absent_frames": int(absent.sum()),
         "false_tracking": _share(int((tracks & absent).sum()), int(absent.sum())),
+        "hidden_frames": int(hidden.sum()),
+        "false_hidden": _share(int((tracks & hidden).sum()), int(hidden.sum())),
+        "absences": len(taken),
+        "wrong_taken": sum(taken),
+        "precision": answered.precision,
+        "recall": answered.recall,
+        "f": answered.f,
+        "curve": [(float(recall), float(precision)) for recall, precision in answered.curve],
+        "search_ms": worst(map(search_cost, runs)),
         "lost_frames": int(lost.sum()),
         "lost_precision": _share(int((lost & gone).sum()), int(lost.sum())),
         "lost_recall": _share(int((lost & gone).sum()), int(gone.sum())),
         "bins": bins,
         "fit": fit_scores(score, overlap >= RIGHT),
     }
-
-
-def returns(run: Followed) -> list[bool]:
-    """Whether each return of the target was noticed in time, in order."""
-    absent = np.isnan(run.overlap)
-    backs = np.flatnonzero(absent[:-1] & ~absent[1:]) + 1
-    seen = (run.overlap >= RIGHT) & ~run.lost
-    return [bool(seen[back : back + RETURN_FRAMES].any()) for back in backs]
 
 
 def calibration(score: Array, right: npt.NDArray[np.bool_]) -> list[tuple[float, float, int]]:

@@ -3,6 +3,7 @@
 ::
 
     DIR/<sequence>/groundtruth.txt      a line a frame: x,y,w,h in pixels, nan,nan,nan,nan where absent
+    DIR/<sequence>/visible.txt          if known: the share of the target in the picture, a line a frame
     DIR/<sequence>/video.mp4            or numbered images, here or in img/ (as in OTB and LaSOT)
 
 That is the layout ``framestate``; public benchmarks are read by their own, see `framestate.vision.datasets`.
@@ -31,6 +32,7 @@ from .ope import check_truth
 
 TRUTH = "groundtruth.txt"
 VIDEO = "video.mp4"
+VISIBLE = "visible.txt"
 OURS = "framestate"
 PARTS = {"got10k": "val", "lasot": "test", "trackingnet": "test"}
 """The part of a benchmark that is evaluated unless another is asked for; all of the others."""
@@ -47,6 +49,7 @@ class TrackingSequence:
         name: the folder's name.
         source: the video file, the folder of images, or the image files of a benchmark, one a line of truth.
         truth: (frames, 4) ``x, y, w, h`` in pixels, read-only; NaN where the target is absent.
+        in_view: (frames,) share of the target that is in the picture, where ``visible.txt`` says so.
         withheld: whether a server keeps the truth of all frames but the first, so that nothing can be scored.
     """
 
@@ -54,6 +57,7 @@ class TrackingSequence:
     source: Path | tuple[Path, ...]
     truth: npt.NDArray[np.float64]
     withheld: bool = False
+    in_view: npt.NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -168,7 +172,26 @@ def load_sequence(folder: str | Path, name: str | None = None) -> TrackingSequen
     path = Path(folder)
     truth = read_truth(path / TRUTH)
     check_truth(truth, str(path / TRUTH))
-    return TrackingSequence(name or path.resolve().name, _source(path), truth)
+    return TrackingSequence(
+        name or path.resolve().name, _source(path), truth, in_view=_in_view(path / VISIBLE, len(truth))
+    )
+
+
+def _in_view(file: Path, frames: int) -> npt.NDArray[np.float64] | None:
+    """Shares in [0, 1], a line a frame; None where there is no such file. Raises DataError."""
+    if not file.is_file():
+        return None
+    try:
+        shares = np.array(file.read_text(encoding="utf-8").split(), np.float64)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file} cannot be read ({error})", "Write a share in each line.") from error
+    if len(shares) != frames or not ((shares >= 0) & (shares <= 1)).all():
+        raise DataError(
+            f"{file} has {len(shares)} numbers for {frames} frames, or one that is no share",
+            "Write a share from 0 to 1 in each line, a line a frame.",
+        )
+    shares.setflags(write=False)
+    return shares
 
 
 def _of_benchmark(sequence: LabelledSequence) -> TrackingSequence:

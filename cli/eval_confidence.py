@@ -38,21 +38,31 @@ def evaluate(
     plot: Annotated[
         Path | None, typer.Option("--plot", metavar="FILE", help="Draw how far scores can be believed.")
     ] = None,
+    curves: Annotated[
+        Path | None, typer.Option("--curves", metavar="FILE", help="Draw precision over recall.")
+    ] = None,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
     """Score whether a tracker knows when it has lost its target.
 
-    Targets found again after an absence, tracking that is claimed during one, how often "lost" is right,
-    and the expected calibration error of the score.
+    Targets found again after an absence, tracking that is claimed during one, wrong ones taken, how often
+    "lost" is right, the expected calibration error of the score, and precision, recall and F as in VOT's
+    long-term challenges.
     """
     with guarded(debug):
         with quiet_stdout():
             options.check_device(device)
-            check_plot(plot)
+            for file in (plot, curves):
+                check_plot(file)
 
             from ..bench.confidence import EngineTeller, PeerTeller, evaluate_confidence
-            from ..bench.confidence_report import confidence_table, reliability_plot
+            from ..bench.confidence_report import (
+                confidence_table,
+                long_term_plot,
+                long_term_table,
+                reliability_plot,
+            )
             from ..bench.peers import PeerFiles, open_peer
             from ..bench.sequences import load_sequences
             from ..engine import Engine
@@ -71,8 +81,9 @@ def evaluate(
                     results = evaluate_confidence(tellers, found, tick=bar.advance)
                 where = {"model": model, "runtime": engine.runtime.name, "device": engine.runtime.device}
             outputs = draw(plot, lambda path: reliability_plot(results, path))
+            outputs += draw(curves, lambda path: long_term_plot(results, path))
         if as_json:
             print_json({**where, "trackers": results, "outputs": outputs})
         else:
-            show(confidence_table(results))
+            show(confidence_table(results), long_term_table(results))
             show_written(outputs)

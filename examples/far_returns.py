@@ -17,7 +17,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from framestate.bench.confidence import RIGHT
+from framestate.bench.absences import RIGHT
 from framestate.bench.ope import overlaps
 from framestate.bench.sequences import TrackingSequence, load_sequences
 from framestate.engine import Engine, TrackingOptions

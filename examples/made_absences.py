@@ -15,7 +15,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from framestate.bench.confidence import RIGHT, fit_scores
+from framestate.bench.absences import RIGHT
+from framestate.bench.confidence import fit_scores
 from framestate.bench.ope import overlaps
 from framestate.bench.sequences import TrackingSequence, load_sequences
 from framestate.engine import Engine, Session, Track, TrackingOptions

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 import pytest
-from framestate.bench.confidence import Followed, calibration, confidence_of, fit_scores, returns
+from framestate.bench.absences import Followed, returns
+from framestate.bench.confidence import calibration, confidence_of, fit_scores
 
 NAN = math.nan
 

@@ -16,7 +16,9 @@ def test_ours_beside_one_that_never_doubts(
     report: Callable[..., dict[str, Any]], make_sequences: MakeSequences, work: Path
 ) -> None:
     folder = make_sequences("a", "b")
-    found = report("eval", "confidence", folder, "--against", "static", "--plot", "r.png", *ONE)
+    found = report(
+        "eval", "confidence", folder, "--against", "static", "--plot", "r.png", "--curves", "c.png", *ONE
+    )
     assert list(found["trackers"]) == ["tracker-nano", "static"]
     ours, static = found["trackers"].values()
     assert 0 <= ours["ece"] <= 1
@@ -24,7 +26,9 @@ def test_ours_beside_one_that_never_doubts(
     assert static["lost_frames"] == 0
     assert set(ours["sequences"]) == {"a", "b"}
     assert ours["frames"] == sum(one["frames"] for one in ours["sequences"].values()) == 6
-    assert (work / "r.png").read_bytes()[:4] == b"\x89PNG"
+    for name in ("r.png", "c.png"):
+        assert (work / name).read_bytes()[:4] == b"\x89PNG"
+    assert 0 < static["f"] <= 1
 
 
 def test_a_table(invoke: Callable[..., Result], make_sequences: MakeSequences) -> None:
@@ -32,6 +36,7 @@ def test_a_table(invoke: Callable[..., Result], make_sequences: MakeSequences) -
     assert result.exit_code == 0
     assert "Lost and found" in result.stdout
     assert "ECE" in result.stdout
+    assert "Long-term tracking" in result.stdout
 
 
 def test_an_unknown_peer_is_a_usage_error(
