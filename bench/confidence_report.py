@@ -50,7 +50,7 @@ def long_term_table(results: Mapping[str, ConfidenceResult]) -> Table:
     for heading in ("precision", "recall", "F", "search ms", "false while hidden"):
         table.add_column(heading, justify="right")
     for name, result in sorted(results.items(), key=lambda item: -item[1]["f"]):
-        shares = (f"{result[key]:.3f}" for key in ("precision", "recall", "f"))  # type: ignore[literal-required]
+        shares = (f"{result[key]:.3f}" for key in ("precision", "recall", "f"))
         cost = "-" if math.isnan(result["search_ms"]) else f"{result['search_ms']:.1f}"
         table.add_row(name, *shares, cost, _percent(result["false_hidden"]))
     return table
