@@ -96,6 +96,14 @@ def serve(
             metavar="FILE", help="Live sources, NAME=ADDRESS a line, as addresses may hold passwords."
         ),
     ] = None,
+    allow_source: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-source",
+            metavar="PLACE",
+            help="Sources below it may be added while the server runs: rtsp://camera/, a folder. Repeatable.",
+        ),
+    ] = None,
     log_file: Annotated[
         Path | None, typer.Option(metavar="FILE", show_default="stderr", help="Where the log goes.")
     ] = None,
@@ -137,6 +145,7 @@ def serve(
         "state_dir": None if ray or state_dir is None else Path(state_dir),
         "sources": source,
         "source_file": source_file,
+        "allow_sources": allow_source,
         "log_file": log_file,
         "allow_origins": allow_origin,
         "root_path": root_path,

@@ -37,8 +37,9 @@ from .revoked import Revoked
 from .routes import Routes
 from .sessions_api import sessions_api
 from .settings import Settings
-from .source_files import given_sources
+from .source_files import SourceFile, given_sources
 from .sources import Sources
+from .sources_admin_api import sources_admin_api
 from .sources_api import sources_api
 from .stream import streams
 from .videos import Videos
@@ -72,6 +73,8 @@ def create_app(settings: Settings, engines: Mapping[str, Engine], *, keep: Keep 
     reload, revoked = Reload(), Revoked()
     if keys is not None:
         reload.add("keys", lambda: revoked.check(keys.reload()))
+    if settings.source_file is not None:
+        reload.add("sources", SourceFile(settings.source_file, sources.replace))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -103,6 +106,7 @@ def create_app(settings: Settings, engines: Mapping[str, Engine], *, keep: Keep 
     routers = [
         kserve_api(hub),
         sessions_api(hub, decoder),
+        sources_admin_api(hub, sources),
         sources_api(hub, sources, decoder),  # before streams, which take any id
         streams(hub, decoder),
         videos_api(hub, videos),

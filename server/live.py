@@ -33,7 +33,7 @@ DRIFT_S = 5.0
 """A source whose clock is this far from ours is set anew."""
 
 _CONTAINERS = "mpegts,flv,live_flv,nut,matroska,webm,h264,hevc,mjpeg,mpjpeg,mov,mp4,ogg,avi"  # no playlists
-_SCHEMES: dict[str, tuple[str, str]] = {  # protocols and formats that FFmpeg may use for it
+SCHEMES: dict[str, tuple[str, str]] = {  # protocols and formats that FFmpeg may use for it
     "rtsp": ("rtsp,rtp,srtp,udp,tcp", "rtsp,rtp,sdp"),
     "rtsps": ("rtsps,rtsp,rtp,srtp,udp,tcp,tls,crypto", "rtsp,rtp,sdp"),
     "http": ("http,tcp", _CONTAINERS),
@@ -62,7 +62,7 @@ class Address:
         if _DEVICE.fullmatch(self.where):
             return "device"
         scheme = urlsplit(self.where).scheme if "://" in self.where else ""
-        return scheme if scheme in _SCHEMES else "file"
+        return scheme if scheme in SCHEMES else "file"
 
     def __repr__(self) -> str:
         return f"Address({self.name!r}, {self.scheme})"
@@ -232,7 +232,7 @@ class LiveReader:
         scheme = self.address.scheme
         if scheme == "device":
             return {}
-        protocols, formats = _SCHEMES[scheme]
+        protocols, formats = SCHEMES[scheme]
         common = {"protocol_whitelist": protocols, "format_whitelist": formats, "fflags": "nobuffer"}
         return common | ({"rtsp_transport": "tcp"} if scheme.startswith("rtsp") else {})
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from fastapi import WebSocket, WebSocketDisconnect
 
-from ..errors import TooSlowError
+from ..errors import FramestateError, TooSlowError
 from ..wire import Message, Picture
 from .answers import Data, as_data
 
@@ -37,12 +37,13 @@ class Outbox:
         self._done: deque[Callable[[], None]] = deque()
         self._held_up: list[Callable[[], object]] = []
         self._woken = False
+        self._stuck = False
         self.bytes = 0
         """What waits to be sent, in bytes and characters."""
         self.closed = False
         self._posted = asyncio.Event()
-        self.failed: asyncio.Future[TooSlowError] = self._loop.create_future()
-        """Done when the peer does not take what it is sent."""
+        self.failed: asyncio.Future[FramestateError] = self._loop.create_future()
+        """Done when the peer does not take what it is sent, or somebody else ends it."""
         self.task = asyncio.create_task(self._run(), name="outbox")
         """Done when nothing can be sent any more."""
 
@@ -83,12 +84,17 @@ class Outbox:
         Args:
             seconds: that it takes at most, where that is less than the peer has for one message.
         """
-        if not now and not self.failed.done() and not self.task.done():
+        if not now and not self._stuck and not self.task.done():
             self._waiting.append(None)
             self._posted.set()
             await asyncio.wait([self.task], timeout=min(self._seconds, seconds))
         self.task.cancel()
         self._end()
+
+    def end(self, error: FramestateError) -> None:
+        """Has the connection end with this error. Runs on the event loop."""
+        if not self.failed.done():
+            self.failed.set_result(error)
 
     def _wake(self) -> None:
         with self._lock:
@@ -137,5 +143,5 @@ class Outbox:
             self._held_up = []
 
     def _fail(self, problem: str) -> None:
-        if not self.failed.done():
-            self.failed.set_result(TooSlowError(problem, "read the answers as they come"))
+        self._stuck = True
+        self.end(TooSlowError(problem, "read the answers as they come"))

@@ -56,6 +56,10 @@ class Settings(BaseSettings):
     """Host names that are answered to besides localhost, where there are no keys."""
     sources: tuple[str, ...] = ()
     """Live sources as name=address. The server reads no other address, whoever asks."""
+    allow_sources: tuple[str, ...] = ()
+    """Places whose addresses may be added as sources while the server runs; none without."""
+    max_sources: PositiveInt = 64
+    """Live sources at once, those of the command line included."""
     source_file: Path | None = None
     """A file of live sources, name=address a line, so that passwords are in no list of processes."""
     stale_s: PositiveFloat = 10.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..errors import OptionError
@@ -20,3 +21,21 @@ def read_sources(path: Path) -> tuple[str, ...]:
     except (OSError, UnicodeDecodeError) as error:
         raise OptionError(f"the source file {path} cannot be read ({error})", "Check its name.") from error
     return tuple(line.strip() for line in lines if line.strip() and not line.strip().startswith("#"))
+
+
+class SourceFile:
+    """A file of sources that is read again, and what is done with what changed.
+
+    Args:
+        replace: called with the lines before and after; where it raises OptionError, it has changed nothing.
+    """
+
+    def __init__(self, path: Path, replace: Callable[[Sequence[str], Sequence[str]], None]) -> None:
+        self._path, self._replace = path, replace
+        self._lines = read_sources(path)
+
+    def __call__(self) -> None:
+        """Reads it again. Raises OptionError."""
+        lines = read_sources(self._path)
+        self._replace(self._lines, lines)
+        self._lines = lines

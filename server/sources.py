@@ -1,228 +1,50 @@
-"""`Sources`: live sources of the server, each with one session at most, and watched by any number."""
+"""`Sources`: the live sources of a server, by name: those that it was started with, and those added since"""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
-import time
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import replace
-from typing import Any
 
-from .. import wire
-from ..engine.inputs import as_box
-from ..errors import (
-    FrameError,
-    FramestateError,
-    OptionError,
-    UnavailableError,
-    UnknownItemError,
-)
-from ..vision import Frame
-from ..wire.kinds import write
-from .answers import Data, Pictures, as_data, message_of
-from .entry import Entry
-from .hub import SOURCE_SESSION, Hub
-from .live import LiveReader, parse_source
+from ..engine.session_options import check_id
+from ..errors import CapacityError, FramestateError, OptionError, SessionBusyError, UnknownItemError
+from .allowed_sources import AllowedSources
+from .hub import Hub
+from .kept_sources import KeptSources
+from .live import Address, parse_source
 from .logs import logger
-from .outbox import Outbox
+from .source import Source
 from .source_readings import readings
-
-PINNED = 4
-"""Frames that were handed out lately, on which a target may still be chosen."""
-JPEG_QUALITY = 80
-SLOW_BYTES = 2 * 1024 * 1024
-"""A viewer for whom more than this waits gets no pictures until it has caught up."""
-
-
-class Source:
-    """One live source: its newest frame goes to its session, and to everybody who watches."""
-
-    def __init__(self, hub: Hub, text: str) -> None:
-        self._hub = hub
-        self.viewers: set[Outbox] = set()
-        self.last: Frame | None = None
-        self._skipped = 0
-        self._pinned: OrderedDict[int, Frame] = OrderedDict()
-        self._there = asyncio.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._task: asyncio.Task[None] | None = None
-        self.reader = LiveReader(parse_source(text), self._take, hub.settings.max_pixels, self._told)
-        self.name = self.reader.address.name
-        self.key = SOURCE_SESSION + self.name
-
-    @property
-    def entry(self) -> Entry | None:
-        """The session that follows its target, if one was chosen."""
-        return self._hub.find(self.key)
-
-    @property
-    def newest(self) -> Frame:
-        """The newest frame. Raises UnavailableError while there is none, or none that is new."""
-        age, limit = self.reader.age, self._hub.settings.stale_s
-        if self.last is None or age is None or age > limit:
-            sent = (
-                "nothing yet"
-                if self.last is None
-                else f"nothing for {age:.1f} s, and the limit is {limit:g} s"
-            )
-            raise UnavailableError(
-                f"source {self.name!r} has sent {sent} ({self.reader.problem or self.reader.state})",
-                "try again in a moment",
-            )
-        return self.last
-
-    def start(self) -> None:
-        """Begins to read, and goes on with a session that was restored."""
-        self._loop = asyncio.get_running_loop()
-        entry = self.entry
-        if entry is not None:
-            entry.kept = True
-            self.reader.next_index = 0 if entry.last_index is None else entry.last_index + 1
-        self._task = asyncio.create_task(self._serve(), name=f"source {self.name}")
-        self._hub.drain.on_start(self.reader.quit)
-        self.reader.start()
-
-    async def stop(self) -> None:
-        """Ends reading."""
-        await asyncio.to_thread(self.reader.stop, self._hub.drain.left / 2)
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    def pin(self) -> Frame:
-        """The newest frame, which is kept a while, so that a target can be chosen on it."""
-        frame = self.newest
-        self._pinned[frame.index] = frame
-        while len(self._pinned) > PINNED:
-            self._pinned.popitem(last=False)
-        return frame
-
-    async def choose(self, model: str | None, options: Mapping[str, Any], index: int | None) -> Entry:
-        """Hands its frames to a session from now on, opened with its task's ``options``.
-
-        Where the task opens on a frame, that is the newest one, or one that was handed out lately.
-
-        Raises:
-            UnknownItemError: that frame is not kept any more.
-            SessionBusyError: a session is being opened at this moment.
-            UnavailableError, BoxError, OptionError, CapacityError: as ``Hub.open``.
-        """
-        frame = None
-        if self._hub.engine(model)[1].task.opens_on_frame:
-            frame = self.newest if index is None else self._pinned.get(index)
-            if frame is None:
-                raise UnknownItemError(
-                    f"frame {index} of source {self.name!r} is not kept",
-                    "choose on a newer one: GET .../frame",
-                )
-            if "box" in options:
-                as_box(options["box"]).check(frame.width, frame.height)
-        if self.entry is not None:
-            self._hub.end(self.entry, "another session was chosen")
-        entry = await self._hub.open(
-            frame, model=model, key=self.key, own=True, options=options, policy="DROP_OLDEST", queue=1
-        )
-        entry.kept = True
-        return entry
-
-    def _take(self, frame: Frame) -> None:
-        """A frame of the reader's thread."""
-        if self._loop is not None and not self._loop.is_closed():
-            with contextlib.suppress(RuntimeError):  # it closes at this moment
-                self._loop.call_soon_threadsafe(self._arrive, frame)
-
-    def _told(self, event: str, reason: str | None) -> None:
-        """The source went away, or is back. Runs on the reader's thread."""
-        level = logging.INFO if reason is None else logging.WARNING
-        logger().log(level, event.replace(".", " "), extra={"source": self.name, "reason": reason})
-
-    def _arrive(self, frame: Frame) -> None:
-        self._skipped += self._there.is_set()
-        self.last = frame
-        self._there.set()
-
-    async def _serve(self) -> None:
-        """Handles the newest frame, then the one that is newest by then: a slow model makes no delay."""
-        await self._begin()
-        while True:
-            await self._there.wait()
-            self._there.clear()
-            frame, skipped, self._skipped = self.last, self._skipped, 0
-            assert frame is not None, "one has arrived"
-            received = time.monotonic()
-            try:
-                await self._handle(frame, skipped, received)
-            except FramestateError as error:
-                failure = wire.Failure.of(error, index=frame.index)
-                for viewer in self.viewers:
-                    viewer.send(failure)
-            except Exception:
-                logger().exception("source failed", extra={"source": self.name})
-
-    async def _begin(self) -> None:
-        """Opens a session at once where the server's first model needs nobody to choose anything."""
-        if self.entry is None and not self._hub.engine(None)[1].task.opens_on_frame:
-            try:
-                await self.choose(None, {}, None)
-            except FramestateError as error:
-                logger().error("source not followed", extra={"source": self.name, "error": str(error)})
-
-    async def _handle(self, frame: Frame, skipped: int, received: float) -> None:
-        watched = [viewer for viewer in self.viewers if viewer.bytes < SLOW_BYTES]
-        entry = self.entry
-        following = entry is not None and (entry.last_index is None or frame.index > entry.last_index)
-        answering = asyncio.create_task(self._answer(entry, frame, received)) if entry and following else None
-        if watched:
-            shown = await asyncio.to_thread(shown_as, frame)
-            for viewer in watched:
-                viewer.post([shown])
-        answer = await answering if answering is not None else None
-        if answer is not None and watched:
-            messages = await asyncio.to_thread(messages_of, answer, frame, skipped)
-            for viewer in watched:
-                viewer.post(messages)
-
-    async def _answer(self, entry: Entry, frame: Frame, received: float) -> Any:
-        clock = entry.session.clock
-        try:
-            return await self._hub.submit(entry, frame, received)
-        except FrameError:
-            if clock is not None and (frame.width, frame.height) != (clock.width, clock.height):
-                self._hub.end(entry, "resized", evicted=True)
-            raise
-
-
-def shown_as(frame: Frame) -> Data:
-    """A frame of the source as a message for viewers."""
-    return as_data(replace(Pictures("jpeg", JPEG_QUALITY).of(frame), kind="frame"))
-
-
-def messages_of(answer: Any, frame: Frame, skipped: int) -> list[Data]:
-    """An answer and its parts as messages; ``skipped`` frames of the source came before ``frame``."""
-    written = write(answer)
-    parts = list(Pictures("jpeg", JPEG_QUALITY).parts(written, frame.index, frame.time_base))
-    timings = getattr(answer, "timings", wire.Timings())
-    return [*parts, message_of(answer, written, frame.index, len(parts), skipped, timings)]
 
 
 class Sources:
     """All sources of a server, by name.
 
+    Args:
+        texts: those that it was started with, ``name=address``.
+
     Raises:
-        OptionError: an address cannot be used, or a name is there twice.
+        OptionError: an address, or a place of ``allow_sources``, cannot be used, or a name is there twice.
     """
 
     def __init__(self, hub: Hub, texts: Sequence[str]) -> None:
+        self._hub = hub
+        self._allowed = AllowedSources(hub.settings.allow_sources)
+        self._kept = KeptSources(hub.settings.state_dir)
+        self._ending: set[asyncio.Task[None]] = set()
         self.by_name: dict[str, Source] = {}
         for text in texts:
-            source = Source(hub, text)
-            if source.name in self.by_name:
-                raise OptionError(f"there are two sources {source.name!r}", "name them differently")
-            self.by_name[source.name] = source
+            try:
+                self._take(parse_source(text))
+            except (SessionBusyError, CapacityError) as error:
+                raise OptionError(error.problem, error.remedy) from None
+        for name, where in self._kept.load().items():
+            try:
+                address = parse_source(f"{name}={where}")
+                self._allowed.check(address)
+                self._take(address)
+            except FramestateError as error:  # the list, or the command line, is another one by now
+                logger().error("source not restored", extra={"source": name, "error": error.problem})
         hub.metrics.read_from(lambda: readings(self.by_name.values()))
 
     def get(self, name: str) -> Source:
@@ -231,6 +53,68 @@ class Sources:
             known = ", ".join(self.by_name) or "there is none; start the server with --source"
             raise UnknownItemError(f"there is no source {name[:80]!r}", f"the sources: {known}")
         return self.by_name[name]
+
+    def add(self, name: str, where: str) -> Source:
+        """Reads an address from now on.
+
+        Raises:
+            OptionError: it is no name or no address, or it cannot be kept.
+            ForbiddenError: nobody allowed it.
+            SessionBusyError: there is a source of this name.
+            CapacityError: there are as many as there may be.
+        """
+        check_id(name)
+        address = Address(name, where)
+        self._allowed.check(address)  # first of all: whether a file is there is told to nobody
+        address = parse_source(f"{name}={where}")
+        source = self._take(address)
+        try:
+            self._kept.add(name, where)
+        except FramestateError:
+            del self.by_name[name]
+            raise
+        source.start()
+        logger().info("source added", extra={"source": name, "kind": address.scheme})
+        return source
+
+    async def remove(self, name: str) -> None:
+        """Reads a source no more, and ends its session. Raises UnknownItemError, OptionError."""
+        source = self.get(name)
+        self._kept.remove(name)
+        del self.by_name[name]
+        if source.entry is not None:
+            self._hub.end(source.entry, "the source was removed")
+        logger().info("source removed", extra={"source": name})
+        await source.stop()
+
+    def replace(self, before: Sequence[str], after: Sequence[str]) -> None:
+        """Another list takes the place of a given one. Raises OptionError, and then nothing has changed."""
+        fresh = [parse_source(text) for text in after if text not in before]
+        gone = {text.partition("=")[0] for text in before if text not in after}
+        stay = self.by_name.keys() - gone
+        names = [address.name for address in fresh]
+        twice = [name for name in names if name in stay or names.count(name) > 1]
+        if twice:
+            raise OptionError(f"there are two sources {twice[0]!r}", "name them differently")
+
+        async def exchange() -> None:
+            for name in gone & self.by_name.keys():
+                await self.remove(name)
+            for address in fresh:
+                self._take(address).start()
+
+        task = asyncio.get_running_loop().create_task(exchange(), name="sources")
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    def _take(self, address: Address) -> Source:
+        if address.name in self.by_name:
+            raise SessionBusyError(f"there is a source {address.name!r} already", "name them differently")
+        most = self._hub.settings.max_sources
+        if len(self.by_name) >= most:
+            raise CapacityError(f"there are {most} sources, as many as there may be", "remove one first")
+        source = self.by_name[address.name] = Source(self._hub, address)
+        return source
 
     async def started(self) -> AbstractAsyncContextManager[None]:
         """The sources while the server runs, begun."""
@@ -245,4 +129,4 @@ class Sources:
         try:
             yield
         finally:
-            await asyncio.gather(*(source.stop() for source in self.by_name.values()))
+            await asyncio.gather(*self._ending, *(source.stop() for source in self.by_name.values()))

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response, WebSocket, WebSocketDisconnect
+from fastapi import APIRouter, Query, Response, WebSocket, WebSocketDisconnect
 
 from .. import wire
 from ..errors import FramestateError, TooSlowError, UnknownItemError, WireError
@@ -17,12 +17,10 @@ from .pictures import Decoder
 from .problems import close_code_of
 from .schemas import SessionAnswer, SourceAnswer, SourcesAnswer, session_answer
 from .sessions_api import Box, Options, options_in
-from .sources import Source, Sources
+from .source import Source
+from .source_names import SourceName
+from .sources import Sources
 from .stream import GOING_AWAY, GONE, accept, limits
-
-SourceName = Annotated[
-    str, Path(pattern="^[A-Za-z0-9_-]{1,64}$", description="The source's name.", examples=["door"])
-]
 
 
 def sources_api(hub: Hub, sources: Sources, decoder: Decoder) -> APIRouter:
@@ -31,7 +29,7 @@ def sources_api(hub: Hub, sources: Sources, decoder: Decoder) -> APIRouter:
 
     @api.get("/v1/sources", responses=problems())
     async def list_sources() -> SourcesAnswer:
-        """The live sources that this server was started with."""
+        """The live sources that this server reads."""
         return SourcesAnswer(sources=[answer(source) for source in sources.by_name.values()])
 
     @api.get("/v1/sources/{name}", responses=problems(404, 422))

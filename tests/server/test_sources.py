@@ -124,7 +124,8 @@ def test_nobody_can_make_the_server_read_an_address(shared: Any) -> None:
     for path in ("/v1/sources/rtsp%3A%2F%2Flocalhost/frame", "/v1/sources/x/target?box=1,1,9,9"):
         method = "POST" if "target" in path else "GET"
         assert shared.call(method, path).status in (404, 422)
-    assert shared.call("POST", "/v1/sources").status == 405
+    body = b'{"name": "x", "address": "rtsp://127.0.0.1/live"}'
+    assert shared.call("POST", "/v1/sources", body).json["code"] == "ForbiddenError"
     assert shared.call("GET", "/v1/sources").json == {"sources": []}
 
 
