@@ -76,7 +76,6 @@ class Source:
             entry.kept = True
             self.reader.next_index = 0 if entry.last_index is None else entry.last_index + 1
         self._task = asyncio.create_task(self._serve(), name=f"source {self.name}")
-        self._hub.drain.on_start(self.reader.quit)
         self.reader.start()
 
     async def stop(self) -> None:

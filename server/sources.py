@@ -116,6 +116,10 @@ class Sources:
         source = self.by_name[address.name] = Source(self._hub, address)
         return source
 
+    def _quit(self) -> None:
+        for source in self.by_name.values():
+            source.reader.quit()
+
     async def started(self) -> AbstractAsyncContextManager[None]:
         """The sources while the server runs, begun."""
         manager = self._run()
@@ -124,6 +128,7 @@ class Sources:
 
     @asynccontextmanager
     async def _run(self) -> AsyncIterator[None]:
+        self._hub.drain.on_start(self._quit)
         for source in self.by_name.values():
             source.start()
         try:
