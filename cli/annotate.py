@@ -10,7 +10,17 @@ from pathlib import Path
 
 from ..engine import Track
 from ..errors import OptionError
-from ..vision import Encoding, Frame, Mark, Passengers, VideoReader, VideoWriter, draw_tracks, rehearse
+from ..vision import (
+    Encoding,
+    Frame,
+    Mark,
+    Passengers,
+    VideoReader,
+    VideoWriter,
+    changes,
+    draw_tracks,
+    rehearse,
+)
 from ..vision.pixels import Image, is_deep
 from ..vision.tone import Tone
 
@@ -126,22 +136,4 @@ def annotated_video(
                 video.last_pts + (video.last_duration or 0)
             ) * tick + part.every / source.frame_rate
         video.close()
-        notes += [*_changes(source, video), *passengers.left_out]
-
-
-def _changes(source: VideoReader, video: VideoWriter) -> list[str]:
-    found = []
-    if source.has_alpha:
-        found.append("the video has transparency, which is dropped: its colours are written as they are")
-    if source.look.bits > video.look.bits:
-        found.append(
-            f"the video has {source.look.bits} bits a component, and {video.codec} writes {video.look.bits}"
-        )
-    if video.fell_together:
-        found.append(f"{video.fell_together} frames are left out: the container counts too coarsely for them")
-    if (video.encoded_width, video.encoded_height) != (source.width, source.height):
-        found.append(
-            f"the size {source.width}x{source.height} is odd, and {video.pixel_format} needs an even one: "
-            f"{video.encoded_width}x{video.encoded_height}, the last pixels repeated"
-        )
-    return found
+        notes += [*changes(source, video), *passengers.left_out]

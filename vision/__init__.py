@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .box import Box, parse_box
+from .changes import changes
 from .crop import IMAGENET_MEAN, IMAGENET_STD, SquareCrop, around, cut, normalise
 from .draw import Mark, contact_sheet, draw_track, draw_tracks
 from .encoders import Encoding
@@ -33,6 +34,7 @@ __all__ = [
     "VideoReader",
     "VideoWriter",
     "around",
+    "changes",
     "contact_sheet",
     "cut",
     "decode_image",

@@ -19,11 +19,13 @@ import numpy as np
 
 from ..errors import OptionError, VideoError
 from .deinterlace import Deinterlacer
+from .extras import Extras
 from .hdr import Light
 from .joins import Joins
 from .look import Look
 from .opening import REMEDY, open_input, packets_of
 from .pixels import Image, as_uint8
+from .side_data import side_data_of
 from .streams import decoder_of, frame_rate, positive, shown_stream, size_of
 from .upright import Orientation
 
@@ -31,7 +33,8 @@ MOST_THREADS = 4
 """Most threads that decoding or encoding one video takes, unless the caller asks for more."""
 
 # Flags of libswscale. The fast way takes the nearest chroma sample and rounds down: about one level too dark.
-_FAST, EXACT = 0x4, 0x2 | 0x2000 | 0x40000  # bicubic; bilinear, full chroma, accurate rounding
+# Both are bicubic: bilinear with full chroma gives wrong colours in 16 bits where chroma has fewer rows.
+_FAST, EXACT = 0x4, 0x4 | 0x2000 | 0x40000  # the latter: full chroma, accurate rounding
 _BLANK = 1  # seconds before anything begins, from which on they are a clock's and not the video's
 _UNSAID = 2  # "unspecified", of colour tags
 _OPAQUE = 255
@@ -99,15 +102,17 @@ class ContainerSource:
         self.look = Look.of(self._stream)
         if self._decoder is not self._stream.codec_context:
             self.look = replace(self.look, pixel_format=self.look.pixel_format.replace("yuv", "yuva"))
+        self._wants_depth = deep
         self.is_deep = deep and self.look.bits > 8
         self._origin = self._find_origin()
         self.shift = -self._origin * self.time_base
         self._joins = Joins(self.stream, 1 / self.rate)
+        self.extras = Extras()
         self._orientation = Orientation()
         self._fields = Deinterlacer(self.time_base) if deinterlace else None
         self._ends: Fraction | None = None
         self._delay: int | None = None  # of the decoder, in ticks
-        self._is_read = self._closed = False
+        self._is_known = self._is_read = self._closed = False
 
     def pictures(self) -> Iterator[Picture]:
         """Decode lazily: RGB (H, W, 3), upright."""
@@ -161,11 +166,15 @@ class ContainerSource:
         self._container.close()
 
     def _picture(self, frame: Any) -> Picture:
-        self._orientation = Orientation.of(frame) or self._orientation  # stays until another one is said
+        beside = side_data_of(frame)
+        self.extras.look_at(beside)
+        self._orientation = Orientation.of(beside) or self._orientation  # stays until another one is said
         if self._orientation.transposed and not self.look.turned:
             self.look = self.look.on_its_side
-        if self._ends is None:
-            self.look = replace(self.look, light=Light.of(frame))
+        if not self._is_known:
+            self._is_known = True
+            self.look = replace(self.look.as_seen_in(frame), light=Light.of(beside))
+            self.is_deep = self._wants_depth and self.look.bits > 8
             self.has_alpha = self.look.has_alpha and not self._is_opaque(frame)
         pts = None if frame.pts is None else frame.pts - self._origin
         if self._container.format.name == "avi":  # counts pictures as they are decoded, not as they are shown

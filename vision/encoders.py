@@ -29,13 +29,43 @@ _SETTINGS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "libvpx": {"deadline": "good", "cpu-used": "4"},
         "libvpx-vp9": {"deadline": "good", "cpu-used": "4", "row-mt": "1"},
         "dnxhd": {"profile": "dnxhr_hq"},
-        "mjpeg": {"flags": "+qscale", "global_quality": "236", "strict": "unofficial"},  # -q:v 2
-        "mpeg4": {"flags": "+qscale", "global_quality": "236"},
-        "mpeg2video": {"flags": "+qscale", "global_quality": "236"},
+        "mjpeg": {"strict": "unofficial"},
+        "snow": {"strict": "experimental"},
     }
 )
 """What is set unless it is asked for otherwise, by encoder."""
-_BY_QUALITY = frozenset({"mjpeg", "mpeg4", "mpeg2video"})  # `--bitrate` takes the place of their quality
+_BY_QUALITY = frozenset(
+    {"mjpeg", "amv", "mpeg4", "mpeg2video", "mpeg1video", "h261", "h263", "h263p", "flv", "rv10", "rv20"}
+    | {"msmpeg4", "msmpeg4v2", "wmv1", "wmv2", "asv1", "asv2", "snow", "speedhq", "roqvideo"}
+)
+"""Encoders with a fixed quality, whose place `--bitrate` takes: left alone, FFmpeg gives them 200 kbit/s."""
+_QUALITY: Mapping[str, str] = MappingProxyType({"flags": "+qscale", "global_quality": "236"})  # -q:v 2
+_HARDWARE_QUALITY: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "nvenc": {"rc": "vbr", "b": "0", "cq": "{crf}"},
+        "qsv": {"global_quality": "{crf}"},
+        "vaapi": {"rc_mode": "CQP", "global_quality": "{crf}"},
+        "vulkan": {"rc_mode": "cqp", "qp": "{crf}"},
+        "amf": {"rc": "cqp", "qp_i": "{crf}", "qp_p": "{crf}"},
+    }
+)
+"""How encoders in hardware are given a quality, by the end of their names; others take a bit rate."""
+_ENCODERS: Mapping[str, str] = MappingProxyType(
+    {
+        "h264": "libx264",
+        "avc": "libx264",
+        "x264": "libx264",
+        "h265": "libx265",
+        "hevc": "libx265",
+        "x265": "libx265",
+        "av1": "libsvtav1",
+        "vp9": "libvpx-vp9",
+        "vp8": "libvpx",
+        "prores": "prores_ks",
+        "dnxhr": "dnxhd",
+    }
+)
+"""Encoders of codecs that people name by the codec."""
 _DNXHR = {"yuv422p10le": "dnxhr_hqx", "yuv444p10le": "dnxhr_444", "gbrp10le": "dnxhr_444"}
 _X_CODECS = frozenset({"libx264", "libx264rgb", "libx265"})  # they print what is wrong, rather than tell it
 _X_PRESETS = (
@@ -45,7 +75,7 @@ _X_PRESETS = (
 _QUIET: Mapping[str, tuple[str, str]] = MappingProxyType({"libsvtav1": ("SVT_LOG", "1")})
 """Environment variables that keep encoders from printing, by encoder."""
 _EVEN_RATES, _MPEG4_TICKS = frozenset({"mpeg1video", "mpeg2video"}), 65535
-_IN_HARDWARE = ("nvenc", "vaapi", "qsv", "v4l2m2m", "videotoolbox", "amf", "mf", "vulkan")
+_IN_HARDWARE = ("nvenc", "vaapi", "qsv", "v4l2m2m", "videotoolbox", "amf", "mf", "vulkan", "mediacodec")
 _FORMATS_OF_HARDWARE = ("nv12", "p010le")
 """What is handed to an encoder that lists only formats of its device."""
 _ALPHA = re.compile(r"yuva|rgba|bgra|argb|abgr|gbrap|ya\d|ayuv|vuya")
@@ -95,7 +125,7 @@ class Encoding:
             OptionError: there is no image format of this suffix.
         """
         if self.codec is not None:
-            return self.codec
+            return _ENCODERS.get(self.codec, self.codec)
         if form == "image2":
             if suffix not in _IMAGES:
                 raise OptionError(
@@ -130,15 +160,20 @@ class Encoding:
                     f"crf is {self.crf} and bitrate is {self.bitrate}, and one rules out the other",
                     "Give one of them.",
                 )
-            if codec in _BY_QUALITY:
-                found = {key: value for key, value in found.items() if key not in ("flags", "global_quality")}
         elif codec in _CRF:
             found["crf"] = str(DEFAULT_CRF if self.crf is None else self.crf)
+        elif (quality := _HARDWARE_QUALITY.get(_hardware(codec) or "")) is not None:
+            crf = str(DEFAULT_CRF if self.crf is None else self.crf)
+            found |= {key: value.replace("{crf}", crf) for key, value in quality.items()}
+        elif _hardware(codec) is not None:
+            raise OptionError(f"The encoder {codec} has no quality to set", "Give it a rate: --bitrate 8M.")
         elif self.crf is not None:
             raise OptionError(
                 f"The encoder {codec} has no crf, and crf is {self.crf}",
                 "Leave crf out with it; most of these take a bit rate (--bitrate 8M).",
             )
+        elif codec in _BY_QUALITY:
+            found |= _QUALITY
         if self.crf is not None and not 0 <= self.crf <= MOST_CRF:
             raise OptionError(f"crf is {self.crf}, and runs from 0 (best) to {MOST_CRF}", "Choose about 18.")
         return found
@@ -193,7 +228,7 @@ def counts_frames(codec: str, tick: Fraction) -> bool:
 
 def remedy_for(codec: str) -> str:
     """What to do when an encoder cannot be opened."""
-    if _is_hardware(codec):
+    if _hardware(codec) is not None:
         return "It needs its hardware and the driver for it: choose another --codec, such as libx264."
     return "Check --preset, --pix-fmt, --bitrate and the size, or choose another --codec."
 
@@ -215,7 +250,7 @@ def _encoder(codec: str) -> Any:
     except (av.error.FFmpegError, ValueError):
         found = None
     if found is None or found.type != "video":
-        why = ": this FFmpeg was built without that hardware" if _is_hardware(codec) else ""
+        why = ": this FFmpeg was built without that hardware" if _hardware(codec) is not None else ""
         raise OptionError(
             f"There is no video encoder {codec!r} here{why}",
             "Choose one that FFmpeg has here, such as libx264, libx265, libsvtav1, prores_ks or ffv1.",
@@ -223,8 +258,10 @@ def _encoder(codec: str) -> Any:
     return found
 
 
-def _is_hardware(codec: str) -> bool:
-    return codec.rpartition("_")[2] in _IN_HARDWARE
+def _hardware(codec: str) -> str | None:
+    """The kind of hardware of an encoder; None for one in software."""
+    kind = codec.rpartition("_")[2]
+    return kind if kind in _IN_HARDWARE else None
 
 
 def _is_plain(name: str) -> bool:

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import ImageError, VideoError
 from .container import Picture
+from .extras import Extras
 from .images import IMAGE_SUFFIXES, by_number, decode_image
 from .look import Look
 from .opening import NUMBERED
@@ -62,6 +63,7 @@ class FolderSource:
         self, path: Path, *, rate: Fraction, max_pixels: int, deep: bool = False, mask: bool = False
     ) -> None:
         self.broken = 0
+        self.extras = Extras()
         self.rate = rate
         self.time_base = 1 / rate
         self._max_pixels = max_pixels
@@ -146,6 +148,7 @@ class AnimationSource:
 
     def __init__(self, path: Path, *, max_pixels: int, mask: bool = False) -> None:
         self.broken = 0
+        self.extras = Extras()
         self._path, self._mask, self._max_pixels = path, mask, max_pixels
         self.notes: list[str] = []
         first = self._some(0)

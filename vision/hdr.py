@@ -23,18 +23,15 @@ class Light:
         places: of red, green, blue and white, x and y in CIE 1931; empty where nothing is said.
         luminance: least and most, in cd/m²; empty where nothing is said.
         content: MaxCLL and MaxFALL in cd/m²; empty where nothing is said.
-        dolby_vision: whether its frames carry Dolby Vision, which is not kept.
     """
 
     places: tuple[tuple[Fraction, Fraction], ...] = ()
     luminance: tuple[Fraction, ...] = ()
     content: tuple[int, ...] = ()
-    dolby_vision: bool = False
 
     @classmethod
-    def of(cls, frame: Any) -> Light:
-        """What PyAV's decoded ``frame`` carries."""
-        data = frame.side_data
+    def of(cls, data: Mapping[Any, Any]) -> Light:
+        """What the side data of a decoded frame tells."""
         places: tuple[tuple[Fraction, Fraction], ...] = ()
         luminance: tuple[Fraction, ...] = ()
         content: tuple[int, ...] = ()
@@ -47,8 +44,7 @@ class Light:
                 luminance = tuple(rationals[8:10])
         if (levels := data.get(Type.CONTENT_LIGHT_LEVEL)) is not None:
             content = tuple(np.frombuffer(bytes(levels), np.uint32)[:2].tolist())
-        dolby = data.get(Type.DOVI_METADATA) is not None or data.get(Type.DOVI_RPU_BUFFER) is not None
-        return cls(places, luminance, content, dolby)
+        return cls(places, luminance, content)
 
     def __bool__(self) -> bool:
         return bool(self.places or self.luminance or self.content)

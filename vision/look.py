@@ -69,6 +69,23 @@ class Look:
             is_hd=context.height >= _HD_LINES or context.width >= _HD_COLUMNS,
         )
 
+    def as_seen_in(self, frame: Any) -> Look:
+        """The look with what PyAV's decoded ``frame`` says, which counts more than what its container does.
+
+        Files are relabelled without being encoded again, and programs differ in what they write: players
+        show what the pictures say of themselves.
+        """
+        name = str(frame.format.name)
+        said = {
+            "matrix": int(frame.colorspace),
+            "primaries": int(frame.color_primaries),
+            "transfer": int(frame.color_trc),
+        }
+        tags = {key: value for key, value in said.items() if value != _UNKNOWN}
+        full = name.startswith("yuvj") or av.VideoFormat(name).is_rgb
+        colour_range = _FULL if full else int(frame.color_range) or self.colour_range
+        return replace(self, pixel_format=name, bits=_bits(name), colour_range=colour_range, **tags)
+
     @property
     def on_its_side(self) -> Look:
         """The look of the same pictures turned by a quarter: a pixel's width is its height then."""
@@ -88,6 +105,12 @@ class Look:
     def is_rgb(self) -> bool:
         """Whether the pixels are stored as red, green and blue, with or without a palette."""
         return av.VideoFormat(self.pixel_format).is_rgb
+
+    @property
+    def is_grey(self) -> bool:
+        """Whether the pixels have brightness alone."""
+        kind = av.VideoFormat(self.pixel_format)
+        return len(kind.components) - self.has_alpha < len("RGB") and not kind.has_palette
 
     @property
     def has_alpha(self) -> bool:

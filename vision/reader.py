@@ -11,6 +11,7 @@ from typing import Protocol, Self
 
 from ..errors import OptionError, VideoError
 from .container import ContainerSource, Picture
+from .extras import Extras
 from .folder import AnimationSource, FolderSource, is_animation, is_pattern
 from .frame import Frame
 from .images import MAX_PIXELS
@@ -31,6 +32,7 @@ class _Source(Protocol):
     is_interlaced: bool
     is_deep: bool
     has_alpha: bool
+    extras: Extras
 
     @property
     def notes(self) -> list[str]: ...
@@ -170,6 +172,11 @@ class VideoReader:
     def has_alpha(self) -> bool:
         """Whether something may show through the frames; ``mask`` reads what."""
         return self._source.has_alpha
+
+    @property
+    def extras(self) -> Extras:
+        """What frames so far carry beside their pixels, and no other video can be given."""
+        return self._source.extras
 
     @property
     def is_interlaced(self) -> bool:

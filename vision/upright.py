@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,9 +22,9 @@ class Orientation:
     flipped: bool = False
 
     @classmethod
-    def of(cls, frame: Any) -> Orientation | None:
-        """What PyAV's decoded ``frame`` says; None where it says nothing."""
-        data = frame.side_data.get(Type.DISPLAYMATRIX)
+    def of(cls, side_data: Mapping[Any, Any]) -> Orientation | None:
+        """What the side data of a decoded frame says; None where it says nothing."""
+        data = side_data.get(Type.DISPLAYMATRIX)
         if data is None:
             return None
         # Rows of (a, b, u), (c, d, v), (x, y, w): a point (p, q) is shown at (a p + c q, b p + d q).

@@ -10,7 +10,7 @@ from itertools import chain, repeat
 from pathlib import Path
 
 from ...errors import VideoError
-from ...vision import Encoding, Frame, Passengers, VideoReader, VideoWriter, rehearse
+from ...vision import Encoding, Frame, Passengers, VideoReader, VideoWriter, changes, rehearse
 from ...wire import Made
 from ..session import Session
 from .duplicates import unique
@@ -152,7 +152,9 @@ def interpolate_video(
             writer.last_duration = max(1, round((ends - last) / tick))
         writer.close()
         run.streams = passengers.num_streams
-        run.notes = [*reader.notes, *_changes(reader, writer, session.memory.counts), *passengers.left_out]
+        run.notes = [*reader.notes, *changes(reader, writer), *passengers.left_out]
+        if pauses := session.memory.counts.pauses:
+            run.notes.append(f"{pauses} pauses of more than a second were held, and nothing made in them")
         if dropped:
             run.notes.append(f"{len(dropped)} frames that repeat the one before were left out first")
         run.broken_packets = reader.broken_packets + passengers.broken
@@ -162,8 +164,13 @@ def interpolate_video(
 
 
 def check_range(reader: VideoReader) -> None:
-    """Raises VideoError for a video of high dynamic range whose frames are read in 8 bits."""
+    """Raises VideoError for HDR that is read in 8 bits, and for Dolby Vision without a base layer."""
     look = reader.look
+    if reader.extras.needs_dolby:
+        raise VideoError(
+            f"{reader.path} is Dolby Vision of profile 5, whose colours mean nothing without Dolby's mapping",
+            "Map it to HDR10 first: ffmpeg -vf libplacebo=colorspace=bt2020nc:color_trc=smpte2084.",
+        )
     if look.hdr is not None and not reader.is_deep:
         raise VideoError(
             f"{reader.path} is HDR, {look.hdr} in {look.bits} bits, and is read in 8 bits, where it bands",
@@ -185,33 +192,3 @@ def _write(
         writer.write(frame.image, round(last / writer.time_base), None if mask is None else mask.image)
         on_frame()
     return last
-
-
-def _changes(reader: VideoReader, writer: VideoWriter, counts: Counts) -> list[str]:
-    """What the target's pictures cannot keep of the source's."""
-    found = []
-    look, kept = reader.look, writer.look
-    if look.bits > kept.bits:
-        found.append(f"the video has {look.bits} bits a component, and {writer.codec} writes {kept.bits}")
-    if reader.has_alpha and not kept.has_alpha:
-        found.append("the video has transparency, which is dropped: its colours are written as they are")
-    if look.light and look.light.options(writer.codec) is None:
-        found.append(f"what it tells of its mastering display is dropped: {writer.codec} cannot be told")
-    if look.light.dolby_vision:
-        found.append("Dolby Vision is dropped: what is left is the layer that other displays show")
-    if reader.is_interlaced:
-        found.append(
-            "interlaced frames were woven (bwdif)" if reader.deinterlaces else "the video is interlaced"
-        )
-    if (writer.encoded_width, writer.encoded_height) != (reader.width, reader.height):
-        found.append(
-            f"the size {reader.width}x{reader.height} is odd, and {writer.pixel_format} "
-            f"needs an even one: {writer.encoded_width}x{writer.encoded_height}, the last pixels repeated"
-        )
-    if writer.fell_together:
-        found.append(
-            f"{writer.fell_together} frames are left out: the container counts too coarsely for them"
-        )
-    if counts.pauses:
-        found.append(f"{counts.pauses} pauses of more than a second were held, and nothing made in them")
-    return found

@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from framestate.bundles import Bundle
 from framestate.cli.main import app
 from framestate.vision import Image, VideoWriter
 from typer.testing import CliRunner, Result
@@ -122,6 +123,12 @@ def refused(invoke: Invoke) -> Callable[..., str]:
         return lines[0]
 
     return run
+
+
+@pytest.fixture
+def model(tiny_interpolator: Bundle) -> tuple[str, ...]:
+    """Options for an interpolator that takes no time."""
+    return ("--model", str(tiny_interpolator.path), "--threads", "1")
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
+
 TICK = 0.0011  # seconds: Matroska counts milliseconds
 
 
@@ -17,6 +19,7 @@ TICK = 0.0011  # seconds: Matroska counts milliseconds
 class Stream:
     """One stream: ``colour`` is range, matrix, primaries, transfer; ``shape`` the shown width over height."""
 
+    index: int
     kind: str
     codec: str
     start: float | None
@@ -34,6 +37,7 @@ class Stream:
 class View:
     """A file: its streams, and the first and the last moment of its pictures in seconds."""
 
+    path: Path
     start: float
     duration: float
     streams: list[Stream]
@@ -74,6 +78,7 @@ def view(path: Path) -> View:
     ]
     last = max(times) if times else (0.0, 0.0)
     return View(
+        path=path,
         start=float(found["format"].get("start_time", 0)),
         duration=float(found["format"].get("duration", 0)),
         streams=streams,
@@ -82,6 +87,14 @@ def view(path: Path) -> View:
         frames=len(times),
         chapters=[one.get("tags", {}).get("title", "") for one in found.get("chapters", [])],
     )
+
+
+def colours_of(seen: View) -> list[float]:
+    """The mean of red, green and blue over the first picture, as PyAV converts it by itself."""
+    with av.open(str(seen.path)) as container:
+        frames = container.decode(container.streams[seen.video.index])
+        first: Any = next(frame for frame in frames if not frame.is_corrupt)
+        return [float(value) for value in first.to_ndarray(format="rgb24").mean(axis=(0, 1))]
 
 
 def light_of(path: Path) -> list[float]:
@@ -108,6 +121,7 @@ def _stream(found: dict[str, Any]) -> Stream:
     tags = {key.lower(): value for key, value in found.get("tags", {}).items()}
     names = ("color_range", "color_space", "color_primaries", "color_transfer")
     return Stream(
+        index=int(found["index"]),
         kind=found["codec_type"],
         codec=found.get("codec_name", ""),
         start=float(found["start_time"]) if "start_time" in found else None,

@@ -10,7 +10,6 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from framestate.bundles import Bundle
 from framestate.vision import Encoding, Look, VideoReader, VideoWriter
 
 from .ffprobe import have_ffprobe, light_of, view
@@ -19,11 +18,6 @@ Report = Callable[..., dict[str, Any]]
 WIDTH, HEIGHT = 320, 64
 TEN_BITS = Look(pixel_format="yuv420p10le", bits=10)
 LOSSLESS = Encoding("ffv1")
-
-
-@pytest.fixture
-def model(tiny_interpolator: Bundle) -> tuple[str, ...]:
-    return ("--model", str(tiny_interpolator.path), "--threads", "1")
 
 
 def picture(step: float) -> Any:

@@ -11,18 +11,12 @@ from typing import Any
 
 import cv2
 import pytest
-from framestate.bundles import Bundle
 from framestate.vision import VideoReader, VideoWriter
 from typer.testing import Result
 
 from .conftest import HEIGHT, WIDTH, MakeClip, picture
 
 Report = Callable[..., dict[str, Any]]
-
-
-@pytest.fixture
-def model(tiny_interpolator: Bundle) -> tuple[str, ...]:
-    return ("--model", str(tiny_interpolator.path), "--threads", "1")
 
 
 def test_twice_the_frames(report: Report, make_clip: MakeClip, model: tuple[str, ...], work: Path) -> None:
