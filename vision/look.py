@@ -76,15 +76,24 @@ class Look:
         show what the pictures say of themselves.
         """
         name = str(frame.format.name)
-        said = {
-            "matrix": int(frame.colorspace),
-            "primaries": int(frame.color_primaries),
-            "transfer": int(frame.color_trc),
-        }
-        tags = {key: value for key, value in said.items() if value != _UNKNOWN}
+        matrix, primaries, transfer = (
+            said if said != _UNKNOWN else own
+            for said, own in (
+                (int(frame.colorspace), self.matrix),
+                (int(frame.color_primaries), self.primaries),
+                (int(frame.color_trc), self.transfer),
+            )
+        )
         full = name.startswith("yuvj") or av.VideoFormat(name).is_rgb
-        colour_range = _FULL if full else int(frame.color_range) or self.colour_range
-        return replace(self, pixel_format=name, bits=_bits(name), colour_range=colour_range, **tags)
+        return replace(
+            self,
+            pixel_format=name,
+            bits=_bits(name),
+            colour_range=_FULL if full else int(frame.color_range) or self.colour_range,
+            matrix=matrix,
+            primaries=primaries,
+            transfer=transfer,
+        )
 
     @property
     def on_its_side(self) -> Look:

@@ -92,7 +92,7 @@ def view(path: Path) -> View:
 def colours_of(seen: View) -> list[float]:
     """The mean of red, green and blue over the first picture, as PyAV converts it by itself."""
     with av.open(str(seen.path)) as container:
-        frames = container.decode(container.streams[seen.video.index])
+        frames: Any = container.decode(container.streams[seen.video.index])
         first: Any = next(frame for frame in frames if not frame.is_corrupt)
         return [float(value) for value in first.to_ndarray(format="rgb24").mean(axis=(0, 1))]
 

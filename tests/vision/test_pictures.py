@@ -84,7 +84,7 @@ def test_pictures_are_believed_over_their_container(tmp_path: Path) -> None:
     path, relabelled = tmp_path / "in.mkv", tmp_path / "out.mp4"
     with VideoWriter(path, WIDTH, HEIGHT, 25, look=inside) as video:
         for _ in range(3):
-            video.write(np.rint(COLOURS * 257).astype(np.uint16))  # type: ignore[arg-type]
+            video.write(np.rint(COLOURS * 257).astype(np.uint16))
     with av.open(str(path)) as given, av.open(str(relabelled), "w") as made:
         stream: Any = made.add_stream_from_template(given.streams.video[0], opaque=True)
         context = stream.codec_context
