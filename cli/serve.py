@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -171,6 +173,7 @@ def serve(
         server = Server(settings, engines)
         log_to_stderr(settings.log_level, file=settings.log_file)
         _announce(server, settings, engines)
+        atexit.register(gc.disable)  # looking through what it holds makes a second of the process's end
         server.run()
 
 

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-LEAVING_S = 1.25
+LEAVING_S = 1.0
 """From the last answer to the end of the process, snapshots not counted: 0.35 s on a quiet machine."""
 
 
