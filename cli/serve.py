@@ -68,6 +68,12 @@ def serve(
             "such as s3://bucket/state.",
         ),
     ] = None,
+    keep_videos: Annotated[
+        str | None,
+        typer.Option(
+            "--keep-videos", metavar="TIME", show_default="7d", help="How long videos that are done are kept."
+        ),
+    ] = None,
     source: Annotated[
         list[str] | None,
         typer.Option(
@@ -145,6 +151,7 @@ def serve(
         "max_sessions": max_sessions,
         "api_key_file": api_key_file,
         "state_dir": None if ray or state_dir is None else Path(state_dir),
+        "keep_videos": keep_videos,
         "sources": source,
         "source_file": source_file,
         "allow_sources": allow_source,

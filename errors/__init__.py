@@ -31,6 +31,7 @@
     └── RunError                        exit code 1: the input was fine, the work failed
         ├── CapacityError               every session slot is in use, or a session's queue is full
         ├── UnavailableError            a server that is starting or stopping, or a source that is away
+        ├── StorageError                a disk is full, or refuses what is to be kept
         ├── FrameDroppedError           a frame was dropped, as its session's queue policy says
         ├── StepError                   a model call failed or gave numbers that are not finite
         ├── ExportError                 a model could not be exported
@@ -183,6 +184,10 @@ class UnavailableError(RunError):
     """A server is starting or stopping, its engine has ended, or a live source is away."""
 
 
+class StorageError(RunError):
+    """A disk is full, or does not take what is to be kept on it; nothing is left of what was sent."""
+
+
 class FrameDroppedError(RunError):
     """A frame was dropped by its session's queue policy; the next answer counts it."""
 
@@ -231,6 +236,7 @@ __all__ = [
     "SessionError",
     "StateError",
     "StepError",
+    "StorageError",
     "TooLargeError",
     "TooManyError",
     "TooSlowError",

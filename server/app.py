@@ -145,6 +145,8 @@ async def sweep(hub: Hub) -> None:
     while True:
         await asyncio.sleep(period)
         hub.sweep()
+        if hub.disk is not None:
+            await asyncio.to_thread(hub.disk.probe)
         for number, save in enumerate(hub.saves):
             if save.failure is not None and number not in failing:
                 failing.add(number)

@@ -23,6 +23,7 @@ from ..errors import (
 )
 from ..vision import Frame, Image
 from ..wire import Timings, stamped
+from .disk import Disk
 from .drain import Drain
 from .entry import Connection, Entry
 from .flow import Rate, at_server
@@ -65,6 +66,9 @@ class Hub:
         self.drain = Drain()
         self.saves: list[Saves] = []
         """What keeps sessions, one for each engine, where something does."""
+        self.checks: list[Callable[[], None]] = []
+        """What else the server needs to be ready: each raises UnavailableError where it is not so."""
+        self.disk: Disk | None = None
         self.keeps = settings.state_dir is not None
         """Whether sessions outlive this process."""
         self.on_end: Callable[[Entry, str], None] = lambda entry, reason: None
@@ -245,10 +249,12 @@ class Hub:
         return None if answer is None else stamped(answer, timings=timings)
 
     def probe(self) -> None:
-        """Raises UnavailableError when the server stops, or an engine's thread has ended or hangs."""
+        """Raises UnavailableError where the server stops, or an engine, a worker or the disk fails."""
         self.check_running()
         for pulse in self._pulses.values():
             pulse.check()
+        for check in self.checks:
+            check()
 
     def check_running(self) -> None:
         """Raises UnavailableError when the server stops."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import FramestateError, OptionError, RunError
+from .disk import stored
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 MOST_ATTEMPTS = 3
@@ -73,7 +74,7 @@ class JobStore:
             raise OptionError(f"{path} cannot be used ({error})", "Choose another --state-dir.") from error
 
     def put(self, job: Job) -> Job:
-        """Writes a job, new or changed, and returns it as written."""
+        """Writes a job, new or changed, and returns it as written. Raises StorageError."""
         now = time.time()
         job = replace(job, created=job.created or now, updated=now)
         error = None if job.error is None else json.dumps(dict(job.error))
@@ -81,7 +82,7 @@ class JobStore:
             job.id, job.task, job.model, json.dumps(dict(job.options)), job.state, job.frames, job.total,
             job.attempts, job.created, job.updated, json.dumps(job.results), error,
         )  # fmt: skip
-        with self._lock:
+        with self._lock, stored("the record of a video"):
             marks = ", ".join("?" * len(row))
             self._database.execute(f"INSERT OR REPLACE INTO jobs ({COLUMNS}) VALUES ({marks})", row)
         return job
@@ -98,9 +99,13 @@ class JobStore:
             rows = self._database.execute(f"SELECT {COLUMNS} FROM jobs ORDER BY created, id").fetchall()
         return [_job(row) for row in rows]
 
+    def queued(self) -> list[Job]:
+        """Those that wait, the oldest first."""
+        return [job for job in self.all() if job.state == "queued"]
+
     def remove(self, key: str) -> None:
-        """Forgets a job."""
-        with self._lock:
+        """Forgets a job. Raises StorageError."""
+        with self._lock, stored("the end of a video"):
             self._database.execute("DELETE FROM jobs WHERE id = ?", (key,))
 
     def recover(self, folder: Path) -> None:

@@ -10,7 +10,7 @@ from ..engine import Engine
 from ..errors import FramestateError, UnavailableError
 
 PATIENCE_S = 5.0
-"""An engine that does nothing between two turns for so long is broken."""
+"""An engine that does nothing between two turns for so long, or for three of its turns, is broken."""
 
 
 class Pulse:
@@ -40,10 +40,11 @@ class Pulse:
         asked = self._asked
         assert asked is not None, "it has been asked"
         if not asked.done():
-            if time.monotonic() - self._asked_at > PATIENCE_S:
+            patience = max(PATIENCE_S, 3 * self._engine.service.longest_turn_s)
+            if time.monotonic() - self._asked_at > patience:
                 raise UnavailableError(
-                    f"the engine of {self._model!r} has not answered for {PATIENCE_S:g} s",
-                    "restart the server",
+                    f"the engine of {self._model!r} has not answered for {patience:.0f} s",
+                    "restart the server if it stays so",
                 )
             return
         error = asked.exception()

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MEGABYTE = 1024 * 1024
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def seconds_in(text: object) -> object:
+    """Seconds of a text such as 90, 90s, 30m, 12h or 7d; anything else is left as it is."""
+    found = re.fullmatch(r"([0-9.]+)([smhd])", text.strip()) if isinstance(text, str) else None
+    return text if found is None else float(found[1]) * UNITS[found[2]]
 
 
 class Settings(BaseSettings):
@@ -71,7 +79,13 @@ class Settings(BaseSettings):
     max_upload_bytes: PositiveInt = 2048 * MEGABYTE
     """Of one video."""
     max_videos: PositiveInt = 32
-    """Videos that are kept: waiting, running and finished."""
+    """Videos that wait or are worked on."""
+    video_workers: PositiveInt = 1
+    """Videos that are worked on side by side."""
+    keep_videos: Annotated[float, BeforeValidator(seconds_in), Field(gt=0)] = Field(default=604_800.0)
+    """How long a video is kept when it is over: seconds, or as 30m, 12h, 7d."""
+    keep_videos_bytes: PositiveInt | None = None
+    """Of all videos that are over; beyond it the oldest are deleted."""
     max_frames_per_second: PositiveFloat = 1000.0
     """Messages of one stream, or frames of one session; more are refused, far more end a stream."""
     max_connections: PositiveInt = 1024

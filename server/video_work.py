@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -16,7 +17,7 @@ from .hub import VIDEO_SESSION, Hub
 from .jobs import Job
 from .sinks import sink_of
 
-INTERPOLATED = "interpolated.mp4"
+INTERPOLATED, RESULTS = "interpolated.mp4", "results"
 WAIT_S = 0.5
 """Between two tries for a slot while live sessions hold all of them."""
 
@@ -36,8 +37,9 @@ def work(hub: Hub, job: Job, folder: Path, step: Step) -> tuple[str, ...]:
         FramestateError: why it cannot be done.
         Stopped: from ``step``.
     """
-    results = folder / "results"
-    results.mkdir(exist_ok=True)
+    results = folder / RESULTS
+    shutil.rmtree(results, ignore_errors=True)  # of an attempt that was killed
+    results.mkdir()
     engine = hub.engines[job.model]
     with VideoReader(folder / "input", max_pixels=hub.settings.max_pixels) as video:
         return WAYS.get(engine.task.name, followed)(engine, job, video, results, step)

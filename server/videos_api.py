@@ -30,7 +30,7 @@ def videos_api(hub: Hub, videos: Videos) -> APIRouter:
         "",
         status_code=202,
         response_model=VideoAnswer,
-        responses=problems(400, 404, 408, 413, 422, 429, 503),
+        responses=problems(400, 404, 408, 413, 422, 429, 503, 507),
         openapi_extra=binary_body("The video file: mp4, mkv, webm, avi, mov ...", VIDEO, "video/mp4"),
     )
     async def upload_video(

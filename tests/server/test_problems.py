@@ -18,7 +18,7 @@ def test_the_table_covers_the_whole_tree(kind: type[FramestateError]) -> None:
     status = status_of(kind)
     nearest = next(parent for parent in kind.__mro__ if parent in STATUS)
     assert STATUS[nearest] == status
-    assert status in {400, 401, 403, 404, 408, 409, 413, 422, 429, 500, 503}
+    assert status in {400, 401, 403, 404, 408, 409, 413, 422, 429, 500, 503, 507}
     assert close_code_of(kind) == 4000 + status
     if nearest is FramestateError:
         assert kind is FramestateError, f"{kind.__name__} falls back to the root of the tree"
