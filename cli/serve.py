@@ -112,6 +112,17 @@ def serve(
             help="Sources below it may be added while the server runs: rtsp://camera/, a folder. Repeatable.",
         ),
     ] = None,
+    webhook: Annotated[
+        list[str] | None,
+        typer.Option("--webhook", metavar="URL", help="Events are sent there, signed. Repeatable."),
+    ] = None,
+    webhook_secret_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="What they are signed with: whsec_ and base64.")
+    ] = None,
+    mqtt: Annotated[
+        list[str] | None,
+        typer.Option("--mqtt", metavar="URL", help="Events are published: mqtt://host/prefix. Repeatable."),
+    ] = None,
     log_file: Annotated[
         Path | None, typer.Option(metavar="FILE", show_default="stderr", help="Where the log goes.")
     ] = None,
@@ -154,6 +165,9 @@ def serve(
         "keep_videos": keep_videos,
         "sources": source,
         "source_file": source_file,
+        "webhooks": webhook,
+        "webhook_secret_file": webhook_secret_file,
+        "mqtt": mqtt,
         "allow_sources": allow_source,
         "log_file": log_file,
         "allow_origins": allow_origin,

@@ -22,7 +22,10 @@ from ..engine import Autosave, Engine
 from ..errors import FramestateError
 from .access import Gate, SafeHeaders
 from .cors import Cors
+from .deliveries import Deliveries
 from .documents import complete
+from .event_sinks import sinks_of
+from .events_api import events_api
 from .hub import Hub, Saves
 from .keys import required_keys
 from .kserve import Versions, kserve_api
@@ -70,6 +73,8 @@ def create_app(settings: Settings, engines: Mapping[str, Engine], *, keep: Keep 
     decoder = Decoder(settings.max_pixels)
     videos = Videos(hub)
     sources = Sources(hub, given_sources(settings))
+    deliveries = Deliveries(hub.watch.log, sinks_of(settings))
+    hub.metrics.read_from(deliveries.readings)
     reload, revoked = Reload(), Revoked()
     if keys is not None:
         reload.add("keys", lambda: revoked.check(keys.reload()))
@@ -80,7 +85,10 @@ def create_app(settings: Settings, engines: Mapping[str, Engine], *, keep: Keep 
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.callback(decoder.close)
+            stack.callback(hub.watch.log.close)
             hub.saves = (keep or keep_sessions)(hub, stack)
+            hub.watch.settled()
+            stack.push_async_exit(await deliveries.started())
             for engine in engines.values():
                 engine.service.start()
             stack.push_async_exit(await videos.started())
@@ -107,6 +115,7 @@ def create_app(settings: Settings, engines: Mapping[str, Engine], *, keep: Keep 
         kserve_api(hub),
         sessions_api(hub, decoder),
         sources_admin_api(hub, sources),
+        events_api(hub.watch.log),
         sources_api(hub, sources, decoder),  # before streams, which take any id
         streams(hub, decoder),
         videos_api(hub, videos),

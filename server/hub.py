@@ -26,11 +26,14 @@ from ..wire import Timings, stamped
 from .disk import Disk
 from .drain import Drain
 from .entry import Connection, Entry
+from .event_log import EventLog
 from .flow import Rate, at_server
 from .logs import logger
 from .metrics import Metrics, Reading
 from .pulse import Pulse
 from .settings import Settings
+from .watch import Watch
+from .zones import Zones, split_zones
 
 REMEMBERED = 1024
 """Sessions that ended, of which the reason is still told."""
@@ -63,6 +66,8 @@ class Hub:
         self.engines = engines
         self.metrics = Metrics()
         self.metrics.read_from(self._gauges)
+        self.watch = Watch(EventLog(settings.state_dir, settings.max_events))
+        self.metrics.read_from(self.watch.readings)
         self.drain = Drain()
         self.saves: list[Saves] = []
         """What keeps sessions, one for each engine, where something does."""
@@ -129,7 +134,7 @@ class Hub:
         Raises as ``Engine.open``, and SessionBusyError.
         """
         name, engine = self.engine(model)
-        given = dict(options or {})
+        given, zones = split_zones(options or {})
         checked(engine, given)
         if engine.task.opens_on_frame and frame is None:
             raise OptionError(
@@ -138,7 +143,7 @@ class Hub:
         key = self._reserve(key, own)
         try:
             session = await engine.opened(frame, session_id=key, **given, **queue)
-            return self._enter(Entry(session, name))
+            return self._enter(Entry(session, name), zones)
         except (TypeError, ValueError, AttributeError, ArithmeticError) as error:
             raise OptionError(
                 f"a session of {engine.task.name} cannot be opened with {str(given)[:200]} ({error})",
@@ -192,6 +197,7 @@ class Hub:
         connection, entry.connection = entry.connection, None
         entry.session.close()
         self.on_end(entry, reason)
+        self.watch.closed(entry.id, entry.model, reason)
         if evicted:
             self.metrics.evicted(entry.model, reason)
         if connection is not None:
@@ -246,6 +252,7 @@ class Hub:
             entry.used_at = time.monotonic()
         timings = at_server(getattr(answer, "timings", Timings()), received, decode)
         self.metrics.frame(model, timings)
+        self.watch.answered(entry.id, model, answer)
         return None if answer is None else stamped(answer, timings=timings)
 
     def probe(self) -> None:
@@ -298,11 +305,12 @@ class Hub:
         self._opening.add(key)
         return key
 
-    def _enter(self, entry: Entry) -> Entry:
+    def _enter(self, entry: Entry, zones: Zones | None = None) -> Entry:
         self._entries[entry.id] = entry
         entry.rate = Rate(self.settings.max_frames_per_second)
         self.ended.pop(entry.id, None)
         self.metrics.opened(entry.model)
+        self.watch.opened(entry.id, entry.model, zones or {}, entry.restored)
         extra = {"session": entry.id, "model": entry.model, "restored": entry.restored}
         logger().info("session open", extra=extra)
         return entry

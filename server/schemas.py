@@ -156,6 +156,18 @@ class SourcesAnswer(BaseModel):
     sources: list[SourceAnswer]
 
 
+class EventsAnswer(BaseModel):
+    """What happened. Beside id, type, time and number, an event has what docs/operations.md says."""
+
+    model_config = example(
+        events=[{"id": ID, "type": "zone.entered", "time": 1760000000.0, "session": "source-door",
+                 "zone": "gate", "model": "tracker-nano", "frame": 812, "box": BOX, "score": 0.93,
+                 "number": 41}], last=41,
+    )  # fmt: skip
+    events: list[dict[str, Any]]
+    last: int = Field(description="Ask for what comes after this.")
+
+
 class ServerMetadata(BaseModel):
     """What KServe's v2 protocol tells of a server."""
 

@@ -20,6 +20,7 @@ from .frame_answers import MULTIPART, Pictures, answer_of
 from .hub import Hub, checked
 from .pictures import Decoder
 from .schemas import FrameAnswer, SessionAnswer, SessionsAnswer, session_answer
+from .zones import split_zones
 
 SNAPSHOT_TYPE = "application/octet-stream"
 IMAGES = ("image/jpeg", "image/png", "image/webp")
@@ -111,7 +112,7 @@ def sessions_api(hub: Hub, decoder: Decoder) -> APIRouter:
         given = options_in(options, box)
         hub.check_running()
         name, engine = hub.engine(model, task)
-        checked(engine, given)
+        checked(engine, split_zones(given)[0])
         first = None
         if engine.task.opens_on_frame:
             image, _ = await picture(request)

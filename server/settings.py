@@ -72,6 +72,14 @@ class Settings(BaseSettings):
     """A file of live sources, name=address a line, so that passwords are in no list of processes."""
     stale_s: PositiveFloat = 10.0
     """A source's picture that is older is answered with 503."""
+    webhooks: tuple[str, ...] = ()
+    """Web addresses that events are sent to."""
+    webhook_secret_file: Path | None = None
+    """The secret that these are signed with: ``whsec_`` and base64, as standardwebhooks.com has it."""
+    mqtt: tuple[str, ...] = ()
+    """Brokers that events are sent to: mqtt://user:password@host:1883/prefix, or mqtts."""
+    max_events: PositiveInt = 100_000
+    """Events that wait to be taken; the oldest are given up beyond that, and the log says so."""
     max_frame_bytes: PositiveInt = 16 * MEGABYTE
     """Of one picture as it is sent."""
     max_pixels: PositiveInt = 3840 * 2160

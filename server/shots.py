@@ -24,6 +24,7 @@ from .logs import logger
 from .metrics import Metrics
 from .outbox import Outbox
 from .pictures import Decoder
+from .watch import Watch
 
 
 @dataclass(eq=False)
@@ -57,7 +58,10 @@ class Shots:
         left: the peer is gone; what has no answer is taken back.
     """
 
-    def __init__(self, decoder: Decoder, outbox: Outbox, metrics: Metrics, pictures: Pictures) -> None:
+    def __init__(
+        self, decoder: Decoder, outbox: Outbox, metrics: Metrics, pictures: Pictures, watch: Watch
+    ) -> None:
+        self._watch = watch
         self._decoder, self._outbox = decoder, outbox
         self._metrics, self._pictures = metrics, pictures
         self._strand = decoder.strand()
@@ -144,6 +148,7 @@ class Shots:
         except BaseException as error:
             self._refused(entry, shot, error)
             return
+        self._watch.answered(entry.id, entry.model, answer)
         self._close(entry, shot, data, partial(self._metrics.frame, entry.model, timings))
 
     def _refused(self, entry: Entry, shot: Shot, error: BaseException) -> None:

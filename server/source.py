@@ -132,6 +132,7 @@ class Source:
     def _told(self, event: str, reason: str | None) -> None:
         """The source went away, or is back. Runs on the reader's thread."""
         level = logging.INFO if reason is None else logging.WARNING
+        self._hub.watch.source(event, self.name, reason)
         logger().log(level, event.replace(".", " "), extra={"source": self.name, "reason": reason})
 
     def _arrive(self, frame: Frame) -> None:

@@ -63,9 +63,11 @@ def test_every_error_has_its_row(page: str) -> None:
 
 
 def test_every_metric_is_named_and_every_name_is_one(
-    serve: Any, clip_file: Path, until: Any, page: str
+    serve: Any, clip_file: Path, tmp_path: Path, until: Any, page: str
 ) -> None:
-    running = serve(sources=(f"door={clip_file}",))
+    (tmp_path / "secret").write_text("whsec_" + 44 * "A")
+    told = {"webhooks": ("http://127.0.0.1:9/",), "webhook_secret_file": tmp_path / "secret"}
+    running = serve(sources=(f"door={clip_file}",), **told)
     until(lambda: running.call("GET", "/v1/sources/door").json["frames"])
     there = set(re.findall(r"^# TYPE (framestate_\w+)", running.call("GET", "/metrics").body.decode(), re.M))
     there = {name for name in there if not name.endswith("_created")}

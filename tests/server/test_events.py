@@ -1,0 +1,395 @@
+"""Events: what is one, and that everybody gets all of them, in order, whoever is killed in between."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from framestate.errors import OptionError
+from framestate.server import Settings
+from framestate.server.event_log import KEPT, EventLog
+from framestate.server.event_sinks import sinks_of
+from framestate.server.mqtt import Mqtt
+from framestate.server.watch import TYPES, Watch
+from framestate.server.zones import is_inside, zones_in
+from framestate.vision import Box
+from framestate.wire import Track
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo="
+SQUARE = ((10.0, 10.0), (50.0, 10.0), (50.0, 50.0), (10.0, 50.0))
+RECEIVER = """
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from standardwebhooks import Webhook
+hook, port, where = Webhook(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"]))
+        hook.verify(body, dict(self.headers.items()))  # raises where the signature is none
+        with open(where, "ab") as file:
+            file.write(body + b"\\n")
+        self.send_response(204); self.end_headers()
+    def log_message(self, *given): pass
+ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+"""
+SUBSCRIBER = """
+import sys, paho.mqtt.client as mqtt
+port, where = int(sys.argv[1]), sys.argv[2]
+client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="tests", clean_session=False)
+def took(client, data, message):
+    with open(where, "ab") as file:
+        file.write(message.payload + b"\\n")
+client.on_message = took
+client.on_connect = lambda *given: client.subscribe("shop/#", qos=1)
+client.on_subscribe = lambda *given: open(where + ".log", "a").write("subscribed")
+client.connect("127.0.0.1", port)
+client.loop_forever(retry_first_connection=True)
+"""
+
+
+def track(status: Any, x: float, index: int = 0) -> Track:
+    return Track(Box(x - 5, 25, 10, 10), 0.9, status, index)
+
+
+def types(log: EventLog) -> list[str]:
+    return [json.loads(body)["type"] for _, body in log.after(0, 10_000)]
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+# What is an event
+
+
+def test_a_target_is_lost_and_found_and_comes_and_goes(tmp_path: Path) -> None:
+    log = EventLog(None, 1000)
+    watch = Watch(log)
+    watch.opened("s", "m", {"gate": SQUARE}, restored=False)
+    for index, (status, x) in enumerate(
+        [
+            ("tracking", 5), ("tracking", 20), ("uncertain", 21), ("lost", 90), ("lost", 5),
+            ("uncertain", 30), ("tracking", 31), ("tracking", 60), ("tracking", 61),
+        ]
+    ):  # fmt: skip
+        watch.answered("s", "m", track(status, x, index))
+    watch.closed("s", "m", "bye")
+    watch.answered("s", "m", track("lost", 5))
+    assert types(log) == [
+        "session.opened", "zone.entered", "target.lost", "target.found", "zone.left", "session.closed",
+    ]  # fmt: skip
+    entered = json.loads(log.after(1, 1)[0][1])
+    assert (entered["zone"], entered["frame"], entered["box"], entered["session"]) == (
+        "gate",
+        1,
+        [15, 25, 10, 10],
+        "s",
+    )
+    log.close()
+
+
+@pytest.mark.parametrize(
+    ("point", "inside"),
+    [((30, 30), True), ((9, 30), False), ((51, 30), False), ((30, 9), False), ((30, 51), False)],
+)
+def test_the_middle_of_the_box_decides(point: tuple[int, int], inside: bool) -> None:
+    assert is_inside(Box(point[0] - 100, point[1] - 3, 200, 6), SQUARE) is inside
+
+
+def test_a_polygon_may_have_a_bay() -> None:
+    bay = ((0.0, 0.0), (90.0, 0.0), (90.0, 90.0), (45.0, 10.0), (0.0, 90.0))
+    assert not is_inside(Box(40, 60, 10, 10), bay)
+    assert is_inside(Box(5, 60, 4, 4), bay)
+
+
+@pytest.mark.parametrize(
+    "zones",
+    [
+        [], "x", {"a b": SQUARE}, {"": SQUARE}, {"z": [[0, 0], [1, 1]]}, {"z": [[0, 0], [1, 1], [2, 2]]},
+        {"z": [[0, 0], [1, 0], [1, float("nan")]]},
+        {"z": [[0, 0], [1, 0], [1]]}, {"z": [[0, 0], [1, 0], [True, 1]]},
+        {"z": [[0, 0], [1, 0], [1e9, 1]]}, {"z": [[0, 0]] * 65}, {f"z{one}": SQUARE for one in range(17)},
+        {"z": [[0, 0], [1, 0], "ab"]}, {"z": None},
+    ],
+)  # fmt: skip
+def test_what_is_no_zone_is_refused(zones: Any) -> None:
+    with pytest.raises(OptionError):
+        zones_in(zones)
+
+
+# The log
+
+
+def test_a_log_goes_on_after_a_restart_and_knows_who_was_told(tmp_path: Path) -> None:
+    log = EventLog(tmp_path, 1000)
+    assert log.places(["a"]) == {"a": 0}
+    watch = Watch(log)
+    watch.opened("kept", "m", {"gate": SQUARE}, restored=False)
+    watch.opened("gone", "m", {}, restored=False)
+    watch.answered("kept", "m", track("tracking", 20))
+    log.told("a", 2)
+    log.close()
+    log = EventLog(tmp_path, 1000)
+    assert log.places(["a", "b"]) == {"a": 2, "b": 3}  # one that is new begins now
+    watch = Watch(log)
+    watch.opened("kept", "m", {}, restored=True)
+    watch.settled()
+    watch.answered("kept", "m", track("tracking", 20))  # it was there before
+    watch.answered("kept", "m", track("tracking", 80))
+    assert types(log)[3:] == ["session.closed", "zone.left"]
+    assert "could not be restored" in log.after(3, 1)[0][1]
+    log.close()
+
+
+def test_a_full_disk_loses_nothing_and_breaks_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = EventLog(tmp_path, 1000)
+    log.add([{"id": "0"}])
+    pages = log._file.execute("pragma page_count").fetchone()[0]
+    log._file.execute(f"pragma max_page_count={pages}")  # no room any more
+    for number in range(1, 60):
+        log.add([{"id": str(number), "filler": "x" * 500}])
+    assert caplog.messages.count("events cannot be written") == 1
+    log._file.execute("pragma max_page_count=100000")
+    log.add([{"id": "60"}])
+    assert [json.loads(body)["id"] for _, body in log.after(0, 100)] == [str(one) for one in range(61)]
+    log.close()
+
+
+def test_what_nobody_takes_is_given_up_in_the_end_and_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    log = EventLog(None, 500)
+    log.places(["never"])
+    for number in range(1024):
+        log.add([{"id": number}])
+    assert log.lost >= 500
+    assert "events lost" in caplog.messages
+    assert len(log.after(0, 5000)) <= 500 + 256
+    assert KEPT > 500
+    log.close()
+
+
+def test_a_damaged_log_is_told_of_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / "events.sqlite").write_bytes(b"this is no database at all" * 100)
+    with pytest.raises(OptionError, match="cannot be used"):
+        EventLog(tmp_path, 10)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"webhooks": ("https://example.org",)}, {"webhooks": ("example.org",)}, {"webhooks": ("file:///etc",)},
+        {"mqtt": ("broker",)}, {"mqtt": ("http://broker",)}, {"mqtt": ("mqtt://broker/a/#",)},
+        {"mqtt": ("mqtt://:1",)},
+    ],
+)  # fmt: skip
+def test_what_is_no_address_or_lacks_a_secret_is_said_at_the_start(wrong: Any, tmp_path: Path) -> None:
+    pytest.importorskip("aiomqtt")
+    if "example" in str(wrong) and "https" not in str(wrong):
+        (tmp_path / "secret").write_text(SECRET)
+        wrong = {**wrong, "webhook_secret_file": tmp_path / "secret"}
+    with pytest.raises(OptionError) as caught:
+        sinks_of(Settings(**wrong))
+    assert "user" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "short", "whsec_abc", "whsec_" + "A" * 20, SECRET[6:], "whsec_" + "!" * 40]
+)
+def test_a_secret_is_a_secret(tmp_path: Path, text: str) -> None:
+    (tmp_path / "secret").write_text(text)
+    with pytest.raises(OptionError):
+        sinks_of(Settings(webhooks=("http://x/",), webhook_secret_file=tmp_path / "secret"))
+
+
+def test_the_password_of_a_broker_is_in_no_name() -> None:
+    pytest.importorskip("aiomqtt")
+    sink = Mqtt("mqtt://user:pass%2Fword@broker/shop/one")
+    assert (sink._options["password"], sink._prefix) == ("pass/word", "shop/one")
+    assert "pass" not in sink.name
+
+
+# Over the network
+
+
+def test_a_session_says_what_its_zones_see(serve: Any, film: Any, truth: list[Box]) -> None:
+    running = serve()
+    middles = [(box.x + box.w / 2, box.y + box.h / 2) for box in truth]
+    x, y = middles[6]
+    zone = [[x - 2, y - 2], [x + 2, y - 2], [x + 2, y + 2], [x - 2, y + 2]]
+    options = json.dumps({"box": film[1].xywh, "zones": {"gate": zone}}).replace(" ", "")
+    opened = running.call(
+        "POST", f"/v1/sessions?options={options}&pts=0&time_base=1/25", film[0][0], x_session_id="s"
+    )
+    assert opened.status == 201, opened.body
+    inside = [abs(a - x) < 2 and abs(b - y) < 2 for a, b in middles]
+    expected, before = [], False
+    for index, now in enumerate(inside, start=1):
+        answer = running.call("POST", "/v1/sessions/s/frames", film[0][index])
+        assert answer.status == 200
+        expected += [("zone.entered" if now else "zone.left", index)] if now != before else []
+        before = now
+    running.call("DELETE", "/v1/sessions/s")
+    told = running.call("GET", "/v1/events").json
+    seen = [(one["type"], one.get("frame")) for one in told["events"]]
+    assert seen == [("session.opened", None), *expected, ("session.closed", None)]
+    assert any(kind == "zone.entered" for kind, _ in seen)
+    assert all(one["type"] in TYPES and one["session"] == "s" for one in told["events"])
+    assert running.call("GET", f"/v1/events?after={told['last']}").json == {
+        "events": [],
+        "last": told["last"],
+    }
+    bad = running.call("POST", '/v1/sessions?box=1,1,9,9&options={"zones":{"a":[]}}', film[0][0])
+    assert (bad.status, bad.json["code"]) == (422, "OptionError")
+    with running.stream() as talk:  # zones come over a stream, too
+        talk.begin(film[0], film[1])
+    assert "OptionError" in running.call("POST", '/v1/videos?options={"zones":{}}', b"").json["code"]
+
+
+class Program:
+    """A program that may be killed and started again."""
+
+    def __init__(self, *command: str) -> None:
+        self.command = command
+        self.start()
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def program() -> Iterator[Callable[..., Program]]:
+    started: list[Program] = []
+
+    def start(*command: str) -> Program:
+        started.append(Program(*command))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.kill()
+
+
+def received(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_bytes().splitlines()] if file.exists() else []
+
+
+def in_order(events: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """Ids by session, as they first came."""
+    table: dict[str, list[str]] = {}
+    for one in events:
+        ids = table.setdefault(one.get("session") or one["source"], [])
+        if one["id"] not in ids:
+            ids.append(one["id"])
+    return table
+
+
+def busy(server: Any, film: Any, names: list[str]) -> None:
+    """Opens and ends sessions."""
+    for name in names:
+        path = f"/v1/sessions?box={','.join(map(str, film[1].xywh))}"
+        assert server.call("POST", path, film[0][0], x_session_id=name).status == 201
+        assert server.call("POST", f"/v1/sessions/{name}/frames", film[0][1]).status == 200
+        assert server.call("DELETE", f"/v1/sessions/{name}").status == 204
+
+
+@pytest.fixture
+def broker(program: Any, tmp_path: Path, until: Any) -> tuple[Program, int]:
+    """A broker that keeps what it has over its death, and its port."""
+    pytest.importorskip("aiomqtt")
+    mosquitto = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
+    if mosquitto is None:
+        pytest.skip("there is no mosquitto here: apt-get install mosquitto")
+    port, store = free_port(), tmp_path / "broker"
+    store.mkdir()
+    config = tmp_path / "mosquitto.conf"
+    config.write_text(
+        f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location {store}/\n"
+        "autosave_interval 1\nautosave_on_changes true\n" + ("user root\n" if os.getuid() == 0 else "")
+    )
+    started = program(mosquitto, "-c", str(config))
+
+    def there() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    until(there)
+    return started, port
+
+
+def test_everybody_gets_everything_though_every_side_is_killed(
+    process: Any, program: Any, broker: tuple[Program, int], tmp_path: Path, film: Any, until: Any
+) -> None:
+    pytest.importorskip("standardwebhooks")
+    posted, published, secret = tmp_path / "posted", tmp_path / "published", tmp_path / "secret"
+    secret.write_text(SECRET + "\n")
+    port = free_port()
+    readers = [
+        program(sys.executable, "-c", RECEIVER, SECRET, str(port), str(posted)),
+        program(sys.executable, "-c", SUBSCRIBER, str(broker[1]), str(published)),
+    ]
+    until(published.with_suffix(".log").exists)
+    options = ["--state-dir", str(tmp_path / "state"), "--mqtt", f"mqtt://127.0.0.1:{broker[1]}/shop"]
+    options += ["--webhook", f"http://127.0.0.1:{port}/", "--webhook-secret-file", str(secret)]
+    server = process(*options)
+    busy(server, film, ["a", "b"])
+    until(lambda: min(len(received(posted)), len(received(published))) >= 4)
+    for one in [*readers, broker[0]]:
+        one.kill()
+    busy(server, film, ["c", "a"])
+    server.end(signal.SIGKILL)
+    server = process(*options)
+    busy(server, film, ["d", "b"])
+    for one in [broker[0], *readers]:
+        one.start()
+    busy(server, film, ["a", "e"])
+    happened = server.call("GET", "/v1/events?limit=1000").json["events"]
+    assert len(happened) >= 16
+    for file in (posted, published):
+        until(lambda file=file: {one["id"] for one in received(file)} >= {one["id"] for one in happened}, 40)
+        assert in_order(received(file)) == in_order(happened)
+    text = server.call("GET", "/metrics").body.decode()
+    assert re.findall(r'^framestate_events_waiting{sink="(webhook|mqtt)-\w+"} 0.0$', text, re.M) == [
+        "webhook",
+        "mqtt",
+    ]
+    assert server.end(signal.SIGTERM) == 0
+
+
+def test_the_log_is_whole_after_a_kill(tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from framestate.server.event_log import EventLog\n"
+        "log = EventLog(Path(sys.argv[1]), 100000)\n"
+        "for n in range(100000):\n    log.add([{'id': n}]); print(n, flush=True)\n"
+    )
+    writer = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    assert writer.stdout is not None
+    for _ in range(300):
+        last = int(writer.stdout.readline())
+    writer.kill()
+    last = max([last, *(int(line) for line in writer.stdout.read().splitlines())])
+    writer.wait()
+    writer.stdout.close()
+    log = EventLog(tmp_path, 100_000)
+    assert [json.loads(body)["id"] for _, body in log.after(0, 10**6)][: last + 1] == list(range(last + 1))
+    log.close()
+    assert sqlite3.connect(tmp_path / "events.sqlite").execute("pragma integrity_check").fetchone() == ("ok",)
