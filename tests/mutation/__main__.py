@@ -45,10 +45,9 @@ def main() -> int:
     asked.add_argument("--timeout", type=float, default=300, help="seconds of one run of the tests")
     given = asked.parse_args()
     tests = given.tests or [f"tests/{given.folder}"]
-    work = ROOT / "build" / "mutation"
+    work = ROOT / "build" / "mutation" / given.folder
     tree = copy(work)
-    configuration, session = work / f"{given.folder}.toml", work / f"{given.folder}.sqlite"
-    session.unlink(missing_ok=True)
+    configuration, session = work / "cosmic-ray.toml", work / "session.sqlite"
     configuration.write_text(
         CONFIGURATION.format(
             folder=given.folder, timeout=given.timeout, python=sys.executable, tests=" ".join(tests)
