@@ -53,6 +53,7 @@ def test_what_the_library_writes_is_read(tmp_path: Path) -> None:
         ({"a": entry(shape=[True])}, bytes(8), "at least 0"),
         ({"a": entry(shape=[1] * 9)}, bytes(8), "do not fit each other"),
         ({"a": entry(span=[0])}, bytes(8), "do not fit each other"),
+        ({"a": entry(span=[0, 8, 8])}, bytes(8), "do not fit each other"),
         ({"a": entry(span=[8, 0])}, bytes(8), "do not fit each other"),
         ({"a": entry(shape=[2**40, 2**40, 2**40])}, bytes(8), "do not fit each other"),
         ({"a": entry()}, bytes(4), "from byte 4"),
