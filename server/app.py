@@ -44,6 +44,7 @@ from .source_files import SourceFile, given_sources
 from .sources import Sources
 from .sources_admin_api import sources_admin_api
 from .sources_api import sources_api
+from .state_folder import SESSIONS
 from .stream import streams
 from .videos import Videos
 from .videos_api import videos_api
@@ -84,6 +85,8 @@ def create_app(settings: Settings, engines: Mapping[str, Engine], *, keep: Keep 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
+            hub.state.open()
+            stack.callback(hub.state.close)
             stack.callback(decoder.close)
             stack.callback(hub.watch.log.close)
             hub.saves = (keep or keep_sessions)(hub, stack)
@@ -138,7 +141,7 @@ def keep_sessions(hub: Hub, stack: AsyncExitStack) -> list[Saves]:
     for name, engine in hub.engines.items():
         if state is None:
             continue
-        save = Autosave(engine, state / "sessions" / engine.bundle_hash[:16], every_s=hub.settings.snapshot_s)
+        save = Autosave(engine, state / SESSIONS / engine.bundle_hash[:16], every_s=hub.settings.snapshot_s)
         sessions, refused = save.restore()
         hub.adopt(sessions, name)
         for file, error in refused.items():

@@ -32,6 +32,7 @@ from .logs import logger
 from .metrics import Metrics, Reading
 from .pulse import Pulse
 from .settings import Settings
+from .state_folder import StateFolder
 from .watch import Watch
 from .zones import Zones, split_zones
 
@@ -39,6 +40,8 @@ REMEMBERED = 1024
 """Sessions that ended, of which the reason is still told."""
 VIDEO_SESSION, SOURCE_SESSION = "video-", "source-"
 """How the ids of the server's own sessions begin."""
+NEW = "new"
+"""What a stream says in place of an id to have one drawn."""
 OWN_OPTIONS = frozenset({"frame", "session_id", "options", "policy", "deadline_ms", "queue"})
 """Names that no option of a task has."""
 
@@ -71,6 +74,7 @@ class Hub:
         self.drain = Drain()
         self.saves: list[Saves] = []
         """What keeps sessions, one for each engine, where something does."""
+        self.state = StateFolder(settings.state_dir, settings.state_wait_s)
         self.checks: list[Callable[[], None]] = []
         """What else the server needs to be ready: each raises UnavailableError where it is not so."""
         self.disk: Disk | None = None
@@ -126,10 +130,14 @@ class Hub:
         model: str | None = None,
         key: str | None = None,
         own: bool = False,
+        replaces: Entry | None = None,
         options: Mapping[str, Any] | None = None,
         **queue: Any,
     ) -> Entry:
         """Opens a session, with its task's ``options``; ``own`` is for the server itself.
+
+        Where it ``replaces`` one of the same id, that goes on if it cannot be opened: it is tried first, in a
+        slot of its own.
 
         Raises as ``Engine.open``, and SessionBusyError.
         """
@@ -140,17 +148,29 @@ class Hub:
             raise OptionError(
                 f"a session of {engine.task.name} opens on a frame", "send the first one with it"
             )
-        key = self._reserve(key, own)
+        opening = {"frame": frame, **given, **queue}
+        trial = None if replaces is None else await self._session(engine, uuid.uuid4().hex, opening)
+        if replaces is not None:
+            self.end(replaces, "another session was chosen")
         try:
-            session = await engine.opened(frame, session_id=key, **given, **queue)
-            return self._enter(Entry(session, name), zones)
+            key = self._reserve(key, own)
+            try:
+                return self._enter(Entry(await self._session(engine, key, opening), name), zones)
+            finally:
+                self._opening.discard(key)
+        finally:
+            if trial is not None:
+                trial.close()
+
+    async def _session(self, engine: Engine, key: str, opening: Mapping[str, Any]) -> Session[Any]:
+        try:
+            return await engine.opened(session_id=key, **opening)
         except (TypeError, ValueError, AttributeError, ArithmeticError) as error:
+            given = {name: value for name, value in opening.items() if name not in OWN_OPTIONS}
             raise OptionError(
                 f"a session of {engine.task.name} cannot be opened with {str(given)[:200]} ({error})",
                 "give what its task takes, see docs/server.md",
             ) from error
-        finally:
-            self._opening.discard(key)
 
     async def put(self, key: str, blob: bytes, model: str | None = None) -> tuple[Entry, bool]:
         """Makes ``key`` the session of a snapshot; True when there was none of that id before.
@@ -296,7 +316,7 @@ class Hub:
     def _reserve(self, key: str | None, own: bool = False) -> str:
         self.check_running()
         key = uuid.uuid4().hex if key is None else check_id(key)
-        if key.startswith(VIDEO_SESSION) or (key.startswith(SOURCE_SESSION) and not own):
+        if key == NEW or key.startswith(VIDEO_SESSION) or (key.startswith(SOURCE_SESSION) and not own):
             raise OptionError(f"ids like {key!r} are the server's own", "choose another id")
         if key in self._opening or self.find(key) is not None:
             raise SessionBusyError(

@@ -70,8 +70,13 @@ class JobStore:
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=FULL")
             self._database.execute(SCHEMA)
+            (found,) = self._database.execute("PRAGMA quick_check(1)").fetchone()
+            if found != "ok":
+                raise sqlite3.DatabaseError(found)
         except sqlite3.Error as error:
-            raise OptionError(f"{path} cannot be used ({error})", "Choose another --state-dir.") from error
+            raise OptionError(
+                f"{path} cannot be used ({error})", "Move it away, or choose another --state-dir."
+            ) from error
 
     def put(self, job: Job) -> Job:
         """Writes a job, new or changed, and returns it as written. Raises StorageError."""

@@ -17,6 +17,7 @@ import av
 import av.error
 import numpy as np
 
+from ..engine.inputs import Clock
 from ..engine.session_options import check_id
 from ..errors import FramestateError, OptionError, VideoError
 from ..vision import Frame, Image, VideoReader
@@ -29,6 +30,8 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 10.0
 """Between two tries to reach it; doubled each time."""
 RECENT, RECENT_S = 64, 5.0
 """Frames, and seconds, that the frames a second are taken of."""
+AWAY_S = 1.0
+"""How long a source counts as away at least while the server was, where the clock says less than nothing."""
 DRIFT_S = 5.0
 """A source whose clock is this far from ours is set anew."""
 
@@ -91,7 +94,8 @@ def parse_source(text: str) -> Address:
 class LiveReader:
     """Reads a source for ever, and hands over each frame: from a thread, in order, times ever growing.
 
-    Times are milliseconds since 1970, so that they go on across a loss of connection and a restart.
+    Times are milliseconds since 1970 by the clock at the start. They go on from there, also
+    across a loss of connection and a restart, whatever that clock is set to.
 
     Args:
         address: what to read.
@@ -118,6 +122,7 @@ class LiveReader:
         self._arrivals: deque[float] = deque(maxlen=RECENT)
         self._last_pts = -1
         self._anchor: tuple[float, float] | None = None
+        self._began = time.time() - time.monotonic()  # from here on no clock that is set counts
         self._stop = threading.Event()
         name = f"framestate-source-{address.name}"
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -132,6 +137,14 @@ class LiveReader:
         """Frames a second, of late; 0 when none came for a while."""
         arrivals = [one for one in list(self._arrivals) if one > time.monotonic() - RECENT_S]
         return (len(arrivals) - 1) / (arrivals[-1] - arrivals[0]) if len(arrivals) > 2 else 0.0
+
+    def go_on_after(self, clock: Clock | None) -> None:
+        """Frames come after this one, however the machine's clock was set meanwhile."""
+        if clock is not None:
+            self.next_index = clock.index + 1
+            last = float(clock.pts * clock.time_base)
+            self._last_pts = round(last / TIME_BASE)
+            self._began = max(self._began, last + AWAY_S - time.monotonic())
 
     def start(self) -> None:
         """Begins to read."""
@@ -246,7 +259,7 @@ class LiveReader:
 
     def _hand_over(self, image: Image, seconds: float) -> None:
         """Gives a frame its time and number. The source's own clock tells how far frames are apart."""
-        now = time.time()
+        now = self._began + time.monotonic()
         if self._anchor is None or abs(self._anchor[0] + seconds - self._anchor[1] - now) > DRIFT_S:
             self._anchor = now, seconds
         wall = self._anchor[0] + seconds - self._anchor[1]

@@ -45,7 +45,8 @@ class Server(uvicorn.Server):
         app: what it made, where the caller has added to it.
 
     Raises:
-        OptionError: the settings would make an unsafe server, or the address is taken.
+        OptionError: the settings would make an unsafe server, the address is taken, or the state folder
+            cannot be used.
     """
 
     def __init__(
@@ -59,7 +60,12 @@ class Server(uvicorn.Server):
         self._tls = tls_files(settings)
         if self._tls is not None:
             self.reload.add("certificate", self._new_certificate)
-        self._listener = listen(settings.host, settings.port)
+        self.hub.state.open()  # waits for a server that is about to leave, and for its port
+        try:
+            self._listener = listen(settings.host, settings.port)
+        except BaseException:
+            self.hub.state.close()
+            raise
         self._told_at: float | None = None
         super().__init__(config)
 

@@ -46,6 +46,8 @@ class Settings(BaseSettings):
     """Sessions of each model; without it, as many as memory allows."""
     state_dir: Path | None = None
     """Where sessions and videos outlive the process."""
+    state_wait_s: Annotated[float, Field(ge=0)] = 15.0
+    """For a server that still holds the state folder to leave, as in a restart."""
     snapshot_s: Annotated[float, Field(gt=0, le=86_400)] = 5.0
     """Between two rounds of snapshots: so much is lost at most when the process is killed."""
     api_key_file: Path | None = None

@@ -74,7 +74,7 @@ class Source:
         entry = self.entry
         if entry is not None:
             entry.kept = True
-            self.reader.next_index = 0 if entry.last_index is None else entry.last_index + 1
+            self.reader.go_on_after(entry.session.clock)
         self._task = asyncio.create_task(self._serve(), name=f"source {self.name}")
         self.reader.start()
 
@@ -115,10 +115,15 @@ class Source:
                 )
             if "box" in options:
                 as_box(options["box"]).check(frame.width, frame.height)
-        if self.entry is not None:
-            self._hub.end(self.entry, "another session was chosen")
         entry = await self._hub.open(
-            frame, model=model, key=self.key, own=True, options=options, policy="DROP_OLDEST", queue=1
+            frame,
+            model=model,
+            key=self.key,
+            own=True,
+            replaces=self.entry,
+            options=options,
+            policy="DROP_OLDEST",
+            queue=1,
         )
         entry.kept = True
         return entry

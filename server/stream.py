@@ -21,7 +21,7 @@ from ..errors import (
 )
 from .access import chosen_protocol
 from .flow import Rate
-from .hub import Hub
+from .hub import NEW, Hub
 from .logs import logger
 from .outbox import Outbox
 from .pictures import Decoder
@@ -122,7 +122,7 @@ class Stream:
         if content.version != wire.VERSION:
             raise WireError(f"the client speaks version {content.version}", f"speak version {wire.VERSION}")
         self.hub.check_running()
-        self.key = uuid.uuid4().hex if self.key == "new" else check_id(self.key)
+        self.key = uuid.uuid4().hex if self.key == NEW else check_id(self.key)
         self.hub.on_hello(self.key)
         self._work = Work(self.hub, self._decoder, self.outbox, self, content)
         welcome = await self._work.welcome(self.key, limits(self.hub.settings))

@@ -22,6 +22,7 @@ from .disk import Disk, stored
 from .hub import Hub
 from .jobs import Job, JobStore
 from .logs import logger
+from .state_folder import JOBS, VIDEOS
 from .video_work import RESULTS, check_video
 from .video_workers import VideoWorkers
 
@@ -139,10 +140,10 @@ class Videos:
         settings = self._hub.settings
         with tempfile.TemporaryDirectory(prefix="framestate-") as scratch:
             state = settings.state_dir or Path(scratch)
-            self._folder = state / "videos"
+            self._folder = state / VIDEOS
             self._folder.mkdir(parents=True, exist_ok=True)
             self._disk = Disk(state)
-            self._store = JobStore(state / "jobs.sqlite")
+            self._store = JobStore(state / JOBS)
             self.store.recover(self._folder)
             self._clean()
             self._workers = VideoWorkers(self._hub, self.store, self._folder, settings.video_workers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -207,3 +208,53 @@ def test_a_source_goes_on_after_a_restart(serve: Any, clip_file: Path, tmp_path:
     before = second.call("GET", "/v1/sessions/source-cam").json
     assert before["seconds_left"] is None
     until(lambda: second.call("GET", "/v1/sessions/source-cam").json["last_index"] > before["last_index"] + 3)
+
+
+def test_a_target_is_followed_until_another_one_is(serve: Any, clip_file: Path, until: Any) -> None:
+    """What cannot be opened, for a reason of any kind, takes the place of nothing."""
+    running = serve(capacity=2, sources=(f"cam={clip_file}",))
+    until(lambda: state(running)["frames"] > 0)
+    assert running.call("POST", "/v1/sources/cam/target?box=60,50,40,30").status == 201
+    before = running.hub.find("source-cam")
+    for wrong in ("box=60,50,40,30&model=none", "box=900,50,40,30", "", "box=1,1,9,9&options={%22a%22:1}"):
+        assert running.call("POST", f"/v1/sources/cam/target?{wrong}").status in (404, 422)
+        assert running.hub.find("source-cam") is before
+    assert running.call("POST", "/v1/sources/cam/target?box=50,50,40,30").status == 201
+    after = running.hub.find("source-cam")
+    assert after is not before
+    jpeg = running.call("GET", "/v1/sources/cam/frame").body
+    assert running.call("POST", "/v1/sessions?box=60,50,40,30", jpeg).status == 201  # the last slot
+    assert running.call("POST", "/v1/sources/cam/target?box=60,50,40,30").status == 503
+    assert running.hub.find("source-cam") is after
+    assert running.engine.slots.num_used == 2
+
+
+def test_no_clock_that_is_set_stops_a_source(
+    serve: Any, clip_file: Path, tmp_path: Path, until: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine's clock is an hour back after a restart, then a day, then it is set to next year."""
+
+    def pts(running: Any) -> int:
+        return int(running.hub.find("source-cam").session.clock.pts)
+
+    first = serve(sources=(f"cam={clip_file}",), state_dir=tmp_path)
+    until(lambda: state(first)["frames"] > 0)
+    assert first.call("POST", "/v1/sources/cam/target?box=60,50,40,30").status == 201
+    until(lambda: first.hub.find("source-cam").session.standing.frames > 3)
+    first.stop()
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() - 3600)
+    second = serve(sources=(f"cam={clip_file}",), state_dir=tmp_path)
+    entry = second.hub.find("source-cam")
+    last, answered = pts(second), entry.session.standing.frames
+    until(lambda: entry.session.standing.frames > answered + 5)
+    assert 1000 <= pts(second) - last < 60_000
+    monkeypatch.setattr(time, "time", lambda: real() - 86_400)  # while it runs
+    frames, at = entry.session.standing.frames, pts(second)
+    until(lambda: entry.session.standing.frames > frames + 10)
+    passed = (pts(second) - at) / (entry.session.standing.frames - frames)
+    monkeypatch.setattr(time, "time", lambda: real() + 3e7)
+    assert passed > 20  # ms from frame to frame, as before
+    frames, at = entry.session.standing.frames, pts(second)
+    until(lambda: entry.session.standing.frames > frames + 10)
+    assert pts(second) - at < 60_000
