@@ -1,6 +1,7 @@
 # make demo     the demo, with the serving stack only (no PyTorch)
 # make test     every test
 # make check    style and types
+# make docs     the documentation as a site, in build/site
 # make clean    forget what was built; the environment stays
 #
 # Everything is installed into .venv with the versions of constraints.txt. Stamp files in it remember what was
@@ -15,7 +16,7 @@ TESTING := $(VENV)/.framestate-testing
 TYPES := build/types/framestate
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help demo test check types clean
+.PHONY: help demo test check types clean docs
 .DELETE_ON_ERROR:
 
 help:
@@ -34,7 +35,7 @@ test: $(TESTING)
 check: $(TESTING) types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy $(TYPES) tests examples
+	$(BIN)/mypy $(TYPES) tests examples docs
 
 # The folders at the root are framestate.<folder> once installed. Type checkers know nothing of that, so they are
 # shown the installed shape, made of links.
@@ -52,8 +53,12 @@ $(SERVING): pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(TESTING): pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) --editable '.[torch,bench,dev,ray]'
+	$(PIP) --editable '.[torch,bench,dev,docs,ray]'
 	@touch $(SERVING) $@
+
+docs: $(TESTING) types
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+	@echo "open build/site/index.html"
 
 clean:
 	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
