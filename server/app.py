@@ -24,9 +24,10 @@ from .access import Gate, SafeHeaders
 from .cors import Cors
 from .deliveries import Deliveries
 from .documents import complete
+from .drain import Saves
 from .event_sinks import sinks_of
 from .events_api import events_api
-from .hub import Hub, Saves
+from .hub import Hub
 from .keys import required_keys
 from .kserve import Versions, kserve_api
 from .logs import logger

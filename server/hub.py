@@ -7,8 +7,7 @@ import time
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
-from inspect import signature
-from typing import Any, Protocol
+from typing import Any
 
 from ..engine import Engine, Session, Task
 from ..engine.session_options import check_id
@@ -24,12 +23,13 @@ from ..errors import (
 from ..vision import Frame, Image
 from ..wire import Timings, stamped
 from .disk import Disk
-from .drain import Drain
+from .drain import Drain, Saves
 from .entry import Connection, Entry
 from .event_log import EventLog
 from .flow import Rate, at_server
 from .logs import logger
 from .metrics import Metrics, Reading
+from .options import OWN_OPTIONS, checked
 from .pulse import Pulse
 from .settings import Settings
 from .state_folder import StateFolder
@@ -42,23 +42,6 @@ VIDEO_SESSION, SOURCE_SESSION = "video-", "source-"
 """How the ids of the server's own sessions begin."""
 NEW = "new"
 """What a stream says in place of an id to have one drawn."""
-OWN_OPTIONS = frozenset({"frame", "session_id", "options", "policy", "deadline_ms", "queue"})
-"""Names that no option of a task has."""
-
-
-class Saves(Protocol):
-    """What keeps the sessions of an engine."""
-
-    @property
-    def failure(self) -> Exception | None:
-        """Why it cannot at the moment; None when it can."""
-
-    @property
-    def seconds(self) -> float:
-        """How long it took the last time."""
-
-    def round(self) -> None:
-        """Writes what has moved since."""
 
 
 class Hub:
@@ -346,22 +329,6 @@ class Hub:
                 ("slots", "Rows of state there are.", engine.slots.capacity),
             ):
                 yield Reading(f"framestate_{metric}", what, value, {"model": name})
-
-
-def checked(engine: Engine, options: Mapping[str, Any]) -> None:
-    """Raises OptionError for options that the engine's task does not take, or without those that it needs."""
-    task = engine.task
-    taken = sorted(OWN_OPTIONS & set(options))
-    if taken:
-        raise OptionError(f"{taken[0]!r} is no option of a task", "leave it out")
-    try:
-        signature(task.open).bind(**({"frame": None} if task.opens_on_frame else {}), **options)
-    except TypeError as error:
-        given = ", ".join(options)[:200] or "nothing"
-        raise OptionError(
-            f"a session of {task.name} cannot be opened with {given} ({error})",
-            "give what its task takes, see docs/server.md",
-        ) from error
 
 
 __all__ = ["Connection", "Entry", "Hub"]

@@ -17,7 +17,8 @@ from .bodies import read_body
 from .documents import binary_body, described, problems
 from .entry import Entry
 from .frame_answers import MULTIPART, Pictures, answer_of
-from .hub import Hub, checked
+from .hub import Hub
+from .options import checked
 from .pictures import Decoder
 from .schemas import FrameAnswer, SessionAnswer, SessionsAnswer, session_answer
 from .zones import split_zones

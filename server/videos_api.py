@@ -9,8 +9,9 @@ from fastapi.responses import FileResponse
 
 from ..vision import parse_box
 from .documents import binary_body, described, problems
-from .hub import Hub, checked
+from .hub import Hub
 from .jobs import Job
+from .options import checked
 from .problems import status_of
 from .schemas import Problem, VideoAnswer, VideosAnswer
 from .sessions_api import Options, options_in
