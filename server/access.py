@@ -15,6 +15,7 @@ from ..wire import Failure, encode_message
 from .audit import Audit
 from .callers import Callers, address_of
 from .cors import allowed_origins
+from .crowd import known
 from .keys import ApiKeys, Key
 from .metrics import Metrics
 from .problems import close_code_of, problem_of
@@ -60,6 +61,8 @@ class Gate:
         key, ended = None, None
         try:
             key = self.check(scope)
+            if key is not None or self._keys is None:
+                known(scope)
             if scope["type"] == "websocket":
                 ended = self._callers.connects(address_of(scope.get("client")), key)
         except FramestateError as error:

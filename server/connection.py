@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import h11
@@ -10,8 +11,10 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ..errors import FramestateError, RequestError, TooLargeError, TooSlowError, UnavailableError
+from .crowd import KNOWN, REFUSED, Crowd
 from .problems import MEDIA_TYPE, problem_of
 from .settings import Settings
+from .strict_http import StrictConnection
 
 MAX_HEADER_BYTES = 32 * 1024
 
@@ -23,21 +26,22 @@ class GuardedConnection(H11Protocol):
     """
 
     header_s = 10.0
-    most = 1024
-    """Connections at once: one more is told to come back later, twice as many more are not even told."""
+    crowd: Crowd
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        self.conn = StrictConnection(h11.SERVER, MAX_HEADER_BYTES)
+        self.app_state = {**self.app_state, KNOWN: partial(self.crowd.leave, self)}
         self._header_timer: asyncio.TimerHandle | None = None
         self._crowded = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Starts the clock for the first request."""
         super().connection_made(transport)
-        self._crowded = len(self.connections) > self.most
+        self._crowded = not self.crowd.enter(self, len(self.connections))
         if self._crowded:
             self.app = crowded
-        if len(self.connections) > 2 * self.most:
+        if len(self.connections) > self.crowd.most + REFUSED:
             transport.abort()
         else:
             self._wait_for_headers()
@@ -45,7 +49,13 @@ class GuardedConnection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stops the clock."""
         self._stop_waiting()
+        self.crowd.leave(self)
         super().connection_lost(exc)
+
+    def shed(self) -> None:
+        """Makes room for another one: this one's peer has shown no right to it."""
+        self.connections.discard(self)
+        self.transport.abort()
 
     def handle_events(self) -> None:
         """Runs the requests that are complete, and keeps the clock running for one that is not."""
@@ -115,7 +125,7 @@ class GuardedConnection(H11Protocol):
 
 def connection_class(settings: Settings) -> type[GuardedConnection]:
     """The connection with the limits of these settings, as uvicorn takes a class and no arguments."""
-    limits = {"header_s": settings.header_s, "most": settings.max_connections}
+    limits = {"header_s": settings.header_s, "crowd": Crowd(settings.max_connections)}
     return type("Connection", (GuardedConnection,), limits)
 
 

@@ -30,6 +30,8 @@ from .tls import load_pair, tls_files
 
 WIRE_HEADER = 64
 """Bytes of a message besides its picture, rounded up."""
+BACKLOG = 128
+"""Connections that wait to be accepted, and are so at one go: fewer than there are spare files."""
 
 
 class Server(uvicorn.Server):
@@ -125,6 +127,7 @@ def listening_config(app: ASGIApp, settings: Settings, drain_s: int) -> uvicorn.
         ws_ping_timeout=settings.ping_s,
         ws_per_message_deflate=False,  # pictures are compressed already, and a bomb would fit in
         timeout_graceful_shutdown=drain_s,
+        backlog=BACKLOG,
         h11_max_incomplete_event_size=MAX_HEADER_BYTES,
         lifespan="on",
         log_config=None,
@@ -142,7 +145,7 @@ def listen(host: str, port: int) -> socket.socket:
         if sys.platform != "win32":
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(info[4])
-        listener.listen(2048)  # who comes before the server is ready waits a moment
+        listener.listen(BACKLOG)  # who comes before the server is ready waits a moment
     except OSError as error:
         raise OptionError(
             f"{host} port {port} cannot be listened on ({error.strerror or error})", "choose another port"

@@ -99,7 +99,7 @@ class Settings(BaseSettings):
     max_frames_per_second: PositiveFloat = 1000.0
     """Messages of one stream, or frames of one session; more are refused, far more end a stream."""
     max_connections: PositiveInt = 1024
-    """Connections at once; one more gets 503."""
+    """Connections at once, as far as files may be open; one more ends the oldest stranger, or gets 503."""
     address_per_second: PositiveFloat = 2000.0
     """Requests of one address, except for the page and health; more get 429."""
     address_streams: PositiveInt = 512

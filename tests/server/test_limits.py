@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
+import re
 import socket
 import struct
 import time
@@ -152,7 +155,10 @@ def test_there_are_only_so_many_connections(serve: Any, until: Any) -> None:
     running = serve(max_connections=3)
     connections = running.server.server_state.connections
     held = [socket.create_connection(("127.0.0.1", running.port)) for _ in range(3)]
-    until(lambda: len(connections) == 3)
+    for link in held:  # a request that may pass, and then half of another one
+        link.sendall(b"GET /v2 HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        assert link.recv(4096).startswith(b"HTTP/1.1 200")
+        link.sendall(b"GET")
     full = running.call("GET", "/healthz")
     assert (full.status, full.json["code"]) == (503, "UnavailableError")
     assert int(full.headers["retry-after"]) > 0
@@ -163,3 +169,49 @@ def test_there_are_only_so_many_connections(serve: Any, until: Any) -> None:
         link.close()
     until(lambda: not connections)
     assert running.call("GET", "/healthz").status == 200
+
+
+def test_strangers_make_room_the_oldest_first(serve: Any, tmp_path: Any, caplog: Any) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text("a-good-key-of-some-length\n")
+    running = serve(max_connections=4, api_key_file=keys)
+    good = {"x-api-key": "a-good-key-of-some-length"}
+    kept = http.client.HTTPConnection("127.0.0.1", running.port)
+    links = []
+    for number in range(30):
+        links.append(socket.create_connection(("127.0.0.1", running.port)))
+        assert running.call("GET", "/healthz").status == 200  # it, too, comes from a stranger
+        if number % 10 == 0:
+            kept.request("GET", "/v2", headers=good)
+            assert kept.getresponse().read()
+    kept.close()
+    for link in links[:20]:
+        link.settimeout(5)
+        with contextlib.suppress(ConnectionResetError):
+            assert link.recv(1) == b""
+    for link in links:
+        link.close()
+    told = [record for record in caplog.records if "as many connections" in record.getMessage()]
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "rest"),
+    [
+        ("POST / HTTP/1.1", "content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"),
+        ("POST / HTTP/1.1", "Transfer-Encoding : chunked\r\ncontent-length: 1\r\n\r\n0"),
+        ("POST / HTTP/1.0", "transfer-encoding: chunked\r\n\r\n0\r\n\r\n"),
+        ("POST / HTTP/1.1", "content-length: 1\r\ncontent-length: 2\r\n\r\nab"),
+        ("GET /v2 HTTP/1.1", "x: y\nz: y\r\n\r\n"),
+        ("GET /v2 HTTP/1.1", "x: y\n\n"),
+        ("GET /v2 HTTP/1.1", "x: y\r\n z\r\n\r\n"),
+        ("GET /v2 HTTP/1.1", "x: y\r\n\tz\r\n\r\n"),
+    ],
+)
+def test_what_two_readers_may_understand_differently_is_refused(shared: Any, first: str, rest: str) -> None:
+    data = f"{first}\r\nhost: localhost\r\n{rest}".encode()
+    for before in (b"", b"GET /v2 HTTP/1.1\r\nhost: localhost\r\n\r\n"):  # alone, and behind a good one
+        answer = raw(shared.port, before + data + b"GET /smuggled HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        statuses = re.findall(rb"HTTP/1\.1 (\d+) ", answer)
+        assert statuses == [*([b"200"] if before else []), b"400"]
+        assert answer.count(b'"RequestError"') == 1
