@@ -112,6 +112,12 @@ def serve(
             help="Sources below it may be added while the server runs: rtsp://camera/, a folder. Repeatable.",
         ),
     ] = None,
+    push: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--push", metavar="NAME=rtsp://...", help="Send a source there, its target drawn in. Repeatable."
+        ),
+    ] = None,
     webhook: Annotated[
         list[str] | None,
         typer.Option("--webhook", metavar="URL", help="Events are sent there, signed. Repeatable."),
@@ -165,6 +171,7 @@ def serve(
         "keep_videos": keep_videos,
         "sources": source,
         "source_file": source_file,
+        "pushes": push,
         "webhooks": webhook,
         "webhook_secret_file": webhook_secret_file,
         "mqtt": mqtt,

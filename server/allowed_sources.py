@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from ..errors import ForbiddenError, OptionError
-from .live import SCHEMES, Address
+from .live import SCHEMES, WHIP, Address
 
 PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 _SAFE = re.compile(r"[\x21-\x7e]+")
@@ -34,11 +34,13 @@ class Place:
                 raise _no_place(self.text)
             if parts.scheme not in PORTS and parts.port is None:
                 raise OptionError(f"{self.text!r} has no port", "Give one: tcp://camera:5000.")
-        elif not _DEVICE.fullmatch(self.text) and not Path(self.text).is_absolute():
+        elif self.text != WHIP and not _DEVICE.fullmatch(self.text) and not Path(self.text).is_absolute():
             raise _no_place(self.text)
 
     def holds(self, address: Address) -> bool:
         """Whether the address lies here."""
+        if WHIP in (self.text, address.where):
+            return self.text == address.where
         if address.scheme == "device":
             return self.text in (address.where, "/dev/video*")
         if "://" not in self.text or address.scheme == "file":

@@ -34,11 +34,13 @@ from .logs import logger
 from .metrics import Metrics
 from .pages import pages
 from .pictures import Decoder
+from .pictures_api import pictures_api
 from .problems import problem, problem_of
 from .proxies import root_of
 from .reload import Reload
 from .revoked import Revoked
 from .routes import Routes
+from .rtsp_push import Pushes
 from .sessions_api import sessions_api
 from .settings import Settings
 from .source_files import SourceFile, given_sources
@@ -49,6 +51,7 @@ from .state_folder import SESSIONS
 from .stream import streams
 from .videos import Videos
 from .videos_api import videos_api
+from .web_rtc import Peers
 
 SUMMARY = "Streaming video inference for models with recurrent state."
 DESCRIPTION = """Sessions over REST; live streams are a WebSocket, `/v1/sessions/{id}/stream`, described in
@@ -75,6 +78,7 @@ def create_app(settings: Settings, engines: Mapping[str, Engine], *, keep: Keep 
     decoder = Decoder(settings.max_pixels)
     videos = Videos(hub)
     sources = Sources(hub, given_sources(settings))
+    pushes, peers = Pushes(sources, settings.pushes), Peers(settings.max_peers)
     deliveries = Deliveries(hub.watch.log, sinks_of(settings))
     hub.metrics.read_from(deliveries.readings)
     reload, revoked = Reload(), Revoked()
@@ -97,6 +101,8 @@ def create_app(settings: Settings, engines: Mapping[str, Engine], *, keep: Keep 
                 engine.service.start()
             stack.push_async_exit(await videos.started())
             stack.push_async_exit(await sources.started())
+            stack.push_async_exit(await pushes.started())
+            stack.push_async_exit(await peers.started())
             sweeping = asyncio.create_task(sweep(hub), name="sweep")
             yield
             sweeping.cancel()
@@ -119,6 +125,7 @@ def create_app(settings: Settings, engines: Mapping[str, Engine], *, keep: Keep 
         kserve_api(hub),
         sessions_api(hub, decoder),
         sources_admin_api(hub, sources),
+        pictures_api(hub, sources, peers, decoder),
         events_api(hub.watch.log),
         sources_api(hub, sources, decoder),  # before streams, which take any id
         streams(hub, decoder),

@@ -44,6 +44,8 @@ SCHEMES: dict[str, tuple[str, str]] = {  # protocols and formats that FFmpeg may
     "tcp": ("tcp", _CONTAINERS),
     "udp": ("udp", _CONTAINERS),
 }
+WHIP = "whip:"
+"""The address of a source that is published to."""
 _DEVICE = re.compile(r"/dev/video\d+")
 
 
@@ -61,7 +63,9 @@ class Address:
 
     @property
     def scheme(self) -> str:
-        """``rtsp``, ``http`` ..., ``device``, or ``file``."""
+        """``rtsp``, ``http`` ..., ``device``, ``whip`` or ``file``."""
+        if self.where == WHIP:
+            return "whip"
         if _DEVICE.fullmatch(self.where):
             return "device"
         scheme = urlsplit(self.where).scheme if "://" in self.where else ""
@@ -78,7 +82,7 @@ def parse_source(text: str) -> Address:
         OptionError: there is no name, or nothing known lies at the address.
     """
     name, equals, where = text.partition("=")
-    remedy = "Give name=rtsp://..., name=/dev/video0 or name=FILE."
+    remedy = "Give name=rtsp://..., name=/dev/video0, name=whip: or name=FILE."
     if not equals or not where:
         raise OptionError(f"the source {name[:80]!r} has no address", remedy)
     check_id(name)

@@ -14,7 +14,7 @@ _TABLE = tuple(
         ("DELETE", r"/v1/sources/[^/]+", "admin"),
         ("GET|HEAD|OPTIONS", ".*", "read"),
         ("WEBSOCKET", r"/v1/sources/.*|/v1/sessions/source-.*", "read"),
-        ("POST", r"/v2/repository/index|/v1/sources/[^/]+/whep", "read"),
+        ("POST|DELETE", r"/v2/repository/index|/v1/sources/[^/]+/whep(/.*)?", "read"),
         (".*", ".*", "stream"),
     )
 )

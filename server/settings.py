@@ -70,6 +70,10 @@ class Settings(BaseSettings):
     """Places whose addresses may be added as sources while the server runs; none without."""
     max_sources: PositiveInt = 64
     """Live sources at once, those of the command line included."""
+    pushes: tuple[str, ...] = ()
+    """Annotated sources that are sent elsewhere, as name=rtsp://host/path."""
+    max_peers: PositiveInt = 16
+    """WebRTC connections at once."""
     source_file: Path | None = None
     """A file of live sources, name=address a line, so that passwords are in no list of processes."""
     stale_s: PositiveFloat = 10.0

@@ -9,6 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from .. import wire
@@ -23,7 +24,11 @@ from .hub import SOURCE_SESSION, Hub
 from .live import Address, LiveReader
 from .logs import logger
 from .outbox import Outbox
+from .published import PublishedReader
+from .screen import Screen
 
+READERS: Mapping[str, type[LiveReader]] = MappingProxyType({"whip": PublishedReader})
+"""What reads a source, by the scheme of its address, where it is not `LiveReader`."""
 PINNED = 4
 """Frames that were handed out lately, on which a target may still be chosen."""
 JPEG_QUALITY = 80
@@ -43,7 +48,10 @@ class Source:
         self._there = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
-        self.reader = LiveReader(address, self._take, hub.settings.max_pixels, self._told)
+        self.screen = Screen()
+        self.reader = READERS.get(address.scheme, LiveReader)(
+            address, self._take, hub.settings.max_pixels, self._told
+        )
         self.name = self.reader.address.name
         self.key = SOURCE_SESSION + self.name
 
@@ -80,6 +88,7 @@ class Source:
 
     async def stop(self) -> None:
         """Ends reading, and whoever watches is told."""
+        self.screen.end()
         for viewer in self.viewers:
             viewer.end(UnknownItemError(f"source {self.name!r} was removed", "watch another one"))
         await asyncio.to_thread(self.reader.stop, self._hub.drain.left / 2)
@@ -188,6 +197,7 @@ class Source:
             for viewer in watched:
                 viewer.post([shown])
         answer = await answering if answering is not None else None
+        self.screen.show(frame, answer)
         if answer is not None and watched:
             messages = await asyncio.to_thread(messages_of, answer, frame, skipped)
             for viewer in watched:

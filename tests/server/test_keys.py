@@ -100,6 +100,8 @@ def test_a_scope_holds_those_before_it(serve: Any, keys: Path, film: Any, clip_f
         ("PUT", "/v1/sessions/x/snapshot", "stream"), ("GET", "/v1/sessions/x/snapshot", "read"),
         ("PUT", "/v1/admin/log-level", "admin"), ("GET", "/v1/admin/log-level", "admin"),
         ("POST", "/v1/videos", "stream"), ("PATCH", "/anything", "stream"), ("GET", "/metrics", "read"),
+        ("POST", "/v1/sources/door/whip", "stream"), ("POST", "/v1/sources/door/whep", "read"),
+        ("DELETE", "/v1/sources/door/whep/x", "read"), ("DELETE", "/v1/sources/door/whip/x", "stream"),
         ("POST", "/v1/sources/", "stream"), ("POST", "/v2/models/m/infer", "stream"),
     ],
 )  # fmt: skip
