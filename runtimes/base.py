@@ -37,6 +37,9 @@ class HostRuntime:
         """See ``Runtime.from_host``."""
         return array
 
+    def give_back(self) -> None:
+        """See ``Runtime.give_back``: by itself it keeps nothing."""
+
 
 class RuntimeOver:
     """A runtime that hands everything on to another one; a class made of it says what it does otherwise."""
@@ -71,6 +74,10 @@ class RuntimeOver:
     def from_host(self, name: str, array: npt.NDArray[Any]) -> Any:
         """See ``Runtime.from_host``."""
         return self._runtime.from_host(name, array)
+
+    def give_back(self) -> None:
+        """See ``Runtime.give_back``."""
+        self._runtime.give_back()
 
     def close(self) -> None:
         """See ``Runtime.close``."""

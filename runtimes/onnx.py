@@ -19,7 +19,7 @@ from .choice import exported_precision
 from .host_store import HostStateStore
 from .onnx_device import Copier, DeviceStateStore, DeviceTensor, bind_input
 from .onnx_graphs import NO_GRAPH, GraphedSession, options_of
-from .onnx_sessions import open_function, open_session, reason
+from .onnx_sessions import open_function, open_session, reason, shrink
 from .protocol import Arrays, State, StateStore
 
 
@@ -154,6 +154,12 @@ class OnnxRuntime(HostRuntime):
     def from_host(self, name: str, array: npt.NDArray[Any]) -> Any:
         """See ``Runtime.from_host``."""
         return array if self._copier is None else self._copier.uploaded(name, array)
+
+    def give_back(self) -> None:
+        """See ``Runtime.give_back``: an arena shrinks at the end of a call, so each is made once."""
+        if self.device != "cpu" or self.spec.is_sized:
+            return  # what it holds depends on no frame
+        shrink(dict(self._sessions), self.spec)
 
     def close(self) -> None:
         """See ``Runtime.close``."""

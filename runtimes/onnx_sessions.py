@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import onnxruntime
 
 from ..bundles import BATCH, Bundle, ModelSpec, TensorSpec, past_name, present_name
@@ -12,6 +14,7 @@ from ..errors import BundleError, RuntimeUnavailableError
 
 CUDA = "CUDAExecutionProvider"
 CPU = "CPUExecutionProvider"
+SMALL_SIDES = (32, 64, 128, 256)
 CUDA_BUILD = "pip uninstall --yes onnxruntime && pip install 'onnxruntime-gpu[cuda,cudnn]>=1.26'"
 """The build with CUDA in place of the one without: both are one folder, so no extra can ask for it."""
 
@@ -79,6 +82,32 @@ def open_function(
     session = open_session(str(bundle.file(file)), file, device, threads, graphs=graphs)
     check_signature(bundle.spec, function, session)
     return session
+
+
+def shrink(sessions: Mapping[str, onnxruntime.InferenceSession], spec: ModelSpec) -> None:
+    """Gives back what the arenas of a model for frames of any size hold: each function is called once on
+    zeros, for the smallest frames that it takes, and its arena shrinks at the end of that call."""
+    small = next((spec.sized(side, side) for side in SMALL_SIDES if _fits(spec, side)), None)
+    if small is None:
+        return
+    options = onnxruntime.RunOptions()
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    state = {one.name: one for one in small.state}
+    for name, session in sessions.items():
+        function = small.function(name)
+        tensors = {one.name: one for one in function.inputs}
+        tensors |= {past_name(key): state[key] for key in function.reads_state}
+        session.run(
+            None, {key: np.zeros(one.concrete(1), one.dtype) for key, one in tensors.items()}, options
+        )
+
+
+def _fits(spec: ModelSpec, side: int) -> bool:
+    try:
+        spec.sized(side, side)
+    except BundleError:
+        return False
+    return True
 
 
 def translate_load_error(file: str, error: Exception) -> BundleError | RuntimeUnavailableError:

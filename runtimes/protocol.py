@@ -136,3 +136,6 @@ class Runtime(Protocol):
 
     def from_host(self, name: str, array: npt.NDArray[Any]) -> Any:
         """A host array as the state tensor ``name`` in the runtime's own form. It may keep the array."""
+
+    def give_back(self) -> None:
+        """Gives memory back that large frames needed and nothing needs now. Calls may go on beside it."""
