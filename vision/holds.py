@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -22,8 +22,8 @@ _LAYOUTS: Mapping[int, str] = MappingProxyType(
 )
 """What a number of channels means where a file tells no more; as FFmpeg has it."""
 _IN_TS = frozenset(
-    {"aac", "aac_latm", "mp1", "mp2", "mp3", "ac3", "eac3", "ac4", "dca", "dts", "truehd", "opus", "s302m"}
-    | {"dvb_subtitle", "dvb_teletext", "dvbsub", "dvbtxt", "hdmv_pgs_subtitle", "pgssub"}
+    {"aac", "aac_latm", "mp1", "mp2", "mp3", "ac3", "eac3", "ac4", "dca", "dts", "opus", "s302m"}
+    | {"dvb_subtitle", "dvb_teletext", "dvbsub", "dvbtxt"}
 )
 """What transport streams have a number for; all else they hold as bytes that nobody knows again."""
 
@@ -54,6 +54,23 @@ def holds(target: Any, stream: Any) -> bool:
     except ValueError:
         return False
     return True
+
+
+def needs_a_tee(target: Any, forms: Collection[str], streams: Collection[Any]) -> bool:
+    """Whether streams may go into a container of their own kind, or Matroska, whatever FFmpeg's list says.
+
+    Matroska holds what Windows knows (G.711, ADPCM, WMA) without its list saying so; behind FFmpeg's muxer
+    "tee" nobody asks the list.
+
+    Args:
+        target: a container that is opened for this question alone.
+        forms: names of the format that held them.
+        streams: that are to be copied.
+    """
+    form = target.format.name
+    if form == "webm" or form not in (*ATTACHED, *forms):
+        return False
+    return any(one.codec_context is not None and not holds(target, one) for one in streams)
 
 
 def cannot_attach(stream: Any, form: str) -> str | None:

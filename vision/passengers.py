@@ -20,12 +20,13 @@ import av.error
 
 from ..errors import OptionError, VideoError
 from .folder import is_animation, is_pattern
-from .holds import ATTACHED, KEEP_EDITS, attach, cannot_attach, copied_into, holds
+from .holds import ATTACHED, KEEP_EDITS, attach, cannot_attach, copied_into, needs_a_tee
 from .joins import Joins
 from .opening import open_input, packets_of
 from .seats import COPY, Copied, Seat, Sound, Text, can_be_text, check_sound
 from .streams import about, frame_rate, is_cover, shown_stream
-from .tags import about_the_content, kept
+from .tags import about_the_content, has_free_names, kept, named
+from .timecode import hand_on, timecode_of
 
 KINDS = ("audio", "subtitle", "attachment")
 """Kinds of streams that are taken along, as PyAV calls them."""
@@ -90,8 +91,9 @@ class Passengers:
         self._video: Any = None
         self._packets: Iterator[Any] = iter(())
         self._next: Any = None
+        self._part = 0  # of the file, to which the next packet belongs
         self._seats: dict[int, Seat] = {}  # by the index of a stream in the source
-        self._latest: dict[int, Fraction] = {}
+        self._latest: dict[int, tuple[int, Fraction]] = {}
         self._trims = False
         if path.is_dir() or is_pattern(path) or is_animation(path):
             return
@@ -119,25 +121,20 @@ class Passengers:
             return 1
         return math.lcm(*(Fraction(one.time_base).denominator for one in self._source.streams.audio))
 
-    def need_a_tee(self, target: Any) -> bool:
-        """Whether a stream may go into a container of its own kind, or Matroska, whatever FFmpeg's list says.
+    @property
+    def has_free_names(self) -> bool:
+        """Whether the file has tags that MP4 and MOV only hold when they are told to."""
+        return self._source is not None and has_free_names(self._source.metadata)
 
-        Matroska holds what Windows knows (G.711, ADPCM, WMA) without its list saying so; behind FFmpeg's
-        muxer "tee" nobody asks the list. Call it with a container that is opened for this question alone.
-        """
+    def need_a_tee(self, target: Any) -> bool:
+        """Whether only a way around FFmpeg's list lets some stream in; see `holds.needs_a_tee`."""
+        if self._source is None:
+            return False
+        kinds = {"audio", "subtitle"} if self._audio == COPY else {"subtitle"}
+        taken = [one for one in self._source.streams if one.type in kinds - self._without]
         form = target.format.name
-        if self._source is None or form == "webm":
-            return False
-        if form not in (*ATTACHED, *self._source.format.name.split(",")):
-            return False
-        return any(
-            stream.type in (("audio", "subtitle") if self._audio == COPY else ("subtitle",))
-            and not can_be_text(stream, target.format.name)
-            and stream.type not in self._without
-            and stream.codec_context is not None
-            and not holds(target, stream)
-            for stream in self._source.streams
-        )
+        streams = [one for one in taken if not can_be_text(one, form)]
+        return needs_a_tee(target, self._source.format.name.split(","), streams)
 
     def board(self, target: Any, pictures: Any, form: str) -> None:
         """Declare streams, attachments, chapters and metadata in a container that is open for writing.
@@ -157,13 +154,17 @@ class Passengers:
                 f"{about(one)}: images hold pictures only" for one in self._source.streams.audio
             ]
             return
-        pictures.metadata.update(about_the_content(self._video.metadata))
+        pictures.metadata.update(named(about_the_content(self._video.metadata), form))
         pictures.disposition = self._video.disposition
         self._trims = form not in KEEP_EDITS
         for stream in self._source.streams:
             if stream is not self._video and self._is_taken(stream, form):
                 self._seat(stream, target, form)
         target.metadata.update(kept(self._source.metadata))
+        code = timecode_of(self._video, self._source, *self._source.streams.data)
+        goes_on = self._slow == 1 and not self._is_cut
+        if code is not None and not (goes_on and hand_on(code, self._video, pictures, target, form)):
+            self.left_out.append(f"the timecode {code}: it counts other frames")
         chapters = self._source.chapters()
         if chapters and target.format.name == "tee":
             self.left_out.append(
@@ -215,12 +216,12 @@ class Passengers:
                 self.broken += 1
 
     def _overlaps(self, packet: Any) -> bool:
-        """Whether sound begins before the last of its stream: where parts meet, the first stays."""
+        """Whether sound begins before the last of the part before: where parts meet, the first stays."""
         stamp = packet.dts if packet.dts is not None else packet.pts
-        time, last = stamp * packet.time_base, self._latest.get(packet.stream_index)
-        if last is not None and time <= last and self._source.streams[packet.stream_index].type == "audio":
-            return True
-        self._latest[packet.stream_index] = time
+        time, (part, last) = stamp * packet.time_base, self._latest.get(packet.stream_index, (0, Fraction(0)))
+        if self._part > part and time <= last:
+            return bool(self._source.streams[packet.stream_index].type == "audio")
+        self._latest[packet.stream_index] = self._part, time
         return False
 
     def close(self) -> None:
@@ -238,8 +239,8 @@ class Passengers:
             self.left_out.append(f"{what}: it cannot be stretched without encoding it again (--audio aac)")
         elif kind in self._without:
             self.left_out.append(f"{what}: as asked for")
-        elif stream.type == "data" and self._source.chapters():
-            return False  # in MP4 chapters are such a stream, and they are written as chapters
+        elif stream.type == "data" and (self._source.chapters() or timecode_of(stream)):
+            return False  # in MP4 chapters and timecodes are such streams, and are written as what they are
         elif kind not in KINDS:  # timecodes, telemetry, second videos
             self.left_out.append(f"{what}: only audio, subtitles, attachments and covers are copied")
         elif kind == "attachment" and (missing := cannot_attach(stream, form)):
@@ -260,7 +261,7 @@ class Passengers:
                     raise
                 self.left_out.append(f"{error.problem}: it is left out")
                 return
-            seat.stream.metadata.update(kept(stream.metadata))
+            seat.stream.metadata.update(named(kept(stream.metadata), form))
             seat.stream.disposition = stream.disposition
             self._seats[stream.index] = seat
 
@@ -269,7 +270,7 @@ class Passengers:
         if stream.type == "audio" and self._audio != COPY and stream.codec_context is not None:
             return Sound(stream, target, self._audio, self._slow)
         try:
-            return Copied(copied_into(target, stream, form))
+            return Copied(copied_into(target, stream, form), form)
         except (ValueError, AttributeError, av.error.FFmpegError):
             if can_be_text(stream, form):
                 seat = Text(stream, target, form)
@@ -303,8 +304,9 @@ class Passengers:
                     waiting.append((part, packet))
                 seen.add(packet.stream_index)
             while waiting and waiting[0][0] < len(joins.offsets):
-                yield _moved(waiting[0][1], joins.offsets[waiting.popleft()[0]])
-        for _, packet in waiting:
+                self._part, packet = waiting.popleft()
+                yield _moved(packet, joins.offsets[self._part])
+        for self._part, packet in waiting:
             yield _moved(packet, joins.offsets[-1])
 
     def _restamp(self, packet: Any) -> None:

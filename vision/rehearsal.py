@@ -64,8 +64,9 @@ def _rehearsed(path: Path, place: Path, aboard: Aboard, opened: Opened, deep: bo
                 break  # it is the pictures that do not fit
         raise OptionError(
             f"{path} cannot hold {what}: {found.problem.rpartition('(')[2].rstrip(')') or 'refused'}",
-            "Keep to the container of the source (.mkv holds most), or leave such streams out: "
-            f"--without {what.split()[0]}.",
+            "Keep to the container of the source (.mkv holds most), "
+            + ("have it encoded (--audio aac), " if what.startswith("audio") else "")
+            + f"or leave such streams out: --without {what.split()[0]}.",
         )
     if isinstance(failure, VideoWriteError):
         raise OptionError(

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import av
 import av.codec
 import av.error
+import av.format
 from av.filter import Graph
 
 from ..errors import OptionError
@@ -25,6 +26,7 @@ _SOUND: Mapping[str, str] = MappingProxyType(
     {"opus": "libopus", "mp3": "libmp3lame", "vorbis": "libvorbis", "pcm": "pcm_s16le"}
 )
 """Encoders of sound by the names that people know them by; all others by FFmpeg's."""
+_ANY_ORDER: Any = av.format.Flags.ts_nonstrict.value  # of containers in which packets may share a time
 _SLOWEST, _OPUS_RATE = 0.5, 48000  # of one step of atempo; the only one that Opus has for all sound
 
 
@@ -42,17 +44,46 @@ class Seat(Protocol):
 
 
 class Copied:
-    """Every packet as it is."""
+    """Every packet as it is.
+
+    Packets that are shorter than a tick of their file (TrueHD in Matroska) share a time. Containers that
+    forbid that get them a tick apart. A packet that does not say how long it lasts lasts as the one before,
+    without which MP4 would end before its last one.
+
+    Args:
+        stream: of the target.
+        form: the name of the container's format.
+    """
 
     is_encoded = False
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Any, form: str) -> None:
         self.stream = stream
+        flags: Any = av.ContainerFormat(form, "w").flags
+        self._is_strict = not flags & _ANY_ORDER
+        self._last: int | None = None  # dts in the target
+        self._steps = 0  # between the last two in the source
 
     def feed(self, packet: Any, time: Fraction) -> Iterator[Any]:
         """The packet itself."""
         packet.stream = self.stream
+        if self._is_strict and packet.dts is not None:
+            self._place(packet)
         yield packet
+
+    def _place(self, packet: Any) -> None:
+        """On the target's clock, after the one before."""
+        scale = packet.time_base / self.stream.time_base
+        dts = round(packet.dts * scale)
+        late = 0 if self._last is None else max(0, self._last + 1 - dts)
+        if self._last is not None and not late:
+            self._steps = dts - self._last
+        packet.pts = None if packet.pts is None else round(packet.pts * scale) + late
+        packet.dts = self._last = dts + late
+        packet.duration = round(packet.duration * scale)
+        if not packet.duration and self.stream.type == "audio":
+            packet.duration = self._steps
+        packet.time_base = self.stream.time_base
 
     def flush(self) -> Iterator[Any]:
         """Nothing is inside."""

@@ -284,7 +284,8 @@ class VideoWriter:
             ticks = self._tick.denominator
             if self._passengers is not None and ticks * self._passengers.ticks < 2**31:
                 ticks = math.lcm(ticks, self._passengers.ticks)
-            settings = {"movflags": "+faststart", "movie_timescale": str(ticks)}
+            free = "+use_metadata_tags" if self._passengers and self._passengers.has_free_names else ""
+            settings = {"movflags": f"+faststart{free}", "movie_timescale": str(ticks)}
 
         def opened() -> Any:
             return av.open(target.address, "w", format=target.form, container_options=settings)
