@@ -1,6 +1,7 @@
 # make demo     the demo, with the serving stack only (no PyTorch)
 # make test     every test
 # make check    style and types
+# make dist     wheel and source archive, in dist/, checked and installed into fresh environments
 # make docs     the documentation as a site, in build/site
 # make clean    forget what was built; the environment stays
 #
@@ -16,7 +17,7 @@ TESTING := $(VENV)/.framestate-testing
 TYPES := build/types/framestate
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help demo test check types clean docs
+.PHONY: help demo test check types clean docs dist
 .DELETE_ON_ERROR:
 
 help:
@@ -55,6 +56,12 @@ $(SERVING): pyproject.toml constraints.txt | $(BIN)/python
 $(TESTING): pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --editable '.[torch,bench,dev,docs,ray]'
 	@touch $(SERVING) $@
+
+dist: $(TESTING)
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation >/dev/null
+	$(BIN)/twine check --strict dist/*
+	PATH="$(CURDIR)/$(BIN):$$PATH" deploy/check_wheel.sh dist/*.whl
 
 docs: $(TESTING) types
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict

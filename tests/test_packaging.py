@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.version import Version
 
 NOT_SHIPPED = {"tests", "docs", "examples", "deploy", "build", "dist", "runs"}
 
@@ -78,6 +79,7 @@ def test_extras_can_be_installed_beside_all_else(checkout: Path) -> None:
     }
     everywhere = set().union(*names.values())
     assert not {"onnxruntime", "onnxruntime-gpu"} <= everywhere, "both are the folder onnxruntime"
+    assert len([name for name in everywhere if name.startswith("opencv")]) == 1, "all are the folder cv2"
     assert not {"mamba-ssm", "causal-conv1d"} & everywhere, "they are built with the PyTorch that is there"
     told = [
         *(checkout / "docs").glob("*.md"),
@@ -113,6 +115,36 @@ def test_a_wheel_works_from_another_folder(checkout: Path, tmp_path: Path) -> No
     assert report["outputs"]
     for output in report["outputs"]:
         assert (elsewhere / output).stat().st_size > 0
+
+
+def test_one_opencv_is_brought_by_all_that_is_installed() -> None:
+    """Not even a dependency of a dependency may bring another build: it would unpack over ours."""
+    asked = {
+        Requirement(text).name
+        for distribution in metadata.distributions()
+        for text in distribution.requires or ()
+        if "extra ==" not in text and distribution.metadata["Name"] != "framestate"
+    }
+    assert not {name for name in asked if name.startswith("opencv")}
+
+
+@pytest.mark.parametrize("tag", [None, "v3.2.1"])
+def test_the_version_is_that_of_the_tag(checkout: Path, tmp_path: Path, tag: str | None) -> None:
+    """A clone without tags has one too, so that it can be built."""
+    scm = pytest.importorskip("setuptools_scm")
+    if not (checkout / ".git").exists():
+        pytest.skip("this is no clone")
+    clone = tmp_path / "clone"
+
+    def git(*words: str) -> None:
+        subprocess.run(["git", *words], check=True, capture_output=True, timeout=60)
+
+    git("clone", "--quiet", "--no-tags", checkout.as_uri(), str(clone))
+    if tag is not None:
+        git("-C", str(clone), "tag", tag)
+    options = settings(checkout)["tool"]["setuptools_scm"]
+    found = Version(scm.get_version(root=clone, **options))
+    assert found == Version(tag) if tag else found.release >= (0, 1)
 
 
 def build_wheel(checkout: Path, tmp_path: Path) -> Path:
