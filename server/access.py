@@ -23,8 +23,8 @@ from .revoked import Revoked
 from .scopes import needed_scope
 from .settings import Settings
 
-OPEN_PATHS = frozenset({"/", "/favicon.ico", "/healthz", "/v2/health/live", "/v2/health/ready"})
-"""What anybody may see: the page and whether the server is well. ``/static/`` too."""
+OPEN_PATHS = frozenset({"/", "/docs", "/favicon.ico", "/healthz", "/v2/health/live", "/v2/health/ready"})
+"""What anybody may see: the pages, which ask for more, and whether the server is well. ``/static/`` too."""
 PROTOCOL = "framestate.v2"
 OLDER = ("framestate.v1",)
 KEY_PROTOCOL = "key."

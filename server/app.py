@@ -131,7 +131,7 @@ def create_app(settings: Settings, engines: Mapping[str, Engine], *, keep: Keep 
         sources_api(hub, sources, decoder),  # before streams, which take any id
         streams(hub, decoder),
         videos_api(hub, videos),
-        pages(app),
+        pages(),
     ]
     answer_errors(app, Routes(app, routers))
     app.openapi = lambda: openapi(app)  # type: ignore[method-assign]

@@ -1,19 +1,23 @@
-"""The web page and its files, and the reference at ``/docs``: nothing in them is fetched from elsewhere."""
+"""The web page and its files, and Swagger UI at ``/docs``: nothing in them is fetched from elsewhere."""
 
 from __future__ import annotations
 
 from importlib.resources import files
 
-from fastapi import APIRouter, FastAPI
-from fastapi.responses import HTMLResponse, Response
+from fastapi import APIRouter
+from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from .reference import render
+TYPES = {
+    ".html": "text/html",
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain",
+}
 
-TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
-
-def pages(app: FastAPI) -> APIRouter:
+def pages() -> APIRouter:
     """The routes. Only files that lie in ``server/page`` when the server starts can be asked for."""
     api = APIRouter(include_in_schema=False)
     folder = files(__package__) / "page"
@@ -41,8 +45,8 @@ def pages(app: FastAPI) -> APIRouter:
         return page(name)
 
     @api.get("/docs")
-    async def docs() -> HTMLResponse:
-        return HTMLResponse(render(app.openapi()))
+    async def docs() -> Response:
+        return page("reference.html")
 
     return api
 

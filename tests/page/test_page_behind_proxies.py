@@ -147,6 +147,13 @@ def test_page_stream_and_job_work(
     page.set_input_files("#job-file", film[0])
     page.click("#job-start")
     expect(page.locator("#compare")).to_be_visible(timeout=WAIT_MS)
+    page.goto(f"{seen.url}docs")  # the key is known by now
+    page.locator('.opblock-get:has([data-path="/v1/sessions"]) .opblock-summary').click()
+    page.locator("button.try-out__btn").click()
+    page.locator("button.execute").click()
+    expect(
+        page.locator(".responses-inner .live-responses-table tr.response .response-col_status").first
+    ).to_contain_text("200")
 
 
 def test_the_certificate_is_what_clients_check(host: Callable[..., Any], pair: Pair) -> None:

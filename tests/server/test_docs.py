@@ -91,10 +91,6 @@ def test_the_openapi_document_is_complete(shared: Any) -> None:
                 if name is not None and not name.endswith(("/Live", "/Ready")):
                     assert schemas[name.rpartition("/")[2]].get("examples"), name
     assert "HTTPValidationError" not in schemas
-    told = shared.call("GET", "/docs").body.decode()
-    assert "<script" not in told
-    assert "http://" not in told.replace("http://127.0.0.1", "")
-    assert all(path in told for path in document["paths"])
 
 
 def test_the_server_says_what_it_is(shared: Any) -> None:
