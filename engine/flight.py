@@ -14,7 +14,7 @@ from ..errors import StepError
 from ..runtimes import Runtime, State, StateStore, split, stack, write
 from ..wire import Timings
 from .lanes import Lanes
-from .task import OWN, Call, Early, Next, Part, Result, Steps
+from .task import OWN, Call, Early, Mix, Next, Part, Result, Steps
 
 _SAID = (Part, Early)
 
@@ -45,7 +45,7 @@ class Flight:
         on_early: Callable[[Any], None] | None = None,
     ) -> None:
         self.row = row
-        self.calls: Sequence[Call] = ()
+        self.calls: Sequence[Call | Mix] = ()
         self.next: Next[Any, Any] | None = None
         self.error: Exception | None = None
         self.parts: list[Any] = []
@@ -172,7 +172,9 @@ class Pilot:
             flight.model_s += time.perf_counter() - began
         flight.go(results)
 
-    def _call(self, row: int, one: Call) -> Result:
+    def _call(self, row: int, one: Call | Mix) -> Result:
+        if isinstance(one, Mix):
+            return Result({}, self._runtime.mix([one.first], [one.fresh], one.share))
         if one.state is OWN:
             assert self._store is not None, "a task that reads its row has one"
             state: State | None = self._store.read([row])
@@ -184,16 +186,8 @@ class Pilot:
     def _together(self, flights: Sequence[Flight]) -> bool:
         """One call for all; False where it failed, which may be the fault of one."""
         began = time.perf_counter()
-        calls = [one.calls[0] for one in flights]
-        spare = self._lanes.num_spare(len(flights))
         try:
-            inputs = stack(self._runtime, [one.inputs for one in calls], len(calls) + spare)
-            state = None
-            if calls[0].state is OWN:
-                assert self._store is not None, "a task that reads its row has one"
-                rows = [one.row for one in flights] + spare * [self._store.capacity]  # the padding row
-                state = self._store.read(rows)
-            outputs, written = self._runtime.call(calls[0].function, inputs, state)
+            outputs, written = self._as_one([one.calls[0] for one in flights], [one.row for one in flights])
         except Exception:
             return False
         share = (time.perf_counter() - began) / len(flights)
@@ -203,15 +197,35 @@ class Pilot:
             one.go([Result(found, row)])
         return True
 
+    def _as_one(self, calls: Sequence[Call | Mix], rows: Sequence[int]) -> tuple[State, State | None]:
+        """Calls of several sessions, alike, as one."""
+        call = calls[0]
+        if isinstance(call, Mix):
+            mixes = [one for one in calls if isinstance(one, Mix)]
+            firsts, freshs = [one.first for one in mixes], [one.fresh for one in mixes]
+            return {}, self._runtime.mix(firsts, freshs, call.share)
+        spare = self._lanes.num_spare(len(calls))
+        inputs = stack(
+            self._runtime, [one.inputs for one in calls if isinstance(one, Call)], len(calls) + spare
+        )
+        state = None
+        if call.state is OWN:
+            assert self._store is not None, "a task that reads its row has one"
+            state = self._store.read([*rows, *spare * [self._store.capacity]])  # the padding row
+        return self._runtime.call(call.function, inputs, state)
 
-def _kind(calls: Sequence[Call]) -> Any:
+
+def _kind(calls: Sequence[Call | Mix]) -> Any:
     """What calls of several sessions must have in common to share a batch; None where they cannot."""
-    if len(calls) != 1 or calls[0].state not in (OWN, None):
+    if len(calls) != 1:
         return None
-    if not calls[0].inputs and calls[0].state is None:  # nothing would tell for how many it is
+    call = calls[0]
+    if isinstance(call, Mix):
+        return Mix, call.share, tuple(sorted(call.first))
+    if call.state not in (OWN, None) or not (call.inputs or call.state):  # nothing tells for how many it is
         return None
-    shapes = tuple((name, getattr(value, "shape", None)) for name, value in sorted(calls[0].inputs.items()))
-    return calls[0].function, calls[0].state is OWN, shapes
+    shapes = tuple((name, getattr(value, "shape", None)) for name, value in sorted(call.inputs.items()))
+    return call.function, call.state is OWN, shapes
 
 
 def _row(flight: Flight) -> State:

@@ -11,6 +11,11 @@ import os
 from ..errors import OptionError
 from ..runtimes import Runtime
 
+MOST_TOGETHER = 64
+"""Frames of a batch, at most; runtimes record CUDA graphs for so many rows."""
+HALVES = 2
+"""Batches under way at once: while the GPU runs one, the host reads the answers of the other."""
+
 
 def num_cores() -> int:
     """Cores that this process may use."""
@@ -24,18 +29,18 @@ class Lanes:
     """How many frames fly side by side, or in one batch.
 
     Args:
-        workers: threads that fly frames, each its own; one where ``batched``.
+        workers: threads that fly frames, each its own; ``HALVES`` where ``batched``.
         batched: one call for the frames of several sessions, padded to a power of two.
         max_batch: most frames of a batch; 1 where not ``batched``.
         padded: make batches powers of two; for runtimes that do not by themselves.
     """
 
     def __init__(
-        self, workers: int = 1, *, batched: bool = False, max_batch: int = 16, padded: bool = True
+        self, workers: int = 1, *, batched: bool = False, max_batch: int = MOST_TOGETHER, padded: bool = True
     ) -> None:
         if workers < 1 or max_batch < 1:
             raise OptionError(f"workers is {workers} and max_batch {max_batch}", "give 1 or more")
-        self.workers = 1 if batched else workers
+        self.workers = HALVES if batched else workers
         self.batched, self.padded = batched, padded
         self.max_batch = max_batch if batched else 1
 

@@ -32,7 +32,8 @@ class Roster:
         self._wake = threading.Condition()  # guards all that follows
         self._inline = threading.RLock()  # held while a frame flies on a caller's own thread
         patience = BATCH_PATIENCE_S if core.lanes.batched else 0.0
-        self._scheduler: Scheduler[Job] = Scheduler(core.lanes.max_batch, patience=patience)
+        lanes = core.lanes
+        self._scheduler: Scheduler[Job] = Scheduler(lanes.max_batch, patience=patience, parts=lanes.workers)
         self._sessions: dict[str, Session[Any]] = {}
         self._errands: deque[Errand] = deque()
         self._threads: list[threading.Thread] = []

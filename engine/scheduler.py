@@ -21,6 +21,10 @@ from ..errors import CapacityError, OptionError, SessionError
 Item = TypeVar("Item")
 
 
+LEAST_PART = 8
+"""Frames that go together however many batches are under way: a GPU takes as long for one of them."""
+
+
 class Policy(StrEnum):
     """What happens to a frame that finds its session's queue full."""
 
@@ -60,18 +64,26 @@ class Scheduler(Generic[Item]):
     Args:
         max_batch: most frames of a batch.
         patience: how long a frame may be held back for company, at most; 0 sends whatever is there.
+        parts: batches that are under way side by side; each takes its part of many sessions.
         clock: seconds that never go back.
     """
 
     def __init__(
-        self, max_batch: int = 1, *, patience: float = 0.0, clock: Callable[[], float] = time.monotonic
+        self,
+        max_batch: int = 1,
+        *,
+        patience: float = 0.0,
+        parts: int = 1,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        if max_batch < 1 or patience < 0:
+        if max_batch < 1 or patience < 0 or parts < 1:
             raise OptionError(
-                f"max_batch is {max_batch} and patience {patience}", "give 1 or more, and 0 or more"
+                f"max_batch is {max_batch}, parts {parts} and patience {patience}",
+                "give 1 or more, 1 or more, and 0 or more",
             )
         self.max_batch = max_batch
         self.patience = patience
+        self.parts = parts
         self.step_seconds = 0.0  # running estimate of what a step takes
         self._clock = clock
         self._queues: dict[str, Queue[Item]] = {}
@@ -141,7 +153,7 @@ class Scheduler(Generic[Item]):
         ready = self._ready()
         if not ready or not (self._is_full(ready) or now >= self._leave_at(ready)):
             return []
-        return [self._begin(*pair) for pair in ready[: self.max_batch]]
+        return [self._begin(*pair) for pair in ready[: self._room]]
 
     def claim(self, key: str) -> bool:
         """Keeps a session's frames back; False while one of them is in a step, or it is gone."""
@@ -233,9 +245,14 @@ class Scheduler(Generic[Item]):
         begun, queue.begun = queue.begun, None
         return key, queue.waiting.popleft() if begun is None else begun
 
+    @property
+    def _room(self) -> int:
+        """Frames of the next batch, at most: an equal part of all sessions, unless they are few."""
+        return min(self.max_batch, max(LEAST_PART, -(-len(self._queues) // self.parts)))
+
     def _is_full(self, ready: list[tuple[str, Queue[Item]]]) -> bool:
         """No more can join: the batch is full, or every session that could has its frame in it."""
-        return len(ready) >= min(self.max_batch, len(self._queues))
+        return len(ready) >= min(self._room, len(self._queues))
 
     def _leave_at(self, ready: list[tuple[str, Queue[Item]]]) -> float:
         """When the batch has to leave: a frame has waited long enough, or would miss its deadline."""

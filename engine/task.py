@@ -46,6 +46,20 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class Mix:
+    """Two states of one row to be blended where they are; it is answered by a ``Result`` without outputs.
+
+    Attributes:
+        first, fresh: of equal names, as calls gave them.
+        share: of the fresh one, 0 to 1.
+    """
+
+    first: State
+    fresh: State
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """What a call gave: its outputs, and the state that it wrote, in the runtime's own form."""
 
@@ -82,9 +96,9 @@ class Next(Generic[M, A]):
     row: State | None = None
 
 
-Request = Sequence[Call] | Part | Early[M]
+Request = Sequence[Call | Mix] | Part | Early[M]
 Steps = Generator[Request[M], Any, Next[M, A]]
-"""Calls are answered by a list of ``Result``, all else by None."""
+"""Calls and mixes are answered by a list of ``Result``, all else by None."""
 
 
 class Task(Generic[M, A]):
@@ -150,6 +164,13 @@ class Task(Generic[M, A]):
 def call(function: str, inputs: Arrays, state: State | Own | None = OWN) -> Generator[Any, Any, Result]:
     """``result = yield from call(...)``: one call."""
     (result,) = yield [Call(function, inputs, state)]
+    assert isinstance(result, Result)
+    return result
+
+
+def mix(first: State, fresh: State, share: float) -> Generator[Any, Any, Result]:
+    """``result = yield from mix(...)``: one ``Mix``."""
+    (result,) = yield [Mix(first, fresh, share)]
     assert isinstance(result, Result)
     return result
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from ..bundles import JSON
 from ..engine import Engine, Session, Task
 from ..errors import ParityError
-from ..runtimes import Arrays, Runtime, RuntimeOver, State
+from ..runtimes import Arrays, Runtime, RuntimeOver, State, on_host
 from ..vision import Box, Frame
 from .trials import Measure, Row, Tolerance, tolerance_of, trial_of
 
@@ -80,12 +80,12 @@ class Proof:
 class Beside(RuntimeOver):
     """The candidate runtime, with every call repeated by the reference on the same inputs and the same state.
 
-    The candidate's answers are what the session goes on with; the worst difference is kept.
+    The candidate's answers are what the session goes on with; the worst difference is kept. Crops are made
+    where the candidate makes them, and the reference gets the same ones.
     """
 
     def __init__(self, reference: Runtime, candidate: Runtime) -> None:
         super().__init__(candidate)
-        self.crops = None  # the reference may be on another device
         self._reference, self._candidate = reference, candidate
         self.max_abs = self.max_rel = 0.0
 
@@ -95,7 +95,8 @@ class Beside(RuntimeOver):
         reads = self.spec.function(function).reads_state
         given, taken = self._candidate.to_host, self._reference.from_host
         mirrored = {name: taken(name, given(state[name])) for name in reads} if state and reads else None
-        expected, expected_state = self._reference.call(function, inputs, mirrored)
+        seen = {name: on_host(self._candidate, value) for name, value in inputs.items()}
+        expected, expected_state = self._reference.call(function, seen, mirrored)
         for name, value in expected.items():
             self._compare(value, outputs[name])
         for name, value in (expected_state or {}).items():

@@ -1,7 +1,7 @@
 """Floor 2: what runs a model. One protocol; ``eager`` and ``onnx`` behind it, imported when they are used."""
 
 from .base import HostRuntime, RuntimeOver
-from .batches import Crop, Row, join, split, stack, write
+from .batches import Crop, Parts, Row, join, on_host, split, stack, write
 from .checks import check_row
 from .choice import RuntimeReport, default_threads, inspect_runtimes, open_runtime, runtime_table
 from .memory import free_memory
@@ -13,6 +13,7 @@ __all__ = [
     "CropMaker",
     "DeviceInput",
     "HostRuntime",
+    "Parts",
     "Row",
     "Runtime",
     "RuntimeOver",
@@ -24,6 +25,7 @@ __all__ = [
     "free_memory",
     "inspect_runtimes",
     "join",
+    "on_host",
     "open_runtime",
     "runtime_table",
     "split",

@@ -26,7 +26,19 @@ class HostRuntime:
 
     def join(self, tensors: Sequence[Any]) -> Any:
         """See ``Runtime.join``."""
-        return np.concatenate(tensors)
+        return tensors[0] if len(tensors) == 1 else np.concatenate(tensors)
+
+    def mix(self, first: Sequence[State], fresh: Sequence[State], share: float) -> State:
+        """See ``Runtime.mix``."""
+        mixed = {}
+        for name in first[0]:
+            old, new = (self.join([one[name] for one in many]) for many in (first, fresh))
+            mixed[name] = self.like((1 - share) * old + share * new, old)
+        return mixed
+
+    def like(self, tensor: Any, other: Any) -> Any:
+        """A tensor in the type of numbers of another one."""
+        return tensor.astype(other.dtype, copy=False)
 
     def to_host(self, tensor: Any) -> npt.NDArray[Any]:
         """See ``Runtime.to_host``."""
@@ -39,6 +51,13 @@ class HostRuntime:
 
     def give_back(self) -> None:
         """See ``Runtime.give_back``: by itself it keeps nothing."""
+
+
+def mixed_on_host(runtime: Runtime, first: Sequence[State], fresh: Sequence[State], share: float) -> State:
+    """``Runtime.mix`` by way of the host, for a device where nothing blends."""
+    taken = [[{name: runtime.to_host(one[name]) for name in one} for one in many] for many in (first, fresh)]
+    mixed = HostRuntime().mix(taken[0], taken[1], share)
+    return {name: runtime.from_host(name, value) for name, value in mixed.items()}
 
 
 class RuntimeOver:
@@ -66,6 +85,10 @@ class RuntimeOver:
     def join(self, tensors: Sequence[Any]) -> Any:
         """See ``Runtime.join``."""
         return self._runtime.join(tensors)
+
+    def mix(self, first: Sequence[State], fresh: Sequence[State], share: float) -> State:
+        """See ``Runtime.mix``."""
+        return self._runtime.mix(first, fresh, share)
 
     def to_host(self, tensor: Any) -> npt.NDArray[Any]:
         """See ``Runtime.to_host``."""

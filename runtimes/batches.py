@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..vision import Piece
 from .protocol import Arrays, DeviceInput, Runtime, State, StateStore
@@ -49,6 +50,27 @@ class Row(Mapping[str, Any]):
         return len(self.batch)
 
 
+class Parts(Mapping[str, Any]):
+    """Tensors of one row that came out of several calls; of one name, the later part's."""
+
+    __slots__ = ("parts",)
+
+    def __init__(self, *parts: State) -> None:
+        self.parts = parts
+
+    def __getitem__(self, name: str) -> Any:
+        for part in reversed(self.parts):
+            if name in part:
+                return part[name]
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys(name for part in self.parts for name in part))
+
+    def __len__(self) -> int:
+        return len(dict.fromkeys(self))
+
+
 def stack(runtime: Runtime, rows: Sequence[Mapping[str, Any]], size: int = 0) -> Arrays:
     """Inputs of one row each as one batch, in that order.
 
@@ -76,6 +98,12 @@ def stack(runtime: Runtime, rows: Sequence[Mapping[str, Any]], size: int = 0) ->
     return inputs
 
 
+def on_host(runtime: Runtime, value: Any) -> npt.NDArray[Any]:
+    """An input of a call of a runtime as a host array."""
+    found = runtime.to_host(value.value if isinstance(value, DeviceInput) else value)
+    return found
+
+
 def split(batch: Mapping[str, Any] | None, count: int) -> list[Row]:
     """The first ``count`` rows of what a call gave, outputs or written state, each a view."""
     return [Row(batch or {}, place) for place in range(count)]
@@ -100,12 +128,21 @@ def join(runtime: Runtime, states: Sequence[State], names: Sequence[str], size: 
 def write(store: StateStore, rows: Sequence[int], states: Sequence[State]) -> None:
     """Puts a state of one row into each of some rows of a store.
 
-    Each may name other tensors; those that it does not name keep their values. Neighbours of one batch are
-    one write, without a copy on the way.
+    Each may name other tensors; those that it does not name keep their values. All that came out of one batch
+    is one write, without a copy on the way, however many of its rows are written and in whatever order.
     """
-    for start, batch, first, count in _runs(states):
+    placed: dict[int, tuple[State, dict[int, int]]] = {}
+    for row, state in zip(rows, states, strict=True):
+        for part in state.parts if isinstance(state, Parts) else (state,):
+            if isinstance(part, Row):
+                placed.setdefault(id(part.batch), (part.batch, {}))[1][part.place] = row
+            elif part:
+                store.write([row], part)
+    for batch, row_of in placed.values():
         if batch:
-            store.write(rows[start : start + count], _cut(batch, first, count, list(batch)))
+            first, last = min(row_of), max(row_of)
+            told = [row_of.get(place, -1) for place in range(first, last + 1)]
+            store.write(told, _cut(batch, first, len(told), list(batch)))
 
 
 def _runs(states: Sequence[State]) -> Iterator[tuple[int, State, int, int]]:

@@ -17,8 +17,10 @@ from ..plugins.state_rows import StateRows, gathering
 from .base import HostRuntime
 from .checker import Checker
 from .checks import check_finite, check_open, not_finite, sized_spec
+from .device_crops import Pending, joined, pending
 from .protocol import Arrays, DeviceInput, State
-from .torch_crops import DeviceCrops
+from .torch_crops import TorchCrops
+from .torch_folding import fold_norms
 from .torch_graphs import CudaRecorder, GraphedCalls, Recorder, reason, soundness
 from .torch_precision import Precision, raised
 from .torch_store import RowsState, TorchStateStore
@@ -79,6 +81,7 @@ class EagerRuntime(HostRuntime):
         operators = eager_operators(device, upstream=upstream)
         model = build(self.spec, by_row(operators) if self._resident else operators).eval()
         load_weights(model, bundle.weights())
+        fold_norms(model)
         self._precision.apply(model)
         self._model = model.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._functions: dict[str, Any] = model.functions()  # type: ignore[operator]
@@ -86,19 +89,27 @@ class EagerRuntime(HostRuntime):
         if compile:
             self._functions = {name: torch.compile(function) for name, function in self._functions.items()}
         self._graphs: GraphedCalls | None = None
+        self._crops: TorchCrops | None = None
         wanted = device != "cpu" and not compile if graphs is None else graphs
         if wanted and self._resident and self.spec.is_sized:  # no shape depends on the frames
             recorder = CudaRecorder() if isinstance(wanted, bool) else wanted
-            self._graphs = GraphedCalls(self.spec, self._compute, recorder, self._device, self._by_row)
+            launch = recorder.launch
+            self._crops = None if launch is None else TorchCrops(self._device, launch)
+            self._graphs = GraphedCalls(
+                self.spec, self._compute, recorder, self._device, self._by_row, self._crops
+            )
         self.pads_batches = self._graphs is not None
-        self.crops = DeviceCrops(self._device) if self.pads_batches else None
+        self.crops = None if self._crops is None else pending
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What was asked for and is done in a slower way, and why."""
         graphs = self._graphs
         without = {} if graphs is None else {**graphs.postponed, **graphs.refused}
-        return tuple(f"{name} runs without a CUDA graph ({why})" for name, why in without.items())
+        slower = [f"{name} runs without a CUDA graph ({why})" for name, why in without.items()]
+        if graphs is not None and self._crops is None:
+            slower.append("crops are made on the host: the driver does not take the kernel")
+        return tuple(slower)
 
     def allocate(self, capacity: int, size: Size | None = None) -> TorchStateStore:
         """See ``Runtime.allocate``."""
@@ -136,10 +147,24 @@ class EagerRuntime(HostRuntime):
 
     def join(self, tensors: Sequence[Any]) -> Any:
         """See ``Runtime.join``."""
-        return torch.cat(list(tensors))
+        if isinstance(tensors[0], Pending):
+            return joined(tensors)
+        return tensors[0] if len(tensors) == 1 else torch.cat(list(tensors))
+
+    @torch.inference_mode()
+    def mix(self, first: Sequence[State], fresh: Sequence[State], share: float) -> State:
+        """See ``Runtime.mix``."""
+        return super().mix(first, fresh, share)
+
+    def like(self, tensor: Any, other: Any) -> Any:
+        """See ``HostRuntime.like``."""
+        return tensor.to(other.dtype)
 
     def to_host(self, tensor: Any) -> npt.NDArray[Any]:
         """See ``Runtime.to_host``."""
+        if isinstance(tensor, Pending):
+            assert self._crops is not None, "its crops are those of this runtime"
+            tensor = self._crops(tensor)
         return super().to_host(tensor.detach().cpu() if isinstance(tensor, Tensor) else tensor)
 
     def from_host(self, name: str, array: npt.NDArray[Any]) -> Any:
@@ -153,10 +178,7 @@ class EagerRuntime(HostRuntime):
 
     def _run(self, function: str, inputs: Arrays, state: State) -> tuple[Arrays, State]:
         """A call without a graph."""
-        tensors = {
-            name: one.value if isinstance(one, DeviceInput) else torch.from_numpy(one).to(self._device)
-            for name, one in inputs.items()
-        }
+        tensors = {name: self._taken(one) for name, one in inputs.items()}
         outputs, written = self._compute(function, tensors, self._given(function, state))
         arrays = {name: value.cpu().numpy() for name, value in outputs.items()}
         if self._device.type == "cpu":
@@ -166,6 +188,13 @@ class EagerRuntime(HostRuntime):
             for name in (name for name, good in zip(written, sound, strict=True) if not good):
                 raise not_finite(function, name)
         return arrays, written
+
+    def _taken(self, given: Any) -> Tensor:
+        """An input on the device."""
+        if isinstance(given, DeviceInput):
+            assert self._crops is not None, "its crops are those of this runtime"
+            return self._crops(given.value)
+        return torch.from_numpy(given).to(self._device)
 
     def _compute(
         self, function: str, inputs: dict[str, Tensor], state: Mapping[str, Any]

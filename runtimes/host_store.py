@@ -30,10 +30,11 @@ class HostStateStore:
     def write(self, rows: Sequence[int], state: State) -> None:
         """See ``StateStore.write``."""
         one = len(rows) == 1  # a slice costs a third of a list
-        picked: Any = slice(rows[0], rows[0] + 1) if one else list(rows)
+        picked: Any = slice(rows[0], rows[0] + 1) if one else [row for row in rows if row >= 0]
+        kept = None if one or len(picked) == len(rows) else [row >= 0 for row in rows]
         for name, batch in state.items():
             assert len(batch) == len(rows), f"{name} has {len(batch)} rows for {len(rows)}"
-            self._rows[name][picked] = batch
+            self._rows[name][picked] = batch if kept is None else batch[kept]
 
     def save_row(self, row: int) -> Arrays:
         """See ``StateStore.save_row``."""

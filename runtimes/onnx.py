@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ..bundles import Bundle, FunctionSpec, ModelSpec, Size, past_name, present_name
 from ..errors import BundleError, StepError
-from .base import HostRuntime
+from .base import HostRuntime, mixed_on_host
 from .checker import Checker
 from .checks import check_finite, check_open, not_finite, sized_spec
 from .choice import exported_precision
@@ -150,6 +150,12 @@ class OnnxRuntime(HostRuntime):
     def join(self, tensors: Sequence[Any]) -> Any:
         """See ``Runtime.join``."""
         return super().join(tensors) if self._copier is None else self._copier.joined(tensors)
+
+    def mix(self, first: Sequence[State], fresh: Sequence[State], share: float) -> State:
+        """See ``Runtime.mix``. On a device it takes the way over the host: no graph that is there blends."""
+        if self._copier is None:
+            return super().mix(first, fresh, share)
+        return mixed_on_host(self, first, fresh, share)
 
     def from_host(self, name: str, array: npt.NDArray[Any]) -> Any:
         """See ``Runtime.from_host``."""

@@ -202,6 +202,8 @@ class DeviceStateStore:
             assert len(batch) == len(rows), f"{name} has {len(batch)} rows for {len(rows)}"
         self._copier.prepare(list(state))
         for place, row in enumerate(rows):
+            if row < 0:
+                continue
             source = [tensor.rows(place, 1) for tensor in state.values()]
             self._copier.copy(source, [self._rows[name].rows(row, 1) for name in state])
 

@@ -22,10 +22,10 @@ State = Mapping[str, Any]
 
 @dataclass(frozen=True, eq=False)
 class DeviceInput:
-    """An input that is on a runtime's device already, as its own ``crops`` made it; stands in ``Arrays``.
+    """An input that a runtime's own ``crops`` made, or will make, on its device; stands in ``Arrays``.
 
     Attributes:
-        value: the runtime's tensor.
+        value: in the runtime's own form.
         shape, dtype: as NumPy says them.
     """
 
@@ -52,7 +52,10 @@ class StateStore(Protocol):
         """The states of some rows as a batch, in that order. One row comes as views, without a copy."""
 
     def write(self, rows: Sequence[int], state: State) -> None:
-        """Puts a batch back, row by row. Tensors that ``state`` does not name keep their values."""
+        """Puts a batch back, row by row; what has no row, which -1 says, is left out.
+
+        Tensors that ``state`` does not name keep their values.
+        """
 
     def save_row(self, row: int) -> Arrays:
         """A row as host arrays without the batch dimension, copied."""
@@ -131,8 +134,17 @@ class Runtime(Protocol):
     def join(self, tensors: Sequence[Any]) -> Any:
         """Batches of one tensor in the runtime's own form, one after another, as one batch."""
 
+    def mix(self, first: Sequence[State], fresh: Sequence[State], share: float) -> State:
+        """States of one row each, of equal names, blended where they are, as a batch in that order.
+
+        ``share`` is that of each fresh one; the rest is of the first one beside it.
+        """
+
     def to_host(self, tensor: Any) -> npt.NDArray[Any]:
-        """A state tensor on the host. It may be the tensor's own memory, so it is not to be changed."""
+        """A state tensor, or the value of a ``DeviceInput``, on the host.
+
+        It may be the tensor's own memory, so it is not to be changed.
+        """
 
     def from_host(self, name: str, array: npt.NDArray[Any]) -> Any:
         """A host array as the state tensor ``name`` in the runtime's own form. It may keep the array."""

@@ -14,14 +14,16 @@ import numpy.typing as npt
 
 from ..bundles import Bundle, ModelSpec, Size
 from ..errors import FramestateError, RuntimeUnavailableError, StepError
-from .base import HostRuntime
+from .base import HostRuntime, mixed_on_host
 from .checker import Checker
 from .checks import check_finite, check_open, sized_spec
 from .cuda_graphs import CudaGraphs
+from .device_crops import Pending, joined, pending
 from .protocol import Arrays, State, StateStore
 from .tensorrt_bound import Recorder, Scratch
 from .tensorrt_device import CudaMemory
 from .tensorrt_function import PlanFunction
+from .tensorrt_given import crops_on_host
 from .tensorrt_plan import PlanKey, graph_sizes, plan_key, plan_name
 from .tensorrt_rows import DeviceRows, PoolRows
 from .tensorrt_surface import Engine, PlanReader
@@ -56,6 +58,7 @@ class TensorRTRuntime(HostRuntime):
         self._check = Checker(self.spec)
         trt, self._memory = open_vendor()
         check_here(bundle, key, str(trt.__version__), self._memory.gpu)
+        self.crops = pending if self._memory.makes_crops else None
         graphs = open_graphs()
         sizes = graph_sizes(key.smallest, key.largest)
         with self._memory.current():
@@ -98,7 +101,18 @@ class TensorRTRuntime(HostRuntime):
 
     def join(self, tensors: Sequence[Any]) -> Any:
         """See ``Runtime.join``."""
-        return self._memory.joined(tensors)
+        return joined(tensors) if isinstance(tensors[0], Pending) else self._memory.joined(tensors)
+
+    def mix(self, first: Sequence[State], fresh: Sequence[State], share: float) -> State:
+        """See ``Runtime.mix``: one launch for all rows of all tensors, and nobody waits."""
+        floats = all(one[name].dtype == "float32" for one in (first[0], fresh[0]) for name in one)
+        if not (floats and self._memory.mixes_rows):
+            return mixed_on_host(self, first, fresh, share)
+        return self._memory.mixed(first, fresh, share)
+
+    def to_host(self, tensor: Any) -> npt.NDArray[Any]:
+        """See ``Runtime.to_host``."""
+        return crops_on_host(tensor, self._memory) if isinstance(tensor, Pending) else super().to_host(tensor)
 
     def from_host(self, name: str, array: npt.NDArray[Any]) -> Any:
         """See ``Runtime.from_host``."""

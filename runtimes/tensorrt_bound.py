@@ -20,6 +20,7 @@ from ..errors import StepError
 from .cuda_graphs import CaptureError
 from .protocol import Arrays, State
 from .tensorrt_device import CudaMemory, DeviceTensor, Layout
+from .tensorrt_given import Given, GivenBlock
 from .tensorrt_plan import padded_size
 from .tensorrt_rows import PoolRows
 from .tensorrt_surface import Context, Engine
@@ -93,7 +94,9 @@ class Tensors:
 
 
 class Block:
-    """Memory for the tensors of one side of a function at the largest batch; ``pinned``: on the host too."""
+    """Memory for tensors of a function at the largest batch, of state or what comes out; ``pinned``: on the
+    host too.
+    """
 
     def __init__(
         self, tensors: Mapping[str, TensorSpec], largest: int, memory: CudaMemory, pinned: bool
@@ -133,7 +136,7 @@ class Side:
 class Sized:
     """How a batch of one size is run: its sides, its context, and what queues it."""
 
-    given: Side
+    given: Given
     past: Side
     outputs: Side
     present: Side
@@ -168,7 +171,7 @@ class BoundFunction:
     ) -> None:
         self.name, self._tensors, self._engine, self._memory = name, tensors, engine, memory
         self._graphs, self._scratch, self._sizes, self._profile = graphs, scratch, sizes, profile
-        self._given = Block(tensors.inputs, sizes[-1], memory, pinned=True)
+        self._given = GivenBlock(tensors.inputs, len(tensors.past), sizes[-1], memory)
         self._past = Block(tensors.past, sizes[-1], memory, pinned=False)
         self._outputs = Block(tensors.outputs, sizes[-1], memory, pinned=True)
         self._present = Block(tensors.present, sizes[-1], memory, pinned=False)
@@ -192,12 +195,15 @@ class BoundFunction:
         """Outputs and written state of a batch that the plan takes. Raises StepError."""
         memory, size = self._memory, padded_size(batch, self._sizes)
         one = self._at(size)
-        for key, array in inputs.items():
-            one.given.host[key][:batch] = array
-            one.given.host[key][batch:] = 0
-        if inputs:
-            memory.upload(one.given.host_block, one.given.block)
-        self._read(one, state, batch, size)
+        past = {spec.name: one.past.tensors[key] for key, spec in self._tensors.past.items()}
+        if isinstance(state, PoolRows):
+            pools, targets = [state.pools[key] for key in past], list(past.values())
+            rows = [*state.rows, *(size - batch) * [-1]]
+            if not one.given.fill(inputs, batch, pools, rows, targets):
+                memory.gather(pools, rows, targets)
+        else:
+            one.given.fill(inputs, batch)
+            self._read(past, state, batch, size)
         one.queue()
         written = self._taken(one.present)
         memory.download(one.outputs.block, one.outputs.host_block)
@@ -205,14 +211,9 @@ class BoundFunction:
         outputs = {key: array[:batch].copy() for key, array in one.outputs.host.items()}
         return outputs, {self._tensors.present[key].name: one.rows(0, batch) for key, one in written.items()}
 
-    def _read(self, one: Sized, state: State, batch: int, size: int) -> None:
-        """Puts past state into its buffers, zeros after it: rows all at once, other tensors one by one."""
-        tensors = {spec.name: one.past.tensors[key] for key, spec in self._tensors.past.items()}
-        if isinstance(state, PoolRows):
-            rows = [*state.rows, *(size - batch) * [-1]]
-            self._memory.gather([state.pools[key] for key in tensors], rows, list(tensors.values()))
-            return
-        for key, target in tensors.items():
+    def _read(self, past: Mapping[str, DeviceTensor], state: State, batch: int, size: int) -> None:
+        """Puts past state that is in no store into its buffers, zeros after it."""
+        for key, target in past.items():
             self._memory.copy(self._resident(key, state[key]), target.rows(0, batch))
             self._memory.clear(target.rows(batch, size - batch))
 
@@ -235,22 +236,22 @@ class BoundFunction:
         """What a batch of one size needs, made at its first use, with a first run, so that all is tuned."""
         if size in self._ready:
             return self._ready[size]
-        given, past, outputs, present = (
-            block.at(size) for block in (self._given, self._past, self._outputs, self._present)
-        )
+        given = self._given.at(size)
+        past, outputs, present = (block.at(size) for block in (self._past, self._outputs, self._present))
         context = self._opened(
             {**given.tensors, **past.tensors}, {**outputs.tensors, **present.tensors}, size
         )
         stream = self._memory.stream.handle
 
         def queue() -> None:
+            given.crop()
             if not context.execute_async_v3(stream):
                 raise StepError(f"TensorRT failed in {self.name}", "the state is unchanged")
 
         replay: Replays | None = None
         if self._graphs is not None:
-            for side in (given, past):
-                self._memory.clear(side.block)
+            given.clear()
+            self._memory.clear(past.block)
             queue()
             self._memory.wait()
             try:

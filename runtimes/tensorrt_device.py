@@ -16,11 +16,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .tensorrt_surface import Cuda, CudaFunction, MemoryPool
+from .device_crops import KERNEL as CROPS
+from .tensorrt_surface import Cuda, CudaFunction, CudaModule, MemoryPool
 
 ALIGNMENT = 256
 """Bytes: where TensorRT and the kernel want tensors to begin."""
 KERNEL = Path(__file__).parent / "move_rows.ptx"
+MIX = KERNEL.with_name("mix_rows.ptx")
+MOVE = 24
+"""Bytes that the kernel is told of one tensor; then come the rows, four bytes each."""
 THREADS, WIDE = 256, 16
 """Threads of a block of the kernel, and bytes that one of them moves at a time."""
 MOST_BLOCKS = 64
@@ -45,18 +49,69 @@ class CudaMemory:
         with self.current():
             self.stream = cuda.Stream()
             self._pool: MemoryPool = pool()
-            self._kernel = self._load()
+            self._modules: list[CudaModule] = []
+            self._kernel = self._load(KERNEL, "PPI", "rows are moved one by one")
+            self._crops = self._load(CROPS, "PPI", "crops are made on the host")
+            self._mixes = self._load(MIX, "Pff", "states are blended on the host")
 
-    def _load(self) -> CudaFunction | None:
-        """The kernel that moves rows; None where the driver refuses it."""
+    def _load(self, path: Path, arguments: str, otherwise: str) -> CudaFunction | None:
+        """A kernel from its file; None where the driver refuses it, which is noted."""
         try:
-            self._module = self._cuda.module_from_buffer(KERNEL.read_bytes())
-            kernel = self._module.get_function("move_rows")
-            kernel.prepare("PPI")
+            module = self._cuda.module_from_buffer(path.read_bytes())
+            kernel = module.get_function(path.stem)
+            kernel.prepare(arguments)
         except Exception as error:  # pycuda raises a class for each of the driver's codes
-            self.notes = (f"rows are moved one by one: the driver does not take the kernel ({error})",)
+            self.notes += (f"{otherwise}: the driver does not take the kernel {path.stem} ({error})",)
             return None
+        self._modules.append(module)
         return kernel
+
+    @property
+    def moves_rows(self) -> bool:
+        """Whether rows are moved by a kernel."""
+        return self._kernel is not None
+
+    @property
+    def makes_crops(self) -> bool:
+        """Whether crops are made by a kernel."""
+        return self._crops is not None
+
+    @property
+    def mixes_rows(self) -> bool:
+        """Whether states are blended by a kernel."""
+        return self._mixes is not None
+
+    def mixed(
+        self,
+        first: Sequence[Mapping[str, DeviceTensor]],
+        fresh: Sequence[Mapping[str, DeviceTensor]],
+        share: float,
+    ) -> dict[str, DeviceTensor]:
+        """Rows of float32 tensors blended, in memory of their own: ``share`` of the fresh ones."""
+        assert self._mixes is not None, "mixes_rows says so"
+        with self.current():
+            like = {name: tensor.shape[1:] for name, tensor in first[0].items()}
+            made = {name: self.empty(name, (len(first), *shape), "float32") for name, shape in like.items()}
+            table = [
+                (old[name].address, new[name].address, whole.rows(row, 1).address, old[name].bytes // 4)
+                for name, whole in made.items()
+                for row, (old, new) in enumerate(zip(first, fresh, strict=True))
+            ]
+            told = np.array(table, np.uint64).view(np.uint8).ravel()
+            block = self.empty("mixes", told.shape, "uint8")
+            self.upload(told, block)  # not pinned, so the driver has taken it when this returns
+            most = max(count for *_, count in table)
+            grid = (min(MOST_BLOCKS, -(-most // THREADS) or 1), len(table), 1)
+            shares = float(np.float32(1 - share)), float(np.float32(share))
+            self._mixes.prepared_async_call(grid, (THREADS, 1, 1), self.stream, block.address, *shares)
+        return made
+
+    def crop(self, table: int, out: DeviceTensor) -> None:
+        """Queues the crops of ``out``, (rows, 3, size, size), as the table at an address tells of them."""
+        assert self._crops is not None, "makes_crops says so"
+        rows, size = out.shape[0], out.shape[-1]
+        grid = (-(-size * size // THREADS), rows, 1)
+        self._crops.prepared_async_call(grid, (THREADS, 1, 1), self.stream, table, out.address, size)
 
     @contextmanager
     def current(self) -> Iterator[None]:
@@ -127,20 +182,18 @@ class CudaMemory:
             for pool, tensor in zip(pools, batch, strict=True):
                 self._move_one_by_one(pool, rows, tensor, scatter=scatter)
             return
-        sizes = [pool.bytes // len(pool) for pool in pools]
-        table = [
-            (pool.address, one.address, size) for pool, one, size in zip(pools, batch, sizes, strict=True)
-        ]
-        told = np.concatenate(
-            [np.array(table, np.uint64).view(np.uint8).ravel(), np.array(rows, np.int32).view(np.uint8)]
-        )
+        told = moves(pools, rows, batch)
         block = self.empty("rows", told.shape, "uint8")
         self.upload(told, block)  # not pinned, so the driver has taken it when this returns
-        grid = (min(MOST_BLOCKS, -(-max(sizes) // (THREADS * WIDE)) or 1), len(rows), len(pools))
-        places = block.address + 24 * len(pools)
-        self._kernel.prepared_async_call(
-            grid, (THREADS, 1, 1), self.stream, block.address, places, int(scatter)
-        )
+        self.move(block.address, pools, len(rows), scatter=scatter)
+
+    def move(self, told: int, pools: Sequence[DeviceTensor], rows: int, *, scatter: bool) -> None:
+        """Queues what ``moves`` told, which lies at an address. Only where ``moves_rows``."""
+        assert self._kernel is not None, "moves_rows says so"
+        most = max(pool.bytes // len(pool) for pool in pools)
+        grid = (min(MOST_BLOCKS, -(-most // (THREADS * WIDE)) or 1), rows, len(pools))
+        places = told + MOVE * len(pools)
+        self._kernel.prepared_async_call(grid, (THREADS, 1, 1), self.stream, told, places, int(scatter))
 
     def _move_one_by_one(
         self, pool: DeviceTensor, rows: Sequence[int], batch: DeviceTensor, *, scatter: bool
@@ -221,6 +274,16 @@ class DeviceTensor:
         return DeviceTensor(
             self.name, self.address + first * size, shape, self.dtype, self.owner, self.memory
         )
+
+
+def moves(
+    pools: Sequence[DeviceTensor], rows: Sequence[int], batch: Sequence[DeviceTensor]
+) -> npt.NDArray[np.uint8]:
+    """What the kernel is told of rows that move between resident tensors and the places of batches."""
+    sizes = [pool.bytes // len(pool) for pool in pools]
+    table = [(pool.address, one.address, size) for pool, one, size in zip(pools, batch, sizes, strict=True)]
+    parts = [np.array(table, np.uint64).view(np.uint8).ravel(), np.array(rows, np.int32).view(np.uint8)]
+    return np.concatenate(parts)
 
 
 class Layout:

@@ -5,12 +5,14 @@ What a size of frames needs is in ``tensorrt_bound``; the last few sizes keep th
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ..bundles import FunctionSpec, ModelSpec, Size, TensorSpec, past_name, present_name
 from ..errors import BundleError
 from .checks import not_finite
-from .protocol import Arrays, State
+from .protocol import Arrays, DeviceInput, State
 from .tensorrt_bound import BoundFunction, Recorder, Scratch, Tensors
 from .tensorrt_device import CudaMemory
 from .tensorrt_plan import SOUND, PlanKey
@@ -79,7 +81,7 @@ class PlanFunction:
             bound = self._at(None if self._tensors.are_sized else size)
             for first in range(0, batch, most):
                 count = min(most, batch - first)
-                rows = {key: array[first : first + count] for key, array in inputs.items()}
+                rows: Arrays = {key: part_of(value, first, count) for key, value in inputs.items()}
                 past = state if count == batch else self._part(state, first, count)
                 parts.append(self._checked(*bound.run(rows, past, count)))
             return parts[0] if len(parts) == 1 else self._joined(parts)
@@ -154,3 +156,8 @@ class PlanFunction:
                 f"tensors of {self.name}.plan differ from the manifest in {', '.join(wrong)}",
                 "export the model again",
             )
+
+
+def part_of(value: Any, first: int, count: int) -> Any:
+    """Some rows of an input."""
+    return value.value.part(first, count) if isinstance(value, DeviceInput) else value[first : first + count]

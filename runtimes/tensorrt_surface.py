@@ -88,7 +88,7 @@ class CudaFunction(Protocol):
         """The types of its arguments, as of Python's ``struct``."""
 
     def prepared_async_call(
-        self, grid: tuple[int, int, int], block: tuple[int, int, int], stream: CudaStream, *args: int
+        self, grid: tuple[int, int, int], block: tuple[int, int, int], stream: CudaStream, *args: float
     ) -> None:
         """Queues it on a stream."""
 

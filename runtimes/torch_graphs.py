@@ -12,12 +12,14 @@ does the work again at each replay.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -25,8 +27,10 @@ from ..bundles import ModelSpec
 from ..plugins.state_rows import StateRows
 from .checks import not_finite
 from .cuda_graphs import CaptureError
+from .device_crops import LEFT, PIECE, is_crop
 from .protocol import Arrays, DeviceInput
 from .tensorrt_plan import graph_sizes, padded_size
+from .torch_crops import Launch, TorchCrops, cuda_launch
 from .torch_store import Pool, RowsState
 
 Tensors = dict[str, Tensor]
@@ -42,6 +46,9 @@ WARM_UPS = 3
 class Recorder(Protocol):
     """Makes work repeatable."""
 
+    launch: Launch | None
+    """Queues the kernel that makes crops; None where there is none."""
+
     def record(self, work: Callable[[], Tensors]) -> tuple[Callable[[], None], Tensors]:
         """What does the work again, and the memory that it leaves its results in. It is not done yet.
 
@@ -54,6 +61,9 @@ class CudaRecorder:
 
     def __init__(self) -> None:
         self._stream, self._memory = torch.cuda.Stream(), torch.cuda.graph_pool_handle()
+        self.launch: Launch | None = None
+        with contextlib.suppress(RuntimeError):  # then crops are made on the host
+            self.launch = cuda_launch()
 
     def record(self, work: Callable[[], Tensors]) -> tuple[Callable[[], None], Tensors]:
         """See ``Recorder.record``."""
@@ -77,9 +87,13 @@ class CudaRecorder:
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """One graph and its memory: inputs, the rows that it reads, results, and the host's copies of both."""
+    """One graph and its memory: inputs, the rows that it reads, results, and the host's copies of both.
+
+    ``told`` is what the kernel is told of inputs that are crops, as bytes.
+    """
 
     inputs: Tensors
+    told: Tensors
     index: Tensor | None
     results: Tensors
     replay: Callable[[], None]
@@ -96,6 +110,7 @@ class GraphedCalls:
         recorder: makes graphs.
         device: of all tensors.
         by_row: states that the model only hands to its operators, which read them where they lie.
+        crops: makes crops, as a part of the graphs; None where they are inputs like others.
     """
 
     def __init__(
@@ -105,7 +120,9 @@ class GraphedCalls:
         recorder: Recorder,
         device: torch.device,
         by_row: frozenset[str] = frozenset(),
+        crops: TorchCrops | None = None,
     ) -> None:
+        self._crops = crops
         self._spec, self._compute, self._recorder, self._device = spec, compute, recorder, device
         self._by_row, self._sizes = by_row, graph_sizes(1, LARGEST)
         self._of_pools: WeakKeyDictionary[Pool, dict[tuple[str, int], Recording]] = WeakKeyDictionary()
@@ -163,11 +180,20 @@ class GraphedCalls:
             t.name: torch.zeros(t.concrete(size), dtype=getattr(torch, t.dtype), device=self._device)
             for t in described.inputs
         }
+        told = {
+            t.name: torch.zeros(size * PIECE.itemsize, dtype=torch.uint8, device=self._device)
+            for t in described.inputs
+            if self._crops is not None and is_crop(t)
+        }
         index = None if pool is None else pool.index([], size)[0].clone()
         tensors = {} if pool is None else {name: pool.tensors[name] for name in described.reads_state}
 
         def work() -> Tensors:
             state: dict[str, Any] = {}
+            for name, table in told.items():
+                assert self._crops is not None, "there is a table where there are crops"
+                made = inputs[name]
+                self._crops.launch(table.data_ptr(), made.data_ptr(), size, made.shape[-1])
             for name, tensor in tensors.items():
                 assert index is not None
                 rows = StateRows(tensor, index)
@@ -179,21 +205,31 @@ class GraphedCalls:
 
         replay, results = self._recorder.record(work)
         fetched = {name: self._host(value) for name, value in results.items() if name[:6] != "state."}
-        staged = {name: self._host(value) for name, value in inputs.items()}
-        return Recording(inputs, index, results, replay, staged, fetched)
+        staged = {name: self._host(value) for name, value in inputs.items() if name not in told}
+        staged |= {name: self._host(value) for name, value in told.items()}
+        return Recording(inputs, told, index, results, replay, staged, fetched)
 
     def _fill(self, one: Recording, inputs: Mapping[str, Any], batch: int) -> None:
         """Puts inputs into a graph's buffers, zeros after them."""
         for name, target in one.inputs.items():
-            given = inputs[name]
-            if isinstance(given, DeviceInput):
-                target[:batch].copy_(given.value)
-                target[batch:] = 0
+            given, staged = inputs[name], one.staged[name]
+            if name in one.told:
+                self._tell(given, target, staged.numpy().view(PIECE), batch)
+                one.told[name].copy_(staged, non_blocking=True)
                 continue
-            staged = one.staged[name]
             staged[:batch].copy_(torch.from_numpy(given))
             staged[batch:] = 0
             target.copy_(staged, non_blocking=True)
+
+    def _tell(self, given: Any, target: Tensor, table: npt.NDArray[Any], batch: int) -> None:
+        """Tells the kernel of crops; an image that the host has made is put where it would make them."""
+        if isinstance(given, DeviceInput):
+            assert self._crops is not None, "a crop is for a runtime that makes them"
+            self._sent = self._crops.send(given.value, table)  # kept until the next call
+            return
+        target[:batch].copy_(torch.from_numpy(given))
+        target[batch:] = 0
+        table["side"] = LEFT
 
     def _collect(self, function: str, one: Recording, batch: int) -> tuple[Arrays, Tensors]:
         """Outputs on the host and the next state on the device, both as copies: the buffers are reused."""

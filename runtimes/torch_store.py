@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -33,6 +34,7 @@ class Pool:
             t.name: torch.zeros(t.concrete(capacity + 1), dtype=getattr(torch, t.dtype), device=device)
             for t in spec.state
         }
+        self._lock = threading.Lock()  # of the indices: batches of several threads ask for theirs
         self._indices: OrderedDict[tuple[int, ...], tuple[Tensor, Tensor]] = OrderedDict()
         self._row = {name: (tuple(tensor.shape[1:]), tensor.dtype) for name, tensor in self.tensors.items()}
         self._described: dict[int, dict[str, Described]] = {}
@@ -47,17 +49,18 @@ class Pool:
     def index(self, rows: Sequence[int], size: int | None = None) -> tuple[Tensor, Tensor]:
         """Rows as int32 and as int64 on the device, filled up to ``size`` with the padding row."""
         key = (*rows, *[self.capacity] * ((size or 0) - len(rows)))
-        found = self._indices.pop(key, None)
-        if found is None:
-            host = torch.tensor(key, dtype=torch.int64)
-            if self._device.type == "cuda":
-                host = host.pin_memory()
-            wide = host.to(self._device, non_blocking=True)
-            found = (wide.to(torch.int32), wide)
-        self._indices[key] = found
-        while len(self._indices) > KEPT_INDICES:
-            self._indices.popitem(last=False)
-        return found
+        with self._lock:
+            found = self._indices.pop(key, None)
+            if found is None:
+                host = torch.tensor(key, dtype=torch.int64)
+                if self._device.type == "cuda":
+                    host = host.pin_memory()
+                wide = host.to(self._device, non_blocking=True)
+                found = (wide.to(torch.int32), wide)
+            self._indices[key] = found
+            while len(self._indices) > KEPT_INDICES:
+                self._indices.popitem(last=False)
+            return found
 
 
 class RowsState(Mapping[str, Tensor]):
@@ -109,7 +112,11 @@ class TorchStateStore:
 
     def write(self, rows: Sequence[int], state: State) -> None:
         """See ``StateStore.write``."""
-        for name, batch in state.items():
+        places = [place for place, row in enumerate(rows) if row >= 0]
+        kept = None if len(places) == len(rows) else self.pool.index(places)[1]
+        rows = [rows[place] for place in places]
+        for name, whole in state.items():
+            batch = whole if kept is None else whole.index_select(0, kept)
             assert len(batch) == len(rows), f"{name} has {len(batch)} rows for {len(rows)}"
             if len(rows) == 1:
                 self._rows[name][rows[0]].copy_(batch[0])

@@ -19,6 +19,7 @@ NEEDS_AN_EXTRA = [
     "framestate.runtimes.eager",
     "framestate.runtimes.tensorrt",
     "framestate.runtimes.torch_crops",
+    "framestate.runtimes.torch_folding",
     "framestate.runtimes.torch_graphs",
     "framestate.runtimes.torch_precision",
     "framestate.runtimes.torch_store",

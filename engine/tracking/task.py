@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ...runtimes import Arrays, Crop, Runtime, State
-from ...vision import Box, Frame, Image
+from ...runtimes import Arrays, Crop, Parts, Runtime, State
+from ...vision import Box, Frame, Image, Piece
 from ...wire import Track
 from ..inputs import BoxLike, as_box
-from ..task import Next, Steps, Task, call
+from ..task import Next, Steps, Task, call, mix
 from .cropping import Cropping
 from .decode import open_decoder
 from .first_view import Bytes, compact, expand
@@ -86,7 +86,7 @@ class Tracking(Task[TargetMemory, Track]):
         row = seen.state
         if self._following.wants_refresh(memory):
             memory, fresh = yield from self._refreshed(memory, frame)
-            row = {**row, **fresh}
+            row = Parts(row, fresh)
         chance = self.options.chance(memory.score)
         return Next(memory, Track(memory.box, chance, memory.status, frame.index), row)
 
@@ -112,18 +112,14 @@ class Tracking(Task[TargetMemory, Track]):
             assert memory.first_view is not None, "without it no refresh is wanted"
             view = expand(memory.first_view, self._cropping.template_size)
             made = yield from call(INIT, self._templates(view), None)
-            first = self._pinned(made.state)
+            first = self._only_read(made.state)
         made = yield from call(INIT, self.template(memory, frame, memory.box), None)
-        fresh = self._pinned(made.state)
-        row = blend(first, fresh, self.options.refresh_share)
-        row = {name: self._runtime.from_host(name, value) for name, value in row.items()}
-        return replace(memory, since_refresh=0, first_row=first), row
+        mixed = yield from mix(first, self._only_read(made.state), self.options.refresh_share)
+        return replace(memory, since_refresh=0, first_row=first), mixed.state
 
-    def _pinned(self, state: State) -> Arrays:
-        """What ``step`` only reads, on the host."""
-        return {
-            name: self._runtime.to_host(state[name]).copy() for name in state if name not in self._carried
-        }
+    def _only_read(self, state: State) -> State:
+        """What ``step`` only reads."""
+        return {name: state[name] for name in state if name not in self._carried}
 
     def _seen(self, image: Image, crop: Any, memory: TargetMemory) -> Any:
         """The search crop as ``step`` takes it: made here, or put off until the batch is known."""
@@ -135,12 +131,7 @@ class Tracking(Task[TargetMemory, Track]):
         return self._cropping.view(frame.image, self._cropping.template(box), memory.fill)
 
     def _templates(self, view: Image | Bytes) -> Arrays:
+        if self._runtime.crops is not None and self._copies == 1:
+            return {"template": Crop(Piece.ready(view), self._cropping.raw)}  # type: ignore[dict-item]
         planes = self._cropping.planes([view])
         return {"template": planes if self._copies == 1 else np.repeat(planes[:, None], self._copies, 1)}
-
-
-def blend(first: Arrays, fresh: Arrays, share: float) -> Arrays:
-    """``share`` of fresh state, the rest of the first one."""
-    return {
-        name: ((1 - share) * first[name] + share * fresh[name]).astype(first[name].dtype) for name in first
-    }

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import cv2
 import numpy as np
 import onnx
 import onnxruntime
@@ -18,6 +19,7 @@ from framestate.bundles import Bundle, write_bundle
 from framestate.export.tensorrt_graph import prepare_graph
 from framestate.runtimes import tensorrt as on_tensorrt
 from framestate.runtimes.cuda_graphs import CaptureError
+from framestate.runtimes.device_crops import PIECE
 from framestate.runtimes.tensorrt_device import CudaMemory
 from framestate.runtimes.tensorrt_plan import FrameRange, PlanKey, plan_name
 
@@ -48,10 +50,14 @@ class HostCuda:
         return SimpleNamespace(handle=1, synchronize=lambda: self.done.update(["wait"]))
 
     def module_from_buffer(self, buffer: bytes) -> Any:
-        assert b".visible .entry move_rows(" in buffer
         if not self._kernel:
             raise OSError("the PTX is too new")
-        return SimpleNamespace(get_function=lambda name: HostKernel(self))
+
+        def get_function(name: str) -> Any:
+            assert f".visible .entry {name}(".encode() in buffer
+            return {"move_rows": HostKernel, "crop_rows": HostCrops, "mix_rows": HostMix}[name](self)
+
+        return SimpleNamespace(get_function=get_function)
 
     def pagelocked_empty(self, shape: Sequence[int], dtype: Any) -> Any:
         assert self.depth, "a context has to be current"
@@ -97,6 +103,64 @@ class HostKernel:
                     ctypes.memmove(*((inside, outside) if scatter else (outside, inside)), size)
                 elif not scatter:
                     ctypes.memset(outside, 0, size)
+
+
+class HostCrops:
+    """The kernel that makes crops, by OpenCV; ``test_crop_rows`` compares it with the source."""
+
+    def __init__(self, cuda: HostCuda) -> None:
+        self._cuda = cuda
+
+    def prepare(self, arg_types: str) -> None:
+        assert arg_types == "PPI"
+
+    def prepared_async_call(self, grid: Any, block: Any, stream: Any, *args: int) -> None:
+        table, out, size = args
+        assert grid[0] * block[0] >= size**2
+        self._cuda.done["crop"] += 1
+        pieces = np.frombuffer((ctypes.c_uint8 * (PIECE.itemsize * grid[1])).from_address(table), PIECE)
+        results = np.ctypeslib.as_array((ctypes.c_float * (grid[1] * 3 * size**2)).from_address(out))
+        for piece, result in zip(pieces, results.reshape(grid[1], 3, size, size), strict=True):
+            if piece["side"] == 0:
+                result[...] = 0
+            elif piece["side"] > 0:
+                result[...] = made(piece, size)
+
+
+class HostMix:
+    """The kernel that blends rows; ``test_mix_rows`` compares it with the source."""
+
+    def __init__(self, cuda: HostCuda) -> None:
+        self._cuda = cuda
+
+    def prepare(self, arg_types: str) -> None:
+        assert arg_types == "Pff"
+
+    def prepared_async_call(self, grid: Any, block: Any, stream: Any, *args: Any) -> None:
+        table, keep, share = args
+        assert all(1 <= size <= 65535 for size in grid), grid
+        self._cuda.done["mix"] += 1
+        rows = np.ctypeslib.as_array((ctypes.c_uint64 * (4 * grid[1])).from_address(table))
+        for *places, count in rows.reshape(-1, 4).tolist():
+            first, fresh, mixed = (
+                np.ctypeslib.as_array((ctypes.c_float * count).from_address(place)) for place in places
+            )
+            mixed[...] = np.float32(keep) * first + np.float32(share) * fresh
+
+
+def made(piece: Any, size: int) -> np.ndarray:
+    """One crop, as the kernel is told of it."""
+    height, width, dense = int(piece["height"]), int(piece["width"]), int(piece["dense"])
+    pixels = (ctypes.c_uint8 * (height * width * 3)).from_address(int(piece["pixels"]))
+    square = np.zeros((piece["side"], piece["side"], 3), np.uint8)
+    top, left = piece["top"], piece["left"]
+    inside = np.ctypeslib.as_array(pixels).reshape(height, width, 3)
+    square[top : top + height, left : left + width] = inside
+    view = cv2.resize(square, (size * dense, size * dense), interpolation=cv2.INTER_LINEAR)
+    if dense > 1:
+        view = cv2.resize(view, (size, size), interpolation=cv2.INTER_AREA)
+    levels = np.ctypeslib.as_array((ctypes.c_float * 768).from_address(int(piece["levels"])))
+    return np.stack([levels.reshape(3, 256)[colour][view[..., colour]] for colour in range(3)])
 
 
 class HostPool:

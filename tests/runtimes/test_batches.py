@@ -12,10 +12,12 @@ from framestate.runtimes import (
     Crop,
     DeviceInput,
     HostRuntime,
+    Parts,
     Row,
     Runtime,
     State,
     join,
+    on_host,
     split,
     stack,
     write,
@@ -133,8 +135,8 @@ def test_each_row_writes_what_it_names(runtime: Runtime, crops: Arrays) -> None:
         assert np.array_equal(after[1][name], runtime.to_host(source)[0])
 
 
-def test_neighbours_are_written_at_once() -> None:
-    """One write a part of a batch, without the padding rows."""
+def test_rows_of_a_batch_are_written_at_once() -> None:
+    """One write a batch, in whatever order, without padding rows; what has no row is left out."""
     seen: list[tuple[list[int], dict[str, list[int]]]] = []
 
     class Store:
@@ -145,13 +147,50 @@ def test_neighbours_are_written_at_once() -> None:
 
     store: Any = Store()
     rows: list[State] = [*split({"a": np.arange(8)}, 6)]
-    write(store, [4, 2, 7, 1, 5], [rows[0], rows[1], rows[3], {"b": np.array([9])}, rows[4]])
-    assert seen == [
-        ([4, 2], {"a": [0, 1]}),
-        ([7], {"a": [3]}),
-        ([1], {"b": [9]}),
-        ([5], {"a": [4]}),
-    ]
+    write(store, [2, 4, 7, 1, 5], [rows[1], rows[0], rows[3], {"b": np.array([9])}, rows[4]])
+    assert seen == [([1], {"b": [9]}), ([4, 2, -1, 7, 5], {"a": [0, 1, 2, 3, 4]})]
+    seen.clear()
+    other: list[State] = [*split({"c": np.arange(3)}, 3)]
+    write(store, [6, 3], [Parts(rows[5], other[2]), Parts(rows[4], other[1])])
+    assert seen == [([3, 6], {"a": [4, 5]}), ([3, 6], {"c": [1, 2]})]
+
+
+def test_parts_of_a_row_are_one_mapping() -> None:
+    parts = Parts({"a": 1, "b": 2}, {"b": 3, "c": 4})
+    assert dict(parts) == {"a": 1, "b": 3, "c": 4}
+    assert len(parts) == 3
+    with pytest.raises(KeyError):
+        parts["d"]
+
+
+def test_rows_that_are_left_out_stay_as_they_are(runtime: Runtime, crops: Arrays) -> None:
+    store, spec = started(runtime, crops), runtime.spec.function("step")
+    _, written = runtime.call("step", whole_inputs(runtime, crops), store.read([0, 1, 2]))
+    before = [store.save_row(row) for row in range(3)]
+    store.write([-1, 2, -1], written or {})
+    after = [store.save_row(row) for row in range(3)]
+    for name, value in before[0].items():
+        assert np.array_equal(after[0][name], value)
+        assert np.array_equal(after[1][name], before[1][name])
+        if name in spec.writes_state:
+            assert np.array_equal(after[2][name], runtime.to_host((written or {})[name])[1])
+
+
+def test_states_are_blended_where_they_are(runtime: Runtime, crops: Arrays) -> None:
+    """Rows of two batches, in any order, as a batch of their own; both are left as they are."""
+    _, first = runtime.call("init", {"template": crops["template"]}, None)
+    _, fresh = runtime.call("init", {"template": crops["template"][::-1].copy()}, None)
+    olds, news = split(first, 3), split(fresh, 3)
+    before = {name: runtime.to_host(value).copy() for name, value in (first or {}).items()}
+    mixed = runtime.mix([olds[2], olds[0]], [news[0], news[1]], 0.3)
+    assert set(mixed) == set(before)
+    for name, value in mixed.items():
+        found, old = runtime.to_host(value), before[name]
+        new = runtime.to_host((fresh or {})[name])
+        assert found.dtype == old.dtype
+        assert np.array_equal(found[0], np.float32(0.7) * old[2] + np.float32(0.3) * new[0])
+        assert np.array_equal(found[1], np.float32(0.7) * old[0] + np.float32(0.3) * new[1])
+        assert np.array_equal(runtime.to_host((first or {})[name]), old)
 
 
 def test_a_row_is_a_mapping() -> None:
@@ -189,11 +228,12 @@ def test_crops_of_all_rows_are_made_at_once(tiny_bundle: Bundle) -> None:
     made: Any = stack(runtime, rows, 4)["search"]
     assert asked == [(4, True)]
     assert made.shape == (4, 3, 64, 64)
-    assert np.array_equal(made.value.numpy(), views[[0, 1, 2, 2]].transpose(0, 3, 1, 2))
+    found = runtime.to_host(made.value)
+    assert np.array_equal(found, views[[0, 1, 2, 2]].transpose(0, 3, 1, 2))
     alone = [{"search": make([Piece.ready(view)], raw=True)} for view in views]
     joined: Any = stack(runtime, alone, 4)["search"]
     assert joined.shape == (4, 3, 64, 64)
-    assert np.array_equal(joined.value.numpy(), made.value.numpy())
+    assert np.array_equal(on_host(runtime, joined), found)
 
 
 def test_a_runtime_of_ones_own_has_what_it_need_not_write() -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
+from framestate.bench.timing import TimedRuntime
 from framestate.bundles import Bundle, load_bundle
 from framestate.engine import Engine, InterpolationOptions, Track, TrackingOptions
 from framestate.engine.lanes import Lanes
@@ -14,8 +16,11 @@ from framestate.export.proof import prove
 from framestate.runtimes import Runtime, RuntimeOver, open_runtime
 from framestate.runtimes.eager import EagerRuntime
 from framestate.runtimes.onnx import OnnxRuntime
+from framestate.runtimes.tensorrt import TensorRTRuntime
 from framestate.vision import Box, Frame
 from framestate.vision.synthetic import demo_clip
+
+from .host_graphs import HostRecorder
 
 OPTIONS = TrackingOptions(sure=0.3, seen=0.1, override=0.3, refresh_every=4)
 FRAMES = 10
@@ -75,6 +80,30 @@ def test_the_proof_runs_over_it(runtime: Runtime, request: pytest.FixtureRequest
     bundle: Bundle = request.getfixturevalue(request.node.callspec.params["runtime"].split(":")[0])
     found = prove(EagerRuntime(bundle), runtime, frames=6)
     assert found.passed, found.summary
+
+
+def test_the_proof_makes_crops_where_the_model_runs(
+    tiny_bundle: Bundle, plans: Bundle, host_vendor: Any
+) -> None:
+    """Those of the candidate, which the reference is shown, too."""
+    for candidate in (
+        EagerRuntime(tiny_bundle, resident=True, graphs=HostRecorder()), TensorRTRuntime(plans)
+    ):  # fmt: skip
+        make, made = candidate.crops, list[int]()
+        assert make is not None
+
+        def counted(pieces: Any, *, raw: bool, make: Any = make, made: list[int] = made) -> Any:
+            made.append(len(pieces))
+            return make(pieces, raw=raw)
+
+        candidate.crops = counted
+        assert prove(EagerRuntime(tiny_bundle), candidate, frames=4).passed
+        assert len(made) >= 5  # a template, and a search a frame
+
+
+def test_bench_makes_crops_where_the_model_runs(host_tensorrt: TensorRTRuntime) -> None:
+    timed = TimedRuntime(host_tensorrt)
+    assert timed.crops is host_tensorrt.crops is not None
 
 
 @pytest.mark.slow

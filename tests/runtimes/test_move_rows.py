@@ -1,11 +1,8 @@
-"""The kernel that moves rows: its source run on the host, and its PTX assembled."""
+"""The kernel that moves rows: its source run on the host."""
 
 from __future__ import annotations
 
 import ctypes
-import shutil
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,19 +10,9 @@ import pytest
 from framestate.runtimes.tensorrt_device import KERNEL
 
 from .host_gpu import HostCuda, HostKernel
+from .host_kernels import on_host
 
 SOURCE = KERNEL.with_suffix(".cl")
-HOST = """
-static __thread unsigned bx, by, bz, tx, nb, nt;
-#define BLOCK_X bx
-#define BLOCK_Y by
-#define BLOCK_Z bz
-#define BLOCKS nb
-#define THREADS nt
-#define THREAD tx
-#define __kernel
-#define __global
-"""
 LAUNCH = """
 void launch(unsigned x, unsigned y, unsigned z, unsigned threads, const u64 *t, const int *r, unsigned s)
 {
@@ -38,14 +25,7 @@ void launch(unsigned x, unsigned y, unsigned z, unsigned threads, const u64 *t, 
 
 @pytest.fixture(scope="module")
 def launch(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        pytest.skip("there is no C compiler")
-    folder = tmp_path_factory.mktemp("kernel")
-    (folder / "rows.c").write_text(HOST + SOURCE.read_text() + LAUNCH)
-    command = [compiler, "-O1", "-shared", "-fPIC", "-o", str(folder / "rows.so"), str(folder / "rows.c")]
-    subprocess.run(command, check=True, capture_output=True)
-    return ctypes.CDLL(str(folder / "rows.so")).launch
+    return on_host(SOURCE, LAUNCH, tmp_path_factory.mktemp("kernel"))
 
 
 @pytest.mark.parametrize("scatter", [0, 1])
@@ -73,35 +53,3 @@ def test_the_source_does_what_the_stand_in_does(launch: Any, scatter: int, block
             assert np.array_equal(array, expected)
     places = made[1 - scatter]
     assert any(not np.array_equal(one, before) for one, before in zip(places, made[scatter], strict=True))
-
-
-@pytest.mark.parametrize("capability", [75, 87, 90, 100])
-def test_the_code_assembles(tmp_path: Path, capability: int) -> None:
-    """By Triton's assembler; the driver has one of its own."""
-    pytest.importorskip("triton")
-    from triton import knobs
-
-    command = [
-        knobs.nvidia.ptxas.path,
-        f"-arch=sm_{capability}",
-        "-v",
-        "-o",
-        str(tmp_path / "cubin"),
-        str(KERNEL),
-    ]
-    told = subprocess.run(command, check=True, capture_output=True, text=True).stderr
-    assert "0 bytes spill" in told or "spill" not in told
-
-
-def test_the_code_is_that_of_the_source(tmp_path: Path) -> None:
-    """Compiled anew, where clang of the same version is at hand."""
-    if shutil.which("clang") is None:
-        pytest.skip("there is no clang")
-    text = SOURCE.read_text().partition("*/")[0]
-    command = " ".join(line.strip().rstrip("\\") for line in text.splitlines() if line[:5] == "     ")
-    command = command.replace("-o move_rows.ptx move_rows.cl", f"-o {tmp_path / 'again.ptx'} {SOURCE}")
-    version = subprocess.run(["clang", "--version"], check=True, capture_output=True, text=True).stdout
-    if "version 14." not in version:
-        pytest.skip("another clang gives other text")
-    subprocess.run(command, shell=True, check=True, capture_output=True)
-    assert (tmp_path / "again.ptx").read_text() == KERNEL.read_text()

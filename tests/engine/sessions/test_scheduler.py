@@ -219,3 +219,16 @@ def test_it_needs_neither_torch_nor_onnxruntime(checkout: Path) -> None:
     source = (checkout / "engine" / "scheduler.py").read_text("utf-8")
     assert "runtimes" not in source
     assert "numpy" not in source
+
+
+def test_many_sessions_go_in_parts() -> None:
+    """With two batches under way each takes half; few sessions go together, since a part would be small."""
+    for sessions, first in ((4, 4), (8, 8), (12, 8), (20, 10), (64, 32), (200, 64)):
+        scheduler: Scheduler[int] = Scheduler(64, parts=2, clock=Time())
+        for number in range(sessions):
+            scheduler.open(str(number), Policy.WAIT, limit=1, deadline=1.0)
+            scheduler.submit(str(number), number)
+        assert len(scheduler.take()) == first
+        assert len(scheduler.take()) == min(first, sessions - first)
+    with pytest.raises(OptionError):
+        Scheduler(4, parts=0)
