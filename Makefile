@@ -1,4 +1,5 @@
 # make demo     the demo, with the serving stack only (no PyTorch)
+# make quick    style, types and tests of what changed, in less than a minute
 # make test     every test
 # make check    style and types
 # make dist     wheel and source archive, in dist/, checked and installed into fresh environments
@@ -17,7 +18,7 @@ TESTING := $(VENV)/.framestate-testing
 TYPES := build/types/framestate
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help demo test check types clean docs dist
+.PHONY: help demo test check types clean docs dist quick
 .DELETE_ON_ERROR:
 
 help:
@@ -32,6 +33,9 @@ test: $(TESTING)
 	  OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not alone" || failed=1; \
 	  $(BIN)/python -m pytest -m alone || failed=1; \
 	  exit $$failed
+
+quick: $(TESTING) types
+	@$(BIN)/python tests/quick.py
 
 check: $(TESTING) types
 	$(BIN)/ruff check .

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -42,6 +43,21 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(f"takes minutes; set {LONG_VARIABLE}=1 to run it")
     if item.get_closest_marker("data") is not None and not data_folder().is_dir():
         pytest.skip(f"the real clips are not at ../shared/data; set {DATA_VARIABLE} to their folder")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say at the end what was not run, and why: reasons, the most frequent first."""
+    reasons = Counter(reason_of(report) for report in terminalreporter.stats.get("skipped", ()))
+    if reasons:
+        terminalreporter.section("not run, and why")
+    for reason, count in reasons.most_common():
+        terminalreporter.write_line(f"{count:5}  {reason}")
+
+
+def reason_of(report: pytest.TestReport) -> str:
+    """Why a test was skipped."""
+    said = report.longrepr
+    return (said[2] if isinstance(said, tuple) else str(said)).removeprefix("Skipped: ")
 
 
 def data_folder() -> Path:
