@@ -129,6 +129,10 @@ def serve(
         list[str] | None,
         typer.Option("--mqtt", metavar="URL", help="Events are published: mqtt://host/prefix. Repeatable."),
     ] = None,
+    traces: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Send OpenTelemetry traces there: http://127.0.0.1:4318/v1/traces."),
+    ] = None,
     log_file: Annotated[
         Path | None, typer.Option(metavar="FILE", show_default="stderr", help="Where the log goes.")
     ] = None,
@@ -172,6 +176,7 @@ def serve(
         "sources": source,
         "source_file": source_file,
         "pushes": push,
+        "traces": traces,
         "webhooks": webhook,
         "webhook_secret_file": webhook_secret_file,
         "mqtt": mqtt,

@@ -15,7 +15,7 @@ import uvicorn
 from ..engine import Engine
 from ..errors import RunError
 from ..server import Server, Settings, create_app
-from ..server.app import Saves
+from ..server.drain import Saves
 from ..server.hub import Hub
 from .cluster_api import cluster_api
 from .keeper import Keeper

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..engine import Autosave, Engine
 from ..errors import FramestateError
 from .access import Gate, SafeHeaders
+from .admin_api import admin_api
 from .cors import Cors
 from .deliveries import Deliveries
 from .documents import complete
@@ -39,6 +40,7 @@ from .pictures_api import pictures_api
 from .problems import problem, problem_of
 from .proxies import root_of
 from .reload import Reload
+from .request_ids import RequestIds
 from .revoked import Revoked
 from .routes import Routes
 from .rtsp_push import Pushes
@@ -50,6 +52,7 @@ from .sources_admin_api import sources_admin_api
 from .sources_api import sources_api
 from .state_folder import SESSIONS
 from .stream import streams
+from .traces import Spans, Traces
 from .videos import Videos
 from .videos_api import videos_api
 from .web_rtc import Peers
@@ -79,6 +82,9 @@ def create_app(settings: Settings, engines: Mapping[str, Engine], *, keep: Keep 
     decoder = Decoder(settings.max_pixels)
     videos = Videos(hub)
     sources = Sources(hub, given_sources(settings))
+    traces = None if settings.traces is None else Traces(settings.traces)
+    if traces is not None:
+        hub.traces = traces
     pushes, peers = Pushes(sources, settings.pushes), Peers(settings.max_peers)
     deliveries = Deliveries(hub.watch.log, sinks_of(settings))
     hub.metrics.read_from(deliveries.readings)
@@ -94,6 +100,8 @@ def create_app(settings: Settings, engines: Mapping[str, Engine], *, keep: Keep 
             hub.state.open()
             stack.callback(hub.state.close)
             stack.callback(decoder.close)
+            if traces is not None:
+                stack.push_async_callback(traces.close)
             stack.callback(hub.watch.log.close)
             hub.saves = (keep or keep_sessions)(hub, stack)
             hub.watch.settled()
@@ -128,6 +136,7 @@ def create_app(settings: Settings, engines: Mapping[str, Engine], *, keep: Keep 
         sources_admin_api(hub, sources),
         pictures_api(hub, sources, peers, decoder),
         events_api(hub.watch.log),
+        admin_api(settings.body_s),
         sources_api(hub, sources, decoder),  # before streams, which take any id
         streams(hub, decoder),
         videos_api(hub, videos),
@@ -140,6 +149,9 @@ def create_app(settings: Settings, engines: Mapping[str, Engine], *, keep: Keep 
     app.add_middleware(Cors, settings=settings)
     app.add_middleware(SafeHeaders)
     app.add_middleware(AccessLog, metrics=hub.metrics)
+    if traces is not None:
+        app.add_middleware(Spans, traces=traces)
+    app.add_middleware(RequestIds)
     return app
 
 

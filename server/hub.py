@@ -33,6 +33,7 @@ from .options import OWN_OPTIONS, checked
 from .pulse import Pulse
 from .settings import Settings
 from .state_folder import StateFolder
+from .traces import Frames, NoTraces
 from .watch import Watch
 from .zones import Zones, split_zones
 
@@ -51,6 +52,7 @@ class Hub:
         self.settings = settings
         self.engines = engines
         self.metrics = Metrics()
+        self.traces: Frames = NoTraces()
         self.metrics.read_from(self._gauges)
         self.watch = Watch(EventLog(settings.state_dir, settings.max_events))
         self.metrics.read_from(self.watch.readings)
@@ -256,6 +258,7 @@ class Hub:
         timings = at_server(getattr(answer, "timings", Timings()), received, decode)
         self.metrics.frame(model, timings)
         self.watch.answered(entry.id, model, answer)
+        self.traces.frame(entry.id, model, timings)
         return None if answer is None else stamped(answer, timings=timings)
 
     def probe(self) -> None:

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ..errors import OptionError
+from .request_ids import CURRENT
 
 LOGGER = "framestate.server"
+LOGGERS = (LOGGER, "uvicorn")
 PLAIN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "color_message", "taskName"}
 
 
@@ -27,6 +29,8 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        request = CURRENT.get("")
+        line |= {"request": request} if request else {}
         line |= {key: value for key, value in record.__dict__.items() if key not in PLAIN}
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
@@ -45,7 +49,7 @@ def log_to_stderr(level: str, stream: TextIO | None = None, *, file: Path | None
             f"the log file {file} cannot be opened ({error.strerror})", "Check its folder."
         ) from error
     handler.setFormatter(JsonLines())
-    for name in (LOGGER, "uvicorn"):
+    for name in LOGGERS:
         logger = logging.getLogger(name)
         logger.handlers[:] = [handler]
         logger.setLevel(level.upper())

@@ -156,6 +156,13 @@ class SourcesAnswer(BaseModel):
     sources: list[SourceAnswer]
 
 
+class LogLevelAnswer(BaseModel):
+    """What is logged."""
+
+    model_config = example(level="info")
+    level: str
+
+
 class EventsAnswer(BaseModel):
     """What happened. Beside id, type, time and number, an event has what docs/operations.md says."""
 

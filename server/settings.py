@@ -130,6 +130,8 @@ class Settings(BaseSettings):
     """Between two pings of a stream; one that sends nothing for as long after a ping is closed."""
     drain_s: PositiveFloat = 10.0
     """From being told to stop to the end: frames under way, the last snapshots, leaving."""
+    traces: str | None = None
+    """Where traces go by OTLP over HTTP, such as http://127.0.0.1:4318/v1/traces; nowhere without."""
     log_file: Path | None = None
     """Where the log goes instead of stderr; opened again when it was moved away."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -24,6 +24,7 @@ from .logs import logger
 from .metrics import Metrics
 from .outbox import Outbox
 from .pictures import Decoder
+from .traces import Frames
 from .watch import Watch
 
 
@@ -59,9 +60,15 @@ class Shots:
     """
 
     def __init__(
-        self, decoder: Decoder, outbox: Outbox, metrics: Metrics, pictures: Pictures, watch: Watch
+        self,
+        decoder: Decoder,
+        outbox: Outbox,
+        metrics: Metrics,
+        pictures: Pictures,
+        watch: Watch,
+        traces: Frames,
     ) -> None:
-        self._watch = watch
+        self._watch, self._traces = watch, traces
         self._decoder, self._outbox = decoder, outbox
         self._metrics, self._pictures = metrics, pictures
         self._strand = decoder.strand()
@@ -149,6 +156,7 @@ class Shots:
             self._refused(entry, shot, error)
             return
         self._watch.answered(entry.id, entry.model, answer)
+        self._traces.frame(entry.id, entry.model, timings)
         self._close(entry, shot, data, partial(self._metrics.frame, entry.model, timings))
 
     def _refused(self, entry: Entry, shot: Shot, error: BaseException) -> None:

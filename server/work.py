@@ -53,7 +53,7 @@ class Work:
         self._hub, self._decoder, self._outbox = hub, decoder, outbox
         self._connection, self._hello = connection, hello
         pictures = Pictures(hello.encoding, hello.quality)
-        self._shots = Shots(decoder, outbox, hub.metrics, pictures, hub.watch)
+        self._shots = Shots(decoder, outbox, hub.metrics, pictures, hub.watch, hub.traces)
         self._mailbox = Mailbox()
         self._model = ""
         self._key = ""

@@ -184,6 +184,7 @@ def check_wheel(wheel: Path, checkout: Path) -> None:
         ".toml",
         ".html",
         ".css",
+        ".txt",  # the licence of Swagger UI
         ".js",
         ".svg",
         ".ptx",
