@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from framestate.server.deliveries import Deliveries, Untaken
+from framestate.server.event_log import EventLog
 from framestate.server.live import LiveReader, parse_source
 from framestate.server.metrics import Metrics, Reading
 from framestate.server.source_readings import readings
+from framestate.server.watch import Watch
 from framestate.wire import Timings
 
 
@@ -53,6 +56,9 @@ def test_the_alerts_ask_for_metrics_that_there_are(folder: Path, tmp_path: Path)
     (tmp_path / "film").touch()
     reader = LiveReader(parse_source(f"door={tmp_path / 'film'}"), lambda frame: None, 10**6)
     metrics.read_from(lambda: readings([Named(reader)]))
+    log = EventLog(None, 10)
+    metrics.read_from(Watch(log).readings)
+    metrics.read_from(Deliveries(log, [Deaf()]).readings)
     metrics.frame("m", Timings())
     metrics.evicted("m", "idle")
     metrics.answered("GET", 200)
@@ -60,6 +66,18 @@ def test_the_alerts_ask_for_metrics_that_there_are(folder: Path, tmp_path: Path)
     given = set(re.findall(r"^(\w+)[{ ]", metrics.render().decode(), re.MULTILINE))
     assert asked
     assert asked - given == set()
+    log.close()
+
+
+class Deaf:
+    """Who is told of events, and takes none."""
+
+    name, kind = "deaf", "webhook"
+
+    async def send(self, seq: int, body: str) -> None:
+        raise Untaken("no")
+
+    async def close(self) -> None: ...
 
 
 class Named:

@@ -180,6 +180,10 @@ def test_a_real_stream_comes_back_and_is_followed_on(
         assert after
         assert all(one.frame_index > before.frame_index for one in after)
     assert state(running)["session"] == "source-cam"
+    events = running.call("GET", "/v1/events").json["events"]
+    assert [one["type"] for one in events if one.get("source") == "cam"] == [
+        "source.away", "source.back", "source.away", "source.back",
+    ]  # fmt: skip
 
 
 @pytest.mark.skipif(not has_gstreamer(), reason="GStreamer's RTSP server and its Python binding are not here")
