@@ -16,6 +16,7 @@ import av
 import av.error
 import av.format
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from ..errors import OptionError, VideoError
 from .deinterlace import Deinterlacer
@@ -84,6 +85,7 @@ class ContainerSource:
         self.is_interlaced = self.has_alpha = False
         self._mask = mask
         self._scaling = EXACT if exact_colour else _FAST
+        self._scaler = VideoReformatter()
         self._path = path
         self._max_pixels = max_pixels
         self._container = open_input(path)
@@ -197,7 +199,10 @@ class ContainerSource:
         if self._mask:
             opacity = frame.to_ndarray(format=form)[..., 3:]
             return as_uint8(np.repeat(opacity, 3, axis=2))
-        return as_uint8(frame.to_ndarray(format=form, interpolation=self._scaling, src_colorspace=matrix))
+        scaled = self._scaler.reformat(
+            frame, format=form, interpolation=self._scaling, src_colorspace=matrix
+        )  # a frame's own scaler would leave its threads behind until the next collection
+        return as_uint8(scaled.to_ndarray())
 
     def _packets(self) -> Iterator[Any]:
         """Every packet that can be read, its times in a row, then the empty one that flushes the decoder."""
