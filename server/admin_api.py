@@ -42,7 +42,7 @@ def admin_api(body_s: float) -> APIRouter:
     @api.get("/log-level", responses=problems())
     async def read_level() -> LogLevelAnswer:
         """What is logged."""
-        return LogLevelAnswer(level=logging.getLevelName(logger().level).lower())
+        return LogLevelAnswer(level=logging.getLevelName(logger().getEffectiveLevel()).lower())
 
     @api.put("/log-level", responses=problems(400, 408, 413, 422), openapi_extra=BODY)
     async def set_level(request: Request) -> LogLevelAnswer:

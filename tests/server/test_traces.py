@@ -26,7 +26,8 @@ def lines() -> Iterator[Any]:
     log_to_stderr("debug", stream)
     yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
     for name, one in held.items():
-        one.handlers[:], one.level, one.propagate = before[name]
+        one.handlers[:], level, one.propagate = before[name]
+        one.setLevel(level)
 
 
 def test_an_answer_and_its_lines_have_one_id(serve: Any, lines: Any, film: Any, until: Any) -> None:
