@@ -56,6 +56,13 @@ class Clock:
             )
 
 
+def later(one: Clock | None, other: Clock | None) -> Clock | None:
+    """The later of two clocks."""
+    if one is None or other is None:
+        return one or other
+    return other if other.seconds >= one.seconds else one
+
+
 def as_frame(frame: Frame | Image, last: Clock | None, rate: float) -> Frame:
     """A bare image becomes a frame one nominal step of 1 / ``rate`` seconds after the last one."""
     if isinstance(frame, Frame):

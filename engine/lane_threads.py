@@ -21,7 +21,7 @@ from ..errors import SessionError, StepError
 from ..vision import Frame, Image
 from .flight import OnPart
 from .futures import Landing, closed_error, fail, obey
-from .inputs import Clock, as_frame
+from .inputs import Clock, as_frame, later
 from .roster import Errand, Roster
 from .scheduler import Policy
 from .session import Job, Session
@@ -65,6 +65,15 @@ class LaneThreads(Roster):
         if dropped is not None:
             dropped.drop()
         return job
+
+    def hurry(self, job: Job) -> None:
+        """Queues a correction, before the session's frames that wait."""
+        session = job.session
+        with self._wake:
+            self._check(session)
+            self._scheduler.hurry(session.id, job)
+            session.clock = later(session.clock, job.clock)
+            self._wake.notify()
 
     def withdraw(self, job: Job) -> None:
         """Takes a frame back that nobody waits for any more, unless its first turn has begun."""

@@ -44,6 +44,7 @@ class Queue(Generic[Item]):
     limit: int
     deadline: float
     waiting: deque[Item] = field(default_factory=deque)
+    urgent: deque[Item] = field(default_factory=deque)  # corrections: before all that waits, never dropped
     begun: Item | None = None  # a frame that has had a turn, and waits for the next one
     parked: Item | None = None  # a frame that has had a turn, and waits to be sent on
     ready_at: float = 0.0  # since when the oldest frame has been ready
@@ -55,7 +56,7 @@ class Queue(Generic[Item]):
         """Whether a frame of it could be run now."""
         if self.running or self.parked is not None:
             return False
-        return bool(self.waiting) or self.begun is not None
+        return bool(self.waiting or self.urgent) or self.begun is not None
 
 
 class Scheduler(Generic[Item]):
@@ -103,7 +104,8 @@ class Scheduler(Generic[Item]):
         queue = self._queues.pop(key, None)
         if queue is None:
             return []
-        return [*(item for item in (queue.begun, queue.parked) if item is not None), *queue.waiting]
+        begun = (item for item in (queue.begun, queue.parked) if item is not None)
+        return [*begun, *queue.urgent, *queue.waiting]
 
     def submit(self, key: str, item: Item) -> Item | None:
         """Queues a frame, and returns the one that was dropped for it, if any: an older one, or itself.
@@ -130,6 +132,15 @@ class Scheduler(Generic[Item]):
             queue.ready_at = self._clock()  # not after a drop: the session keeps its place in line
         queue.waiting.append(item)
         return dropped
+
+    def hurry(self, key: str, item: Item) -> None:
+        """Queues what goes before all frames that wait. Raises SessionError: there is no such session."""
+        queue = self._queues.get(key)
+        if queue is None:
+            raise SessionError(f"session {key!r} is closed", "open a new one")
+        if not queue.waiting and not queue.urgent:
+            queue.ready_at = self._clock()
+        queue.urgent.append(item)
 
     def withdraw(self, key: str, item: Item) -> bool:
         """Takes a queued frame out again, uncounted; False when it is not queued any more."""
@@ -195,7 +206,8 @@ class Scheduler(Generic[Item]):
         queue = self._queues.get(key)
         if queue is None:
             return []
-        items = list(queue.waiting)
+        items = [*queue.urgent, *queue.waiting]
+        queue.urgent.clear()
         queue.waiting.clear()
         return items
 
@@ -243,7 +255,9 @@ class Scheduler(Generic[Item]):
     def _begin(self, key: str, queue: Queue[Item]) -> tuple[str, Item]:
         queue.running = True
         begun, queue.begun = queue.begun, None
-        return key, queue.waiting.popleft() if begun is None else begun
+        if begun is not None:
+            return key, begun
+        return key, (queue.urgent or queue.waiting).popleft()
 
     @property
     def _room(self) -> int:

@@ -18,12 +18,12 @@ from typing import Any
 from ..errors import FrameError, SessionError, VideoError
 from ..vision import Frame, Image
 from .ahead import pipelined
-from .futures import closed_error
+from .futures import closed_error, obey
 from .inputs import Clock, as_frame
 from .lane_threads import LaneThreads
 from .session import Job, Session
 from .session_options import SessionOptions, check_id
-from .task import begin
+from .task import begin, put_right
 
 
 class Service(LaneThreads):
@@ -102,6 +102,21 @@ class Service(LaneThreads):
             return self._core.pack(session, dropped)
 
         return self.call(take, session)
+
+    def correct(self, session: Session[Any], given: dict[str, Any]) -> Future[Any]:
+        """See ``Host``: goes before the frames that wait, and is not dropped."""
+        frame = given.get("frame")
+        clock = Clock.of(frame) if isinstance(frame, Frame) else None
+        now = time.monotonic()
+        job = Job(session, lambda memory: put_right(self._task, memory, given), clock, now, kind="correction")
+        if not self._threads:
+            with self._inline:
+                if not self._threads:
+                    self._check(session)
+                    obey(lambda: self._fly(job), job.future)
+                    return job.future
+        self.hurry(job)
+        return job.future
 
     def recall(self, session: Session[Any]) -> Future[Session[Any]]:
         """Takes back every frame without an answer, between two of its turns."""

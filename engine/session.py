@@ -16,7 +16,7 @@ from ..vision import Frame, Image
 from ..wire import stamped
 from .flight import Flight, OnPart
 from .futures import as_step_error, fail
-from .inputs import Clock
+from .inputs import Clock, later
 from .session_options import SessionOptions
 from .task import Steps
 
@@ -60,7 +60,7 @@ class Job:
     clock: Clock | None
     submitted: float
     on_part: OnPart | None = None
-    kind: Literal["open", "frame", "flush"] = "frame"
+    kind: Literal["open", "frame", "correction", "flush"] = "frame"
     flight: Flight | None = None
     began: float | None = None
     resumed: bool = False
@@ -84,7 +84,7 @@ class Job:
             return
         self.session.standing = Standing(
             flight.next.memory,
-            self.clock or standing.clock,
+            later(standing.clock, self.clock),
             standing.frames + (self.kind == "frame"),
             standing.ended or self.kind == "flush",
         )
@@ -145,6 +145,9 @@ class Host(Protocol):
 
     def replace(self, session: Session[Any], blob: bytes) -> Future[Any]:
         """Puts the session back to a blob."""
+
+    def correct(self, session: Session[Any], given: dict[str, Any]) -> Future[Any]:
+        """Tells the session what somebody knows better."""
 
     def recall(self, session: Session[Any]) -> Future[Any]:
         """Takes back every frame without an answer."""
@@ -262,6 +265,24 @@ class Session(Generic[Answer]):
         """
         answer: Answer | None = self._host.push(self, None)
         return answer
+
+    def correct(self, box: Any, **given: Any) -> Answer:
+        """Puts right where the target is; it keeps its id, and its filter and template follow.
+
+        Args:
+            box: where it is, x, y, w, h in pixels, in the frame that was answered last.
+            given: what else the task's ``correct`` takes. Of a tracker: ``frame``, the frame of the box, that
+                one or a later one, so that the template is made from its pixels; without it the template is
+                made in the next frame, where the filter expects the target.
+
+        It goes before frames that wait, and no policy drops it. Raises as ``push``; BoxError, OptionError.
+        """
+        answer: Answer = self.correct_nowait(box, **given).result()
+        return answer
+
+    def correct_nowait(self, box: Any, **given: Any) -> Future[Answer]:
+        """A future of ``correct``."""
+        return self._host.correct(self, {"box": box, **given})
 
     def snapshot(self) -> bytes:
         """The session as one blob, which another process, runtime or machine can go on from.

@@ -29,7 +29,7 @@ from .inputs import Clock
 from .session_options import SessionOptions, check_id
 
 FORMAT = "framestate-session"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 STATE, MEMORY, SESSION = "state.", "memory.", "session"
 _SECTIONS = {"model", "bundle", "task", "memory", "about"}

@@ -6,9 +6,10 @@ frozen value, so committing is an assignment, failure needs no undo, and a snaps
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar
 
 from ..errors import OptionError
@@ -136,6 +137,13 @@ class Task(Generic[M, A]):
         yield from ()
         return Next(memory)
 
+    def correct(self, memory: M, **given: Any) -> Steps[M, A]:
+        """What somebody outside knows better than the session: where its target is, say.
+
+        Raises OptionError where the task takes no such thing.
+        """
+        raise OptionError(f"a session of {self.name} cannot be corrected", "correct sessions of a tracker")
+
     def check(self, before: Clock, frame: Frame) -> None:
         """Raises FrameError unless the frame may follow the one ``before``: later, and of its size."""
         before.check(frame)
@@ -177,11 +185,20 @@ def mix(first: State, fresh: State, share: float) -> Generator[Any, Any, Result]
 
 def begin(task: Task[Any, Any], given: dict[str, Any]) -> Steps[Any, Any]:
     """``task.open`` with what a user gave. Raises OptionError for a name that it does not take."""
+    return (yield from _taken(f"a session of {task.name} cannot be opened", task.open, given))
+
+
+def put_right(task: Task[Any, Any], memory: Any, given: dict[str, Any]) -> Steps[Any, Any]:
+    """``task.correct`` with what a user gave. Raises OptionError for a name that it does not take."""
+    what = f"a session of {task.name} cannot be corrected"
+    return (yield from _taken(what, partial(task.correct, memory), given))
+
+
+def _taken(what: str, start: Callable[..., Steps[Any, Any]], given: dict[str, Any]) -> Steps[Any, Any]:
     try:
-        steps = task.open(**given)
+        return start(**given)
     except TypeError as error:
         raise OptionError(
-            f"a session of {task.name} cannot be opened with {', '.join(given) or 'nothing'} ({error})",
+            f"{what} with {', '.join(given) or 'nothing'} ({error})",
             "give what its task takes, see the docs of the task",
         ) from error
-    return (yield from steps)

@@ -8,11 +8,13 @@ from ...errors import StateError
 from ...vision import Box, Frame
 from ..codec import DAMAGED
 from ..inputs import Clock
-from .kalman import BoxFilter, nominal_steps
+from .kalman import BoxFilter, Four, nominal_steps
 from .measurement import Measurement
 from .memory import Pixels, TargetMemory
 from .options import TrackingOptions
 from .sweep import place
+
+_EXACT: Four = (0.0, 0.0, 0.0, 0.0)
 
 
 class Following:
@@ -78,6 +80,30 @@ class Following:
         changes["belief"] = filter.belief
         if memory.recent:
             changes["recent"] = (*memory.recent[1:], changes["box"])
+        return memory.but(changes)
+
+    def move_on(self, memory: TargetMemory, frame: Frame) -> TargetMemory:
+        """At a frame that was not looked at: that of the clock, or a later one. Raises FrameError."""
+        if frame.seconds < memory.clock.seconds or (frame.width, frame.height) != _size(memory):
+            memory.clock.check(frame)
+        filter = BoxFilter.of(memory.belief, self.options.filter)
+        filter.predict(nominal_steps(frame.seconds - memory.clock.seconds, self.options.reference_rate))
+        return memory.but({"clock": Clock.of(frame), "belief": filter.belief})
+
+    def correct(self, memory: TargetMemory, box: Box, std: Four | None = None) -> TargetMemory:
+        """Takes somebody's word for where it is: to ``std`` pixels of cx, cy, w, h, or to the pixel."""
+        o = self.options
+        filter = BoxFilter.of(memory.belief, o.filter)
+        if std is None and filter.gate(box, _EXACT) > o.filter.gate:
+            filter.restart(box)  # nothing of its old motion holds
+        else:
+            filter.update(box, _EXACT if std is None else std)
+        changes: dict[str, Any] = {"belief": filter.belief, "box": box, "unseen": 0, "status": "tracking"}
+        changes |= {"candidate": None, "elsewhere": False}
+        if std is None:
+            changes["usual_size"] = box.w, box.h
+        if memory.recent:
+            changes["recent"] = (*memory.recent[1:], box)
         return memory.but(changes)
 
     def check(self, memory: TargetMemory) -> TargetMemory:

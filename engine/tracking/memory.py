@@ -37,6 +37,7 @@ class TargetMemory:
         elsewhere: whether the look at this frame was not at where the target is believed.
         recent: the last boxes, oldest first, where the model is told them.
         first_view: the first template's pixels, kept small, where it gets refreshed.
+        renew: whether the template is to be made anew where the next frame is expected to show it.
         first_row: what the model makes of them, once it is needed.
     """
 
@@ -54,6 +55,7 @@ class TargetMemory:
     elsewhere: bool = False
     recent: tuple[Box, ...] = ()
     first_view: Annotated[Pixels, array("uint8", None)] | None = None
+    renew: bool = False
     first_row: Annotated[Any, derived()] = None
 
     def but(self, changes: Mapping[str, Any]) -> TargetMemory:

@@ -7,15 +7,17 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import OptionError
 from ...runtimes import Arrays, Crop, Parts, Runtime, State
 from ...vision import Box, Frame, Image, Piece
 from ...wire import Track
 from ..inputs import BoxLike, as_box
-from ..task import Next, Steps, Task, call, mix
+from ..task import OWN, Next, Own, Steps, Task, call, mix
 from .cropping import Cropping
 from .decode import open_decoder
 from .first_view import Bytes, compact, expand
 from .following import Following
+from .kalman import Four
 from .memory import TargetMemory
 from .options import TrackingOptions
 from .trajectory import Vocabulary
@@ -71,19 +73,61 @@ class Tracking(Task[TargetMemory, Track]):
         made = yield from call(INIT, self._templates(view), None)
         return Next(memory, None, made.state)
 
+    def correct(  # type: ignore[override]
+        self,
+        memory: TargetMemory,
+        box: BoxLike,
+        frame: Frame | None = None,
+        std: Four | None = None,
+        learn: bool = True,
+        look: bool = False,
+    ) -> Steps[TargetMemory, Track]:
+        """Takes somebody's word that the target is in ``box``, x, y, w, h in pixels.
+
+        Args:
+            memory: of the session.
+            box: in the frame that was answered last, or in ``frame``.
+            frame: that one or a later one; without it the template is made in the next frame.
+            std: how far off the box may be, in pixels of cx, cy, w, h; None: it is where the target is.
+            learn: make the template anew.
+            look: then look at ``frame`` around the box, as ``step`` does; nothing is learnt then.
+
+        Raises:
+            BoxError: the box is not finite, is empty, or lies outside the frame.
+            FrameError: the frame is earlier than the last one, or of another size.
+            OptionError: ``look`` without a frame.
+        """
+        region = as_box(box).check(memory.clock.width, memory.clock.height)
+        if frame is not None:
+            memory = self._following.move_on(memory, frame)
+        memory = self._following.correct(memory, region, std)
+        if look:
+            if frame is None:
+                raise OptionError("there is no frame to look at", "give the frame")
+            return (yield from self.step(memory, frame))
+        row: State | None = None
+        if learn and frame is None:
+            memory = replace(memory, renew=True)
+        elif learn and frame is not None:
+            memory, row = yield from self._learnt(memory, frame, region)
+        return Next(memory, Track(region, 1.0, memory.status, memory.clock.index), row)
+
     def step(self, memory: TargetMemory, frame: Frame) -> Steps[TargetMemory, Track]:
         """Where the target is in the next frame."""
         memory, expected, growth = self._following.predict(memory, frame)
+        state: State | Own = OWN
+        if memory.renew:
+            memory, state = yield from self._learnt(memory, frame, expected)
         crop = self._cropping.search(expected, growth)
         inputs: dict[str, Any] = {"search": self._seen(frame.image, crop, memory)}
         if self._carries:
             inputs["carry"] = np.array([self._following.carry(memory)], np.float32)
         if self._words is not None:
             inputs["history"] = self._words.words(memory.recent, crop)[None]
-        seen = yield from call(STEP, inputs)
+        seen = yield from call(STEP, inputs, state)
         maps = {name: value[0] for name, value in seen.outputs.items()}
         memory = self._following.observe(memory, self._decode(maps, crop, expected))
-        row = seen.state
+        row = seen.state if isinstance(state, Own) else Parts(state, seen.state)
         if self._following.wants_refresh(memory):
             memory, fresh = yield from self._refreshed(memory, frame)
             row = Parts(row, fresh)
@@ -104,6 +148,15 @@ class Tracking(Task[TargetMemory, Track]):
     def template(self, memory: TargetMemory, frame: Frame, box: Box) -> Arrays:
         """The inputs of ``init``: the target's crop, (1, 3, S, S), or (1, T, 3, S, S) of T templates."""
         return self._templates(self._view(memory, frame, box))
+
+    def _learnt(self, memory: TargetMemory, frame: Frame, box: Box) -> Any:
+        """A step of its own: the memory, and a whole row, as if the target were given in this frame."""
+        view = self._view(memory, frame, box)
+        made = yield from call(INIT, self._templates(view), None)
+        changes: dict[str, Any] = {"since_refresh": 0, "renew": False}
+        if memory.first_view is not None:
+            changes |= {"first_view": compact(view), "first_row": None}
+        return memory.but(changes), made.state
 
     def _refreshed(self, memory: TargetMemory, frame: Frame) -> Any:
         """A step of its own: the first template blended with a fresh one, and the memory that knows of it."""

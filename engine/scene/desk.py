@@ -1,0 +1,88 @@
+"""The work on one frame: what is known of each target by now, and what has happened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...vision import Box, Frame
+from ..tracking import BoxFilter
+from .memory import Known, SceneMemory
+from .options import SceneOptions
+
+Numbers = npt.NDArray[np.float64]
+Four = tuple[float, float, float, float]
+
+
+@dataclass
+class Desk:
+    """Attributes are as in `SceneAnswer`; nothing of the scene changes before all has gone well."""
+
+    options: SceneOptions
+    memory: SceneMemory
+    frame: Frame
+    known: dict[int, Known]
+    next_number: int
+    met: set[tuple[int, int]]
+    ended: list[int] = field(default_factory=list)
+    merged: list[tuple[int, int]] = field(default_factory=list)
+    swapped: list[tuple[int, int]] = field(default_factory=list)
+    detected: set[int] = field(default_factory=set)
+    looked: list[int] = field(default_factory=list)
+    skipped: list[int] = field(default_factory=list)
+    failed: list[tuple[int, str]] = field(default_factory=list)
+    ignored: int = 0
+
+    @classmethod
+    def of(cls, options: SceneOptions, memory: SceneMemory, frame: Frame) -> Desk:
+        """With what was known before the frame."""
+        known = {one.number: one for one in memory.targets}
+        return cls(options, memory, frame, known, memory.next_number, set(memory.met))
+
+    @property
+    def seconds(self) -> float:
+        """The frame's time."""
+        return self.frame.seconds
+
+    def change(self, number: int, **changes: Any) -> Known:
+        """Sets some of what is known of a target."""
+        self.known[number] = replace(self.known[number], **changes)
+        return self.known[number]
+
+    def end(self, number: int) -> None:
+        """The target will not come again."""
+        del self.known[number]
+        self.ended.append(number)
+        self.met = {pair for pair in self.met if number not in pair}
+
+    def filter_of(self, number: int) -> BoxFilter:
+        """Goes on from what is believed of a target."""
+        return BoxFilter.of(self.known[number].belief, self.options.filter)
+
+    def measure(self, number: int, box: Box, std: Four) -> None:
+        """Takes a measurement of a target's box in."""
+        filter = self.filter_of(number)
+        filter.update(box, std)
+        self.change(number, belief=filter.belief, box=filter.box)
+
+    def begin(self, box: Box, **given: Any) -> int:
+        """A new target, and its number."""
+        number, self.next_number = self.next_number, self.next_number + 1
+        now, filter = self.seconds, BoxFilter(box, self.options.filter)
+        times = {"begun": now, "seen": now, "detected": now, "looked": now, "learnt": now}
+        self.known[number] = Known(number, filter.belief, filter.box, **{**times, **given})
+        return number
+
+
+def boxes_of(known: list[Known]) -> Numbers:
+    """Boxes (N, 4) of targets: x, y, w, h."""
+    return np.array([one.box.xywh for one in known], float).reshape(-1, 4)
+
+
+def spread(box: Box, place: float, size: float) -> Four:
+    """Deviations of cx, cy, w, h in pixels, from shares of the box's extent and sides."""
+    extent = float(np.sqrt(box.w * box.h))
+    return place * extent, place * extent, size * box.w, size * box.h

@@ -1,0 +1,102 @@
+"""Who is looked at by the model in a frame: those that need it most, within the budget."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ...wire import Track
+from .desk import Desk, spread
+from .meeting import is_alone
+from .memory import Known
+from .parting import is_meeting
+
+Kind = Literal["open", "learn", "look", "search"]
+LEARN_EVERY = 1.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """One thing that the model is wanted for.
+
+    Attributes:
+        number: of the target.
+        kind: its first template; a fresh one; where it is now, around where it is expected; where it is,
+            wherever.
+        need: 1 or more, the more the sooner.
+    """
+
+    number: int
+    kind: Kind
+    need: float
+
+
+def errands(desk: Desk) -> list[Errand]:
+    """All that is due, the most needed first."""
+    found = [errand for one in desk.known.values() if (errand := _errand(desk, one)) is not None]
+    return sorted(found, key=lambda one: (-one.need, one.number))
+
+
+def _errand(desk: Desk, one: Known) -> Errand | None:
+    o, now, detected = desk.options, desk.seconds, one.number in desk.detected
+    if not one.session:
+        return Errand(one.number, "open", 5.0) if detected or not one.is_lost else None
+    if detected:
+        due = o.learn and now - one.learnt >= LEARN_EVERY and is_alone(desk, one.number)
+        return Errand(one.number, "learn", 1.0) if due else None
+    waited = (now - max(one.looked, one.seen)) / o.look_every if o.look_every else 1.0
+    if one.is_lost:
+        return Errand(one.number, "search", 1 + 0.1 * waited) if waited >= 1 else None
+    need = waited + 1.5 * max(0.0, 0.6 - one.trust) + 0.5 * (one.misses > 0)
+    need += 0.5 * is_meeting(desk, one.number)
+    return Errand(one.number, "look", need) if need >= 1 else None
+
+
+def settle(desk: Desk, errand: Errand, track: Track) -> None:
+    """What a look comes to."""
+    o, one = desk.options, desk.known[errand.number]
+    desk.looked.append(one.number)
+    one = desk.change(one.number, looked=desk.seconds, looks=one.looks + 1)
+    sees = track.score >= o.seen and track.status == "tracking"
+    if errand.kind == "search":
+        if sees and track.score >= max(o.seen, 0.6) and not _is_taken(desk, one, track):
+            filter = desk.filter_of(one.number)
+            filter.restart(track.box)
+            desk.change(
+                one.number, belief=filter.belief, box=filter.box, status="uncertain", seen=desk.seconds,
+                misses=min(one.misses, 1), unsure=0,
+            )  # fmt: skip
+        return
+    if not sees:
+        desk.change(one.number, unsure=one.unsure + 1, score=0.8 * one.score)
+        return
+    std = spread(track.box, 0.06 + 0.2 * (1 - track.score), 0.12 + 0.4 * (1 - track.score))
+    filter = desk.filter_of(one.number)
+    if filter.gate(track.box, std) <= o.filter.gate:
+        desk.measure(one.number, track.box, std)
+        desk.change(
+            one.number,
+            seen=desk.seconds,
+            unsure=0,
+            score=0.7 * one.score + 0.3 * track.score,
+            status="tracking",
+        )
+    else:
+        desk.change(one.number, unsure=one.unsure + 1, status="uncertain")
+
+
+def _is_taken(desk: Desk, one: Known, track: Track) -> bool:
+    """Whether what was found is another target."""
+    others = (other for other in desk.known.values() if other.number != one.number and not other.is_lost)
+    return any(other.box.iou(track.box) > 0.3 for other in others)
+
+
+def tidy(desk: Desk) -> None:
+    """Who counts as lost by now, and who is ended."""
+    o, now = desk.options, desk.seconds
+    for one in list(desk.known.values()):
+        unseen = now - one.seen
+        if one.is_lost and unseen > o.keep and now - one.detected > o.keep:
+            desk.end(one.number)
+        elif not one.is_lost and (unseen > o.patience or (one.misses > 0 and one.unsure >= 2)):
+            desk.change(one.number, status="lost")

@@ -1,0 +1,147 @@
+"""Detections and targets brought together: whom each detection shows, who is new, who was missed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...vision import Box
+from .appearance import blended, likeness, look_of
+from .desk import Desk, Numbers, boxes_of, spread
+from .detections import Detections
+from .matching import pairs
+from .memory import Known
+from .overlap import distances, overlaps
+
+_ALONE = 0.2  # overlap with another target, below which a target is seen alone
+_REACH = 0.6  # how far a detection may be, in units of the size, of a target whose place is known
+_OTHER = 0.3  # what another class costs
+_DEAREST, _WEAK = 0.85, 0.6  # what a pair may cost: sure detections, weak ones
+_NEW = 0.5  # overlap with a target that was detected, from which a weaker detection shows nobody new
+
+
+def meet(desk: Desk, found: Detections) -> None:
+    """One round of detections, already bounded: see `Detections.fitting`."""
+    o = desk.options
+    targets = [one for one in desk.known.values() if not one.is_lost or _is_fresh(desk, one)]
+    left = list(range(len(found)))
+    for low, high, dearest in ((o.match_score, 2.0, _DEAREST), (0.0, o.match_score, _WEAK)):
+        rows = [one for one in targets if one.number not in desk.detected]
+        columns = [place for place in left if low <= found.scores[place] < high]
+        costs = _costs(desk, rows, found, columns)
+        for row, column in pairs(costs, dearest):
+            _detected(desk, rows[row], found, columns[column])
+            left.remove(columns[column])
+    left = [place for place in left if found.scores[place] >= o.open_score]
+    left = _found_again(desk, found, left)
+    for place in left:
+        _new(desk, found, place)
+    for one in list(desk.known.values()):
+        if one.number not in desk.detected and not one.pinned:
+            _missed(desk, one)
+
+
+def _costs(desk: Desk, targets: list[Known], found: Detections, columns: list[int]) -> Numbers:
+    """What each pair costs, (N, M); infinite where it cannot be."""
+    here, there = boxes_of(targets), found.boxes[columns]
+    shared, apart = overlaps(here, there), distances(here, there)
+    stds = np.array([desk.filter_of(one.number).std[:2] for one in targets]).reshape(-1, 2)
+    extents = np.sqrt(here[:, 2] * here[:, 3])
+    reach = np.minimum(_REACH + 2 * stds.max(axis=1, initial=0) / extents, 2.5)[:, None]
+    costs = 0.6 * (1 - shared) + 0.4 * np.minimum(apart / reach, 1.0)
+    areas = (here[:, 2] * here[:, 3])[:, None] / (there[:, 2] * there[:, 3])[None]
+    costs[(shared < 0.1) & (apart > reach)] = np.inf
+    costs[(areas < 0.2) | (areas > 5)] = np.inf
+    for row, one in enumerate(targets):
+        for column, place in enumerate(columns):
+            if one.label and found.labels[place] and one.label != found.labels[place]:
+                costs[row, column] += _OTHER
+    return np.asarray(costs)
+
+
+def _is_fresh(desk: Desk, one: Known) -> bool:
+    return desk.seconds - one.seen <= desk.options.patience
+
+
+def _detected(desk: Desk, one: Known, found: Detections, place: int) -> None:
+    """The target was seen by the detector."""
+    o, box, score = desk.options, Box(*found.boxes[place].tolist()), float(found.scores[place])
+    if one.is_lost:  # nothing of its old motion holds
+        filter = desk.filter_of(one.number)
+        if filter.gate(box, spread(box, 0.1, 0.1)) > o.filter.gate:
+            filter.restart(box)
+            desk.change(one.number, belief=filter.belief)
+    desk.measure(one.number, box, spread(box, 0.05 + 0.05 * (1 - score), 0.05 + 0.05 * (1 - score)))
+    desk.detected.add(one.number)
+    label = one.label if one.label else found.labels[place]
+    desk.change(
+        one.number,
+        seen=desk.seconds, detected=desk.seconds, hits=one.hits + 1, misses=0, unsure=0, status="tracking",
+        score=0.5 * one.score + 0.5 * score, shown=True, label=label,
+    )  # fmt: skip
+    if is_alone(desk, one.number):
+        look = look_of(desk.frame.image, desk.known[one.number].box)
+        desk.change(one.number, look=blended(one.look, look, 0.2))
+
+
+def is_alone(desk: Desk, number: int) -> bool:
+    """Whether a target's box is hardly met by another's."""
+    others = [one for one in desk.known.values() if one.number != number and not one.is_lost]
+    box = desk.known[number].box
+    return all(box.iou(other.box) < _ALONE for other in others)
+
+
+def _found_again(desk: Desk, found: Detections, left: list[int]) -> list[int]:
+    """Lost targets that detections show, by what they look like; the detections that are left."""
+    o = desk.options
+    lost = [one for one in desk.known.values() if one.is_lost and one.number not in desk.detected]
+    if not lost or not left:
+        return left
+    looks = [look_of(desk.frame.image, Box(*found.boxes[place].tolist())) for place in left]
+    apart = distances(boxes_of(lost), found.boxes[left])
+    costs = np.full((len(lost), len(left)), np.inf)
+    for row, one in enumerate(lost):
+        reach = 2.0 + 4.0 * (desk.seconds - one.seen)  # sizes
+        for column, place in enumerate(left):
+            same = not (one.label and found.labels[place] and one.label != found.labels[place])
+            alike = likeness(one.look, looks[column])
+            if same and alike >= o.appearance and apart[row, column] <= reach:
+                costs[row, column] = (1 - alike) + 0.3 * apart[row, column] / reach
+    taken = set()
+    for row, column in pairs(costs, 1.0):
+        _detected(desk, lost[row], found, left[column])
+        taken.add(left[column])
+    return [place for place in left if place not in taken]
+
+
+def _new(desk: Desk, found: Detections, place: int) -> None:
+    o, box, score = desk.options, Box(*found.boxes[place].tolist()), float(found.scores[place])
+    if len(desk.known) >= o.most_targets:
+        desk.ignored += 1
+        return
+    if any(desk.known[number].box.iou(box) > _NEW for number in desk.detected):
+        desk.ignored += 1
+        return
+    number = desk.begin(
+        box, score=score, label=found.labels[place], shown=score >= o.show_score,
+        look=look_of(desk.frame.image, box),
+    )  # fmt: skip
+    desk.detected.add(number)
+
+
+def _missed(desk: Desk, one: Known) -> None:
+    """A round of detections without the target."""
+    o, misses = desk.options, one.misses + 1
+    twin = next(
+        (
+            number for number in sorted(desk.detected)
+            if desk.known[number].box.iou(one.box) > o.duplicate - 0.15 and number != one.number
+        ),
+        None,
+    )  # fmt: skip
+    if not one.shown or (twin is not None and one.hits <= desk.known[twin].hits):
+        desk.end(one.number)
+        if one.shown and twin is not None:
+            desk.merged.append((one.number, twin))
+        return
+    weak = one.hits == 1 or misses >= o.misses
+    desk.change(one.number, misses=misses, status="lost" if weak else one.status)

@@ -1,0 +1,65 @@
+"""`SceneOptions`: every threshold of a scene, in one place."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, fields
+
+from ...errors import OptionError
+from ..tracking import FilterOptions
+
+
+@dataclass(frozen=True)
+class SceneOptions:
+    """How a scene opens, follows, corrects and ends its targets. Scores are in [0, 1], times in seconds."""
+
+    least_score: float = 0.1  # detections below are passed over
+    match_score: float = 0.5  # those from here on are matched first, as ByteTrack does
+    open_score: float = 0.5  # from here on a detection that fits nobody opens a target
+    show_score: float = 0.75  # from here on it is shown at once; others once they are detected again
+    duplicate: float = 0.85  # overlap from which two detections, or two targets, are one
+    most_detections: int = 300  # a frame, the surest; the rest is passed over and counted
+    most_targets: int = 256  # followed at once
+    patience: float = 1.5  # after which a target that nothing confirms counts as lost
+    misses: int = 3  # rounds of detections in a row without it, after which that is so sooner
+    keep: float = 4.0  # after which a lost target is ended; until then it can be found again under its id
+    look_every: float = 0.2  # a target is looked at by the model so long after it was seen, at the latest
+    most_looks: int = 0  # by the model, a frame; 0: as many as are due
+    budget_ms: float = 0.0  # of a frame, for looks; 0: none. Times are not the same twice, nor are boxes then
+    seen: float = 0.3  # a look of at least this score counts
+    appearance: float = 0.6  # likeness from which a lost target is found again
+    swap: float = 0.08  # how much likelier swapped identities must be, when two targets part, to swap them
+    learn: bool = True  # whether detections make the template anew
+    camera: bool = True  # whether the camera's motion is looked for
+    flow_side: int = 960  # pixels of the longer side of the pictures that motion is looked for in
+    flow_points: int = 640  # at most, of all targets together
+    reference_rate: float = 25.0  # frames a second for which the filter's noise is meant
+    filter: FilterOptions = field(default_factory=lambda: FilterOptions(velocity_std=1 / 60))
+
+    def __post_init__(self) -> None:
+        for name in (
+            "least_score",
+            "match_score",
+            "open_score",
+            "show_score",
+            "duplicate",
+            "seen",
+            "appearance",
+        ):
+            value = getattr(self, name)
+            if not 0.0 <= value <= 1.0:
+                raise OptionError(f"{name} is {value}; it is a score or a share", "give a number from 0 to 1")
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if isinstance(value, int | float) and not (math.isfinite(value) and value >= 0):
+                raise OptionError(f"{one.name} is {value}", "give a finite number of 0 or more")
+        for name in (
+            "most_detections",
+            "most_targets",
+            "misses",
+            "flow_side",
+            "flow_points",
+            "reference_rate",
+        ):
+            if getattr(self, name) < 1:
+                raise OptionError(f"{name} is {getattr(self, name)}", "give 1 or more")
