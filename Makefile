@@ -59,6 +59,7 @@ $(SERVING): pyproject.toml constraints.txt | $(BIN)/python
 
 $(TESTING): pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --editable '.[torch,bench,dev,docs,ray]'
+	$(PIP) --no-deps trackers trackeval  # they ask for opencv-python, which would overwrite ours
 	@touch $(SERVING) $@
 
 dist: $(TESTING)

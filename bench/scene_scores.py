@@ -49,7 +49,9 @@ class SceneScores:
         return asdict(self)
 
 
-def score_scenes(scenes: Sequence[SceneTruth], found: Mapping[str, Found]) -> tuple[dict[str, SceneScores], SceneScores]:
+def score_scenes(
+    scenes: Sequence[SceneTruth], found: Mapping[str, Found]
+) -> tuple[dict[str, SceneScores], SceneScores]:
     """The scores of each scene, and of all together, boxes weighted alike."""
     metrics = _metrics()
     results: dict[str, dict[str, Any]] = {name: {} for name in metrics}
@@ -57,9 +59,7 @@ def score_scenes(scenes: Sequence[SceneTruth], found: Mapping[str, Found]) -> tu
         data = _data(scene, found[scene.name])
         for name, metric in metrics.items():
             results[name][scene.name] = metric.eval_sequence(data)
-    each = {
-        scene.name: _scores({name: results[name][scene.name] for name in metrics}) for scene in scenes
-    }
+    each = {scene.name: _scores({name: results[name][scene.name] for name in metrics}) for scene in scenes}
     whole = {name: metric.combine_sequences(results[name]) for name, metric in metrics.items()}
     return each, _scores(whole)
 

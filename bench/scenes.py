@@ -80,12 +80,12 @@ class SceneTruth:
         if count < len(self):
             raise DataError(f"{self.source} has {count} frames, its truth {len(self)}", "restore the video")
 
-    def detections(self, frame: int, noise: Noise | None) -> Detections:
-        """What a detector finds in a frame: the public ones, or, with ``noise``, made of the truth."""
-        if noise is None and self.public is not None:
+    def detections(self, frame: int, noise: Noise, public: bool = True) -> Detections:
+        """What a detector finds in a frame: the public ones, or made of the truth, with ``noise``."""
+        if public and self.public is not None:
             found = self.public[frame]
             return Detections.from_xywh(found[:, :4], found[:, 4])
-        return made_detections(self.boxes[frame], noise or Noise(), f"{self.name}/{frame}", self.spread)
+        return made_detections(self.boxes[frame], noise, f"{self.name}/{frame}", self.spread)
 
     @property
     def spread(self) -> tuple[float, float]:
@@ -120,7 +120,9 @@ def load_scenes(folder: str | Path, names: Collection[str] | None = None) -> lis
     found = sorted(path.parent for path in root.glob(f"*/{TRUTH}"))
     unknown = set(names or ()) - {path.name for path in found}
     if unknown:
-        raise DataError(f"{root} has no scene {sorted(unknown)[0]!r}", f"it has {[one.name for one in found]}")
+        raise DataError(
+            f"{root} has no scene {sorted(unknown)[0]!r}", f"it has {[one.name for one in found]}"
+        )
     chosen = [path for path in found if not names or path.name in names]
     if not chosen:
         raise DataError(f"{root} has no <scene>/{TRUTH}", "give the folder that holds the scenes' folders")
@@ -167,11 +169,11 @@ def read_mot(path: Path, least: int) -> Numbers:
 def scaled(rows: Numbers) -> Numbers:
     """Rows of detections whose scores (the seventh column) are in [0, 1].
 
-    Where one is above 1 they are no shares: the hundredth part of them that is highest becomes 1.
+    Where one is above 1 they are no shares: the middle one of them becomes 0.6.
     """
     scores = rows[:, 6]
     if len(scores) and (scores.max() > 1 or scores.min() < 0):
-        scores = scores / max(float(np.quantile(scores, 0.99)), 1e-9)
+        scores = 0.6 * scores / max(float(np.median(scores)), 1e-9)
     return np.concatenate([rows[:, :6], np.clip(scores, 0, 1)[:, None]], axis=1)
 
 

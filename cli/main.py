@@ -26,6 +26,7 @@ from . import (
     doctor,
     eval_confidence,
     eval_interpolation,
+    eval_scenes,
     eval_tracking,
     export,
     interpolate,
@@ -45,6 +46,7 @@ evaluation = typer.Typer(help="Measure quality on a folder with ground truth.", 
 evaluation.command("tracking")(eval_tracking.evaluate)
 evaluation.command("confidence")(eval_confidence.evaluate)
 evaluation.command("interpolation")(eval_interpolation.evaluate)
+evaluation.command("scenes")(eval_scenes.evaluate)
 
 benchmarks = typer.Typer(help="Measure speed, size and agreement.", no_args_is_help=True)
 benchmarks.command("latency")(bench_latency.latency)

@@ -10,8 +10,8 @@ from .desk import Desk, boxes_of, spread
 from .memory import Known
 from .motion import Grey, Motion, Numbers, motion_between, warped
 
-_PLACE, _SIZE = 0.02, 0.06  # deviations of a flow that is wholly trusted, as shares of the target's size
 _LEAST_TRUST = 0.25
+_REGAINED = 0.1  # trust that the flow gains a frame, until the target is seen again
 _OUT = 0.3  # share of a box in the frame, below which its target has left
 
 
@@ -37,17 +37,23 @@ def carry(desk: Desk, grey: Grey) -> None:
 
 def _carry(desk: Desk, one: Known, motion: Motion, place: int, steps: float) -> None:
     belief = one.belief if motion.camera is None else _moved(one.belief, motion.camera)
-    filter, before = BoxFilter.of(belief, desk.options.filter), one.box
+    o, before = desk.options, one.box
+    filter = BoxFilter.of(belief, o.filter)
     filter.predict(steps)
-    trust = float(motion.trust[place])
+    trust = float(motion.trust[place]) * (1 - one.fault)
     if one.is_lost or trust < _LEAST_TRUST:
         filter.coast()
     else:
         (dx, dy), (cx, cy) = motion.moves[place].tolist(), before.centre
-        growth = float(motion.growth[place])
-        moved = Box.from_centre(cx + dx, cy + dy, before.w * growth, before.h * growth)
-        filter.update(moved, spread(moved, _PLACE / trust, _SIZE / trust))
-    desk.change(one.number, belief=filter.belief, box=filter.box, trust=0.0 if one.is_lost else trust)
+        moved = Box.from_centre(cx + dx, cy + dy, before.w, before.h)
+        filter.update(moved, spread(moved, o.flow_place / trust, o.flow_size / trust))
+    desk.change(
+        one.number,
+        belief=filter.belief,
+        box=filter.box,
+        trust=0.0 if one.is_lost else min(trust, one.trust + _REGAINED),
+        carried=one.carried + 1,
+    )
 
 
 def _moved(belief: Belief, camera: Numbers) -> Belief:

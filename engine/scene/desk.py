@@ -62,11 +62,27 @@ class Desk:
         """Goes on from what is believed of a target."""
         return BoxFilter.of(self.known[number].belief, self.options.filter)
 
-    def measure(self, number: int, box: Box, std: Four) -> None:
-        """Takes a measurement of a target's box in."""
-        filter = self.filter_of(number)
+    def drifted(self, number: int) -> BoxFilter:
+        """The filter of a target as sure of its place as it can be, who was carried for so many frames."""
+        known = self.known[number]
+        filter, o = BoxFilter.of(known.belief, self.options.filter), self.options
+        w, h = known.box.w, known.box.h
+        place, size = known.carried * o.drift_place**2 * w * h, known.carried * o.drift_size**2
+        cx, cy, wide, high = known.belief.axes
+        axes = (
+            cx._replace(vv=cx.vv + place),
+            cy._replace(vv=cy.vv + place),
+            wide._replace(vv=wide.vv + size * w * w),
+            high._replace(vv=high.vv + size * h * h),
+        )
+        return BoxFilter.of(filter.belief._replace(axes=axes), o.filter)
+
+    def measure(self, number: int, box: Box, std: Four, share: float = 1.0) -> None:
+        """Takes in where a target is; ``share`` of what it drifted by since the last time is settled."""
+        filter = self.drifted(number)
         filter.update(box, std)
-        self.change(number, belief=filter.belief, box=filter.box)
+        carried = int(self.known[number].carried * (1 - share))
+        self.change(number, belief=filter.belief, box=filter.box, carried=carried)
 
     def begin(self, box: Box, **given: Any) -> int:
         """A new target, and its number."""

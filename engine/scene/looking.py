@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ...wire import Track
+from .appearance import likeness, look_of
 from .desk import Desk, spread
 from .meeting import is_alone
 from .memory import Known
 from .parting import is_meeting
 
 Kind = Literal["open", "learn", "look", "search"]
-LEARN_EVERY = 1.0  # seconds
+_SEARCHED = 3  # looks in a row that did not see the target, from which it is searched for
+_TRUSTED = 0.6  # trust in the flow, below which the model looks the sooner
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +44,15 @@ def _errand(desk: Desk, one: Known) -> Errand | None:
     if not one.session:
         return Errand(one.number, "open", 5.0) if detected or not one.is_lost else None
     if detected:
-        due = o.learn and now - one.learnt >= LEARN_EVERY and is_alone(desk, one.number)
+        due = o.learn_every and now - one.learnt >= o.learn_every and is_alone(desk, one.number)
         return Errand(one.number, "learn", 1.0) if due else None
     waited = (now - max(one.looked, one.seen)) / o.look_every if o.look_every else 1.0
     if one.is_lost:
         return Errand(one.number, "search", 1 + 0.1 * waited) if waited >= 1 else None
-    need = waited + 1.5 * max(0.0, 0.6 - one.trust) + 0.5 * (one.misses > 0)
-    need += 0.5 * is_meeting(desk, one.number)
+    if one.unsure >= _SEARCHED:
+        return Errand(one.number, "search", 2.0)
+    need = waited + 3 * max(0.0, _TRUSTED - one.trust) + 0.5 * (one.misses > 0)
+    need += 0.5 * is_meeting(desk, one.number) + one.unsure
     return Errand(one.number, "look", need) if need >= 1 else None
 
 
@@ -59,30 +63,35 @@ def settle(desk: Desk, errand: Errand, track: Track) -> None:
     one = desk.change(one.number, looked=desk.seconds, looks=one.looks + 1)
     sees = track.score >= o.seen and track.status == "tracking"
     if errand.kind == "search":
-        if sees and track.score >= max(o.seen, 0.6) and not _is_taken(desk, one, track):
+        alike = likeness(one.look, look_of(desk.frame.image, track.box)) >= o.appearance
+        if sees and alike and track.score >= o.found and not _is_taken(desk, one, track):
             filter = desk.filter_of(one.number)
             filter.restart(track.box)
             desk.change(
                 one.number, belief=filter.belief, box=filter.box, status="uncertain", seen=desk.seconds,
-                misses=min(one.misses, 1), unsure=0,
+                misses=min(one.misses, 1), unsure=0, trust=1.0,
             )  # fmt: skip
+        else:
+            desk.change(one.number, unsure=one.unsure + 1, score=0.8 * one.score)
         return
+    unsure = one.unsure + (one.trust < _TRUSTED)  # the flow knows better of what is too small to be seen
     if not sees:
-        desk.change(one.number, unsure=one.unsure + 1, score=0.8 * one.score)
+        desk.change(one.number, unsure=unsure, score=0.8 * one.score)
         return
-    std = spread(track.box, 0.06 + 0.2 * (1 - track.score), 0.12 + 0.4 * (1 - track.score))
-    filter = desk.filter_of(one.number)
-    if filter.gate(track.box, std) <= o.filter.gate:
-        desk.measure(one.number, track.box, std)
+    doubt = (1 + 2 * (1 - track.score)) * (1 + o.flow_first * max(0.0, one.trust - 0.3))
+    std = spread(track.box, o.look_place * doubt, o.look_size * doubt)
+    if desk.drifted(one.number).gate(track.box, std) <= o.filter.gate:
+        desk.measure(one.number, track.box, std, share=o.look_settles)
         desk.change(
             one.number,
             seen=desk.seconds,
             unsure=0,
+            trust=1.0,
             score=0.7 * one.score + 0.3 * track.score,
             status="tracking",
         )
     else:
-        desk.change(one.number, unsure=one.unsure + 1, status="uncertain")
+        desk.change(one.number, unsure=unsure, status="uncertain")
 
 
 def _is_taken(desk: Desk, one: Known, track: Track) -> bool:

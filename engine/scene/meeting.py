@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...vision import Box
-from .appearance import blended, likeness, look_of
+from .appearance import Look, blended, likeness, look_of
 from .desk import Desk, Numbers, boxes_of, spread
 from .detections import Detections
 from .matching import pairs
@@ -14,7 +14,10 @@ from .overlap import distances, overlaps
 
 _ALONE = 0.2  # overlap with another target, below which a target is seen alone
 _REACH = 0.6  # how far a detection may be, in units of the size, of a target whose place is known
-_OTHER = 0.3  # what another class costs
+_STRAYS = 0.05  # how much farther for each frame without it, the more the less the flow is trusted
+_FARTHEST = 2.5
+_RIGHT, _WRONG = 0.15, 0.3  # how far off the flow may be, in sizes, and how much more is all wrong
+_OTHER, _UNLIKE = 0.3, 0.25  # what another class costs, and another look
 _DEAREST, _WEAK = 0.85, 0.6  # what a pair may cost: sure detections, weak ones
 _NEW = 0.5  # overlap with a target that was detected, from which a weaker detection shows nobody new
 
@@ -24,30 +27,37 @@ def meet(desk: Desk, found: Detections) -> None:
     o = desk.options
     targets = [one for one in desk.known.values() if not one.is_lost or _is_fresh(desk, one)]
     left = list(range(len(found)))
+    looks = [look_of(desk.frame.image, Box(*box)) for box in found.boxes.tolist()]
+    is_first = not desk.next_number > 1
     for low, high, dearest in ((o.match_score, 2.0, _DEAREST), (0.0, o.match_score, _WEAK)):
         rows = [one for one in targets if one.number not in desk.detected]
         columns = [place for place in left if low <= found.scores[place] < high]
-        costs = _costs(desk, rows, found, columns)
+        costs = _costs(desk, rows, found, columns, looks)
         for row, column in pairs(costs, dearest):
             _detected(desk, rows[row], found, columns[column])
             left.remove(columns[column])
     left = [place for place in left if found.scores[place] >= o.open_score]
-    left = _found_again(desk, found, left)
+    left = _found_again(desk, found, left, looks)
     for place in left:
-        _new(desk, found, place)
+        _new(desk, found, place, looks[place], is_first)
     for one in list(desk.known.values()):
         if one.number not in desk.detected and not one.pinned:
             _missed(desk, one)
 
 
-def _costs(desk: Desk, targets: list[Known], found: Detections, columns: list[int]) -> Numbers:
+def _costs(
+    desk: Desk, targets: list[Known], found: Detections, columns: list[int], looks: list[Look]
+) -> Numbers:
     """What each pair costs, (N, M); infinite where it cannot be."""
     here, there = boxes_of(targets), found.boxes[columns]
     shared, apart = overlaps(here, there), distances(here, there)
     stds = np.array([desk.filter_of(one.number).std[:2] for one in targets]).reshape(-1, 2)
     extents = np.sqrt(here[:, 2] * here[:, 3])
-    reach = np.minimum(_REACH + 2 * stds.max(axis=1, initial=0) / extents, 2.5)[:, None]
+    strayed = np.array([_STRAYS * one.carried * (1.6 - one.trust) for one in targets])
+    reach = np.minimum(_REACH + 2 * stds.max(axis=1, initial=0) / extents + strayed, _FARTHEST)[:, None]
     costs = 0.6 * (1 - shared) + 0.4 * np.minimum(apart / reach, 1.0)
+    alike = np.array([[likeness(one.look, looks[place]) for place in columns] for one in targets])
+    costs += _UNLIKE * (1 - alike.reshape(costs.shape))
     areas = (here[:, 2] * here[:, 3])[:, None] / (there[:, 2] * there[:, 3])[None]
     costs[(shared < 0.1) & (apart > reach)] = np.inf
     costs[(areas < 0.2) | (areas > 5)] = np.inf
@@ -70,13 +80,17 @@ def _detected(desk: Desk, one: Known, found: Detections, place: int) -> None:
         if filter.gate(box, spread(box, 0.1, 0.1)) > o.filter.gate:
             filter.restart(box)
             desk.change(one.number, belief=filter.belief)
-    desk.measure(one.number, box, spread(box, 0.05 + 0.05 * (1 - score), 0.05 + 0.05 * (1 - score)))
+    desk.measure(
+        one.number, box, spread(box, o.detection_std * (1.5 - score), o.detection_std * (1.5 - score))
+    )
+    strayed = float(distances(boxes_of([one]), found.boxes[[place]])[0, 0]) / max(one.carried, 1) ** 0.5
     desk.detected.add(one.number)
     label = one.label if one.label else found.labels[place]
     desk.change(
         one.number,
         seen=desk.seconds, detected=desk.seconds, hits=one.hits + 1, misses=0, unsure=0, status="tracking",
-        score=0.5 * one.score + 0.5 * score, shown=True, label=label,
+        score=0.5 * one.score + 0.5 * score, shown=True, label=label, trust=1.0,
+        fault=0.5 * one.fault + 0.5 * min(1.0, max(0.0, strayed - _RIGHT) / _WRONG),
     )  # fmt: skip
     if is_alone(desk, one.number):
         look = look_of(desk.frame.image, desk.known[one.number].box)
@@ -90,20 +104,19 @@ def is_alone(desk: Desk, number: int) -> bool:
     return all(box.iou(other.box) < _ALONE for other in others)
 
 
-def _found_again(desk: Desk, found: Detections, left: list[int]) -> list[int]:
+def _found_again(desk: Desk, found: Detections, left: list[int], looks: list[Look]) -> list[int]:
     """Lost targets that detections show, by what they look like; the detections that are left."""
     o = desk.options
     lost = [one for one in desk.known.values() if one.is_lost and one.number not in desk.detected]
     if not lost or not left:
         return left
-    looks = [look_of(desk.frame.image, Box(*found.boxes[place].tolist())) for place in left]
     apart = distances(boxes_of(lost), found.boxes[left])
     costs = np.full((len(lost), len(left)), np.inf)
     for row, one in enumerate(lost):
         reach = 2.0 + 4.0 * (desk.seconds - one.seen)  # sizes
         for column, place in enumerate(left):
             same = not (one.label and found.labels[place] and one.label != found.labels[place])
-            alike = likeness(one.look, looks[column])
+            alike = likeness(one.look, looks[place])
             if same and alike >= o.appearance and apart[row, column] <= reach:
                 costs[row, column] = (1 - alike) + 0.3 * apart[row, column] / reach
     taken = set()
@@ -113,7 +126,7 @@ def _found_again(desk: Desk, found: Detections, left: list[int]) -> list[int]:
     return [place for place in left if place not in taken]
 
 
-def _new(desk: Desk, found: Detections, place: int) -> None:
+def _new(desk: Desk, found: Detections, place: int, look: Look, is_first: bool) -> None:
     o, box, score = desk.options, Box(*found.boxes[place].tolist()), float(found.scores[place])
     if len(desk.known) >= o.most_targets:
         desk.ignored += 1
@@ -122,8 +135,7 @@ def _new(desk: Desk, found: Detections, place: int) -> None:
         desk.ignored += 1
         return
     number = desk.begin(
-        box, score=score, label=found.labels[place], shown=score >= o.show_score,
-        look=look_of(desk.frame.image, box),
+        box, score=score, label=found.labels[place], shown=is_first or score >= o.show_score, look=look,
     )  # fmt: skip
     desk.detected.add(number)
 
@@ -143,5 +155,5 @@ def _missed(desk: Desk, one: Known) -> None:
         if one.shown and twin is not None:
             desk.merged.append((one.number, twin))
         return
-    weak = one.hits == 1 or misses >= o.misses
+    weak = one.hits == 1 or (misses >= o.misses and desk.seconds - one.detected >= o.missed_for)
     desk.change(one.number, misses=misses, status="lost" if weak else one.status)

@@ -37,6 +37,8 @@ class Known:
         hits, misses: rounds of detections with it, and in a row without it.
         unsure: looks in a row that did not see it.
         trust: of the last flow, in [0, 1].
+        fault: how wrong the flow has been of late, in [0, 1], by the detections that followed.
+        carried: frames in a row that only the flow told of it.
         looks: how often the model looked.
         look: what it looks like.
         pinned: whether a person put it there: no missing detection ends it.
@@ -58,7 +60,9 @@ class Known:
     misses: Count = 0
     unsure: Count = 0
     trust: Real = 1.0
+    fault: Real = 0.0
     looks: Count = 0
+    carried: Count = 0
     look: KeptLook = field(default_factory=lambda: UNKNOWN)
     pinned: bool = False
     session: Count = 0

@@ -22,11 +22,13 @@ Grey = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[np.float64]
 Points = npt.NDArray[np.float32]
 
-_INNER = 0.8  # share of a box's sides that the points are spread over
+_INNER = 0.7  # share of a box's sides that the points are spread over
 _CAMERA = (6, 8)  # rows and columns of points that tell of the camera
 _STILL = 0.3  # pixels of the grey picture, below which the camera stands
 _RETURN = 1.0  # pixels of the grey picture, within which a point must come back
 _LEAST = 3  # points
+_APART = 0.35  # pixels of the grey picture, from which a point does not go with what is behind the target
+_OWN = 0.25  # share of the points, from which those that go their own way are the target
 _FLOW: dict[str, Any] = {
     "winSize": (11, 11),
     "maxLevel": 3,
@@ -42,13 +44,11 @@ class Motion:
 
     Attributes:
         moves: (N, 2) of the targets' centres; NaN where nothing is known.
-        growth: (N,) of their sides; 1 where nothing is known.
         trust: (N,) share of the points that were followed.
         camera: (2, 3) from places of the frame before; None where it stood still, or nobody knows.
     """
 
     moves: Numbers
-    growth: Numbers
     trust: Numbers
     camera: Numbers | None
 
@@ -78,22 +78,26 @@ def motion_between(
         camera: whether to look for its motion.
     """
     count = len(boxes)
-    moves, growth = np.full((count, 2), np.nan), np.ones(count)
-    trust, shrink = np.zeros(count), before.shape[1] / width
+    moves, trust, shrink = np.full((count, 2), np.nan), np.zeros(count), before.shape[1] / width
     side = min(max(math.isqrt(points // max(count, 1)), 3), 6)
     starts, there = _grids(boxes, side)
     guesses = starts + np.repeat(expected, side * side, axis=0)
     beside = _beside(before.shape, boxes * shrink) if camera else np.zeros((0, 2))
     begin = np.concatenate([starts * shrink, beside]).astype(np.float32)
     if not len(begin) or min(before.shape) < 16:
-        return Motion(moves, growth, trust, None)
+        return Motion(moves, trust, None)
     end, good = _followed(before, after, begin, np.concatenate([guesses * shrink, beside]))
     own = side * side
     shape = (count, own, 2)
     first, last = begin[: count * own].reshape(shape), end[: count * own].reshape(shape)
     kept = good[: count * own].reshape(count, own) & there
+    lens = _camera(begin[count * own :], end[count * own :], good[count * own :])
+    still = first if lens is None else first @ lens[:, :2].T + lens[:, 2]
     for place in range(count):
         use = kept[place]
+        own_way = use & (np.hypot(*np.moveaxis(last[place] - still[place], -1, 0)) > _APART)
+        if own_way.sum() >= max(_LEAST, _OWN * use.sum()):
+            use = own_way  # the others show what is behind the target
         shown = max(int(there[place].sum()), 1)
         if use.sum() < _LEAST:
             continue
@@ -102,11 +106,9 @@ def motion_between(
         near = np.abs(steps - middle).max(axis=1) <= max(1.0, 0.5 * float(np.abs(middle).max()))
         trust[place] = near.sum() / shown
         moves[place] = middle / shrink
-        if near.sum() >= 8:
-            growth[place] = _growth(first[place][use][near], last[place][use][near])
-    return Motion(
-        moves, growth, trust, _camera(begin[count * own :], end[count * own :], good[count * own :], shrink)
-    )
+    if lens is not None:
+        lens[:, 2] /= shrink
+    return Motion(moves, trust, lens)
 
 
 def warped(camera: Numbers, x: float, y: float) -> tuple[float, float]:
@@ -157,22 +159,11 @@ def _followed(
     return np.asarray(end), np.asarray(good)
 
 
-def _growth(first: Points, last: Points) -> float:
-    """How much further apart points are than before, as a median over all; within 5 % of 1."""
-    before, after = first - np.median(first, axis=0), last - np.median(last, axis=0)
-    spread = np.hypot(*before.T)
-    far = spread > 0.5 * spread.max()
-    if spread.max() < 2 or not far.any():
-        return 1.0
-    return float(np.clip(np.median(np.hypot(*after.T)[far] / spread[far]), 0.95, 1.05))
-
-
-def _camera(begin: Points, end: Points, good: npt.NDArray[np.bool_], shrink: float) -> Numbers | None:
+def _camera(begin: Points, end: Points, good: npt.NDArray[np.bool_]) -> Numbers | None:
+    """(2, 3), in pixels of the grey picture."""
     if good.sum() < 8 or np.abs(np.median((end - begin)[good], axis=0)).max() < _STILL:
         return None
     found, _ = cv2.estimateAffinePartial2D(begin[good], end[good], ransacReprojThreshold=2.0)
     if found is None or not np.isfinite(found).all():
         return None
-    found = np.asarray(found, np.float64)
-    found[:, 2] /= shrink
-    return found
+    return np.asarray(found, np.float64)

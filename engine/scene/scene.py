@@ -68,7 +68,8 @@ class Scene:
         self._sessions: dict[int, Session[Track]] = {}
         self._frame: Frame | None = None
         self._look_ms = 0.0  # running estimate
-        if engine.lanes.workers > 1 or engine.lanes.batched:
+        self._side_by_side = engine.lanes.workers > 1 or engine.lanes.batched
+        if self._side_by_side:
             engine.service.start()
 
     @classmethod
@@ -272,6 +273,9 @@ class Scene:
         left = o.budget_ms - 1e3 * (time.perf_counter() - began)
         return min(most, max(1, int(left / self._look_ms))) if self._look_ms else min(most, 1)
 
+    def _push(self, session: Session[Track], frame: Frame) -> Future[Any]:
+        return session.submit_nowait(frame) if self._side_by_side else _done(session.push(frame))
+
     def _start(self, desk: Desk, errand: Errand) -> Future[Any]:
         known, frame = desk.known[errand.number], desk.frame
         if errand.kind == "open":
@@ -280,15 +284,16 @@ class Scene:
             )
         session = self._sessions[known.session]
         if errand.kind == "search":
-            return _raised(
-                lambda: session.correct_nowait(known.box, frame=frame, std=_LOOSE, learn=False, look=True)
-            )
+            return _raised(lambda: self._push(session, frame))
         if errand.kind == "learn":
             return _raised(lambda: session.correct_nowait(known.box, frame=frame))
         return _raised(lambda: session.correct_nowait(known.box, frame=frame, learn=False, look=True))
 
 
-_LOOSE = (1e6, 1e6, 1e6, 1e6)
+def _done(result: Any) -> Future[Any]:
+    done: Future[Any] = Future()
+    done.set_result(result)
+    return done
 
 
 def _raised(start: Callable[[], Future[Any]]) -> Future[Any]:

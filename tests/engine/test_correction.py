@@ -1,4 +1,4 @@
-"""Somebody puts a target right in mid-stream: the id stays, template and filter follow, nothing else changes."""
+"""Somebody puts a target right in mid-stream: the id stays, template and filter follow."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from framestate.bundles import Bundle
 from framestate.engine import Engine, Track
 from framestate.errors import BoxError, FrameError, FramestateError, OptionError, SessionError
 from framestate.vision import Box, Frame
@@ -114,23 +115,36 @@ def test_no_policy_drops_a_correction(open_engine: OpenEngine, clips: list[Clip]
         ("box", {}, BoxError),
         ((5, 5, 20, 20), {"colour": 1}, OptionError),
         ((5, 5, 20, 20), {"look": True}, OptionError),
-        ((5, 5, 20, 20), {"frame": Frame(np.zeros((120, 160, 3), np.uint8), 0, Fraction(1, 25), 0)}, FrameError),
-        ((5, 5, 20, 20), {"frame": Frame(np.zeros((60, 80, 3), np.uint8), 9, Fraction(1, 25), 9)}, FrameError),
+        (
+            (5, 5, 20, 20),
+            {"frame": Frame(np.zeros((120, 160, 3), np.uint8), 0, Fraction(1, 25), 0)},
+            FrameError,
+        ),
+        (
+            (5, 5, 20, 20),
+            {"frame": Frame(np.zeros((60, 80, 3), np.uint8), 9, Fraction(1, 25), 9)},
+            FrameError,
+        ),
     ],
 )
-@pytest.mark.parametrize("on_lanes", [False, True])
 def test_what_cannot_be_used_is_refused_and_changes_nothing(
-    open_engine: OpenEngine,
+    tiny_bundle: Bundle,
     clips: list[Clip],
     state_of: Call,
     box: Any,
     given: dict[str, Any],
     error: type[Exception],
-    on_lanes: bool,
 ) -> None:
-    engine = open_engine()
-    if on_lanes:
-        engine.service.start()
+    for on_lanes in (False, True):
+        with Engine.load(tiny_bundle, runtime="onnx", device="cpu", threads=1, capacity=2) as engine:
+            if on_lanes:
+                engine.service.start()
+            refused(engine, clips, state_of, box, given, error)
+
+
+def refused(
+    engine: Engine, clips: list[Clip], state_of: Call, box: Any, given: dict[str, Any], error: type[Exception]
+) -> None:
     with engine.open(clips[0][0][0], box=clips[0][0][1]) as session:
         session.push(clips[0][1][0])
         before = state_of(engine, session)

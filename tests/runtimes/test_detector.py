@@ -1,0 +1,113 @@
+"""Detectors of the YOLO form: every head is read, and boxes come back in the picture's own pixels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import pytest
+from framestate.errors import BundleError, OptionError
+from framestate.runtimes.detector import Detector
+from onnx import TensorProto, helper, numpy_helper
+
+IMAGE = np.zeros((60, 120, 3), np.uint8)  # shown in 64 x 64 at a scale of 64/120, 16 pixels down
+NAMES = "{0: 'cat', 1: 'dog'}"
+
+
+def write(
+    path: Path, output: npt.NDArray[Any], *, names: str | None = NAMES, half: bool = False, sides: Any = 64
+) -> Path:
+    """A model that gives ``output`` whatever it sees."""
+    kind = TensorProto.FLOAT16 if half else TensorProto.FLOAT
+    held = numpy_helper.from_array(output.astype(np.float16 if half else np.float32), "held")
+    zero = numpy_helper.from_array(np.zeros(1, np.float16 if half else np.float32), "zero")
+    nodes = [
+        helper.make_node("ReduceMean", ["images"], ["mean"], keepdims=0),
+        helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
+        helper.make_node("Add", ["held", "nothing"], ["output0"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "detector",
+        [helper.make_tensor_value_info("images", kind, [1, 3, sides, sides])],
+        [helper.make_tensor_value_info("output0", kind, list(output.shape))],
+        [held, zero],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    if names is not None:
+        helper.set_model_props(model, {"names": names})
+    onnx.save(model, str(path))
+    return path
+
+
+def v8(*boxes: tuple[float, ...], width: int = 6, room: int = 8) -> npt.NDArray[np.float64]:
+    """(1, 4 + classes, boxes) of cx, cy, w, h and a score each class."""
+    table = np.zeros((1, width, room))
+    for place, box in enumerate(boxes):
+        table[0, : len(box), place] = box
+    return table
+
+
+def ended(*boxes: tuple[float, ...]) -> npt.NDArray[np.float64]:
+    """(1, boxes, 6) of corners, score and class."""
+    return np.array([[*boxes, *[(0.0,) * 6] * (5 - len(boxes))]])
+
+
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("sides", [64, "side"])
+@pytest.mark.parametrize(
+    "output",
+    [
+        v8((32, 32, 16, 16, 0.1, 0.9), (33, 32, 16, 16, 0.0, 0.8), (10, 20, 4, 4, 0.5, 0.2)),
+        ended((24, 24, 40, 40, 0.9, 1), (8, 18, 12, 22, 0.5, 0), (1, 1, 5, 5, 0.01, 0)),
+    ],
+    ids=["v8", "ended"],
+)
+def test_heads_are_read(tmp_path: Path, output: npt.NDArray[Any], half: bool, sides: Any) -> None:
+    detect = Detector(write(tmp_path / "d.onnx", output, half=half, sides=sides), side=64)
+    found = detect(IMAGE)
+    scale = 64 / 120
+    assert found.labels == ["dog", "cat"]
+    assert found.scores == pytest.approx([0.9, 0.5], abs=1e-3)
+    assert found.xyxy[0] == pytest.approx(np.array([24, 8, 40, 24]) / scale, abs=0.1)
+    assert found.xyxy[1] == pytest.approx(np.array([8, 2, 12, 6]) / scale, abs=0.1)
+    only = Detector(tmp_path / "d.onnx", side=64, classes=["cat"])(IMAGE)
+    assert only.labels == ["cat"]
+    assert not Detector(tmp_path / "d.onnx", side=64, score=0.95)(IMAGE).labels
+
+
+def test_boxes_of_one_class_are_one_and_of_two_are_two(tmp_path: Path) -> None:
+    output = v8((32, 32, 16, 16, 0.9, 0.0), (32, 32, 16, 16, 0.0, 0.8), (33, 33, 16, 16, 0.7, 0.0))
+    assert Detector(write(tmp_path / "d.onnx", output))(IMAGE).labels == ["cat", "dog"]
+
+
+def test_without_names_classes_are_numbers(tmp_path: Path) -> None:
+    for names in (None, "nonsense(", "[1"):
+        file = write(tmp_path / "d.onnx", v8((32, 32, 16, 16, 0.1, 0.9)), names=names)
+        assert Detector(file)(IMAGE).labels == ["1"]
+        with pytest.raises(OptionError, match="no class"):
+            Detector(file, classes=["cat"])
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 8), (1, 9, 8), (2, 6, 8), (6, 8), (1, 6, 0)])
+def test_other_forms_are_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    detect = Detector(write(tmp_path / "d.onnx", np.ones(shape)))
+    with pytest.raises(BundleError, match="form of YOLO"):
+        detect(IMAGE)
+
+
+def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "text.onnx").write_text("no model")
+    for file in ("text.onnx", "missing.onnx", "."):
+        with pytest.raises(BundleError):
+            Detector(tmp_path / file)
+    with pytest.raises(OptionError):
+        Detector(write(tmp_path / "d.onnx", v8()), score=2)
+
+
+def test_numbers_that_are_not_finite_are_left_out(tmp_path: Path) -> None:
+    output = v8((np.nan, 32, 16, 16, 0.1, 0.9), (32, 32, 16, 16, 0.6, 0.2))
+    assert Detector(write(tmp_path / "d.onnx", output))(IMAGE).labels == ["cat"]
