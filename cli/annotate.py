@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from ..engine import Track
 from ..errors import OptionError
 from ..vision import (
     Encoding,
@@ -19,13 +19,18 @@ from ..vision import (
     VideoWriter,
     changes,
     draw_tracks,
+    draw_trails,
     rehearse,
 )
 from ..vision.pixels import Image, is_deep
 from ..vision.tone import Tone
+from .seen import Seen
 
-Sink = Callable[[Frame, Sequence[Track]], None]
-"""Takes the tracks of one frame; targets are numbered from 1, in the order of the sequence."""
+Sink = Callable[[Frame, Sequence[Seen]], None]
+"""Takes what is seen in one frame."""
+
+TRAIL = 30
+"""Frames of a target's way that are drawn."""
 
 
 class Developed:
@@ -79,6 +84,7 @@ def annotated_video(
     notes: list[str],
     encoding: Encoding | None = None,
     part: Part | None = None,
+    with_trails: bool = False,
 ) -> Iterator[Sink]:
     """Every frame with its boxes, at the times of ``source``; ``path`` appears when the block ends well.
 
@@ -89,6 +95,7 @@ def annotated_video(
         notes: is told what is not in the video as it was in the source.
         encoding: how they are encoded.
         part: which of them there are.
+        with_trails: draw the way that targets came, too.
 
     Raises:
         VideoWriteError: the file cannot be written.
@@ -118,13 +125,12 @@ def annotated_video(
         taken = ()
         notes.append(f"{error.problem}: sound and subtitles are left out")
     with aboard(taken, briefly=False) as passengers, opened(path, passengers) as video:
+        trails: dict[int, deque[tuple[float, float]]] = {}
 
-        def write(frame: Frame, tracks: Sequence[Track]) -> None:
-            marks = [
-                Mark(track.box, target, track.score, track.status)
-                for target, track in enumerate(tracks, start=1)
-            ]
-            drawn = draw_tracks(frame.image, marks)
+        def write(frame: Frame, seen: Sequence[Seen]) -> None:
+            marks = [Mark(one.box, one.target, one.score, one.status, one.label) for one in seen]
+            shown = draw_trails(frame.image, extended(trails, seen)) if with_trails else frame.image
+            drawn = draw_tracks(shown, marks)
             original = developed.original(frame)
             video.write(developed.tone.painted(original, frame.image, drawn), frame.pts - begin)
 
@@ -137,3 +143,14 @@ def annotated_video(
             ) * tick + part.every / source.frame_rate
         video.close()
         notes += [*changes(source, video), *passengers.left_out]
+
+
+def extended(
+    trails: dict[int, deque[tuple[float, float]]], seen: Sequence[Seen]
+) -> dict[int, list[tuple[float, float]]]:
+    """The ways of those that are seen, one place longer; the others' are forgotten."""
+    for target in set(trails) - {one.target for one in seen}:
+        del trails[target]
+    for one in seen:
+        trails.setdefault(one.target, deque(maxlen=TRAIL)).append(one.box.centre)
+    return {target: list(way) for target, way in trails.items()}

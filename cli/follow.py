@@ -12,16 +12,21 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..bundles import load_bundle
-from ..engine import Engine, Session, Task, Track, Tracking
+from ..engine import Engine, Session, Task, Tracking
+from ..engine.scene import Scene
 from ..errors import BundleError
-from ..vision import Box, Encoding, Frame, ReadAhead
+from ..vision import Encoding, Frame, ReadAhead
 from .annotate import Developed, Part, Sink
 from .files import Reading
+from .followers import Boxes, Detect, Detected, Follower
 from .progress import Bar, frames_bar
+from .seen import Region, Seen
 from .sinks import open_sinks
 from .span import Span
 
 Answer = TypeVar("Answer")
+MOST_TARGETS = 128
+"""That a scene follows with the model at once."""
 
 
 @dataclass
@@ -31,12 +36,18 @@ class Tally:
     frames: int = 0
     lost: int = 0
     score: float = 0.0
+    label: str | None = None
 
-    def add(self, track: Track) -> None:
+    def add(self, seen: Seen) -> None:
         """Count one answer."""
         self.frames += 1
-        self.lost += track.status == "lost"
-        self.score += track.score
+        self.lost += seen.status == "lost"
+        self.score += seen.score
+
+    def lose(self) -> None:
+        """Count a frame that does not show it."""
+        self.frames += 1
+        self.lost += 1
 
     @property
     def mean_score(self) -> float | None:
@@ -64,7 +75,7 @@ class Run:
     Attributes:
         runtime, device: what ran the model.
         time_base: seconds a tick of the pts.
-        targets: a tally for each, in the order they were given.
+        targets: a tally for each, by its number.
         frames: those that were decoded, the first included.
         broken_packets: how many were passed over.
         notes: what is out of the ordinary in the source, or not in the video as it was there.
@@ -75,7 +86,7 @@ class Run:
     runtime: str
     device: str
     time_base: str
-    targets: list[Tally] = field(default_factory=list)
+    targets: dict[int, Tally] = field(default_factory=dict)
     frames: int = 0
     broken_packets: int = 0
     notes: list[str] = field(default_factory=list)
@@ -90,7 +101,7 @@ class Run:
 
 def follow(
     video: Path,
-    regions: Sequence[Box],
+    regions: Sequence[Region],
     model: str,
     *,
     runtime: str = "auto",
@@ -102,8 +113,9 @@ def follow(
     reading: Reading | None = None,
     encoding: Encoding | None = None,
     span: Span | None = None,
+    detect: Detect | None = None,
 ) -> Run:
-    """Track each region of the first frame through a video, into a video ``out`` and a table ``boxes``.
+    """Track regions, and what ``detect`` finds, into a video ``out`` and a table ``boxes``.
 
     Raises:
         InputError: the video, a region or the model cannot be used.
@@ -113,7 +125,8 @@ def follow(
     with ExitStack() as stack:
         span = span or Span()
         reader = stack.enter_context((reading or Reading()).open(video, threads, deep=True))
-        regions = [region.check(reader.width, reader.height) for region in regions]
+        for region in regions:
+            region.box.check(reader.width, reader.height)
         engine = stack.enter_context(
             load(
                 model,
@@ -122,7 +135,7 @@ def follow(
                 device=device,
                 threads=threads,
                 precision=precision,
-                capacity=len(regions),
+                capacity=len(regions) if detect is None else MOST_TARGETS,
             )
         )
         notes: list[str] = []
@@ -131,16 +144,18 @@ def follow(
         begin = first.pts * first.time_base if span.start is not None else Fraction(0)
         part = Part(begin, span.is_part, span.every)
         developed = Developed(chain([first], chosen), reader, keeps=out is not None)
-        sinks = open_sinks(stack, reader, developed, out, boxes, encoding, part, notes)
+        is_scene = detect is not None
+        sinks = open_sinks(stack, reader, developed, out, boxes, encoding, part, notes, is_scene)
         bar = stack.enter_context(frames_bar(f"tracking {video.name}", reader.frame_count))
         frames = stack.enter_context(ReadAhead(developed))
-        run = Run(
-            engine.runtime.name, engine.runtime.device, str(reader.time_base), [Tally() for _ in regions]
-        )
-        _run(run, frames, engine, regions, sinks, bar)
+        run = Run(engine.runtime.name, engine.runtime.device, str(reader.time_base))
+        follower: Follower = Boxes(engine, regions)
+        if detect is not None:
+            follower = Detected(stack.enter_context(Scene(engine)), detect, regions)
+        _run(run, frames, follower, sinks, bar, is_scene)
         run.broken_packets = reader.broken_packets
         notes += reader.notes
-    run.notes = notes
+    run.notes += notes
     run.seconds = time.perf_counter() - began
     return run
 
@@ -170,22 +185,26 @@ def answers(
 
 
 def _run(
-    run: Run,
-    frames: Iterator[Frame],
-    engine: Engine,
-    regions: Sequence[Box],
-    sinks: Sequence[Sink],
-    bar: Bar,
+    run: Run, frames: Iterable[Frame], follower: Follower, sinks: Sequence[Sink], bar: Bar, labelled: bool
 ) -> None:
-    """Every frame: push it to each target's session, hand the answers to the sinks."""
-    first = next(frames)
-    targets = [engine.open(first, box=region) for region in regions]
-    start = [Track(region, 1.0, "tracking", first.index) for region in regions]
-    for frame, tracks in chain([(first, start)], answers(frames, targets, run.watch)):
+    """Every frame: to the follower, and what it sees to the sinks."""
+    for frame in frames:
+        began = time.perf_counter()
+        seen, lost = follower(frame)
+        if run.frames:
+            run.watch.seconds += time.perf_counter() - began
+            run.watch.frames += 1
         for sink in sinks:
-            sink(frame, tracks)
+            sink(frame, seen)
         run.frames += 1
         bar.advance()
-        if frame is not first:
-            for tally, track in zip(run.targets, tracks, strict=True):
-                tally.add(track)
+        for one in seen:
+            tally = run.targets.setdefault(one.target, Tally())
+            tally.label = one.label if labelled else None
+            if not one.given:
+                tally.add(one)
+        for target in set(lost) - {one.target for one in seen}:
+            if target in run.targets:
+                run.targets[target].lose()
+    for region in follower.waiting:
+        run.notes.append(f"the video ends before the time of the box {region.box}, which was not followed")

@@ -9,20 +9,22 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from ..engine import Track
 from ..errors import FramestateError
 from ..vision import Encoding, Frame, VideoReader
 from .annotate import Developed, Part, Sink, annotated_video
+from .coco import CocoVideo
 from .output import note, replacing
+from .seen import Seen
 
 COLUMNS = ("frame", "pts", "seconds", "target", "x", "y", "w", "h", "score", "status")
-JSON_LINES, MOT = (".jsonl", ".ndjson"), (".txt", ".mot")
+LABELLED = (*COLUMNS, "label")
+JSON_LINES, MOT, COCO = (".jsonl", ".ndjson"), (".txt", ".mot"), (".json",)
 """Suffixes of the other forms of a table of boxes; any other is CSV."""
 
 
 @contextmanager
-def boxes_file(path: Path) -> Iterator[Sink]:
-    """A line for each target in each frame: CSV, JSON lines or MOT by the suffix of ``path``.
+def boxes_file(path: Path, source: VideoReader, labelled: bool = False) -> Iterator[Sink]:
+    """A line for each target in each frame: CSV, JSON lines or MOT by the suffix; .json: a COCO-video file.
 
     ``frame`` counts the frames that were decoded, from 0 (MOT: from 1); ``pts`` is in ticks of the video's
     time base; boxes are in pixels. ``path`` appears when the block ends well. Where the run fails, what there
@@ -35,14 +37,19 @@ def boxes_file(path: Path) -> Iterator[Sink]:
     with replacing(path) as temporary:
         try:
             with temporary.open("w", newline="", encoding="utf-8") as file:
-                write = _writer(file, path.suffix.lower())
+                coco = CocoVideo(source) if path.suffix.lower() in COCO else None
+                write = coco.add if coco else _writer(file, path.suffix.lower(), labelled)
 
-                def count(frame: Frame, tracks: Sequence[Track]) -> None:
+                def count(frame: Frame, seen: Sequence[Seen]) -> None:
                     nonlocal lines
-                    write(frame, tracks)
-                    lines += len(tracks)
+                    write(frame, seen)
+                    lines += len(seen)
 
-                yield count
+                try:
+                    yield count
+                finally:
+                    if coco is not None:
+                        json.dump(coco.plain, file)
         except FramestateError:
             if lines:
                 partial = path.with_name(f"{path.stem}.partial{path.suffix}")
@@ -51,33 +58,35 @@ def boxes_file(path: Path) -> Iterator[Sink]:
             raise
 
 
-def _writer(file: TextIO, suffix: str) -> Sink:
-    """What writes one frame's tracks into a file."""
+def _writer(file: TextIO, suffix: str, labelled: bool) -> Sink:
+    """What writes what is seen in one frame into a file."""
+    columns = LABELLED if labelled else COLUMNS
     if suffix in JSON_LINES:
-        return lambda frame, tracks: file.writelines(
-            json.dumps(dict(zip(COLUMNS, values, strict=True))) + "\n" for values in _values(frame, tracks)
+        return lambda frame, seen: file.writelines(
+            json.dumps(dict(zip(columns, values, strict=False))) + "\n" for values in _values(frame, seen)
         )
     if suffix in MOT:
-        return lambda frame, tracks: file.writelines(
+        return lambda frame, seen: file.writelines(
             f"{index + 1},{target},{x:.3f},{y:.3f},{w:.3f},{h:.3f},{score:.4f},-1,-1,-1\n"
-            for index, _, _, target, x, y, w, h, score, _ in _values(frame, tracks)
+            for index, _, _, target, x, y, w, h, score, _, _ in _values(frame, seen)
         )
     rows = csv.writer(file, lineterminator="\n")
-    rows.writerow(COLUMNS)
+    rows.writerow(columns)
 
-    def write(frame: Frame, tracks: Sequence[Track]) -> None:
-        for index, pts, seconds, target, *box, score, status in _values(frame, tracks):
+    def write(frame: Frame, seen: Sequence[Seen]) -> None:
+        for index, pts, seconds, target, *box, score, status, label in _values(frame, seen):
             numbers = (f"{value:.3f}" for value in box)
-            rows.writerow([index, pts, f"{seconds:.6f}", target, *numbers, f"{score:.4f}", status])
+            last = [label] if labelled else []
+            rows.writerow([index, pts, f"{seconds:.6f}", target, *numbers, f"{score:.4f}", status, *last])
 
     return write
 
 
-def _values(frame: Frame, tracks: Sequence[Track]) -> Iterator[tuple[Any, ...]]:
-    """The values of `COLUMNS` for each target."""
-    for target, track in enumerate(tracks, start=1):
-        box = track.box.xywh
-        yield frame.index, frame.pts, round(frame.seconds, 6), target, *box, track.score, track.status
+def _values(frame: Frame, seen: Sequence[Seen]) -> Iterator[tuple[Any, ...]]:
+    """The values of `LABELLED` for each target."""
+    for one in seen:
+        at = frame.index, frame.pts, round(frame.seconds, 6)
+        yield *at, one.target, *one.box.xywh, one.score, one.status, one.label
 
 
 def open_sinks(
@@ -89,15 +98,18 @@ def open_sinks(
     encoding: Encoding | None,
     part: Part,
     notes: list[str],
+    scene: bool = False,
 ) -> list[Sink]:
     """What takes the tracks: a file of ``boxes``, a video ``out``; they are finished as ``stack`` ends.
+
+    Those of a ``scene`` have classes, and the video shows which way each target came.
 
     Raises:
         FramestateError: one of them cannot be written.
     """
     sinks: list[Sink] = []
     if boxes is not None:
-        sinks.append(stack.enter_context(boxes_file(boxes)))
+        sinks.append(stack.enter_context(boxes_file(boxes, source, scene)))
     if out is not None:
-        sinks.append(stack.enter_context(annotated_video(out, source, frames, notes, encoding, part)))
+        sinks.append(stack.enter_context(annotated_video(out, source, frames, notes, encoding, part, scene)))
     return sinks

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import OptionError
-from . import files, options, span
+from . import detecting, files, options, span
 from .output import guarded, note, print_json, quiet_stdout, show, warn
 
 if TYPE_CHECKING:
@@ -24,8 +24,9 @@ def track(
         list[str] | None,
         typer.Option(
             "--box",
-            metavar="X,Y,W,H",
-            help="A target in the first frame, in pixels; repeat it for more.",
+            metavar="[T:]X,Y,W,H",
+            help="A target in the first frame, in pixels, or at a time: 12.5s:X,Y,W,H or 300:X,Y,W,H "
+            "(a frame); repeat it for more.",
             show_default="drawn by you, on a page that opens",
         ),
     ] = None,
@@ -40,9 +41,16 @@ def track(
     boxes: Annotated[
         Path | None,
         typer.Option(
-            "--boxes", metavar="FILE", help="Where to write the boxes: CSV; .jsonl: JSON lines; .txt: MOT."
+            "--boxes",
+            metavar="FILE",
+            help="Where to write the boxes: CSV; .jsonl: JSON lines; .txt: MOT; .json: COCO-video.",
         ),
     ] = None,
+    detections: detecting.File = None,
+    detector: detecting.Model = None,
+    detect_every: detecting.Rounds = 10,
+    classes: detecting.Classes = "",
+    detector_score: detecting.Score = 0.25,
     start: span.Start = None,
     end: span.End = None,
     every: span.Every = 1,
@@ -59,15 +67,18 @@ def track(
 ) -> None:
     """Follow things through a video.
 
-    Each is given by its box in the first frame. Without --box, a page opens to draw one.
+    Each is given by its box, or found by a detector now and then. Without any, a page opens to draw a box.
     Without --out and --boxes, the annotated video goes to the working directory.
     """
     with guarded(debug):
         with quiet_stdout():
-            from ..vision import parse_box
+            from .seen import Region
 
-            regions = [parse_box(text) for text in box or ()]
+            regions = [Region.of(text) for text in box or ()]
             options.check_device(device)
+            detect = detecting.detect_with(
+                detections, detector, detect_every, classes, detector_score, device, threads
+            )
             no_output_named = out is None and boxes is None
             if no_output_named:
                 stem = "stdin" if str(video) == files.STANDARD else video.resolve().stem
@@ -76,10 +87,10 @@ def track(
 
             reading = files.Reading.of(stream, image_rate, deinterlace)
             part = span.Span.of(start, end, every)
-            if not regions:
+            if not regions and detect is None:
                 from .draw import draw_boxes
 
-                regions = draw_boxes(video, reading, part)
+                regions = [Region(drawn) for drawn in draw_boxes(video, reading, part)]
             from .follow import follow
 
             run = follow(
@@ -95,6 +106,7 @@ def track(
                 reading=reading,
                 span=part,
                 encoding=files.encoding(codec, crf, preset, bitrate, pixel_format),
+                detect=detect,
             )
             if no_output_named:
                 note(f"without --out and --boxes, the annotated video went to {out}")
@@ -135,7 +147,8 @@ def _report(run: Run, model: str, outputs: list[Path]) -> dict[str, Any]:
         "notes": run.notes,
         "targets": [
             {"target": number, "lost_frames": tally.lost, "mean_score": tally.mean_score}
-            for number, tally in enumerate(run.targets, start=1)
+            | ({} if tally.label is None else {"label": tally.label, "frames": tally.frames})
+            for number, tally in sorted(run.targets.items())
         ],
         "outputs": outputs,
     }
@@ -148,7 +161,7 @@ def _show(run: Run, model: str, video: Path, outputs: list[Path], on_stderr: boo
     table = Table()
     for heading in ("target", "lost frames", "mean score"):
         table.add_column(heading, justify="right")
-    for number, tally in enumerate(run.targets, start=1):
+    for number, tally in sorted(run.targets.items()):
         score = "" if tally.mean_score is None else f"{tally.mean_score:.2f}"
         table.add_row(str(number), str(tally.lost), score)
     where = f"{model}, {run.runtime} on {run.device}"

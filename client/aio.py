@@ -186,6 +186,14 @@ class AsyncClient:
         """Ends a session and frees its slot. Raises UnknownSessionError."""
         await self._http.send("DELETE", _session(session_id))
 
+    async def correct(self, session_id: str, box: BoxLike) -> None:
+        """Puts right where a session's target is in the frame that was answered last; the id stays.
+
+        Raises BoxError, UnknownSessionError; OptionError where the session follows no target.
+        """
+        text = ",".join(f"{value:.6f}" for value in _numbers(box))
+        await self._http.send("POST", f"{_session(session_id)}/correction?box={text}")
+
     async def snapshot(self, session_id: str) -> bytes:
         """A session as one blob, which ``restore`` goes on from, on this server or another."""
         return (await self._http.send("GET", f"{_session(session_id)}/snapshot")).content

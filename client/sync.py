@@ -220,6 +220,10 @@ class Client:
         """Ends a session and frees its slot."""
         self._portal.run(self._inner.end(session_id))
 
+    def correct(self, session_id: str, box: BoxLike) -> None:
+        """Puts right where a session's target is in the frame that was answered last; the id stays."""
+        self._portal.run(self._inner.correct(session_id, box))
+
     def snapshot(self, session_id: str) -> bytes:
         """A session as one blob."""
         return self._portal.run(self._inner.snapshot(session_id))

@@ -29,11 +29,12 @@ IMAGES = ("image/jpeg", "image/png", "image/webp")
 SessionId = Annotated[
     str, Path(pattern="^[A-Za-z0-9_-]{1,64}$", description="The session's id.", examples=["my-session"])
 ]
+BOX_PATTERN = r"^-?[0-9.]{1,20},-?[0-9.]{1,20},[0-9.]{1,20},[0-9.]{1,20}$"
 Box = Annotated[
     str | None,
     Query(
         description="The target in the picture: x,y,width,height in pixels.",
-        pattern=r"^-?[0-9.]{1,20},-?[0-9.]{1,20},[0-9.]{1,20},[0-9.]{1,20}$",
+        pattern=BOX_PATTERN,
         examples=["240,160,80,60"],
     ),
 ]
@@ -184,6 +185,29 @@ def sessions_api(hub: Hub, decoder: Decoder) -> APIRouter:
         number = entry.last_index if answer is None else getattr(answer, "frame_index", entry.last_index)
         wanted = Pictures(encoding, quality)
         return await asyncio.to_thread(answer_of, entry, number or 0, answer, wanted)
+
+    @api.post(
+        "/{session_id}/correction",
+        response_model=FrameAnswer,
+        responses=problems(400, 404, 409, 422, 500, 503),
+    )
+    async def correct(
+        session_id: SessionId,
+        box: Annotated[
+            str,
+            Query(
+                description="Where the target is in the frame that was answered last: x,y,width,height.",
+                pattern=BOX_PATTERN,
+                examples=["240,160,80,60"],
+            ),
+        ],
+    ) -> Response:
+        """Put right where the target is. The session keeps its id; its filter follows at once, its template
+        with the next frame. It goes before frames that wait."""
+        hub.check_running()
+        entry = hub.get(session_id)
+        answer = await asyncio.wrap_future(entry.session.correct_nowait(parse_box(box).xywh))
+        return await asyncio.to_thread(answer_of, entry, answer.frame_index, answer, Pictures())
 
     @api.get(
         "/{session_id}/snapshot",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .box import Box, parse_box
 from .changes import changes
 from .crop import IMAGENET_MEAN, IMAGENET_STD, SquareCrop, around, cut, normalise
-from .draw import Mark, contact_sheet, draw_track, draw_tracks
+from .draw import Mark, contact_sheet, draw_track, draw_tracks, draw_trails
 from .encoders import Encoding
 from .frame import Frame
 from .images import decode_image, encode_image
@@ -40,6 +40,7 @@ __all__ = [
     "decode_image",
     "draw_track",
     "draw_tracks",
+    "draw_trails",
     "encode_image",
     "normalise",
     "parse_box",

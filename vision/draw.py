@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import colorsys
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -38,11 +38,13 @@ class Mark:
     target: int = 1
     score: float | None = None
     status: Status = "tracking"
+    name: str = ""
 
     @property
     def label(self) -> str:
-        """Target number and score, as shown on the plate."""
-        return f"{self.target}" if self.score is None else f"{self.target}  {self.score:.2f}"
+        """Target number, the name of its class, and score, as shown on the plate."""
+        number = f"{self.target} {self.name}" if self.name else f"{self.target}"
+        return number if self.score is None else f"{number}  {self.score:.2f}"
 
 
 def target_colour(target: int) -> Colour:
@@ -81,6 +83,17 @@ def draw_tracks(image: Image, marks: Iterable[Mark]) -> Image:
     plates: list[Box] = []
     for mark in marks:
         _draw(canvas, mark.box, mark.label, mark.status, mark.target, plates)
+    return canvas
+
+
+def draw_trails(image: Image, trails: Mapping[int, Sequence[tuple[float, float]]]) -> Image:
+    """A copy of ``image`` with the way that each target came, by its number: centres, the oldest first."""
+    canvas = check_image(image).copy()
+    thickness = max(1, round(min(canvas.shape[:2]) / 400))
+    for target, way in trails.items():
+        points = np.round(8 * np.array(way)).astype(np.int32).reshape(-1, 1, 2)
+        colour = target_colour(target)
+        cv2.polylines(canvas, [points], False, colour, thickness, cv2.LINE_AA, shift=3)
     return canvas
 
 

@@ -15,7 +15,8 @@ from .overlap import distances, overlaps
 _ALONE = 0.2  # overlap with another target, below which a target is seen alone
 _REACH = 0.6  # how far a detection may be, in units of the size, of a target whose place is known
 _STRAYS = 0.05  # how much farther for each frame without it, the more the less the flow is trusted
-_FARTHEST = 2.5
+_FARTHEST, _SEARCHED = 2.5, 8.0
+_DOUBTED = 0.6  # trust in the flow, below which a target may be elsewhere
 _RIGHT, _WRONG = 0.15, 0.3  # how far off the flow may be, in sizes, and how much more is all wrong
 _OTHER, _UNLIKE = 0.3, 0.25  # what another class costs, and another look
 _DEAREST, _WEAK = 0.85, 0.6  # what a pair may cost: sure detections, weak ones
@@ -72,10 +73,10 @@ def _is_fresh(desk: Desk, one: Known) -> bool:
     return desk.seconds - one.seen <= desk.options.patience
 
 
-def _detected(desk: Desk, one: Known, found: Detections, place: int) -> None:
-    """The target was seen by the detector."""
+def _detected(desk: Desk, one: Known, found: Detections, place: int, elsewhere: bool = False) -> None:
+    """The target was seen by the detector; ``elsewhere`` than it was thought to be."""
     o, box, score = desk.options, Box(*found.boxes[place].tolist()), float(found.scores[place])
-    if one.is_lost:  # nothing of its old motion holds
+    if one.is_lost or elsewhere:  # nothing of its old motion holds
         filter = desk.filter_of(one.number)
         if filter.gate(box, spread(box, 0.1, 0.1)) > o.filter.gate:
             filter.restart(box)
@@ -105,15 +106,20 @@ def is_alone(desk: Desk, number: int) -> bool:
 
 
 def _found_again(desk: Desk, found: Detections, left: list[int], looks: list[Look]) -> list[int]:
-    """Lost targets that detections show, by what they look like; the detections that are left."""
+    """Targets that are lost, or in doubt, by what they look like; gives the detections that are left."""
     o = desk.options
-    lost = [one for one in desk.known.values() if one.is_lost and one.number not in desk.detected]
+    lost = [
+        one
+        for one in desk.known.values()
+        if one.number not in desk.detected
+        and (one.is_lost or one.unsure or one.misses or one.trust < _DOUBTED)
+    ]
     if not lost or not left:
         return left
     apart = distances(boxes_of(lost), found.boxes[left])
     costs = np.full((len(lost), len(left)), np.inf)
     for row, one in enumerate(lost):
-        reach = 2.0 + 4.0 * (desk.seconds - one.seen)  # sizes
+        reach = min(2.0 + 4.0 * (desk.seconds - one.detected), _SEARCHED)
         for column, place in enumerate(left):
             same = not (one.label and found.labels[place] and one.label != found.labels[place])
             alike = likeness(one.look, looks[place])
@@ -121,7 +127,7 @@ def _found_again(desk: Desk, found: Detections, left: list[int], looks: list[Loo
                 costs[row, column] = (1 - alike) + 0.3 * apart[row, column] / reach
     taken = set()
     for row, column in pairs(costs, 1.0):
-        _detected(desk, lost[row], found, left[column])
+        _detected(desk, lost[row], found, left[column], elsewhere=True)
         taken.add(left[column])
     return [place for place in left if place not in taken]
 

@@ -24,7 +24,7 @@ class SceneOptions:
     misses: int = 2  # rounds of detections in a row without it, after which that is so sooner …
     missed_for: float = 0.25  # … but not before
     keep: float = 4.0  # after which a lost target is ended; until then it can be found again under its id
-    look_every: float = 0.2  # a target is looked at by the model so long after it was seen, at the latest
+    look_every: float = 0.4  # a target is looked at by the model so long after it was seen, at the latest
     most_looks: int = 0  # by the model, a frame; 0: as many as are due
     budget_ms: float = 0.0  # of a frame, for looks; 0: none. Times are not the same twice, nor are boxes then
     seen: float = 0.3  # a look of at least this score counts

@@ -36,6 +36,19 @@ def test_rest_tracks_as_the_engine_does(shared: Any, film: Film, truth: Any, ope
     assert "deleted" in gone.json["detail"]
 
 
+def test_a_target_is_put_right(shared: Any, film: Film, open_session: Open) -> None:
+    key, (x, y, w, h) = open_session(shared), film[1].xywh
+    moved = follow(shared, key, film[0][:4])[-1]
+    told = shared.call("POST", f"/v1/sessions/{key}/correction?box={x},{y},{w},{h}")
+    assert (told.status, told.json["index"], told.json["session"]) == (200, 3, key)
+    assert told.json["box"] == pytest.approx([x, y, w, h]) != moved.xywh
+    assert shared.call("POST", f"/v1/sessions/{key}/frames?pts=4&index=4", film[0][4]).status == 200
+    for box, status in (("1,2,3", 422), ("9999,1,5,5", 422), ("0,0,0,0", 422), ("nan,1,1,1", 422)):
+        assert shared.call("POST", f"/v1/sessions/{key}/correction?box={box}").status == status
+    assert shared.call("POST", "/v1/sessions/nobody/correction?box=1,1,5,5").status == 404
+    shared.call("DELETE", f"/v1/sessions/{key}")
+
+
 @pytest.mark.parametrize("kind", ["jpeg", "png", "webp"])
 def test_every_kind_of_image_is_taken(shared: Any, film: Film, kind: Any, open_session: Open) -> None:
     key = open_session(shared)

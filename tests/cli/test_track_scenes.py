@@ -1,0 +1,134 @@
+"""``framestate track`` with boxes at their times, detections of a file, and a detector."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from framestate.bench.scenes import read_mot
+from onnx import TensorProto, helper, numpy_helper
+
+MakeClip = Callable[..., Path]
+Report = Callable[..., dict[str, Any]]
+Refused = Callable[..., str]
+ONE = ("--threads", 1)
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def detections(path: Path, every: int, frames: int, score: float = 0.9) -> Path:
+    """The square of the tiny clips, found at every Nth frame."""
+    lines = [f"{i + 1},-1,{12 + 2 * i},{10 + i},20,20,{score}\n" for i in range(0, frames, every)]
+    path.write_text("".join(lines), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("when", ["3:", "0.12s:", "0:00:00.12:", "3f:"])
+def test_a_box_at_its_time(report: Report, make_clip: MakeClip, work: Path, box: str, when: str) -> None:
+    later = f"{when}18,13,20,20"
+    found = report("track", make_clip(frames=6), "--box", later, "--box", box, "--boxes", "b.csv", *ONE)
+    assert [one["target"] for one in found["targets"]] == [1, 2]
+    table = [(int(row["frame"]), int(row["target"])) for row in rows(work / "b.csv")]
+    assert table == [(frame, 1) for frame in range(3)] + [(f, t) for f in range(3, 6) for t in (1, 2)]
+    first = next(row for row in rows(work / "b.csv") if row["target"] == "2")
+    assert [float(first[name]) for name in "xywh"] == [18, 13, 20, 20]
+
+
+def test_a_box_after_the_end_is_said(report: Report, make_clip: MakeClip, box: str) -> None:
+    given = ("--box", box, "--box", "99s:1,1,9,9", "--boxes", "b.csv")
+    found = report("track", make_clip(frames=3), *given, *ONE)
+    assert len(found["targets"]) == 1
+    assert any("1,1,9,9" in note for note in found["notes"])
+
+
+@pytest.mark.parametrize(
+    "text", ["x:1,1,9,9", "3:1,1,9", "3:4:5:6:1,1,9,9", "-1:1,1,9,9", "nan:1,1,9,9", ":1,1,9,9"]
+)
+def test_times_that_are_none_are_refused(refused: Refused, make_clip: MakeClip, text: str) -> None:
+    assert refused("track", make_clip(frames=3), "--box", text, "--boxes", "b.csv")
+
+
+def test_detections_of_a_file_open_targets_with_ids(report: Report, make_clip: MakeClip, work: Path) -> None:
+    clip, file = make_clip(frames=12), detections(work / "d.txt", 5, 12)
+    found = report("track", clip, "--detections", file, "--boxes", "b.csv", "--out", "o.mp4", *ONE)
+    assert [one["target"] for one in found["targets"]] == [1]
+    assert found["targets"][0]["label"] == ""
+    table = rows(work / "b.csv")
+    assert [int(row["frame"]) for row in table] == list(range(12))
+    assert all(abs(float(row["x"]) - 12 - 2 * int(row["frame"])) < 4 for row in table)
+
+
+@pytest.mark.parametrize("name", ["b.txt", "b.jsonl", "b.json"])
+def test_the_forms_of_the_boxes(report: Report, make_clip: MakeClip, work: Path, name: str) -> None:
+    clip, file = make_clip(frames=4), detections(work / "d.txt", 1, 4)
+    report("track", clip, "--detections", file, "--boxes", name, *ONE)
+    text = (work / name).read_text(encoding="utf-8")
+    if name == "b.txt":
+        assert read_mot(work / name, 10)[:, :2].tolist() == [[frame, 1] for frame in range(1, 5)]
+    elif name == "b.jsonl":
+        assert [json.loads(line)["label"] for line in text.splitlines()] == [""] * 4
+    else:
+        coco = json.loads(text)
+        assert [one["frame_id"] for one in coco["images"]] == [0, 1, 2, 3]
+        assert [one["image_id"] for one in coco["annotations"]] == [1, 2, 3, 4]
+        assert {one["track_id"] for one in coco["annotations"]} == {1}
+        assert coco["categories"] == [{"id": 1, "name": "object"}]
+        assert coco["videos"] == [{"id": 1, "name": clip.name, "width": 96, "height": 64}]
+
+
+def test_a_detector_names_what_it_finds(
+    report: Report, refused: Refused, make_clip: MakeClip, work: Path
+) -> None:
+    table = np.zeros((1, 6, 4), np.float32)
+    table[0, :, 0] = (22 / 96 * 96, 20 + 16, 20, 20, 0.05, 0.9)  # shown in 96 x 96, 16 pixels down
+    held = numpy_helper.from_array(table, "held")
+    zero = numpy_helper.from_array(np.zeros(1, np.float32), "zero")
+    graph = helper.make_graph(
+        [
+            helper.make_node("ReduceMean", ["images"], ["mean"], keepdims=0),
+            helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
+            helper.make_node("Add", ["held", "nothing"], ["output0"]),
+        ],
+        "detector",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, 96, 96])],
+        [helper.make_tensor_value_info("output0", TensorProto.FLOAT, [1, 6, 4])],
+        [held, zero],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    helper.set_model_props(model, {"names": "{0: 'cat', 1: 'square'}"})
+    onnx.save(model, str(work / "d.onnx"))
+    given = ("track", make_clip(frames=4), "--detector", "d.onnx", "--boxes", "b.csv", *ONE)
+    found = report(*given, "--detect-every", 50)
+    assert [one["label"] for one in found["targets"]] == ["square"]
+    assert [row["label"] for row in rows(work / "b.csv")] == ["square"] * 4
+    assert report(*given, "--classes", "cat")["targets"] == []
+    assert "no class" in refused(*given, "--classes", "dog")
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (("--detections", "missing.txt"), "cannot be read"),
+        (("--detections", "bad.txt"), "frame 1"),
+        (("--detections", "short.txt"), "columns"),
+        (("--detections", "bad.txt", "--detector", "d.onnx"), "one of them"),
+        (("--detector", "missing.onnx"), "no detector"),
+        (("--classes", "cat"), "--detector"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(
+    refused: Refused, make_clip: MakeClip, work: Path, given: tuple[str, ...], words: str
+) -> None:
+    (work / "bad.txt").write_text("1,-1,5,5,-9,9,0.5\n")
+    (work / "short.txt").write_text("1,-1,5,5\n")
+    assert words in refused("track", make_clip(frames=3), *given, "--boxes", "b.csv")
+    assert not (work / "b.csv").exists()
