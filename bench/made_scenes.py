@@ -63,7 +63,7 @@ def made_scene(
     ids: list[int] = [0] * objects
     given = 0
     for index in range(frames):
-        image = background(index).astype(np.float32) / 255
+        image = np.asarray(background(index), np.float32) / np.float32(255)
         owner = np.full((height, width), -1, np.int32)
         sizes, boxes = np.zeros(objects), np.zeros((objects, 4))
         for place, one in enumerate(moving):
@@ -170,7 +170,7 @@ def cutouts_of(archive: Path, seed: int, count: int = 60) -> list[Cutout]:
                 )
                 if mask is None or image is None or mask.shape[:2] != image.shape[:2]:
                     continue
-                found += _instances(image[..., ::-1], mask)
+                found += _instances(np.asarray(image[..., ::-1], np.uint8), np.asarray(mask, np.uint8))
                 if len(found) >= count:
                     return found[:count]
     except (OSError, KeyError, zipfile.BadZipFile) as error:

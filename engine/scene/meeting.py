@@ -16,7 +16,7 @@ _ALONE = 0.2  # overlap with another target, below which a target is seen alone
 _REACH = 0.6  # how far a detection may be, in units of the size, of a target whose place is known
 _STRAYS = 0.05  # how much farther for each frame without it, the more the less the flow is trusted
 _FARTHEST, _SEARCHED = 2.5, 8.0
-_DOUBTED = 0.6  # trust in the flow, below which a target may be elsewhere
+_DOUBTED = 0.4  # trust in the flow, below which a target may be elsewhere
 _RIGHT, _WRONG = 0.15, 0.3  # how far off the flow may be, in sizes, and how much more is all wrong
 _OTHER, _UNLIKE = 0.3, 0.25  # what another class costs, and another look
 _DEAREST, _WEAK = 0.85, 0.6  # what a pair may cost: sure detections, weak ones
@@ -111,8 +111,7 @@ def _found_again(desk: Desk, found: Detections, left: list[int], looks: list[Loo
     lost = [
         one
         for one in desk.known.values()
-        if one.number not in desk.detected
-        and (one.is_lost or one.unsure or one.misses or one.trust < _DOUBTED)
+        if one.number not in desk.detected and (one.is_lost or one.unsure or one.trust < _DOUBTED)
     ]
     if not lost or not left:
         return left

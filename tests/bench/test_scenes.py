@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ def test_the_truth_scores_everything_and_nothing_scores_nothing(folder: Path) ->
     _, whole = score_scenes(scenes, true)
     assert (whole.hota, whole.mota, whole.idf1) == pytest.approx((100, 100, 100))
     assert (whole.switches, whole.false, whole.missed) == (0, 0, 0)
-    nothing = {one.name: [([], np.zeros((0, 4)))] * len(one) for one in scenes}
+    nothing: dict[str, Any] = {one.name: [([], np.zeros((0, 4)))] * len(one) for one in scenes}
     _, none = score_scenes(scenes, nothing)
     assert none.hota == pytest.approx(0)
     assert none.missed == sum(len(ids) for ids in scenes[0].ids)
@@ -53,7 +54,7 @@ def test_made_detections_miss_and_shake_as_told(folder: Path) -> None:
     exact = scene.detections(5, NONE)
     assert exact.boxes == pytest.approx(scene.boxes[5])
     same = [scene.detections(5, Noise()).boxes for _ in range(2)]
-    assert np.array_equal(*same)
+    assert np.array_equal(same[0], same[1])
     assert not np.array_equal(same[0], scene.detections(6, Noise()).boxes)
     assert len(scene.detections(5, Noise(1.0, 0.0, 0.0))) == 0
     assert len(scene.detections(5, Noise(0.0, 0.0, 5.0))) > len(exact)

@@ -32,7 +32,8 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.glob("*.md")])
 RUN = (
-    "README.md", "docs/install.md", "docs/follow.md", "docs/follow-everything.md", "docs/more-frames.md",
+    "README.md", "docs/install.md", "docs/follow.md", "docs/follow-everything.md", "docs/scenes.md",
+    "docs/more-frames.md",
     "docs/serve.md", "docs/your-model.md", "docs/on-a-gpu.md",
 )  # fmt: skip
 """Pages whose blocks are run from top to bottom, but for those that say why not."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
@@ -24,13 +26,13 @@ def sample(tracker: OpenCVTracker, clip: Clip) -> list[tuple[bool, tuple[int, in
         ok, newbox = tracker.update(image)
         if ok:
             cv2.rectangle(image, newbox, (200, 0, 0))
-        assert 0 <= tracker.getTrackingScore() <= 1
+        assert -1 <= tracker.getTrackingScore() <= 1  # OpenCV's MIL says -1: it has none
         found.append((ok, newbox))
     return found
 
 
 def test_the_loop_of_the_sample_runs_as_with_opencvs_own(clips: list[Clip]) -> None:
-    own = cv2.TrackerMIL_create()
+    own: Any = cv2.TrackerMIL_create()  # type: ignore[attr-defined]
     theirs = sample(own, clips[0]) if hasattr(own, "getTrackingScore") else None
     tracker = TrackerFramestate_create(threads=1)
     ours = sample(tracker, clips[0])
@@ -67,7 +69,7 @@ def test_what_cannot_be_used_is_refused(tiny_bundle: Bundle, clips: list[Clip]) 
         for wrong in (None, image.astype(float), image[:0]):
             with pytest.raises((FramestateError, AttributeError)):
                 tracker.init(wrong, (1, 1, 20, 20))  # type: ignore[arg-type]
-        tracker.init(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (-5, -5, 30, 30))
+        tracker.init(np.ascontiguousarray(image[..., 0]), (-5, -5, 30, 30))
         with pytest.raises(FrameError):
             tracker.update(image[:60])
         assert tracker.update(image)[1][0] >= 0

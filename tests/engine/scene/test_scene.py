@@ -123,9 +123,8 @@ def test_targets_by_hand(open_scenes_engine: OpenEngine, scenes: list[Watched]) 
             scene.add((500, 10, 20, 20))
         target = scene.add(frames[0].boxes[0].tolist(), "koi")
         assert (target.id, target.label, target.status) == (1, "koi", "tracking")
-        for moment in frames[1:6]:
-            answer = scene.update(moment.frame)
-        assert [one.id for one in answer] == [1]
+        answers = [scene.update(moment.frame) for moment in frames[1:6]]
+        assert [one.id for one in answers[-1]] == [1]
         x, y, w, h = frames[5].boxes[0].tolist()
         target.correct((x, y, w, h))
         assert target.box.xywh == pytest.approx((x, y, w, h))
@@ -156,7 +155,6 @@ def test_the_budget_is_kept_and_what_was_skipped_is_said(
             skipped |= set(answer.skipped)
             looked |= set(answer.looked)
     assert skipped
-    assert skipped <= looked | set(answer.ended) | set(answer.lost) | skipped
     assert len(looked) >= 3  # the need of those that wait grows: nobody is forgotten
 
 
