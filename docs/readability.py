@@ -15,7 +15,7 @@ from pathlib import Path
 
 LONG = 30
 """A sentence of more words than this is long."""
-MOST_MEAN, MOST_LONG = 18.0, 0.13
+MOST_MEAN, MOST_LONG = 16.0, 0.05
 """What `tests/docs` asks of all pages together: words a sentence, and the share of long sentences."""
 LEFT_OUT = ("docs/decisions", "docs/site", "CHANGELOG.md")
 
