@@ -65,7 +65,7 @@ PLAIN = st.dictionaries(
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "version": st.integers(1, 9), "task": TEXTS, "model": TEXTS, "runtime": TEXTS, "kind": TEXTS,
     "session": TEXTS, "policy": st.sampled_from(messages.POLICIES), "last_index": st.none() | INDICES,
-    "limits": st.builds(Limits, INDICES.map(lambda n: n + 1), st.just(7), st.none() | NUMBERS, st.none()),
+    "limits": st.builds(Limits, st.integers(1, 2**53 - 1), st.just(7), st.none() | NUMBERS, st.none()),
     "resumed": st.booleans(), "frames_lost": INDICES, "deadline_ms": st.none() | NUMBERS,
     "queue": st.none() | st.integers(1, 99), "quality": st.integers(1, 100), "options": PLAIN,
     "values": PLAIN,
