@@ -13,9 +13,9 @@ import cv2
 from ..engine import Engine, InterpolationOptions
 from ..engine.interpolation.model import InterpolationModel
 from ..engine.interpolation.sized_model import Flows, PairMotion, SizedModel
+from ..engine.step_runner import StepRunner
 from ..vision.frame import Frame
 from .interpolation_peers import Image, Made
-from .timing import StepRunner
 
 
 class EngineMiddles:

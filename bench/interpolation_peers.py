@@ -5,12 +5,13 @@
 | blend | the mean of the two neighbours: the floor | - |
 | dis | DIS optical flow (Kroeger et al. 2016), both ways, both frames warped to the middle | OpenCV |
 | minterpolate | FFmpeg's motion-compensated filter, at its best settings | PyAV's libavfilter |
+| rife | RIFE 4.x, whole frames, in PyTorch | weights (``flownet.pkl``), PyTorch |
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any, Protocol
@@ -30,7 +31,7 @@ Image = npt.NDArray[np.uint8]
 Made = tuple[Levels, float]
 """A frame, in 8 bits or not rounded, and the seconds that it took."""
 
-PEERS = ("blend", "dis", "minterpolate")
+PEERS = ("blend", "dis", "minterpolate", "rife")
 """Names that `open_interpolation_peer` knows."""
 
 
@@ -133,19 +134,65 @@ class Minterpolate:
             yield made[stamp], seconds / between
 
 
-def open_interpolation_peer(name: str) -> MiddleMaker:
-    """The peer of this name.
+class Network(Protocol):
+    """A RIFE network in PyTorch, as ``models.rife`` opens it."""
+
+    multiple: int
+
+    def features(self, image: Any) -> Any:
+        """What is kept of a frame (1, 3, height, width), a tensor in [0, 1]."""
+
+    def __call__(self, first: Any, second: Any, t: Any) -> Any:
+        """The frame at t (1, 1) between two, of what is kept of them."""
+
+
+class Rife:
+    """RIFE 4.x in PyTorch, each frame encoded once, whole frames padded with black as its authors do."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+
+    def middles(self, images: Sequence[Image]) -> Iterator[Made]:
+        """See `MiddleMaker`."""
+        import torch
+
+        network = self._network
+        height, width = images[0].shape[:2]
+        pad = ((0, -height % network.multiple), (0, -width % network.multiple), (0, 0))
+        half = torch.full((1, 1), 0.5)
+        last: Any = None
+        began = time.perf_counter()
+        for image in images:
+            with torch.inference_mode():
+                planes = torch.from_numpy(np.pad(image, pad)).permute(2, 0, 1)[None].float() / 255
+                seen = network.features(planes)
+                if last is not None:
+                    made = network(last, seen, half)[0, :, :height, :width].clamp(0, 1) * 255
+                    frame = made.round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+                    yield frame, time.perf_counter() - began
+                    began = time.perf_counter()
+            last = seen
+
+
+def open_interpolation_peer(name: str, rife: Network | None = None) -> MiddleMaker:
+    """The peer of this name; ``rife`` is the network of that one.
 
     Raises:
-        OptionError: no peer has this name.
+        OptionError: no peer has this name, or it needs weights and none are given.
         RuntimeUnavailableError: what it needs is not installed.
     """
-    if name == "blend":
-        return Blend()
-    if name == "dis":
-        return DisFlow()
-    if name == "minterpolate":
-        return Minterpolate()
+    if name == "rife":
+        if rife is None:
+            raise OptionError(
+                "rife needs weights, which do not come with Framestate",
+                "Name their folder: --rife FOLDER, with RIFE 4.x's flownet.pkl in it.",
+            )
+        return Rife(rife)
+    known: dict[str, Callable[[], MiddleMaker]] = {
+        "blend": Blend, "dis": DisFlow, "minterpolate": Minterpolate,
+    }  # fmt: skip
+    if name in known:
+        return known[name]()
     raise OptionError(f"There is no method {name!r} to compare with", f"Choose from {', '.join(PEERS)}.")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from .evaluate_interpolation import FidelityNumbers, InterpolationResults, MethodResult
+from .evaluate_interpolation import FidelityNumbers, InterpolationResults, LargeMotion, MethodResult
 from .figures import new_figure
 
 
@@ -31,6 +31,27 @@ def interpolation_table(results: InterpolationResults) -> Table:
         cells = [cell for part in parts for cell in _cells(part)]
         failed = ", ".join(clip for clip, one in result["clips"].items() if "error" in one)
         table.add_row(name, *cells, *([failed] if has_failures else []))
+    return table
+
+
+def perception_table(results: InterpolationResults) -> Table:
+    """One row a method: what PSNR does not see, of each group and of frames with large motion."""
+    ranked = _ranked(results)
+    groups = list(ranked[0][1]["groups"])
+    frames = ranked[0][1]["large_motion"]["num_frames"]
+    table = Table(
+        title="What people see",
+        caption="GMSD: edges, less is better. HaarPSI: patterns, more is better. Worst: 99th percentile of "
+        f"the errors of patches, levels. Large motion: {frames} frames.",
+    )
+    table.add_column("method")
+    for heading in [*(groups or ["all clips"]), *(["large motion"] if frames else [])]:
+        for unit in ("GMSD", "HaarPSI", "worst"):
+            table.add_column(f"{heading} {unit}", justify="right")
+    for name, result in ranked:
+        parts: list[FidelityNumbers] = [result["groups"][group] for group in groups] or [result]
+        cells = [cell for part in parts for cell in _seen(part)]
+        table.add_row(name, *cells, *(_seen(result["large_motion"]) if frames else []))
     return table
 
 
@@ -93,6 +114,10 @@ def quality_plot(results: InterpolationResults, path: str | Path) -> Path:
 
 def _cells(part: FidelityNumbers) -> list[str]:
     return [_number(part["psnr_db"], 2), _number(part["ssim"], 4), f"{part['fps']:,.1f}"]
+
+
+def _seen(part: FidelityNumbers | LargeMotion) -> list[str]:
+    return [_number(part["gmsd"], 4), _number(part["haarpsi"], 3), _number(part["worst_patch"], 1)]
 
 
 def _number(value: float, digits: int) -> str:

@@ -14,11 +14,12 @@ from ..engine.interpolation import InterpolationModel
 from ..engine.interpolation.model import Features
 from ..engine.interpolation.padding import as_image, as_input, as_levels, padded_size
 from ..engine.interpolation.padding import padded as grow
+from ..engine.step_runner import StepRunner
 from ..errors import StepError
 from ..runtimes import Arrays
 from ..vision import Image
 from ..vision.motion import Grey, Neighbour
-from .timing import StepRunner, interleaved
+from .timing import interleaved
 
 Seen = tuple[Features, Grey | None]
 

@@ -6,7 +6,7 @@ import gc
 import os
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -14,9 +14,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..engine.flight import Flight, Pilot
-from ..engine.lanes import Lanes
-from ..engine.task import Next
 from ..errors import OptionError
 from ..runtimes import Arrays, Runtime, RuntimeOver, State
 from ..vision import Box, Frame, Image
@@ -66,27 +63,6 @@ class TimedRuntime(RuntimeOver):
             return super().call(function, inputs, state)
         finally:
             self.seconds += time.perf_counter() - began
-
-
-class StepRunner:
-    """Runs a task's steps, or a part of them, on a runtime, apart from any session."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        self._pilot = Pilot(runtime, None, Lanes())
-
-    def __call__(self, steps: Generator[Any, Any, Value]) -> Value:
-        """What the steps return. Raises what they raise."""
-
-        def whole() -> Generator[Any, Any, Next[Value, None]]:
-            return Next((yield from steps))
-
-        flight = Flight(0, whole)
-        while not flight.is_done:
-            self._pilot.turn([flight])
-        if flight.error is not None or flight.next is None:
-            raise flight.error or RuntimeError("the steps came to no end")
-        value: Value = flight.next.memory
-        return value
 
 
 def interleaved(

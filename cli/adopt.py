@@ -1,18 +1,18 @@
-"""``framestate adopt``: ONNX files of others as bundles: recurrent models of frames, Siamese trackers."""
+"""``framestate adopt``: models of others as bundles: of frames with states, Siamese trackers, RIFE."""
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import DataError, OptionError
+from ..errors import OptionError
 from . import options
+from .adopt_kinds import RIFE, STREAM, checked, provenance
 from .export import model_argument, next_commands
 from .output import guarded, print_json, quiet_stdout, show
 
@@ -127,6 +127,14 @@ def adopt(
             show_default="NanoTrack v2's",
         ),
     ] = None,
+    rife: Annotated[
+        Path | None,
+        typer.Option(
+            "--rife",
+            metavar="FILE",
+            help="RIFE 4.x: flownet.pkl or the folder it lies in, or an ONNX file as vs-mlrt has them.",
+        ),
+    ] = None,
     source: Annotated[
         str, typer.Option("--source", metavar="TEXT", help="Where the files come from, for the manifest.")
     ] = "",
@@ -136,41 +144,54 @@ def adopt(
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
-    """Make a bundle from ONNX files, without code.
+    """Make a bundle of somebody else's model, without code.
 
     GRAPH is any recurrent model of frames: --state says which output comes back to which input. For a Siamese
     tracker, --backbone and --head are two files as NanoTrack v2 and v3 have them, with v2's settings unless
-    --set says otherwise.
+    --set says otherwise. --rife makes an interpolator of RIFE: of weights only tensors are read, no code.
     The bundle is compared with the files before anything is written.
     """
     with guarded(debug):
         with quiet_stdout():
-            streaming = {
+            given = {
+                "GRAPH": graph, "--backbone": backbone, "--head": head, "--rife": rife,
                 "--state": state, "--initial": initial, "--input": inputs, "--output": outputs,
                 "--size": size, "--range": levels, "--mean": mean, "--std": std, "--colours": colours,
-                "--multiple": multiple, "--frames": frames,
-            }  # fmt: skip
-            siamese = {
-                "--backbone": backbone, "--head": head, "--template-size": template_size,
+                "--multiple": multiple, "--frames": frames, "--template-size": template_size,
                 "--search-size": search_size, "--set": settings,
             }  # fmt: skip
-            files = checked(graph, siamese, streaming, name, out)
+            kind, files = checked(given, name, out)
             assert out is not None, "that was checked"
             options.check_new_folder("--out", out)
             options.need("adopt", "onnx")
             told = provenance(files, source, licence)
             began = time.perf_counter()
-            if graph is not None:
+            count = frames or 12
+            if kind is STREAM:
                 from ..export.adopt import adopt_stream
                 from .progress import frames_bar
 
                 wanted = stream_options(
                     state, initial, inputs, outputs, size, levels, mean, std, colours, multiple
                 )
-                count = frames or 12
                 with frames_bar("comparing with the file", count) as bar:
                     bundle = adopt_stream(
-                        graph, out, wanted, name=name, provenance=told, frames=count, tick=bar.at
+                        files["graph"], out, wanted, name=name, provenance=told, frames=count, tick=bar.at
+                    )
+            elif kind is RIFE:
+                options.need("adopt", "torch")
+                from ..export.rife import adopt_rife
+                from .progress import frames_bar
+
+                with frames_bar("comparing graphs with the weights", count) as bar:
+                    bundle = adopt_rife(
+                        files["rife"],
+                        out,
+                        name=name,
+                        provenance=told,
+                        multiple=multiple,
+                        frames=count,
+                        tick=bar.at,
                     )
             else:
                 from ..export.siamese import adopt_siamese
@@ -192,32 +213,6 @@ def adopt(
             print_json(report(bundle, out, seconds))
         else:
             _show(bundle, out)
-
-
-def checked(
-    graph: Path | None,
-    siamese: Mapping[str, Any],
-    streaming: Mapping[str, Any],
-    name: str,
-    out: Path | None,
-) -> dict[str, Path]:
-    """The files, by what they are. Raises OptionError for options that do not go together, or are missing."""
-    wrong, kind = (siamese, "a GRAPH") if graph is not None else (streaming, "--backbone and --head")
-    odd = [option for option, value in wrong.items() if value]
-    if odd and (graph is not None or siamese["--backbone"] or siamese["--head"]):
-        raise OptionError(f"{odd[0]} has no use with {kind}", "Leave it out; see adopt --help.")
-    files = {"graph": graph} if graph else {key: siamese[f"--{key}"] for key in ("backbone", "head")}
-    missing = [f"--{key}" for key, path in files.items() if path is None]
-    if len(missing) == 2:
-        raise OptionError("no file is given", "Give GRAPH, or --backbone and --head; see adopt --help.")
-    missing += [key for key, value in (("--name", name), ("--out", out)) if not value]
-    if missing:
-        raise OptionError(f"{missing[0]} is missing", "Give it; see adopt --help.")
-    for key, path in files.items():
-        if not path.is_file():
-            option = "GRAPH" if key == "graph" else f"--{key}"
-            raise DataError(f"{option} {path} is not a file", "Check the path.")
-    return files
 
 
 def stream_options(
@@ -292,15 +287,6 @@ def whole(value: float) -> float | int:
     return int(value) if value.is_integer() else value
 
 
-def provenance(files: Mapping[str, Path], source: str, licence: str) -> dict[str, JSON]:
-    """Which files they were, and where from as far as it was said."""
-    told: dict[str, JSON] = {
-        label: {"name": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-        for label, path in files.items()
-    }
-    return {"adopted": told, "source": source or "not stated", "licence": licence or "not stated"}
-
-
 def report(bundle: Bundle, out: Path, seconds: float) -> dict[str, Any]:
     """What ``--json`` prints."""
     return {
@@ -320,8 +306,8 @@ def _show(bundle: Bundle, out: Path) -> None:
     said: Any = bundle.parity["onnx"]
     if "max_rel" in said:
         agreed = (
-            f"its graphs differ from the files by {said['max_rel']:.1e} "
-            f"(tolerance {said['tolerance']:.0e}), rows of a batch apart"
+            f"its graphs differ from the files by {said['max_rel']:.1e} (tolerance {said['tolerance']:.0e})"
+            f"{', rows of a batch apart' if 'rows' in said else ''}"
         )
     else:
         rows = "sessions can share a batch" if said["rows"] > 1 else "each frame is a call of its own"

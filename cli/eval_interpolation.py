@@ -10,7 +10,7 @@ import typer
 
 from . import options
 from .bench_shared import check_plot, draw
-from .eval_shared import check_finished, check_name, names_in, show_written
+from .eval_shared import SHEETS, check_finished, check_name, names_in, show_written, write_picture
 from .output import guarded, print_json, quiet_stdout, show
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..bench.interpolation_clips import Clip
     from ..bench.interpolation_peers import MiddleMaker
     from ..bench.run_store import KeptFolder
+    from ..bench.worst_frames import WorstFrames
 
 
 def evaluate(
@@ -44,8 +45,13 @@ def evaluate(
         str, typer.Option("--scale", metavar="S", help="Size at which motion is found: auto, 1, 0.5, 0.25.")
     ] = "auto",
     against: Annotated[
-        str, typer.Option("--against", metavar="A,B", help="Others to run too: blend, dis, minterpolate.")
+        str,
+        typer.Option("--against", metavar="A,B", help="Others to run too: blend, dis, minterpolate, rife."),
     ] = "",
+    rife: Annotated[
+        Path | None,
+        typer.Option("--rife", metavar="FOLDER", help="Where the weights of RIFE 4.x lie: flownet.pkl."),
+    ] = None,
     layout: Annotated[
         str,
         typer.Option(
@@ -65,28 +71,40 @@ def evaluate(
     plot: Annotated[
         Path | None, typer.Option("--plot", metavar="FILE", help="Draw quality over speed.")
     ] = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(
+            "--sheet", metavar="FILE", help="Draw the worst patches: what is real, ours, the others'."
+        ),
+    ] = None,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
     """Score interpolation on a folder of clips, beside others.
 
-    Odd frames are withheld and predicted from the even ones: PSNR, SSIM, and frames made a second.
+    Odd frames are withheld and predicted from the even ones: PSNR, SSIM, GMSD, HaarPSI, worst patches, and
+    frames made a second.
     """
     with guarded(debug):
         with quiet_stdout():
             options.check_device(device)
             check_plot(plot)
+            if sheet is not None:
+                options.check_output("--sheet", sheet, tuple(SHEETS))
 
+            from ..bench.evaluate_interpolation import MEASURES
             from ..bench.interpolation_clips import OURS, find_layout, load_clips
             from ..bench.interpolation_ours import EngineMiddles, ModelMiddles
             from ..bench.interpolation_peers import open_interpolation_peer
             from ..bench.interpolation_report import (
                 clip_table,
                 interpolation_table,
+                perception_table,
                 published_table,
                 quality_plot,
             )
             from ..bench.run_store import KeptFolder
+            from ..bench.worst_frames import WorstFrames
             from ..engine import Engine, InterpolationOptions
             from ..errors import OptionError
 
@@ -94,7 +112,16 @@ def evaluate(
             published = layout != OURS
             found = load_clips(folder, names_in(clips) or None, layout=layout)
             wanted = InterpolationOptions.of(2, scale=scale)
-            peers = {name: open_interpolation_peer(name) for name in names_in(against)}
+            others = names_in(against)
+            if rife is not None and "rife" not in others:
+                raise OptionError(f"--rife is {rife}, and nothing uses it", "add --against rife")
+            network = None
+            if rife is not None:
+                options.need("rife", "torch")
+                from ..models.rife.weights import open_rife
+
+                network = open_rife(rife, threads)
+            peers = {name: open_interpolation_peer(name, network) for name in others}
             if live and lanes not in (None, 1):
                 raise OptionError(f"--lanes is {lanes} with --live", "a stream is one frame after the other")
             side_by_side, within = options.spread(1 if live else lanes, threads, 0, wanted.tile_pixels)
@@ -110,9 +137,11 @@ def evaluate(
                         name: [engine.bundle_hash, engine.runtime.name, engine.runtime.device, scale, live]
                     },
                     "against": sorted(peers),
+                    "measures": MEASURES,
                 }
                 kept = None if out is None else KeptFolder(out, settings)
-                results = run({name: ours, **peers}, found, published, kept)
+                worst = None if sheet is None else WorstFrames(name)
+                results = run({name: ours, **peers}, found, published, kept, worst)
                 where = {
                     "model": model,
                     "runtime": engine.runtime.name,
@@ -121,10 +150,13 @@ def evaluate(
                     "live": live,
                 }
             outputs = draw(plot, lambda path: quality_plot(results, path))
+            if sheet is not None and worst is not None:
+                outputs.append(write_picture(sheet, worst.sheet()))
         if as_json:
             print_json({**where, **results, "outputs": outputs})
         else:
-            show(interpolation_table(results), published_table(results) if published else clip_table(results))
+            more = published_table(results) if published else clip_table(results)
+            show(interpolation_table(results), perception_table(results), more)
             show_written(outputs)
         check_finished(name, results["methods"][name]["clips"], "clips", "The means are over the others.")
 
@@ -134,6 +166,7 @@ def run(
     clips: Sequence[Clip],
     published: bool = False,
     kept: KeptFolder | None = None,
+    worst: WorstFrames | None = None,
 ) -> InterpolationResults:
     """Evaluate behind a progress bar."""
     from ..bench.evaluate_interpolation import evaluate_interpolation
@@ -144,4 +177,6 @@ def run(
         def tell(progress: Progress) -> None:
             bar.at(progress.done / progress.total, f"{progress.method} on {progress.clip}")
 
-        return evaluate_interpolation(methods, clips, progress=tell, published=published, kept=kept)
+        return evaluate_interpolation(
+            methods, clips, progress=tell, published=published, kept=kept, worst=worst
+        )

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import OptionError, RunError
-from .output import show
+from .output import replacing, show
+
+if TYPE_CHECKING:
+    from ..vision.pixels import Image
+
+SHEETS: Mapping[str, Literal["png", "jpeg", "webp"]] = {
+    ".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp",
+}  # fmt: skip
+"""Kinds of pictures that are written, by the ends of their files' names."""
 
 
 def names_in(text: str) -> list[str]:
@@ -19,6 +27,15 @@ def check_name(name: str, others: Container[str], kind: str) -> None:
     """Raises OptionError where our model has the name of one of the others, a ``kind`` such as "tracker"."""
     if name in others:
         raise OptionError(f"The model and a {kind} of --against are both called {name}", "Rename it.")
+
+
+def write_picture(path: Path, picture: Image) -> Path:
+    """Writes a picture whole or not at all, in the kind of its name, and returns the path."""
+    from ..vision import encode_image
+
+    with replacing(path) as temporary:
+        temporary.write_bytes(encode_image(picture, SHEETS[path.suffix.lower()]))
+    return path
 
 
 def show_written(paths: Iterable[Path]) -> None:

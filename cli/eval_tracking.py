@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from . import options
 from .bench_shared import check_plot, draw
-from .eval_shared import check_finished, names_in, show_written
-from .output import guarded, print_json, quiet_stdout, replacing, show
+from .eval_shared import SHEETS, check_finished, names_in, show_written, write_picture
+from .output import guarded, print_json, quiet_stdout, show
 
 if TYPE_CHECKING:
     from ..bench.evaluate_tracking import Progress, Runs, TrackingResults
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from ..bench.sequences import TrackingSequence
 
 SIDE_BY_SIDE = "side by side"
-SHEETS: dict[str, Literal["png", "jpeg", "webp"]] = {
-    ".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp",
-}  # fmt: skip
 
 
 def evaluate(
@@ -183,12 +180,8 @@ def write_outputs(
     outputs = draw(plot, lambda path: success_plot(results, path))
     if sheet is not None:
         from ..bench.failures import failure_sheet
-        from ..vision import encode_image
 
-        picture = failure_sheet(name, results, runs, sequences)
-        with replacing(sheet) as temporary:
-            temporary.write_bytes(encode_image(picture, SHEETS[sheet.suffix.lower()]))
-        outputs.append(sheet)
+        outputs.append(write_picture(sheet, failure_sheet(name, results, runs, sequences)))
     if submission is not None:
         outputs += write_submission(submission, layout, runs)
     return outputs

@@ -64,7 +64,7 @@ def read_plan(path: Path, changes: Sequence[str] = ()) -> Plan:
         change_value(values, change)
         text += f"# changed: {change}\n"
     task = values.pop("task", "tracking")
-    rows = {row.name: row for row in ARCHITECTURES if row.task == task}
+    rows = {row.name: row for row in ARCHITECTURES if row.recipe and row.task == task}
     if not rows:
         tasks = dict.fromkeys(row.task for row in ARCHITECTURES)
         raise OptionError(f"task is {task!r} in {path}", f"choose one of {', '.join(tasks)}")

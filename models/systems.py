@@ -32,8 +32,8 @@ class Architecture:
         frame: the functions that one frame runs, in order.
         config: its options, a dataclass with ``to_dict`` and ``from_dict``.
         model: its module, made of options and operators.
-        recipe: makes a recipe of the values and the text of a TOML file.
-        train: trains by a recipe.
+        recipe: makes a recipe of the values and the text of a TOML file; "" is not trained here.
+        train: trains by a recipe; "" is not trained here.
         groups, pruned: what goes together in options, and the options of what is left; "" cannot be pruned.
         trainer: trains it while it is pruned; "" is not trained then.
         history: the same weights over any number of templates, without a state; "" has no such form.
@@ -44,8 +44,8 @@ class Architecture:
     frame: tuple[str, ...]
     config: str
     model: str
-    recipe: str
-    train: str
+    recipe: str = ""
+    train: str = ""
     groups: str = ""
     pruned: str = ""
     trainer: str = ""
@@ -124,6 +124,8 @@ class System:
 
 
 LACKING: Mapping[str, str] = {
+    "recipe": "is not trained here",
+    "train": "is not trained here",
     "groups": "cannot be pruned",
     "pruned": "cannot be pruned",
     "trainer": "is not trained while it is pruned (without a recipe, --method magnitude cuts it)",
@@ -177,6 +179,13 @@ ARCHITECTURES: tuple[Architecture, ...] = (
         train="interpolation.train:train_interpolator",
         groups="pruning.interpolator:interpolator_groups",
         pruned="pruning.interpolator:pruned_interpolator",
+    ),
+    Architecture(
+        name="rife",
+        task="interpolation",
+        frame=("encode", "interpolate"),
+        config="rife.config:RifeConfig",
+        model="rife.model:Rife",
     ),
     Architecture(
         name="mamba_classifier",

@@ -25,6 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "export": {"models", "plugins", "engine", "runtimes", "bundles", "vision", "wire"},
     "bench": {"client", "cluster", "engine", "runtimes", "vision", "wire"},
     "server": {"client", "engine", "vision", "wire"},
+    "vapoursynth": {"engine", "vision"},
     "cluster": {"client", "engine", "server", "vision", "wire"},
     "cli": {
         "bench", "bundles", "client", "cluster", "engine", "export", "models", "plugins", "runtimes",

@@ -1,4 +1,4 @@
-"""An interpolation model's three functions over a runtime, and how their state goes from one to the next.
+"""An interpolation model's functions over a runtime, and how their state goes from one to the next.
 
 State is never copied: what ``encode`` wrote for one frame as ``second.*`` is what the next pair reads as
 ``first.*``, the same objects under the other name, in whatever form the runtime keeps them.
@@ -15,6 +15,8 @@ from ...bundles import ModelSpec, TensorSpec
 from ...errors import BundleError
 from ...runtimes import Arrays, Runtime, State
 from ..task import call
+from .outside import AIM, BLEND, WARPED, OutsideWarp, as_pixels_of, warps_outside
+from .outside import FLOW as PLACES
 from .padding import Plane
 from .prior import BEND, FLOW, prior_of
 
@@ -25,11 +27,14 @@ Motion = Mapping[str, Any]
 Resize = Literal["flow", "map"]
 
 FIRST, SECOND, MOTION = "first.", "second.", "motion."
+FINE = "encode_fine"
+"""As ``encode``, of frames whose motion is found at another size: only what making them reads."""
+PIXELS, IMAGE = "pixels", "image"
 MOST_MULTIPLE = 1024
 
 
 class InterpolationModel:
-    """``encode``, ``motion`` and ``interpolate`` of one bundle.
+    """``encode``, ``motion`` (which a model may do without) and ``interpolate`` of one bundle.
 
     Args:
         runtime: opened for the bundle; stays the caller's.
@@ -44,15 +49,30 @@ class InterpolationModel:
         self.multiple = _multiple(runtime.spec)
         self.resizes = _resizes(runtime.spec)
         """How each ``motion.*`` tensor goes to another size; empty where the model does not say."""
-        self.carries = any(name.startswith(MOTION) for name in runtime.spec.functions["motion"].reads_state)
+        self.finds_motion = "motion" in runtime.spec.functions
+        """Whether motion is found once a pair, or each frame that is made finds its own."""
+        read = runtime.spec.functions["motion"].reads_state if self.finds_motion else ()
+        self.carries = any(name.startswith(MOTION) for name in read)
         """Whether the motion of a pair starts from that of the pair before."""
+        self._outside = OutsideWarp() if warps_outside(runtime) else None
         self.prior = prior_of(runtime.spec)
         """What finds the flow that the motion of a pair starts from; None where the model takes none."""
 
-    def encode(self, planes: Plane) -> Generator[Any, Any, Features]:
-        """The features of one frame, (1, 3, height, width) in [0, 1]; sides are multiples of ``multiple``."""
-        made = yield from call("encode", {"image": planes}, None)
-        return {name.removeprefix(SECOND): made.state[name] for name in made.state}
+    def encode(
+        self, planes: Plane, *, moves: bool = True, shown: bool = True
+    ) -> Generator[Any, Any, Features]:
+        """The features of one frame, (1, 3, height, width) in [0, 1]; sides are multiples of ``multiple``.
+
+        ``moves`` and ``shown`` tell whether motion is found by them, and whether frames are made of them.
+        """
+        name = "encode" if moves or FINE not in self.runtime.spec.functions else FINE
+        made = yield from call(name, {"image": planes}, None)
+        found = {name.removeprefix(SECOND): made.state[name] for name in made.state}
+        if self._outside is not None:
+            found.pop(IMAGE, None)
+            if shown:
+                found[PIXELS] = as_pixels_of(planes)
+        return found
 
     def start(self, height: int, width: int) -> Motion | None:
         """The motion before the first pair: zeros; None where the model does not look at it."""
@@ -78,7 +98,10 @@ class InterpolationModel:
         """How things move between two frames.
 
         ``before`` is what ``start`` or the last pair gave, ``told`` what ``prior`` tells, if there is one.
+        Nothing, where the model finds it anew for each frame that it makes.
         """
+        if not self.finds_motion:
+            return {}
         made = yield from call("motion", told, _pair(first, second, before))
         return dict(made.state)
 
@@ -87,15 +110,23 @@ class InterpolationModel:
     ) -> Generator[Any, Any, Plane]:
         """The frame (1, 3, height, width), in [0, 1], at ``t`` in (0, 1) between the two."""
         inputs = {"t": np.array([[t]], np.float32)}
-        made = yield from call("interpolate", inputs, _pair(first, second, motion))
+        state = _pair(first, second, motion)
+        if self._outside is None:
+            made = yield from call("interpolate", inputs, state)
+        else:
+            aimed = yield from call(AIM, inputs, state)
+            told = dict(aimed.outputs)
+            warped = self._outside.both(first[PIXELS], second[PIXELS], told.pop(PLACES))
+            made = yield from call(BLEND, {**told, **dict(zip(WARPED, warped, strict=True))}, None)
+            self._outside.take_back(warped)
         image: Plane = made.outputs["image"]
         return image
 
 
 def _pair(first: Features, second: Features, motion: Motion | None) -> State:
     state: dict[str, Any] = dict(motion or {})
-    state.update({FIRST + name: value for name, value in first.items()})
-    state.update({SECOND + name: value for name, value in second.items()})
+    for owner, features in ((FIRST, first), (SECOND, second)):
+        state.update({owner + name: value for name, value in features.items() if name != PIXELS})
     return state
 
 
@@ -112,7 +143,11 @@ def _what_is_wrong(spec: ModelSpec) -> str:
     taken = [tensor.name for tensor in spec.functions["motion"].inputs] if "motion" in spec.functions else []
     bend = [BEND] if BEND in taken else []
     start = [FLOW, *bend] if "start_flow" in spec.preprocess else []
-    expected = {"encode": (["image"], []), "motion": (start, []), "interpolate": (["t"], ["image"])}
+    expected = {"encode": (["image"], []), "interpolate": (["t"], ["image"])}
+    if start or any(name.startswith(MOTION) for one in spec.functions.values() for name in one.reads_state):
+        expected["motion"] = (start, [])
+    if FINE in spec.functions:
+        expected[FINE] = (["image"], [])
     for name, (inputs, outputs) in expected.items():
         if name not in spec.functions:
             return f"it has no function {name!r}"
@@ -128,10 +163,33 @@ def _what_is_wrong(spec: ModelSpec) -> str:
         other = SECOND + name.removeprefix(FIRST)
         if name.startswith(FIRST) and shapes.get(other) != shape:
             return f"its state {name!r} has no {other!r} of the same shape"
-    writes = {"encode": SECOND, "motion": MOTION}
+    writes = {"encode": SECOND, FINE: SECOND, "motion": MOTION}
     for name, prefix in writes.items():
-        if any(not written.startswith(prefix) for written in spec.functions[name].writes_state):
+        written = spec.functions[name].writes_state if name in spec.functions else ()
+        if any(not one.startswith(prefix) for one in written):
             return f"{name} writes state other than {prefix}*"
+    if FINE in spec.functions:
+        read = {name for name in spec.functions["interpolate"].reads_state if name.startswith(SECOND)}
+        if not read <= set(spec.functions[FINE].writes_state):
+            return f"{FINE} does not write all that interpolate reads of a frame"
+    return _what_is_wrong_outside(spec)
+
+
+def _what_is_wrong_outside(spec: ModelSpec) -> str:
+    """Of ``aim`` and ``blend``, where a model has them."""
+    parts = [name for name in (AIM, BLEND) if name in spec.functions]
+    if len(parts) == 1:
+        return f"it has {parts[0]} and not both of {AIM} and {BLEND}"
+    if not parts:
+        return ""
+    aim, blend = spec.functions[AIM], spec.functions[BLEND]
+    given, taken = ([tensor.name for tensor in tensors] for tensors in (aim.outputs, blend.inputs))
+    if [tensor.name for tensor in aim.inputs] != ["t"] or PLACES not in given or blend.reads_state:
+        return f"{AIM} does not give {PLACES!r} at a time t, or {BLEND} reads state"
+    if sorted(taken) != sorted([*(name for name in given if name != PLACES), *WARPED]):
+        return f"{BLEND} takes {taken}, not {WARPED} and what {AIM} gives"
+    if [tensor.name for tensor in blend.outputs] != ["image"]:
+        return f"{BLEND} gives {[tensor.name for tensor in blend.outputs]}, not an image"
     return ""
 
 

@@ -71,7 +71,7 @@ def prior_of(spec: ModelSpec) -> Prior | None:
     Raises BundleError where the bundle asks for what there is not.
     """
     method = spec.preprocess.get("start_flow")
-    inputs = spec.functions["motion"].inputs
+    inputs = spec.functions["motion"].inputs if "motion" in spec.functions else ()
     if method is None and not inputs:
         return None
     if method not in METHODS:

@@ -83,12 +83,14 @@ class SizedModel:
 
     def encode(self, image: Image) -> Generator[Any, Any, EncodedFrame]:
         """The features of RGB uint8 (height, width, 3), a call a tile."""
-        tiles = []
+        tiles, whole = [], self._times == 1
         for tile in self.tiles:
-            tiles.append((yield from self._model.encode(as_input(image[tile.area], *self.tile_size))))
-        if self._times == 1:
+            planes = as_input(image[tile.area], *self.tile_size)
+            tiles.append((yield from self._model.encode(planes, moves=whole)))
+        if whole:
             return EncodedFrame(tiles, None, is_deep(image))
-        small = yield from self._model.encode(as_input(self._shrunk(image), *self._motion_size))
+        planes = as_input(self._shrunk(image), *self._motion_size)
+        small = yield from self._model.encode(planes, shown=False)
         return EncodedFrame(tiles, small, is_deep(image))
 
     def guides(self, image: Image) -> Guides:

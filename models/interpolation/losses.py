@@ -45,10 +45,36 @@ def log_error(made: Tensor, real: Tensor, least: float = 1e-5) -> Tensor:
     return torch.log10((made - real).square().mean((1, 2, 3)) + least).mean()
 
 
-def flow_distance(found: Tensor, taught: Tensor, known: Tensor) -> Tensor:
-    """Mean distance of flows (B, 4, H, W) in pixels, over the samples whose flow is known (B, 1)."""
+def flow_distance(found: Tensor, taught: Tensor, known: Tensor, where: Tensor | float = 1.0) -> Tensor:
+    """Mean distance of flows (B, 4, H, W) in pixels, over the samples whose flow is known (B, 1).
+
+    ``where`` (B, 4, H, W) is how much each place counts; one that does not is as one that agrees.
+    """
     share = known.view(-1, 1, 1, 1)
-    return ((found - taught).abs() * share).sum() / (share.sum() * found[0].numel()).clamp(min=1.0)
+    return ((found - taught).abs() * share * where).sum() / (share.sum() * found[0].numel()).clamp(min=1.0)
+
+
+LUMA = (0.299, 0.587, 0.114)
+LEVEL_OF_EDGES = 170.0 / 255.0**2  # of squared gradients, below which they are as good as none
+
+
+def edge_map(image: Tensor) -> Tensor:
+    """How steep the luma of (B, 3, H, W) in [0, 1] is at half its size, squared: (B, 1, H/2, W/2)."""
+    luma = (image * image.new_tensor(LUMA).view(3, 1, 1)).sum(1, keepdim=True)
+    half = functional.avg_pool2d(luma, 2)
+    ramp = half.new_tensor([[-1.0, 0.0, 1.0]] * 3) / 3.0
+    kernels = torch.stack([ramp, ramp.T]).unsqueeze(1)
+    return functional.conv2d(half, kernels, padding=1).square().sum(1, keepdim=True)
+
+
+def edge_distance(made: Tensor, real: Tensor) -> Tensor:
+    """Deviation of the likeness of gradients (GMSD, Xue et al. 2014, arXiv 1308.3052), mean over samples.
+
+    Ghosts and soft edges, which squared errors hardly see, are most of it.
+    """
+    one, other = (edge_map(image.float()) + 1e-8 for image in (made, real))
+    likeness = (2 * torch.sqrt(one * other) + LEVEL_OF_EDGES) / (one + other + LEVEL_OF_EDGES)
+    return torch.sqrt(likeness.var((1, 2, 3), correction=0) + 1e-8).mean()
 
 
 class FeatureLoss(nn.Module):

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ...bundles import Dim, FunctionSpec, ModelSpec, TensorSpec
+from ...bundles import ModelSpec
 from ...plugins import Operators
 from .config import InterpolatorConfig
 from .flow import FLOW, FirstScale, NextScale, onto_finer, retime
@@ -27,12 +27,11 @@ from .hyper import HyperConnection
 from .layers import Layer, conv, enlarge, enlarge_in_patches, head, shrink
 from .lgs import LgsBlock
 from .refine import FullRefine, PatchRefine, QuarterRefine
-from .scan import DIRECTIONS
+from .spec import LEVELS, spec_of
 from .start import Choice, extra_channels, seen_along
 from .warp import choose_warp
 
 State = dict[str, Tensor]
-LEVELS = (4, 8, 16, 32)
 REFINES: dict[str, type[QuarterRefine | PatchRefine | FullRefine]] = {
     "quarter": QuarterRefine,
     "patch": PatchRefine,
@@ -173,11 +172,7 @@ class HybridInterpolator(nn.Module):
 
         ``times`` is how much larger the images are than level 4; training also gives them at half size.
         """
-        found = retime(torch.cat([motion["flow"], motion["hidden"]], dim=1), t, self._warp)
-        found = onto_finer(found)
-        when = t.view(-1, 1, 1, 1).expand(-1, 1, found.shape[2], found.shape[3])
-        trunk = self.scale4(first["f4"], second["f4"], found, when, self._small(first, second, times))
-        known = self._still(found[:, : FLOW + 1] + self.head4(trunk).float())  # flow and mask
+        known, trunk = self._aimed(first, second, motion, t, times)
         if isinstance(self.refine, QuarterRefine):
             refined = self.refine(trunk).float()
             mask = torch.sigmoid(known[:, FLOW:] + refined[:, 3:])
@@ -186,18 +181,33 @@ class HybridInterpolator(nn.Module):
             return blend + enlarge(refined[:, :3], times), known
         one, other = self._fetch(first, second, known, times)
         if isinstance(self.refine, PatchRefine):
-            near, looked = self.refine(trunk, one, other, folded=self._for_graphs)
-            near = torch.cat([near[:, :3], known[:, FLOW:] + near[:, 3:]], dim=1).float()
-            if self._for_graphs:
-                refined = functional.pixel_shuffle(looked + enlarge_in_patches(near, times), times)
-            else:
-                refined = enlarge(near, times) + functional.pixel_shuffle(looked, times).float()
-            return other + torch.sigmoid(refined[:, 3:]) * (one - other) + refined[:, :3], known
+            return self._blended(one, other, known[:, FLOW:], trunk, times), known
         logit = enlarge(known[:, FLOW:], times)
         blend = other + torch.sigmoid(logit) * (one - other)
         refined = self.refine(torch.cat([one, other, blend], dim=1), trunk)
         share = torch.sigmoid(logit + refined[:, 3:])
         return other + share * (one - other) + refined[:, :3], known
+
+    def _aimed(
+        self, first: State, second: State, motion: State, t: Tensor, times: int
+    ) -> tuple[Tensor, Tensor]:
+        """Flow and mask of the frame at t (B, 5, H/4, W/4), and what they were made of."""
+        found = retime(torch.cat([motion["flow"], motion["hidden"]], dim=1), t, self._warp)
+        found = onto_finer(found)
+        when = t.view(-1, 1, 1, 1).expand(-1, 1, found.shape[2], found.shape[3])
+        trunk = self.scale4(first["f4"], second["f4"], found, when, self._small(first, second, times))
+        return self._still(found[:, : FLOW + 1] + self.head4(trunk).float()), trunk
+
+    def _blended(self, one: Tensor, other: Tensor, logit: Tensor, trunk: Tensor, times: int) -> Tensor:
+        """Both warped frames (B, 3, H, W), mask and trunk of level 4 -> the frame, by patches."""
+        assert isinstance(self.refine, PatchRefine)
+        near, looked = self.refine(trunk, one, other, folded=self._for_graphs)
+        near = torch.cat([near[:, :3], logit + near[:, 3:]], dim=1).float()
+        if self._for_graphs:
+            refined = functional.pixel_shuffle(looked + enlarge_in_patches(near, times), times)
+        else:
+            refined = enlarge(near, times) + functional.pixel_shuffle(looked, times).float()
+        return other + torch.sigmoid(refined[:, 3:]) * (one - other) + refined[:, :3]
 
     def _still(self, found: Tensor) -> Tensor:
         """What a scale found, its flows left out where the configuration has none."""
@@ -236,14 +246,37 @@ class HybridInterpolator(nn.Module):
 
     def functions(self) -> dict[str, Any]:
         """The named functions of the spec, as callables over named tensors and a state."""
+        parts = {"aim": self._aim_function, "blend": self._blend_function} if self._in_parts else {}
         return {
             "encode": self._encode_function,
+            "encode_fine": self._encode_fine_function,
             "motion": self._motion_function,
             "interpolate": self._interpolate_function,
+            **parts,
         }
+
+    @property
+    def _in_parts(self) -> bool:
+        """Whether frames can be warped between two functions."""
+        return isinstance(self.refine, PatchRefine) and self.config.warp == "features"
 
     def _encode_function(self, inputs: State, state: State) -> tuple[State, State]:
         return {}, {f"second.{name}": value for name, value in self.encode(inputs["image"]).items()}
+
+    def _encode_fine_function(self, inputs: State, state: State) -> tuple[State, State]:
+        image = inputs["image"]
+        stage: nn.Module = self.encoder.stages[0]
+        return {}, {"second.image": image, "second.f4": stage(image - 0.5)}
+
+    def _aim_function(self, inputs: State, state: State) -> tuple[State, State]:
+        pair = part(state, "first"), part(state, "second")
+        known, trunk = self._aimed(*pair, part(state, "motion"), inputs["t"], LEVELS[0])
+        flow = known[:, :FLOW] * float(LEVELS[0])
+        return {"flow": flow, "mask": known[:, FLOW:], "trunk": trunk}, {}
+
+    def _blend_function(self, inputs: State, state: State) -> tuple[State, State]:
+        told = inputs["one"], inputs["other"], inputs["mask"], inputs["trunk"]
+        return {"image": self._blended(*told, LEVELS[0]).clamp(0.0, 1.0)}, {}
 
     def _motion_function(self, inputs: State, state: State) -> tuple[State, State]:
         pair = part(state, "first"), part(state, "second")
@@ -258,62 +291,7 @@ class HybridInterpolator(nn.Module):
 
     def spec(self, name: str) -> ModelSpec:
         """Everything that a runtime must know of this model."""
-        config = self.config
-        image = TensorSpec("image", "float32", ("batch", 3, "height", "width"))
-        features: dict[str, tuple[Dim, ...]] = {"image": image.shape}
-        for level, channels in zip(LEVELS, config.channels, strict=True):
-            features[f"f{level}"] = ("batch", channels, f"height/{level}", f"width/{level}")
-        motion: dict[str, tuple[Dim, ...]] = {
-            "flow": ("batch", FLOW, "height/8", "width/8"),
-            "hidden": ("batch", 1 + config.hidden, "height/8", "width/8"),
-        }
-        if "ssm" in config.carry:
-            for key, dim in zip(self._carried_names(), config.dims, strict=True):
-                mixer = config.mixer_of(dim)
-                whole = (DIRECTIONS * mixer.heads, mixer.states, mixer.inner // mixer.heads)
-                by_channel = (DIRECTIONS * mixer.inner, mixer.states)
-                motion[key] = ("batch", *(by_channel if config.mixer == "mamba1" else whole))
-        state = [
-            TensorSpec(f"{owner}.{key}", "float32", shape)
-            for owner, tensors in (("first", features), ("second", features), ("motion", motion))
-            for key, shape in tensors.items()
-        ]
-        second = tuple(f"second.{key}" for key in features)
-        kept = [*(["image"] if config.warp == "images" else []), *(f"f{level}" for level in LEVELS[1:])]
-        coarse = tuple(f"{owner}.{key}" for owner in ("first", "second") for key in kept)
-        fine = tuple(f"{owner}.{key}" for owner in ("first", "second") for key in ("image", "f4"))
-        written = tuple(f"motion.{key}" for key in motion)
-        carried = (
-            tuple(key for key in written if key == "motion.flow" or "lgs" in key) if config.carry else ()
-        )
-        if "flow" not in config.carry:
-            carried = tuple(key for key in carried if key != "motion.flow")
-        starts = self.choice is not None
-        grid: tuple[Dim, ...] = ("batch", FLOW, "height/8", "width/8")
-        told = (("flow", starts), ("bend", config.bend))
-        started = tuple(TensorSpec(key, "float32", grid) for key, wanted in told if wanted)
-        return ModelSpec(
-            name=name,
-            task="interpolation",
-            architecture="hybrid_interpolator",
-            config=config.to_dict(),
-            preprocess={
-                "multiple": config.multiple,
-                "motion_resize": {"motion.flow": "flow", "motion.hidden": "map"},
-                **({"start_flow": config.start_flow} if starts else {}),
-            },
-            functions={
-                "encode": FunctionSpec((image,), (), (), second),
-                "motion": FunctionSpec(started, (), (*coarse, *carried), written),
-                "interpolate": FunctionSpec(
-                    (TensorSpec("t", "float32", ("batch", 1)),),
-                    (image,),
-                    (*fine, "motion.flow", "motion.hidden"),
-                    (),
-                ),
-            },
-            state=tuple(state),
-        )
+        return spec_of(self.config, name, self._carried_names(), self._in_parts)
 
 
 def found_shape(features: Tensor) -> tuple[int, ...]:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import DataError, OptionError
+from ...vision.motion import MiddleFlow, grey_of
 from ...vision.pixels import as_uint8
 from .cache import GAPS, SHRINK, CachedClip
 
@@ -31,7 +32,9 @@ class TripletConfig:
         crops: sides in pixels, multiples of 32: a curriculum, each from its step of ``crop_steps`` on.
         gaps: how often the frames before and after the middle are 1, 2 and 3 frames away from it.
         off_middle: share of samples whose time is a third or a quarter rather than the middle.
-        rescaled: share of samples shrunk or enlarged, by 0.67 to 1.3.
+        rescaled: share of samples shrunk or enlarged.
+        scales: the least and the most of that; the more, the further things move.
+        dissolved: share of samples that fade into another clip, or from or to one colour.
         before: whether samples bring the frame before the pair too, for models that carry something.
         seek_motion: share of samples cut where, of three places, most moves.
         start: whether samples bring a flow to start from, for models that want one.
@@ -46,6 +49,8 @@ class TripletConfig:
     gaps: tuple[float, ...] = (0.55, 0.3, 0.15)
     off_middle: float = 0.2
     rescaled: float = 0.3
+    scales: tuple[float, float] = (0.67, 1.3)
+    dissolved: float = 0.0
     seek_motion: float = 0.5
     before: bool = False
     start: bool = False
@@ -65,6 +70,9 @@ class TripletConfig:
             raise OptionError(
                 f"crop_steps is {self.crop_steps}", "give a step for each of the crops, rising from 0"
             )
+        object.__setattr__(self, "scales", tuple(self.scales))
+        if len(self.scales) != 2 or not 0.25 <= self.scales[0] <= self.scales[1] <= 4:
+            raise OptionError(f"scales is {self.scales}", "give the least and the most, from 0.25 to 4")
         if len(self.gaps) != len(GAPS) or min(self.gaps) < 0 or sum(self.gaps) <= 0:
             raise OptionError(f"gaps is {self.gaps}", f"give {len(GAPS)} shares")
 
@@ -110,8 +118,11 @@ class TripletSource:
         With ``before`` also before (3, S, S) and seen (1,): 1 where there is such a frame; with ``start``
         also start (4, S/8, S/8), with ``bend`` also bend, alike. Flows are in pixels of their grids."""
         rng = np.random.default_rng((self.seed, index))
-        choice = self.choose(rng)
-        return self.cut(choice, size, rng)
+        found = self.cut(self.choose(rng), size, rng)
+        if self.config.dissolved and rng.random() < self.config.dissolved:
+            other = None if rng.random() < 0.3 else self.cut(self.choose(rng), size, rng)
+            found = dissolve(found, other, rng)
+        return found
 
     def choose(self, rng: np.random.Generator) -> Choice:
         """A clip, each as likely as the others, and three of its frames."""
@@ -129,7 +140,7 @@ class TripletSource:
     def cut(self, choice: Choice, size: int, rng: np.random.Generator) -> dict[str, Any]:
         """The sample, cut out of the frames and changed by chance."""
         scale = (
-            float(np.exp(rng.uniform(np.log(0.67), np.log(1.3))))
+            float(np.exp(rng.uniform(*np.log(self.config.scales))))
             if rng.random() < self.config.rescaled
             else 1.0
         )
@@ -256,6 +267,25 @@ def recolour(pictures: list[Picture], rng: np.random.Generator) -> list[Picture]
         table = np.clip(255 * (offset + gain * (np.arange(256) / 255) ** gamma), 0, 255).astype(np.uint8)
         pictures = [table[picture] for picture in pictures]
     return pictures
+
+
+def dissolve(one: dict[str, Any], other: dict[str, Any] | None, rng: np.random.Generator) -> dict[str, Any]:
+    """A sample that fades into another one, or to one colour; what its flow starts from is found anew."""
+    begun, length, t = rng.uniform(0.0, 0.6), rng.uniform(0.05, 0.4), float(one["t"][0])
+    if rng.random() < 0.5:
+        begun, length = 1.0 - begun, -length
+    colour = np.full((3, 1, 1), rng.choice([0, 0, 255, int(rng.integers(256))]), np.float32)
+    found = {**one, "known": np.zeros(1, np.float32)}
+    for name, when in (("first", 0.0), ("target", t), ("second", 1.0)):
+        share = np.float32(begun + length * when)
+        into = colour if other is None else other[name].astype(np.float32)
+        found[name] = np.rint((1 - share) * one[name] + share * into).astype(np.uint8)
+    if "start" in one:
+        greys = [grey_of(found[name].transpose(1, 2, 0)) for name in ("first", "second")]
+        found["start"] = MiddleFlow().find(greys[0], greys[1], *one["start"].shape[1:]).middle
+    if "bend" in one:
+        found["bend"] = np.zeros_like(one["bend"])
+    return found
 
 
 MOST_NOISE = 6.0  # levels, as a standard deviation

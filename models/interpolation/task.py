@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,7 @@ from .cache import GAPS, CachedClip
 from .flow import FLOW
 from .hyper import HyperConnection
 from .layers import enlarge, shrink
-from .losses import charbonnier, flow_distance, laplacian_distance, log_error
+from .losses import charbonnier, edge_distance, flow_distance, laplacian_distance, log_error
 from .model import HybridInterpolator
 from .moments import MomentSource
 from .samples import TEACHER_LEVEL, TripletConfig, TripletSource
@@ -32,22 +32,26 @@ class LossConfig:
 
     Attributes:
         laplacian, charbonnier: of the finished frame.
+        edges: of how gradients deviate, see ``edge_distance``.
         log_error: of the decimal logarithm of its mean squared error, a sample: a tenth of its PSNR.
         coarse: of the blend of each coarser scale, at a quarter of the size.
         warped: of each frame warped alone, beside that.
         perceptual: of the distance of features, which needs a network (the plan has 0.01).
         teacher: of the distance of the flow to the teacher's; falls to nothing over ``teacher_steps``.
+        teacher_checked: whether the teacher counts only where its flow fits the real frame better than ours.
         half_steps: as long, the finished frame is compared at half its size, which is quicker.
     """
 
     laplacian: float = 1.0
     charbonnier: float = 0.5
+    edges: float = 0.0
     log_error: float = 0.0
     coarse: float = 0.5
     warped: float = 0.15
     perceptual: float = 0.0
     teacher: float = 0.05
     teacher_steps: int = 3000
+    teacher_checked: bool = False
     half_steps: int = 0
 
 
@@ -135,6 +139,8 @@ class InterpolationTask:
             "laplacian": laplacian_distance(made, real_here),
             "charbonnier": charbonnier(made, real_here),
         }
+        if weights.edges:
+            terms["edges"] = edge_distance(made, real_here)
         if weights.log_error:
             terms["log_error"] = log_error(made, real_here)
         if self.perceptual is not None:
@@ -153,9 +159,13 @@ class InterpolationTask:
         total = sum((getattr(weights, name) * value for name, value in terms.items()), torch.zeros(()))
         taught = weights.teacher * max(0.0, 1.0 - step / max(1, weights.teacher_steps))
         if taught:
-            terms["teacher"] = flow_distance(motion["flow"], batch["flow"], batch["known"])
+            flow, known = batch["flow"], batch["known"]
+            where = torch.ones_like(flow)
+            if weights.teacher_checked:
+                where = better_flow(flow, motion["flow"].detach(), small)
+            terms["teacher"] = flow_distance(motion["flow"], flow, known, where)
             terms["teacher"] = terms["teacher"] + 2.0 * flow_distance(
-                found16[:, :FLOW], shrink(batch["flow"], 2) * 0.5, batch["known"]
+                found16[:, :FLOW], shrink(flow, 2) * 0.5, known, shrink(where, 2)
             )
             total = total + taught * terms["teacher"]
         if not torch.isfinite(total):
@@ -178,13 +188,13 @@ class InterpolationTask:
         Where the model is told how the motion bends, ``live`` is without the pair that comes after.
         """
         assert isinstance(model, HybridInterpolator)
-        if not self.held_out:
-            return {}
-        scores = {f"psnr_gap{gap}": psnr_of_clips(model, self.held_out, gap) for gap in GAPS[:2]}
-        if model.config.bend:
-            for gap in GAPS[:2]:
-                scores[f"psnr_gap{gap}_live"] = psnr_of_clips(model, self.held_out, gap, live=True)
-        return {name: round(value, 3) for name, value in scores.items()}
+        scores: dict[str, float] = {}
+        for gap in GAPS[:2] if self.held_out else ():
+            for live in (False, True) if model.config.bend else (False,):
+                psnr, edges = quality_of_clips(model, self.held_out, gap, live=live)
+                ending = f"gap{gap}_live" if live else f"gap{gap}"
+                scores |= {f"psnr_{ending}": round(psnr, 3), f"edges_{ending}": round(edges, 5)}
+        return scores
 
 
 def annealed(done: float) -> float:
@@ -197,10 +207,10 @@ def picture(image: Tensor) -> Tensor:
     return image.contiguous().float().div(255.0)
 
 
-def psnr_of_clips(
+def quality_of_clips(
     model: HybridInterpolator, clips: list[CachedClip], gap: int, each: int = 5, live: bool = False
-) -> float:
-    """Mean over clips of the mean PSNR of up to ``each`` frames, spread over the clip.
+) -> tuple[float, float]:
+    """Means over clips of the mean PSNR and ``edge_distance`` of up to ``each`` frames, spread over the clip.
 
     The frames of the pairs before and, unless ``live``, after help where there are such.
     """
@@ -218,9 +228,25 @@ def psnr_of_clips(
             after = np.array(clip.frames[later]) if later < len(clip.frames) and not live else None
             made = make_frame(model, first, second, before=before, after=after)
             error = np.mean((made.astype(np.float64) - real) ** 2)
-            scores.append(-10 * np.log10(max(error, 1e-4) / 255**2))
-        means.append(np.mean(scores))
-    return float(np.mean(means))
+            pair = [picture(torch.from_numpy(image).permute(2, 0, 1)[None]) for image in (made, real)]
+            scores.append((-10 * np.log10(max(error, 1e-4) / 255**2), float(edge_distance(*pair))))
+        means.append(np.mean(scores, axis=0))
+    psnr, edges = np.mean(means, axis=0).tolist()
+    return psnr, edges
+
+
+def better_flow(taught: Tensor, own: Tensor, small: Sequence[Tensor]) -> Tensor:
+    """Where a teacher's flow fits the frame to be made better than our own: 1, else 0, (B, 4, H/8, W/8).
+
+    taught, own (B, 4, H/8, W/8) in pixels of that grid; first, second and real frame (B, 3, H/4, W/4).
+    """
+    errors = []
+    for flow in (taught, own):
+        larger = enlarge(flow, 2) * 2.0
+        sides = (warp_grid(small[0], larger[:, :2]), warp_grid(small[1], larger[:, 2:]))
+        errors.append([shrink((side - small[2]).abs().mean(1, keepdim=True), 2) for side in sides])
+    better = [(ours > theirs).float() for theirs, ours in zip(*errors, strict=True)]
+    return torch.cat([better[0], better[0], better[1], better[1]], dim=1)
 
 
 @torch.no_grad()

@@ -106,8 +106,8 @@ def grown(weights: dict[str, NDArray[Any]], model: HybridInterpolator) -> dict[s
 
     Residual layers that are missing start at zero, as do the weights of further inputs of a scale; parts by
     the names of ``ADDED`` keep the values that they were made with. Where the correlation reaches less far,
-    what was seen beyond is left out, which does change what the model gives. Anything else that is missing or
-    of another shape stays so, for ``load_weights`` to refuse.
+    what was seen beyond is left out, which does change what the model gives; further, and it adds nothing.
+    Anything else that is missing or of another shape stays so, for ``load_weights`` to refuse.
     """
     found = dict(weights)
     for name, tensor in model.state_dict().items():
@@ -128,15 +128,23 @@ def grown(weights: dict[str, NDArray[Any]], model: HybridInterpolator) -> dict[s
 
 
 def within_reach(weight: NDArray[Any], config: InterpolatorConfig) -> NDArray[Any]:
-    """The weights (out, in, 1, 1) of a first scale whose correlation reached further; others as they are."""
+    """The weights (out, in, 1, 1) of a first scale whose correlation reached further, or less far.
+
+    What lies beyond what it reached adds nothing. Weights of another shape stay as they are.
+    """
     features, radius = 2 * config.channels[2], config.correlation_radius
     span = math.isqrt(max(0, weight.shape[1] - features) // 2)
     away = (span - 1) // 2 - radius
-    if radius == 0 or away <= 0 or features + 2 * span**2 != weight.shape[1]:
+    if radius == 0 or away == 0 or span < 3 or features + 2 * span**2 != weight.shape[1]:
         return weight
     seen = weight[:, features:].reshape(len(weight), 2, span, span, 1, 1)
-    middle = seen[:, :, away:-away, away:-away].reshape(len(weight), -1, 1, 1)
-    return np.ascontiguousarray(np.concatenate([weight[:, :features], middle], axis=1))
+    if away > 0:
+        seen = seen[:, :, away:-away, away:-away]
+    else:
+        seen = np.pad(seen, ((0, 0), (0, 0), (-away, -away), (-away, -away), (0, 0), (0, 0)))
+    return np.ascontiguousarray(
+        np.concatenate([weight[:, :features], seen.reshape(len(weight), -1, 1, 1)], axis=1)
+    )
 
 
 def open_sources(

@@ -68,6 +68,9 @@ def test_odd_frames_are_withheld_and_scored(folder: Path) -> None:
     assert cheat["clips"]["clips/waves"] == {
         "psnr_db": 100.0,
         "ssim": pytest.approx(1),
+        "gmsd": 0.0,
+        "haarpsi": pytest.approx(1),
+        "worst_patch": 0.0,
         "fps": 2,
         "frames": 3,
     }
@@ -129,7 +132,9 @@ def test_folders(folder: Path, tmp_path: Path) -> None:
     for path in (tmp_path / "empty", tmp_path / "missing"):
         with pytest.raises(DataError):
             load_clips(path)
-    with pytest.raises(OptionError, match="no method 'rife'"):
+    with pytest.raises(OptionError, match="no method 'guess'"):
+        open_interpolation_peer("guess")
+    with pytest.raises(OptionError, match="rife needs weights"):
         open_interpolation_peer("rife")
     with pytest.raises(OptionError):
         evaluate_interpolation({}, load_clips(folder))

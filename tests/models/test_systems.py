@@ -66,7 +66,7 @@ def test_a_vil_tracker_within_the_plans_operations() -> None:
 
 def test_recipes_find_their_row(tmp_path: Path, checkout: Path) -> None:
     found = {read_plan(path).architecture for path in (checkout / "models" / "recipes").glob("*.toml")}
-    assert found == {row.name for row in ARCHITECTURES}
+    assert found == {row.name for row in ARCHITECTURES if row.recipe}
     path = tmp_path / "recipe.toml"
     for text, problem in (
         ("task = 'driving'", "task is 'driving'.*choose one of tracking, interpolation, classification"),

@@ -192,7 +192,7 @@ def test_a_run_learns_and_goes_on(data: Path, tmp_path: Path) -> None:
     result, report = train_interpolator(plan, data, tmp_path / "run", lambda step, line: lines.append(line))
     assert result.steps == 4
     assert {"laplacian", "coarse", "warped", "teacher", "psnr"} <= set(lines[0])
-    assert set(result.metrics) == {"psnr_gap1", "psnr_gap2"}
+    assert set(result.metrics) == {"psnr_gap1", "psnr_gap2", "edges_gap1", "edges_gap2"}
     assert (report["clips"], report["held_out"]) == (1, ["kept"])
     assert len(report["sources"]["learned"]) == 64
     longer = dataclasses.replace(plan, loop=dataclasses.replace(plan.loop, steps=30))
@@ -399,8 +399,8 @@ def test_a_run_with_a_flow_to_start_from(data: Path, tmp_path: Path, bend: bool)
     lines: list[dict[str, float]] = []
     result, _ = train_interpolator(plan, data, tmp_path / "run", lambda step, line: lines.append(line))
     assert result.steps == 4
-    live = {"psnr_gap1_live", "psnr_gap2_live"} if bend else set()
-    assert set(result.metrics) == {"psnr_gap1", "psnr_gap2"} | live
+    measures = [f"{what}_gap{gap}" for what in ("psnr", "edges") for gap in (1, 2)]
+    assert set(result.metrics) == {*measures, *(f"{name}_live" for name in measures if bend)}
     assert lines[0]["log_error"] == pytest.approx(-lines[0]["psnr"] / 10, abs=0.05)
     assert isinstance(result.model, HybridInterpolator)
     first, second = np.random.default_rng(0).integers(0, 256, (2, 45, 70, 3), np.uint8)

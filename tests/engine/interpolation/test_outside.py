@@ -1,0 +1,135 @@
+"""Parts of the shipped model that do the same in less time: warping between graphs, encoding what is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from framestate.bundles import load_bundle
+from framestate.engine import Engine
+from framestate.engine.interpolation.anywhere import Anywhere
+from framestate.engine.interpolation.model import check_interpolator
+from framestate.engine.interpolation.options import InterpolationOptions
+from framestate.engine.interpolation.outside import remap_is_exact, warps_outside
+from framestate.errors import BundleError
+from framestate.runtimes import Runtime, RuntimeOver, open_runtime
+from framestate.vision import Frame, Image
+from framestate.vision.synthetic import demo_clip
+
+
+class Without(RuntimeOver):
+    """A runtime of the same model, some of whose functions nobody offers; counts the calls."""
+
+    def __init__(self, runtime: Runtime, *names: str) -> None:
+        super().__init__(runtime)
+        kept = {name: one for name, one in runtime.spec.functions.items() if name not in names}
+        self.spec = replace(runtime.spec, functions=kept)
+        self.calls: list[str] = []
+
+    def call(self, function: str, inputs: Any, state: Any) -> Any:
+        self.calls.append(function)
+        return super().call(function, inputs, state)
+
+    def close(self) -> None:
+        """It is the caller's."""
+
+
+@pytest.fixture(scope="module")
+def runtime() -> Iterator[Runtime]:
+    opened = open_runtime(load_bundle("interp-nano"), "onnx", device="cpu", threads=1)
+    yield opened
+    opened.close()
+
+
+def clip(count: int = 3, size: tuple[int, int] = (200, 120)) -> list[Image]:
+    return [image for image, _, _ in demo_clip(seed=7, frames=count, size=size)]
+
+
+def made(runtime: Runtime, images: list[Image], **options: Any) -> list[Image]:
+    with Engine(runtime, capacity=1).open(**options) as session:
+        frames = (Frame(image, index, Fraction(1, 25), index) for index, image in enumerate(images))
+        return [one.image for frame in frames for one in session.push(frame)]
+
+
+def test_encoding_what_is_read_changes_no_bit(runtime: Runtime) -> None:
+    images = clip()
+    with_it, without = Without(runtime), Without(runtime, "encode_fine")
+    found, expected = made(with_it, images, scale=0.5), made(without, images, scale=0.5)
+    assert all(np.array_equal(one, other) for one, other in zip(found, expected, strict=True))
+    assert with_it.calls.count("encode_fine") == with_it.calls.count("encode") == 3
+    assert without.calls.count("encode") == 6
+    assert "encode_fine" not in made_calls(runtime, images)
+
+
+def made_calls(runtime: Runtime, images: list[Image]) -> list[str]:
+    counting = Without(runtime)
+    made(counting, images)
+    return counting.calls
+
+
+@pytest.mark.parametrize("scale", [1, 0.5])
+def test_warping_between_graphs_makes_the_same_frames(runtime: Runtime, scale: float) -> None:
+    if not remap_is_exact():
+        pytest.skip("OpenCV 4 rounds places")
+    images = clip()
+    outside, inside = Without(runtime), Without(runtime, "aim", "blend")
+    assert warps_outside(outside)
+    assert not warps_outside(inside)
+    pairs = list(
+        zip(
+            made(outside, images, factor=3, scale=scale),
+            made(inside, images, factor=3, scale=scale),
+            strict=True,
+        )
+    )
+    differences = np.stack([np.abs(one.astype(int) - other) for one, other in pairs])
+    assert differences.max() <= 1
+    assert (differences > 0).mean() < 1e-3
+    assert (
+        outside.calls.count("aim") == outside.calls.count("blend") == inside.calls.count("interpolate") == 4
+    )
+
+
+def test_deep_pictures_stay_deep_when_warped_outside(runtime: Runtime) -> None:
+    images = [(image.astype(np.uint16) * 257).astype(np.uint16) for image in clip(2)]
+    found = made(runtime, images)  # type: ignore[arg-type]
+    assert [one.dtype for one in found] == [np.uint16] * 3
+
+
+def test_frames_in_any_order_are_those_of_a_session(runtime: Runtime) -> None:
+    images = clip(4)
+    with Engine(runtime, capacity=1).open(lookahead=True) as session:
+        frames = (Frame(image, index, Fraction(1, 25), index) for index, image in enumerate(images))
+        expected = [one.image for frame in frames for one in session.push(frame)]
+        expected += [one.image for one in session.flush() or ()]
+    anywhere = Anywhere(runtime, 120, 200, InterpolationOptions.of(2))
+    shown = dict(enumerate(images))
+    for place in (2, 0, 1, 2):
+        assert np.array_equal(anywhere.between(place, 0.5, shown, frozenset()), expected[2 * place + 1])
+    assert np.array_equal(anywhere.between(1, 0.75, shown, frozenset({1})), images[2])
+    still = {0: images[0], 1: images[0]}
+    fresh = Anywhere(runtime, 120, 200, InterpolationOptions.of(2))
+    assert np.array_equal(fresh.between(0, 0.75, still, frozenset()), images[0])
+
+
+def test_parts_that_do_not_belong_together_are_refused() -> None:
+    spec = load_bundle("interp-nano").spec
+    functions = dict(spec.functions)
+
+    def refused(words: str, **changes: Any) -> None:
+        kept = {name: one for name, one in {**functions, **changes}.items() if one is not None}
+        with pytest.raises(BundleError, match=words):
+            check_interpolator(replace(spec, functions=kept))
+
+    refused("it has aim and not both", blend=None)
+    refused("blend takes", blend=replace(functions["blend"], inputs=functions["blend"].inputs[1:]))
+    refused("blend gives", blend=replace(functions["blend"], outputs=functions["aim"].outputs[:1]))
+    refused("aim does not give 'flow'", aim=replace(functions["aim"], outputs=functions["aim"].outputs[1:]))
+    refused(
+        "encode_fine does not write all",
+        encode_fine=replace(functions["encode_fine"], writes_state=("second.image",)),
+    )
