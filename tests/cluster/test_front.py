@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 from framestate.client import AsyncClient
 from framestate.cluster.directory import Directory
+from framestate.cluster.front import handed_on
 from framestate.cluster.front_server import FrontServer
 from framestate.cluster.local_directory import DirectoryThread
+from framestate.cluster.ray_options import ClusterOptions
 from framestate.cluster.replica import ServerThread
 from framestate.errors import AccessError, CapacityError, SessionBusyError, UnavailableError
 from framestate.server import Settings
@@ -89,6 +91,27 @@ def test_what_belongs_to_no_session_is_answered_by_any_server(cluster: Make) -> 
         assert done.stdout + done.stderr == ""
     cluster_seen = json.loads(ask(servers.port, "GET", "/v1/cluster")[2])
     assert [one["name"] for one in cluster_seen["members"]] == ["a", "b"]
+
+
+def test_the_front_says_itself_who_asks_and_how() -> None:
+    lies = [
+        (name, b"lie")
+        for name in (b"x-forwarded-for", b"X-Forwarded-Proto", b"x-forwarded-host", b"forwarded")
+    ]
+    scope = {
+        "type": "http",
+        "scheme": "https",
+        "client": ("203.0.113.9", 1),
+        "headers": [*lies, (b"accept", b"a")],
+    }
+    assert handed_on(scope) == [
+        (b"accept", b"a"), (b"x-forwarded-proto", b"https"), (b"x-forwarded-for", b"203.0.113.9"),
+    ]  # fmt: skip
+    options = ClusterOptions(server={"tls_cert": "cert.pem", "tls_key": "key.pem", "proxies": ["10.0.0.1"]})
+    front, behind = options.front_settings(), options.settings()
+    assert (str(front.tls_cert), front.proxies) == ("cert.pem", ("10.0.0.1",))
+    assert (behind.tls_cert, behind.tls_key) == (None, None)
+    assert "0.0.0.0/0" in behind.proxies
 
 
 def test_servers_words_are_not_the_clients(cluster: Make, film: Film) -> None:
