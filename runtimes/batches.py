@@ -56,7 +56,8 @@ class Parts(Mapping[str, Any]):
     __slots__ = ("parts",)
 
     def __init__(self, *parts: State) -> None:
-        self.parts = parts
+        flat = [part.parts if isinstance(part, Parts) else (part,) for part in parts]
+        self.parts: tuple[State, ...] = sum(flat, ())
 
     def __getitem__(self, name: str) -> Any:
         for part in reversed(self.parts):

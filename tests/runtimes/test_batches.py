@@ -159,6 +159,9 @@ def test_parts_of_a_row_are_one_mapping() -> None:
     parts = Parts({"a": 1, "b": 2}, {"b": 3, "c": 4})
     assert dict(parts) == {"a": 1, "b": 3, "c": 4}
     assert len(parts) == 3
+    more = Parts(parts, {"a": 5})
+    assert dict(more) == {"a": 5, "b": 3, "c": 4}
+    assert len(more.parts) == 3
     with pytest.raises(KeyError):
         parts["d"]
 
