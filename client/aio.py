@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -125,17 +126,21 @@ class AsyncClient:
         self,
         session_id: str,
         *,
+        token: str | None = None,
         rate: float = 30.0,
         encoding: Encoding | None = None,
         quality: int = 90,
     ) -> AsyncStream:
         """Goes on with an open session. Its ``frames_lost`` counts from what the server remembers.
 
+        With the ``token`` of its stream it is taken over also from a connection that died unseen.
+
         Raises:
             UnknownSessionError: the server has none of this id.
             SessionBusyError: somebody else is connected to it.
         """
-        link = Link(self._address, session_id, self._hello(None, None, encoding, quality), self._link)
+        hello = replace(self._hello(None, None, encoding, quality), token=token)
+        link = Link(self._address, session_id, hello, self._link)
         welcome = await link.start()
         if not welcome.resumed:
             await link.abandon()

@@ -78,6 +78,7 @@ class Link:
         self._reader: asyncio.Task[None] | None = None
         self._resending: asyncio.Task[None] | None = None
         self._over: FramestateError | None = None
+        self._token = hello.token  # so that a connection that died unseen holds nothing up
         self.reconnects = 0
         self.frames_lost = 0
         self.welcome: Welcome
@@ -215,7 +216,7 @@ class Link:
 
     async def _connect(self) -> tuple[ClientConnection, Welcome]:
         """One connection, greeted. Raises UnavailableError, or what the server answers."""
-        hello = replace(self._hello, last_index=self._inbox.last_index)
+        hello = replace(self._hello, last_index=self._inbox.last_index, token=self._token)
         try:
             socket = await connect(
                 self._address.stream(self._session),
@@ -234,7 +235,9 @@ class Link:
             with contextlib.suppress(ConnectionClosed):  # who refuses at once has said why before that
                 await socket.send(encode_message(hello))
             reply = await asyncio.wait_for(socket.recv(), self._options.timeout_s)
-            return socket, welcome_in(reply)
+            welcome = welcome_in(reply)
+            self._token = welcome.token
+            return socket, welcome
         except (ConnectionClosed, TimeoutError) as error:
             await socket.close()
             self._away(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -28,6 +29,11 @@ class Connection(Protocol):
         """After ``quiet``: tells the peer to connect again, and closes."""
 
 
+def new_token() -> str:
+    """What only the client of one session knows."""
+    return secrets.token_urlsafe(24)
+
+
 @dataclass(eq=False)
 class Entry:
     """One session of the server.
@@ -43,6 +49,7 @@ class Entry:
         rate: how many frames a second it may get over REST.
         kept: it ends only when told to, as that of a live source.
         sent: its last answers, for a stream that is taken up again.
+        token: with which its client takes it over from a connection of its own that has died unseen.
         settling: done when frames that a lost stream left behind are taken back.
     """
 
@@ -56,6 +63,7 @@ class Entry:
     restored: bool = False
     kept: bool = False
     rate: Rate | None = None
+    token: str = field(default_factory=new_token)
     settling: asyncio.Task[None] | None = None
     sent: Sent = field(init=False)
 

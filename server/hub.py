@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 import uuid
 from collections import OrderedDict
@@ -220,6 +221,19 @@ class Hub:
                 self.end(entry, "disconnected" if entry.was_connected else "idle", evicted=True)
 
     # Using
+
+    async def take_over(self, entry: Entry, token: str | None) -> None:
+        """Ends the connection to a session for a client that has the session's token; without it nothing."""
+        old = entry.connection
+        if old is None or token is None or not secrets.compare_digest(token.encode(), entry.token.encode()):
+            return
+        old.end(
+            SessionBusyError(
+                f"session {entry.id!r} was taken over by another connection", "go on there, or open a new one"
+            )
+        )
+        while entry.connection is old:
+            await asyncio.sleep(0.005)
 
     def attach(self, entry: Entry, connection: Connection) -> None:
         """Connects a stream. Raises SessionBusyError where one is connected already."""

@@ -28,7 +28,7 @@ from ..wire import (
     Welcome,
 )
 from .answers import Pictures
-from .entry import Connection, Entry
+from .entry import Connection, Entry, new_token
 from .flow import Arrived, Mailbox
 from .hub import Hub
 from .outbox import Outbox
@@ -57,6 +57,7 @@ class Work:
         self._mailbox = Mailbox()
         self._model = ""
         self._key = ""
+        self._token = new_token()
         self._entry: Entry | None = None
         self._opening: Open | None = None
 
@@ -76,6 +77,7 @@ class Work:
         else:
             if hello.model not in (None, entry.model) or hello.task not in (None, hub.task(entry).name):
                 raise SessionBusyError(f"session {key!r} is one of {entry.model}", "use another id")
+            await hub.take_over(entry, hello.token)
             hub.attach(entry, self._connection)
             self._take(entry)
             if entry.settling is not None:
@@ -97,6 +99,7 @@ class Work:
             last_index=last,
             frames_lost=lost,
             answers_from=entry.sent.since if entry is not None else None,
+            token=self._token if entry is None else entry.token,
         )
 
     def repeat(self) -> None:
@@ -196,6 +199,7 @@ class Work:
             options=opening.options,
             **{name: value for name, value in queue.items() if value is not None},
         )
+        entry.token = self._token
         self._hub.attach(entry, self._connection)
         self._take(entry)
 

@@ -89,7 +89,8 @@ class Hello(Message):
 
     ``model``, or the first one for ``task``, or the server's first. ``last_index`` is the last frame it has
     an answer for: the server tells from it how many frames were lost, and which answers to send again.
-    Pictures of answers come in ``encoding``, but given frames as they were sent.
+    Pictures of answers come in ``encoding``, but given frames as they were sent. ``token`` is that of an
+    earlier ``Welcome``: with it the session is taken over from a connection that still counts as there.
     """
 
     type: ClassVar[str] = "hello"
@@ -99,6 +100,7 @@ class Hello(Message):
     last_index: int | None = _field(optional(an_integer(0)), None)
     encoding: Encoding = _field(one_of(*ENCODINGS), "jpeg")  # noqa: RUF009 - a field
     quality: int = _field(an_integer(1, 100), 90)
+    token: str | None = _field(optional(a_text(200)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,8 @@ class Welcome(Message):
     ``opens_on_frame``: ``Open`` is followed by the first frame. ``resumed``: a session of this id is open,
     and frames go on after ``last_index``, the last one in its memory; otherwise the client opens it now.
     ``frames_lost``: answered frames that this memory lacks. ``answers_from``: answers to frames from this
-    index on, as far as the client lacks them, follow; older ones are lost.
+    index on, as far as the client lacks them, follow; older ones are lost. ``token``: what the client shows
+    to take the session over from a connection of its own that has died unseen.
     """
 
     type: ClassVar[str] = "welcome"
@@ -134,6 +137,7 @@ class Welcome(Message):
     last_index: int | None = _field(optional(an_integer(0)), None)
     frames_lost: int = _field(an_integer(0), 0)
     answers_from: int | None = _field(optional(an_integer(0)), None)
+    token: str | None = _field(optional(a_text(200)), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,10 +42,10 @@ export class ServerError extends Error {
 
 /**
  * A stream. `on` has a function for each kind of message (answer, ack, drop, error, bye), and for `closed`;
- * `on.answer` is given the pictures and tensors of the answer, too. With the `session`, `index` and `lastIndex` of a stream that was lost, it goes on where that one was.
+ * `on.answer` is given the pictures and tensors of the answer, too. With the `session`, `token`, `index` and `lastIndex` of a stream that was lost, it goes on where that one was.
  */
 export class Stream {
-  constructor(on, { key = null, session = "new", index = 0, lastIndex = null, task = null, model = null } = {}) {
+  constructor(on, { key = null, session = "new", index = 0, lastIndex = null, token = null, task = null, model = null } = {}) {
     const url = new URL(`v1/sessions/${session}/stream`, document.baseURI);
     url.protocol = url.protocol.replace("http", "ws");
     const secret = key && btoa(key).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
@@ -53,7 +53,7 @@ export class Stream {
     this.socket.binaryType = "arraybuffer";
     Object.assign(this, { index, lastIndex, parts: [] });
     this.welcomed = new Promise((resolve, reject) => {
-      this.socket.onopen = () => this.say({ type: "hello", version: VERSION, task, model, last_index: lastIndex });
+      this.socket.onopen = () => this.say({ type: "hello", version: VERSION, task, model, last_index: lastIndex, token });
       this.socket.onmessage = ({ data }) => {
         if (typeof data !== "string") return this.parts.push(decodePicture(data));
         const message = JSON.parse(data);

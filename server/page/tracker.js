@@ -148,6 +148,7 @@ export class Tracker {
     this.stream = stream;
     const welcome = await stream.welcomed;
     this.session = welcome.session;
+    this.token = welcome.token;
     $("about").textContent = `${welcome.model} · ${welcome.runtime} · ${this.source.width} × ${this.source.height}`;
     return welcome;
   }
@@ -215,7 +216,7 @@ export class Tracker {
       await new Promise((resolve) => setTimeout(resolve, Math.min(2000, 200 * 2 ** attempt)));
       if (this.state !== was) return;
       try {
-        const welcome = await this.connect({ session: this.session, index, lastIndex });
+        const welcome = await this.connect({ session: this.session, token: this.token, index, lastIndex });
         if (!welcome.resumed) return this.stop(trouble("the session has ended meanwhile", "Draw a box on the frame you see, and start again."));
         announce(`Connected again; ${welcome.frames_lost} frames were lost.`);
         this.state = was;

@@ -96,3 +96,25 @@ def test_one_that_answers_pings_is_not(quick: Any) -> None:
         assert wire.decode_message(str(link.recv(5))) == wire.Bye("done")
         with pytest.raises(ConnectionClosed):
             link.recv(5)
+
+
+def test_who_has_the_token_takes_a_session_over(shared: Any, film: Any) -> None:
+    """Its old connection is told; nobody else can, and no answer is lost."""
+    clip, box = film
+    with shared.stream("mine") as old, shared.stream("mine") as new, shared.stream("mine") as other:
+        welcome = old.hello()
+        old.say(wire.Open({"box": box.xywh}, policy="WAIT"))
+        old.frame(0, clip[0])
+        assert old.hear() == wire.Ack(0)
+        first = old.track(1, clip[1])
+        for token in (None, "guessed"):
+            with shared.stream("mine") as stranger:
+                assert stranger.hello(token=token).code == "SessionBusyError"
+        again = new.hello(token=welcome.token, last_index=0)
+        assert (again.resumed, again.last_index, again.token) == (True, 1, welcome.token)
+        assert new.hear().box == first.box  # what it lacked
+        assert old.rest()[-1].code == "SessionBusyError"
+        assert new.track(2, clip[2]).frame_index == 2
+        assert other.hello(token=welcome.token).resumed  # and so on
+        other.say(wire.Bye())
+        assert other.rest()[-1] == wire.Bye("done")

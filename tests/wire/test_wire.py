@@ -73,6 +73,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "code": TEXTS, "title": TEXTS, "answers_from": st.none() | INDICES, "opens_on_frame": st.booleans(),
     "timings": st.builds(Timings, *[NUMBERS] * 5), "problem": TEXTS, "remedy": TEXTS, "reason": TEXTS,
     "closing": st.booleans(), "resumable": st.booleans(), "ended": st.booleans(),
+    "token": st.none() | TEXTS,
 }  # fmt: skip
 
 
