@@ -77,26 +77,26 @@ def kserve_api(hub: Hub) -> APIRouter:
         """The models that can be asked. None can be loaded or unloaded."""
         return [{"name": name, "version": "1", "state": "READY", "reason": ""} for name in hub.engines]
 
-    @api.get("/v2/models/{model}", responses=problems(404))
+    @api.get("/v2/models/{model}", responses=problems(404, 422))
     async def model_metadata(model: ModelName) -> ModelMetadata:
         """A model: what its step takes and gives, and what a session of it holds."""
         name, _ = hub.engine(model)
         return metadata(name, sequences[name])
 
-    @api.get("/v2/models/{model}/ready", responses=problems(404, 503))
+    @api.get("/v2/models/{model}/ready", responses=problems(404, 422, 503))
     async def model_ready(model: ModelName) -> Ready:
         """A model takes frames."""
         hub.engine(model)
         hub.probe()
         return Ready(ready=True)
 
-    @api.get("/v2/models/{model}/config", responses=problems(404))
+    @api.get("/v2/models/{model}/config", responses=problems(404, 422))
     async def model_config(model: ModelName) -> dict[str, Any]:
         """A model's configuration, in the form of Triton's."""
         name, _ = hub.engine(model)
         return configuration(name, sequences[name])
 
-    @api.get("/v2/models/{model}/stats", responses=problems(404))
+    @api.get("/v2/models/{model}/stats", responses=problems(404, 422))
     async def model_statistics(model: ModelName) -> dict[str, Any]:
         """What the requests to ``infer`` came to."""
         name, _ = hub.engine(model)

@@ -82,6 +82,7 @@ def test_the_openapi_document_is_complete(shared: Any) -> None:
             where = f"{method} {path}"
             assert call["description"], where
             assert {"401", "403"} <= call["responses"].keys(), where
+            assert not call.get("parameters") or "422" in call["responses"], where  # they have rules
             for one in call.get("parameters", []):
                 assert one.get("description"), (where, one["name"])
             for status, answer in call["responses"].items():

@@ -30,7 +30,7 @@ def test_memory_of_large_frames_is_given_back(process: Any, until: Any) -> None:
         talk.hello()
         talk.say(wire.Open({"factor": 2, "cuts": False}))
         for index in range(2):
-            talk.say(raw(index, 1440, 2560))
+            talk.say(raw(index, 1080, 1920))
         made = 0
         while made < 2:
             made += isinstance(talk.hear(60), wire.Made)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import http.client
 import signal
 import statistics
@@ -174,3 +175,29 @@ def test_a_snapshot_finds_its_model_or_says_why(
     assert [one["width"] for one in listed] == [None, None]
     for name in (key, "y"):
         assert smoothing.call("DELETE", f"/v1/sessions/{name}").status == 204
+
+
+def test_a_full_server_leaves_no_error_that_nobody_hears(
+    serve: Any, film: Film, open_session: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Every way to ask for a slot, while there is none; peers that wait for the answer, and that do not."""
+    clip, box = film
+    running = serve(capacity=1)
+    blob = running.call("GET", f"/v1/sessions/{open_session(running)}/snapshot").body
+    path = f"/v1/sessions?box={box.x},{box.y},{box.w},{box.h}"
+    for _ in range(5):
+        assert running.call("POST", path, clip[0]).status == 503
+        assert running.call("PUT", "/v1/sessions/other/snapshot", blob).status == 503
+        for waits in (True, False):
+            with running.stream() as talk:
+                talk.hello()
+                talk.say(wire.Open({"box": box.xywh}))
+                talk.frame(0, clip[0])
+                if waits:
+                    assert talk.hear().code == "CapacityError"
+        connection = http.client.HTTPConnection("127.0.0.1", running.port)
+        connection.request("POST", path, clip[0])
+        connection.close()
+    gc.collect()
+    assert running.call("GET", "/healthz").status == 200
+    assert not [record for record in caplog.records if record.name == "asyncio"]
