@@ -30,6 +30,7 @@ class RequestIds:
 
         async def sending(message: Message) -> None:
             if message["type"] in ("http.response.start", "websocket.accept"):
+                message.setdefault("headers", [])  # a refused stream is accepted without any
                 MutableHeaders(scope=message)[HEADER] = key
             await send(message)
 
