@@ -46,9 +46,14 @@ def test_an_answer_and_its_lines_have_one_id(serve: Any, lines: Any, film: Any, 
     assert {drawn, "from-the-proxy.7"} <= found
     ours = [one["message"] for one in lines() if one.get("request") == "my-stream"]
     assert {"stream open", "session open", "stream closed"} <= set(ours)
+    with running.stream(
+        additional_headers={"origin": "http://evil.example", "x-request-id": "evil-0"}
+    ) as talk:
+        assert talk.rest()[-1].code == "ForbiddenError"
+        assert talk.socket.response.headers["x-request-id"] == "evil-0"
     refused = running.call("GET", "/v1/sessions", host="evil.example", x_request_id="evil-1")
     assert refused.headers["x-request-id"] == "evil-1"
-    assert [one["request"] for one in lines() if one["message"] == "refused"] == ["evil-1"]
+    assert [one["request"] for one in lines() if one["message"] == "refused"] == ["evil-0", "evil-1"]
 
 
 def test_the_log_level_is_set_while_the_server_runs(serve: Any, lines: Any) -> None:
