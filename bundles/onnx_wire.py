@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 
 from ..errors import BundleIntegrityError
 
@@ -58,8 +59,7 @@ class ExternalData:
     entries: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Field:
+class _Field(NamedTuple):
     number: int
     varint: int  # the value of a varint field, else 0
     start: int  # the span of a length-delimited field, else empty
@@ -76,30 +76,37 @@ class _Reader:
 
     def fields(self, start: int, end: int) -> Iterator[_Field]:
         """The fields between ``start`` and ``end``, in order."""
-        at = start
+        at, data = start, self._data
         while at < end:
             self._budget -= 1
             if self._budget < 0:
                 raise self.damaged(f"has more than {MAX_FIELDS} fields")
-            key, at = self._varint(at, end)
-            number, kind, varint, span = key >> 3, key & 7, 0, (0, 0)
+            key = data[at]  # nearly every key and length is one byte, and every byte counts here
+            if key < 0x80:
+                at += 1
+            else:
+                key, at = self._varint(at, end)
+            number, kind, varint, begin, stop = key >> 3, key & 7, 0, 0, 0
             if number == 0:
                 raise self.damaged("has a field with the number 0")
-            if kind == 0:
+            if kind == 2:
+                if at < end and (length := data[at]) < 0x80:
+                    at += 1
+                else:
+                    length, at = self._varint(at, end)
+                begin = at
+                stop = at = at + length
+            elif kind == 0:
                 varint, at = self._varint(at, end)
             elif kind == 1:
                 at += 8
-            elif kind == 2:
-                length, at = self._varint(at, end)
-                span = (at, at + length)
-                at += length
             elif kind == 5:
                 at += 4
             else:
                 raise self.damaged(f"has a field of wire type {kind}")
             if at > end:
                 raise self.damaged("ends inside a field")
-            yield _Field(number, varint, *span)
+            yield _Field(number, varint, begin, stop)
 
     def text(self, field: _Field) -> str:
         """The text of a length-delimited field."""
