@@ -55,6 +55,10 @@ class TrackerResult(TrackingNumbers):
     """Sequences that the tracker did not finish."""
     success: list[float]
     """The success curve, at the overlap thresholds 0, 0.05, ..., 1."""
+    precision: list[float]
+    """The curve of precision, at 0, 1, ..., 50 pixels."""
+    normalised: list[float]
+    """The curve of normalised precision, at 0, 0.01, ..., 0.5 target sizes."""
     sequences: dict[str, SequenceResult]
 
 
@@ -211,6 +215,8 @@ def _summary(tally: _Tally) -> TrackerResult:
         "fps": tally.updates / tally.seconds if tally.seconds > 0 else 0.0,
         "failures": sum("error" in result for result in tally.sequences.values()),
         "success": [] if score is None else list(score.success),
+        "precision": [] if score is None else list(score.precision),
+        "normalised": [] if score is None else list(score.normalised),
         "sequences": tally.sequences,
     }
 

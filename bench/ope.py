@@ -38,6 +38,9 @@ PRECISION_PIXELS = 20.0
 """Distance between centres up to which a frame counts as precise."""
 
 
+PIXELS = tuple(range(51))
+"""Distances between centres, in pixels, of the curve of precision."""
+
 NORMALISED = tuple(step / 100 for step in range(51))
 """Distances, in target sizes, of the curve of normalised precision."""
 
@@ -75,13 +78,13 @@ class TrackingScore:
 
     Attributes:
         success: share of frames above each of `THRESHOLDS`.
-        precision20: share of frames whose centre is within 20 px.
+        precision: share of frames whose centre is within each of `PIXELS`.
         normalised: share of frames whose centre is within each of `NORMALISED`.
         got_overlaps: (frames,) overlaps as GOT-10k counts them.
     """
 
     success: tuple[float, ...]
-    precision20: float
+    precision: tuple[float, ...]
     normalised: tuple[float, ...]
     got_overlaps: Array
 
@@ -89,6 +92,11 @@ class TrackingScore:
     def auc(self) -> float:
         """Mean of the success curve."""
         return float(np.mean(self.success))
+
+    @property
+    def precision20(self) -> float:
+        """Share of frames whose centre is within 20 px."""
+        return self.precision[int(PRECISION_PIXELS)]
 
     @property
     def norm_precision(self) -> float:
@@ -215,10 +223,10 @@ def score_sequence(
     counted[0] = protocol.first_counts
     guess = np.vstack([true[:1], guess[1:]])[counted]
     true = true[counted]
-    distances = normalised_errors(guess, true)
+    distances, errors = normalised_errors(guess, true), centre_errors(guess, true)
     return TrackingScore(
         success=success_curve(overlaps(guess, true)),
-        precision20=precision(centre_errors(guess, true)),
+        precision=tuple(precision(errors, pixels) for pixels in PIXELS),
         normalised=tuple(float((distances <= threshold).mean()) for threshold in NORMALISED),
         got_overlaps=got,
     )
@@ -234,7 +242,7 @@ def mean_score(scores: Sequence[TrackingScore]) -> TrackingScore:
         raise DataError("There is no sequence to score", "Give at least one.")
     return TrackingScore(
         success=tuple(np.mean([score.success for score in scores], axis=0).tolist()),
-        precision20=float(np.mean([score.precision20 for score in scores])),
+        precision=tuple(np.mean([score.precision for score in scores], axis=0).tolist()),
         normalised=tuple(np.mean([score.normalised for score in scores], axis=0).tolist()),
         got_overlaps=np.concatenate([score.got_overlaps for score in scores]),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from rich.table import Table
 
 from .evaluate_tracking import TrackerResult, TrackingResults
 from .figures import new_figure
-from .ope import THRESHOLDS
+from .ope import NORMALISED, PIXELS, THRESHOLDS
 
 
 def tracking_table(results: TrackingResults, *, jobs: int = 1) -> Table:
@@ -51,21 +52,49 @@ def sequence_table(results: TrackingResults) -> Table:
     return table
 
 
+def attribute_table(table: Mapping[str, Mapping[str, float | int]]) -> Table:
+    """One row an attribute, one column a tracker: its mean AUC over the sequences that have it."""
+    shown = Table(title="AUC by attribute")
+    shown.add_column("attribute")
+    shown.add_column("sequences", justify="right")
+    trackers = [name for name in next(iter(table.values()), {}) if name != "sequences"]
+    for name in trackers:
+        shown.add_column(name, justify="right")
+    for attribute, row in table.items():
+        shown.add_row(attribute, str(row["sequences"]), *(f"{row[name]:.3f}" for name in trackers))
+    return shown
+
+
 def success_plot(results: TrackingResults, path: str | Path) -> Path:
-    """Draw the success curves of all trackers into an image (the suffix says which kind) and return its path.
+    """Draw the curves of success, precision and normalised precision of all trackers, as LaSOT has them.
+
+    The suffix says which kind of image it is. Returns its path.
 
     Raises:
         RuntimeUnavailableError: matplotlib is not installed.
     """
     target = Path(path)
-    figure = new_figure(target, (6, 4.5))
-    axes = figure.add_subplot()
-    for name, result in _ranked(results):
-        axes.plot(THRESHOLDS, result["success"], label=f"{name} [{result['auc']:.3f}]")
-    axes.set(xlabel="overlap threshold", ylabel="share of frames above it", xlim=(0, 1), ylim=(0, 1))
-    axes.set_title("Success (AUC in brackets)")
-    axes.grid(alpha=0.3)
-    axes.legend()
+    figure = new_figure(target, (15, 4.5))
+    panels = (
+        ("Success", "auc", "success", THRESHOLDS, "overlap threshold", "share of frames above it"),
+        (
+            "Precision",
+            "precision20",
+            "precision",
+            PIXELS,
+            "distance of centres, pixels",
+            "share of frames within",
+        ),
+        ("Normalised precision", "norm_precision", "normalised", NORMALISED, "distance in target sizes", ""),
+    )
+    for place, (title, number, curve, at, below, left) in enumerate(panels, 1):
+        axes = figure.add_subplot(1, 3, place)
+        ranked = sorted(results["trackers"].items(), key=lambda item: -np.nan_to_num(item[1][number]))  # type: ignore[literal-required]
+        for name, result in ranked:
+            axes.plot(at, result[curve], label=f"[{result[number]:.3f}] {name}")  # type: ignore[literal-required]
+        axes.set(xlabel=below, ylabel=left, xlim=(0, at[-1]), ylim=(0, 1), title=title)
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=8)
     figure.savefig(target, dpi=150)
     return target
 

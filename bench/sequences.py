@@ -3,6 +3,7 @@
 ::
 
     DIR/<sequence>/groundtruth.txt      a line a frame: x,y,w,h in pixels, nan,nan,nan,nan where absent
+    DIR/<sequence>/attributes.txt       if known: what makes it hard, a name a line
     DIR/<sequence>/visible.txt          if known: the share of the target in the picture, a line a frame
     DIR/<sequence>/video.mp4            or numbered images, here or in img/ (as in OTB and LaSOT)
 
@@ -33,6 +34,7 @@ from .ope import check_truth
 TRUTH = "groundtruth.txt"
 VIDEO = "video.mp4"
 VISIBLE = "visible.txt"
+ATTRIBUTES = "attributes.txt"
 OURS = "framestate"
 PARTS = {"got10k": "val", "lasot": "test", "trackingnet": "test"}
 """The part of a benchmark that is evaluated unless another is asked for; all of the others."""
@@ -50,6 +52,7 @@ class TrackingSequence:
         source: the video file, the folder of images, or the image files of a benchmark, one a line of truth.
         truth: (frames, 4) ``x, y, w, h`` in pixels, read-only; NaN where the target is absent.
         in_view: (frames,) share of the target that is in the picture, where ``visible.txt`` says so.
+        attributes: what makes it hard, where ``attributes.txt`` says so.
         withheld: whether a server keeps the truth of all frames but the first, so that nothing can be scored.
     """
 
@@ -58,6 +61,7 @@ class TrackingSequence:
     truth: npt.NDArray[np.float64]
     withheld: bool = False
     in_view: npt.NDArray[np.float64] | None = None
+    attributes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -173,8 +177,25 @@ def load_sequence(folder: str | Path, name: str | None = None) -> TrackingSequen
     truth = read_truth(path / TRUTH)
     check_truth(truth, str(path / TRUTH))
     return TrackingSequence(
-        name or path.resolve().name, _source(path), truth, in_view=_in_view(path / VISIBLE, len(truth))
+        name or path.resolve().name,
+        _source(path),
+        truth,
+        in_view=_in_view(path / VISIBLE, len(truth)),
+        attributes=_attributes(path / ATTRIBUTES),
     )
+
+
+def _attributes(file: Path) -> tuple[str, ...]:
+    """Names, a line each; none where there is no such file. Raises DataError."""
+    if not file.is_file():
+        return ()
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"{file} cannot be read ({error})", "Write an attribute's name in each line."
+        ) from error
+    return tuple(name for line in lines if (name := line.strip()))
 
 
 def _in_view(file: Path, frames: int) -> npt.NDArray[np.float64] | None:

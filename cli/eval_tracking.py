@@ -85,14 +85,16 @@ def evaluate(
         typer.Option("--sheet", metavar="FILE", help="Draw the worst sequences: true boxes, answered ones."),
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option("--plot", metavar="FILE", help="Draw the success curves.")
+        Path | None,
+        typer.Option("--plot", metavar="FILE", help="Draw success, precision and normalised precision."),
     ] = None,
     as_json: options.AsJson = False,
     debug: options.Debug = False,
 ) -> None:
     """Score a tracker on a folder of sequences, beside others.
 
-    One-pass evaluation: AUC, precision, normalised precision, AO, success rates and FPS.
+    One-pass evaluation: AUC, precision, normalised precision, AO, success rates and FPS, and AUC by
+    attribute: what attributes.txt of a sequence names, and what its true boxes show.
     Each tracker starts from the true box of the first frame and is never corrected.
     """
     with guarded(debug):
@@ -102,11 +104,12 @@ def evaluate(
             if sheet is not None:
                 options.check_output("--sheet", sheet, tuple(SHEETS))
 
+            from ..bench.attributes import by_attribute
             from ..bench.evaluate_tracking import score_runs
             from ..bench.lineup import Lineup
             from ..bench.ope import PROTOCOLS
             from ..bench.peers import PeerFiles
-            from ..bench.report import sequence_table, tracking_table
+            from ..bench.report import attribute_table, sequence_table, tracking_table
             from ..bench.sequences import find_layout, load_sequences
 
             layout = find_layout(folder, layout)
@@ -118,13 +121,14 @@ def evaluate(
                 runs = run(lineup, opened, found, out, jobs, settings)
                 name, (runtime, device) = opened.ours, opened.where
             results = score_runs(runs, found, PROTOCOLS[layout])
+            attributes = by_attribute(results, found)
             outputs = write_outputs(name, results, runs, found, layout, plot, sheet, submission)
         where = {"model": model, "runtime": runtime, "device": device, "layout": layout}
         if as_json:
             timing = {} if jobs == 1 else {"jobs": jobs, "timings": SIDE_BY_SIDE}
-            print_json({**where, **timing, **results, "outputs": outputs})
+            print_json({**where, **timing, **results, "attributes": attributes, "outputs": outputs})
         else:
-            show(tracking_table(results, jobs=jobs), sequence_table(results))
+            show(tracking_table(results, jobs=jobs), sequence_table(results), attribute_table(attributes))
             show_written(outputs)
         check_finished(
             name,
