@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+import onnx
 from safetensors.numpy import save
 from torch import nn
 
@@ -24,6 +25,7 @@ from .operator_proof import prove_operators
 from .precision import PRECISIONS, Precision, shrink
 from .proof import Proof, Tick, proven
 from .proof import prove as prove_runtimes
+from .quicker_graphs import quicken
 from .shared_weights import share_weights
 from .trials import tolerance_of, trial_of
 
@@ -129,7 +131,7 @@ def bundle_model(
                 "clips": [clip.name for clip in clips],
                 "feeds": {function: len(given) for function, given in feeds.items()},
             }
-        finished = {**files, **finish_graphs(graphs, options.precision, feeds, say)}
+        finished = {**files, **finish_graphs(graphs, options, feeds, say)}
         trial = write_bundle(folder / "trial", spec, finished, provenance={}, metrics={}, parity={})
         parity = prove(trial, frames, say, precision=options.precision, build=build, tick=tick)
         bundle = write_bundle(
@@ -166,7 +168,7 @@ def bundle_unproven(
         return write_bundle(
             out,
             spec,
-            {"weights.safetensors": save(weights), **finish_graphs(graphs, options.precision, {}, say)},
+            {"weights.safetensors": save(weights), **finish_graphs(graphs, options, {}, say)},
             provenance=provenance,
             metrics=metrics or {},
             parity={"onnx": {**describe(options), "frames": 0, "passed": None, "why": UNPROVEN}},
@@ -194,13 +196,17 @@ def write_graphs(
 
 
 def finish_graphs(
-    graphs: Mapping[str, Path], precision: Precision, feeds: Feeds, say: Say
+    graphs: Mapping[str, Path], options: GraphOptions, feeds: Feeds, say: Say
 ) -> dict[str, Path]:
-    """Lowers the precision of some graphs in place and moves their weights into one file beside them."""
+    """Makes some graphs quicker, or smaller, in place, and moves their weights into one file beside them."""
     for name, path in graphs.items():
-        if precision != "fp32":
-            say(f"making {name} smaller ({precision})")
-        shrink(path, precision, feeds.get(path.stem, []))
+        if options.precision != "fp32":
+            say(f"making {name} smaller ({options.precision})")
+        elif options.dialect == "ort":
+            model = onnx.load(path)
+            quicken(model)
+            onnx.save(model, path)
+        shrink(path, options.precision, feeds.get(path.stem, []))
     folder = next(iter(graphs.values())).parent
     shared = share_weights(graphs, folder / SHARED)
     return {**graphs, **({SHARED: folder / SHARED} if shared else {})}

@@ -19,7 +19,7 @@ from ..models import Build, build_model
 from ..plugins.operators import Dialect
 from ..runtimes import Arrays, Runtime, State, open_runtime
 from ..runtimes.eager import EagerRuntime
-from .bundle import SHARED, Say, calibrate, finish_graphs, write_graphs
+from .bundle import SHARED, GraphOptions, Say, calibrate, finish_graphs, write_graphs
 from .calibration import Clip, Feeds, synthetic_clips
 from .precision import Precision
 from .proof import Proof, Tick, prove
@@ -129,7 +129,7 @@ def _graphs_in(
     work = folder.with_name(f"{folder.name}_work")
     work.mkdir()
     copies = {name: Path(shutil.copy(path, work / name)) for name, path in plain.items()}
-    files = finish_graphs(copies, precision, feeds, say)
+    files = finish_graphs(copies, GraphOptions(precision=precision), feeds, say)
     assert set(files) <= {*plain, SHARED}
     return write_bundle(folder, bundle.spec, files, provenance={}, metrics={}, parity={})
 

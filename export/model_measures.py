@@ -23,7 +23,7 @@ from ..models.systems import System
 from ..plugins import Operators, eager_operators
 from ..plugins.operators import Dialect
 from ..runtimes import open_runtime
-from .bundle import Say, finish_graphs, prove, write_graphs
+from .bundle import GraphOptions, Say, finish_graphs, prove, write_graphs
 from .flops import count_flops
 from .untrained import drawn
 
@@ -104,7 +104,8 @@ def graphs(system: System, dialect: Dialect, folder: Path, say: Say) -> tuple[Bu
     folder.mkdir()
     (folder / "weights.safetensors").write_bytes(save(weights))
     began = time.process_time()
-    made = finish_graphs(write_graphs(spec, weights, folder, say, dialect, build), "fp32", {}, say)
+    graphs = write_graphs(spec, weights, folder, say, dialect, build)
+    made = finish_graphs(graphs, GraphOptions(dialect), {}, say)
     seconds = time.process_time() - began
     files: dict[str, Path | bytes] = {"weights.safetensors": folder / "weights.safetensors", **made}
     return write_bundle(folder / "bundle", spec, files, provenance={}, metrics={}, parity={}), seconds

@@ -118,7 +118,8 @@ class Mamba2Mixer(nn.Module):
         x = x.reshape(batch, length, heads, inner // heads)
         dt = functional.softplus(dt + self.dt_bias)  # (B, L, H)
         y, ssm = self._operators.ssd_scan(x, dt, -torch.exp(self.a_log), b, c, ssm)
-        return (y + self.d_skip[:, None] * x).reshape(batch, length, inner), ssm, conv
+        skip = self.d_skip.repeat_interleave(inner // heads)
+        return y.reshape(batch, length, inner) + skip * x.reshape(batch, length, inner), ssm, conv
 
 
 class MambaBlock(nn.Module):

@@ -1,7 +1,7 @@
 """The Mamba-1 scan as the stateful ``LinearAttention`` (see ``onnx_ops``), emitted while a model is exported.
 
-Every channel is a head of its own with N keys, one value, and a decay for each key: q = c, k = b, v = Δ x
-and g = Δ a.
+Every channel is a head of its own with N keys, one value, and a decay for each key: q = c and k = b, which
+all of them share, v = Δ x and g = Δ a.
 """
 
 from __future__ import annotations
@@ -21,10 +21,8 @@ def selective_scan_linear_attention(
     check_shapes(x, dt, a, b, c, state)
     batch, time, channels = x.shape
     states = a.shape[1]
-    q = c.unsqueeze(2).expand(-1, -1, channels, -1).reshape(batch, time, channels * states)
-    k = b.unsqueeze(2).expand(-1, -1, channels, -1).reshape(batch, time, channels * states)
     log_decay = (dt.unsqueeze(-1) * a).reshape(batch, time, channels * states)
     if state is None:
         state = x.new_zeros(batch, channels, states)
-    y, final = linear_attention(q, k, dt * x, state.unsqueeze(-1), log_decay, heads=channels)
+    y, final = linear_attention(c, b, dt * x, state.unsqueeze(-1), log_decay, heads=channels, key_heads=1)
     return y, final.squeeze(-1)

@@ -20,14 +20,11 @@ def ssd_scan_linear_attention(
     check_shapes(x, dt, a, b, c, state)
     batch, time, heads, channels = x.shape
     states = b.shape[-1]
-    share = heads // b.shape[2]
-    if share > 1:  # every head has its own keys and queries in this operator
-        b = b.unsqueeze(3).expand(-1, -1, -1, share, -1)
-        c = c.unsqueeze(3).expand(-1, -1, -1, share, -1)
-    q = c.reshape(batch, time, heads * states)
-    k = b.reshape(batch, time, heads * states)
+    groups = b.shape[2]
+    q = c.reshape(batch, time, groups * states)
+    k = b.reshape(batch, time, groups * states)
     v = (x * dt.unsqueeze(-1)).reshape(batch, time, heads * channels)
     if state is None:
         state = x.new_zeros(batch, heads, states, channels)
-    y, final = linear_attention(q, k, v, state, a * dt, heads=heads)
+    y, final = linear_attention(q, k, v, state, a * dt, heads=heads, key_heads=groups)
     return y.reshape(batch, time, heads, channels), final

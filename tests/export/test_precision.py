@@ -14,7 +14,7 @@ import pytest
 import torch
 from framestate.bundles import Bundle, past_name, write_bundle
 from framestate.errors import ExportError, OptionError
-from framestate.export.bundle import finish_graphs, write_graphs
+from framestate.export.bundle import GraphOptions, finish_graphs, write_graphs
 from framestate.export.calibration import Clip, Feeds, record_feeds, synthetic_clips
 from framestate.export.precision import Precision, half_nodes, quantised_nodes, shrink, weighted_nodes
 from framestate.export.proof import prove
@@ -81,7 +81,7 @@ def test_graphs_in_every_precision(
     precision: Precision, least: float, most: float, share: float,
 ) -> None:  # fmt: skip
     """Smaller, a little off, and float32 wherever a state passes."""
-    files = finish_graphs(float_graphs, precision, feeds, print)
+    files = finish_graphs(float_graphs, GraphOptions(precision=precision), feeds, print)
     bundle = write_bundle(tmp_path / "out", tiny_bundle.spec, files, provenance={}, metrics={}, parity={})
     assert least <= worst(bundle, open_runtime(tiny_bundle, "onnx", threads=1), feeds) <= most
     assert bundle.files["weights.data"].bytes <= 1.05 * share * tiny_bundle.files["weights.data"].bytes
