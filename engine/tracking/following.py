@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from ...errors import StateError
@@ -59,7 +60,7 @@ class Following:
         filter = BoxFilter.of(memory.belief, o.filter)
         expected = filter.predict(nominal_steps(frame.seconds - memory.clock.seconds, o.reference_rate))
         late = max(0, memory.unseen - o.lost_after)
-        sweeps = memory.status == "lost" and 0 < o.sweep_after <= late and late % 2 == 1
+        sweeps = self._sweeps(memory) and not o.sweep_looks and late % 2 == 1
         elsewhere = sweeps or memory.candidate is not None
         memory = memory.but({"clock": Clock.of(frame), "belief": filter.belief, "elsewhere": elsewhere})
         if elsewhere:
@@ -99,12 +100,31 @@ class Following:
         else:
             filter.update(box, _EXACT if std is None else std)
         changes: dict[str, Any] = {"belief": filter.belief, "box": box, "unseen": 0, "status": "tracking"}
-        changes |= {"candidate": None, "elsewhere": False}
+        changes |= {"candidate": None, "elsewhere": False, "unconfirmed": 0}
         if std is None:
             changes["usual_size"] = box.w, box.h
         if memory.recent:
             changes["recent"] = (*memory.recent[1:], box)
         return memory.but(changes)
+
+    def glances(self, memory: TargetMemory) -> Iterator[Box]:
+        """After ``observe``: boxes to look around in the same frame, elsewhere, while nothing is found."""
+        if self._sweeps(memory) and memory.candidate is None:
+            first = (memory.unseen - self.options.lost_after) * self.options.sweep_looks
+            for look in range(self.options.sweep_looks):
+                yield place(memory.box, _size(memory), first + look)
+
+    def glanced(self, memory: TargetMemory, measured: Measurement) -> TargetMemory:
+        """What one of these looks changes: something to look at again in the next frame, or nothing."""
+        if measured.score < self.options.sweep_sure:
+            return memory
+        held = _held(memory, *measured.box.centre, measured.box.w, measured.box.h)
+        return memory.but({"candidate": held})
+
+    def _sweeps(self, memory: TargetMemory) -> bool:
+        """Whether the target has been lost for so long that it is looked for in the whole frame."""
+        o = self.options
+        return memory.status == "lost" and 0 < o.sweep_after <= memory.unseen - o.lost_after
 
     def check(self, memory: TargetMemory) -> TargetMemory:
         """The memory of a snapshot, if it can be gone on with. Raises StateError."""
@@ -138,6 +158,8 @@ class Following:
             self._see(memory, measured, changes)
             return
         filter.coast()
+        if memory.unconfirmed:
+            changes["unconfirmed"] = o.confirm
         unseen, box = memory.unseen + 1, memory.box
         if unseen == o.lost_after:  # where it was last believed, at its usual size
             box = Box.from_centre(*box.centre, *memory.usual_size)
@@ -151,7 +173,10 @@ class Following:
         o = self.options
         box = self._smoothed(memory, changes.get("box", memory.box), measured)
         changes["box"], changes["unseen"], changes["status"] = box, 0, "uncertain"
-        if measured.score >= o.sure:
+        missing = o.confirm if memory.status == "lost" else memory.unconfirmed
+        if missing:
+            changes["unconfirmed"] = missing - 1 if measured.score >= o.sure else o.confirm
+        elif measured.score >= o.sure:
             w, h = memory.usual_size
             changes["usual_size"] = w + o.usual_rate * (box.w - w), h + o.usual_rate * (box.h - h)
             changes["status"] = "tracking"

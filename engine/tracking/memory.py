@@ -31,6 +31,7 @@ class TargetMemory:
         fill: colour (3,) of what lies outside the frame; None is black.
         frames: seen since the first one.
         unseen: frames in a row without an accepted measurement.
+        unconfirmed: sure frames in a row that are still to come until a target that was lost is followed.
         since_refresh: frames since the template was renewed.
         status, score: as they were last told; the score is the model's own.
         candidate: seen once elsewhere in the frame while lost: looked at again.
@@ -48,6 +49,7 @@ class TargetMemory:
     fill: Annotated[Pixels, array("uint8", 3)] | None = None
     frames: Count = 0
     unseen: Count = 0
+    unconfirmed: Count = 0
     since_refresh: Count = 0
     status: Status = "tracking"
     score: Real = 1.0

@@ -9,6 +9,7 @@ from typing import Any, Literal, Self, get_args
 
 from ...bundles import ModelSpec
 from ...errors import OptionError
+from ...wire import Status
 from .filter_options import FilterOptions
 
 Crop = Literal["predicted", "last"]
@@ -29,9 +30,11 @@ class TrackingOptions:
     seen: float = 0.15  # below: not seen at all, the filter coasts
     override: float = 0.6  # at or above, a measurement is taken even where the gate refuses it
     lost_after: int = 8  # frames in a row without a measurement
+    confirm: int = 0  # sure frames in a row after which a target that was lost is "tracking" again
     growth: float = 1.08  # of the search area's side, each frame once lost
     widest: float = 1.8  # bound of that growth
     sweep_after: int = 0  # frames lost, after which every second look goes elsewhere in the frame; 0 is never
+    sweep_looks: int = 0  # more looks a frame, each elsewhere, in place of every second frame's own look
     sweep_sure: float = 0.5  # least score of what is found there, twice in a row
     size_floor: float = 0.5  # share of a newly measured size that is taken at score 0 …
     size_ceiling: float = 1.0  # … and at score 1
@@ -44,6 +47,8 @@ class TrackingOptions:
     carry: float = 1.0  # how much of the temporal state a confident frame hands on; 0 restarts every frame
     score_slope: float = 1.0  # a track's own score: sigmoid(slope · logit(score) + offset), the chance
     score_offset: float = 0.0  # of an overlap of 0.5; `framestate eval confidence` fits both
+    score_uncertain: float = 0.0  # added to the offset while "uncertain" …
+    score_lost: float = 0.0  # … and while "lost": what a box is worth there, and scores alone do not say
     reference_rate: float = 25.0  # frames a second for which the filter's noise is meant
     filter: FilterOptions = field(default_factory=FilterOptions)
 
@@ -69,23 +74,28 @@ class TrackingOptions:
             raise OptionError(f"seen ({self.seen}) is above sure ({self.sure})", "seen must be at most sure")
         if self.growth < 1 or self.widest < 1:
             raise OptionError(f"growth {self.growth} or widest {self.widest} is below 1", "give 1 or more")
-        if not 0 < self.score_slope < math.inf or not math.isfinite(self.score_offset):
+        offsets = self.score_offset, self.score_uncertain, self.score_lost
+        if not 0 < self.score_slope < math.inf or not all(map(math.isfinite, offsets)):
             raise OptionError(
-                f"score_slope is {self.score_slope} and score_offset {self.score_offset}",
+                f"score_slope is {self.score_slope} and the offsets of scores are {offsets}",
                 "give finite numbers, the slope above 0, so that a higher score stays higher",
             )
-        if min(self.lost_after - 1, self.refresh_every, self.sweep_after) < 0 or self.reference_rate <= 0:
+        counts = self.lost_after - 1, self.refresh_every, self.sweep_after, self.sweep_looks, self.confirm
+        if min(counts) < 0 or self.reference_rate <= 0:
             raise OptionError(
                 "a frame count or rate is out of range",
-                "lost_after >= 1, refresh_every >= 0, sweep_after >= 0, rate > 0",
+                "lost_after >= 1; confirm, refresh_every, sweep_after and sweep_looks >= 0; rate > 0",
             )
 
-    def chance(self, score: float) -> float:
-        """How likely a box of this score is right: what a ``Track`` has for a score, in [0, 1]."""
-        if self.score_slope == 1 and self.score_offset == 0:
+    def chance(self, score: float, status: Status = "tracking") -> float:
+        """How likely a box of this score and status is right: what a ``Track`` has for a score, in [0, 1]."""
+        offset = self.score_offset
+        if status != "tracking":
+            offset += self.score_lost if status == "lost" else self.score_uncertain
+        if self.score_slope == 1 and offset == 0:
             return score
         held = min(max(score, 1e-4), 1 - 1e-4)
-        logit = self.score_slope * math.log(held / (1 - held)) + self.score_offset
+        logit = self.score_slope * math.log(held / (1 - held)) + offset
         return 1 / (1 + math.exp(-max(logit, -700.0)))
 
     @classmethod

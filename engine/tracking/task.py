@@ -118,20 +118,18 @@ class Tracking(Task[TargetMemory, Track]):
         state: State | Own = OWN
         if memory.renew:
             memory, state = yield from self._learnt(memory, frame, expected)
-        crop = self._cropping.search(expected, growth)
-        inputs: dict[str, Any] = {"search": self._seen(frame.image, crop, memory)}
-        if self._carries:
-            inputs["carry"] = np.array([self._following.carry(memory)], np.float32)
-        if self._words is not None:
-            inputs["history"] = self._words.words(memory.recent, crop)[None]
-        seen = yield from call(STEP, inputs, state)
-        maps = {name: value[0] for name, value in seen.outputs.items()}
-        memory = self._following.observe(memory, self._decode(maps, crop, expected))
-        row = seen.state if isinstance(state, Own) else Parts(state, seen.state)
+        measured, written = yield from self._look(memory, frame, expected, growth, state)
+        memory = self._following.observe(memory, measured)
+        for elsewhere in self._following.glances(memory):
+            measured, _ = yield from self._look(memory, frame, elsewhere, 1.0, state)
+            memory = self._following.glanced(memory, measured)
+            if memory.candidate is not None:
+                break
+        row = written if isinstance(state, Own) else Parts(state, written)
         if self._following.wants_refresh(memory):
             memory, fresh = yield from self._refreshed(memory, frame)
             row = Parts(row, fresh)
-        chance = self.options.chance(memory.score)
+        chance = self.options.chance(memory.score, memory.status)
         return Next(memory, Track(memory.box, chance, memory.status, frame.index), row)
 
     def restored(self, memory: TargetMemory) -> TargetMemory:
@@ -157,6 +155,20 @@ class Tracking(Task[TargetMemory, Track]):
         if memory.first_view is not None:
             changes |= {"first_view": compact(view), "first_row": None}
         return memory.but(changes), made.state
+
+    def _look(
+        self, memory: TargetMemory, frame: Frame, around: Box, growth: float, state: State | Own
+    ) -> Any:
+        """What the model sees around a box, and what it writes of the row."""
+        crop = self._cropping.search(around, growth)
+        inputs: dict[str, Any] = {"search": self._seen(frame.image, crop, memory)}
+        if self._carries:
+            inputs["carry"] = np.array([self._following.carry(memory)], np.float32)
+        if self._words is not None:
+            inputs["history"] = self._words.words(memory.recent, crop)[None]
+        seen = yield from call(STEP, inputs, state)
+        maps = {name: value[0] for name, value in seen.outputs.items()}
+        return self._decode(maps, crop, around), seen.state
 
     def _refreshed(self, memory: TargetMemory, frame: Frame) -> Any:
         """A step of its own: the first template blended with a fresh one, and the memory that knows of it."""

@@ -83,6 +83,51 @@ def test_it_is_never_elsewhere_unless_asked() -> None:
         memory.observe(NOTHING)
 
 
+LOOKS = replace(SWEEPS, sweep_looks=3)
+
+
+def test_more_looks_in_a_frame_tour_the_frame_while_one_stays() -> None:
+    memory = Followed(at(0, WIDE), START, LOOKS)
+    looked: list[Box] = []
+    for frame in range(1, 12):
+        expected, _ = memory.predict(at(frame, WIDE))
+        assert expected.centre == pytest.approx(START.centre, abs=1)
+        memory.observe(NOTHING)
+        glances = list(memory.rules.glances(memory.memory))
+        assert len(glances) == (3 if frame >= SWEEPS.lost_after + SWEEPS.sweep_after else 0)
+        looked += glances
+    assert looked == [place(START, (320, 240), 6 + look) for look in range(len(looked))]
+
+
+def test_what_a_glance_finds_is_looked_at_again() -> None:
+    memory = Followed(at(0, WIDE), START, LOOKS)
+    for frame in range(1, 8):
+        step(memory, frame, NOTHING)
+    assert memory.rules.glanced(memory.memory, seen(0.59, FAR)) is memory.memory
+    memory.memory = memory.rules.glanced(memory.memory, seen(0.7, FAR))
+    assert (memory.status, memory.candidate) == ("lost", FAR)
+    assert list(memory.rules.glances(memory.memory)) == [], "one is enough"
+    assert memory.predict(at(8, WIDE)) == (FAR, 1.0)
+    memory.observe(seen(0.65, FAR))
+    assert (memory.status, memory.box) == ("tracking", FAR)
+
+
+def test_who_was_lost_is_followed_again_after_some_sure_frames_in_a_row() -> None:
+    memory = Followed(at(0), START, replace(OPTIONS, confirm=3))
+    step(memory, 1, seen(0.9))
+    assert memory.status == "tracking", "a target that was never lost needs no confirmation"
+    frame = 2
+    while memory.status != "lost":
+        memory.moved(at(frame), NOTHING)
+        frame += 1
+    said = []
+    for score in (0.9, 0.9, 0.1, 0.9, 0.9, 0.9, 0.9):  # one that is not seen begins the count anew
+        memory.moved(at(frame), seen(score))
+        said.append(memory.status)
+        frame += 1
+    assert said == ["uncertain"] * 6 + ["tracking"]
+
+
 def test_what_is_seen_twice_is_the_target() -> None:
     memory = lost()
     assert step(memory, 7, seen(0.7, FAR)).status == "lost"

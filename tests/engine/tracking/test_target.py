@@ -16,6 +16,7 @@ from framestate.engine.tracking.measurement import Measurement
 from framestate.engine.tracking.options import Crop
 from framestate.errors import FrameError, OptionError
 from framestate.vision import Box, Frame
+from framestate.wire.answers import STATUSES
 
 from .followed import Followed
 
@@ -220,7 +221,16 @@ def test_the_score_of_a_track_is_the_chance_that_the_recipe_fitted() -> None:
     assert all(0 <= one <= other <= 1 for one, other in pairwise(chances))
 
 
-@pytest.mark.parametrize("values", [{"score_slope": 0.0}, {"score_slope": -1.0}, {"score_offset": math.nan}])
+def test_what_is_lost_is_hardly_right_whatever_its_score() -> None:
+    options = TrackingOptions(score_offset=1.0, score_uncertain=-2.0, score_lost=-4.0)
+    logits = [math.log(one / (1 - one)) for one in (options.chance(0.5, status) for status in STATUSES)]
+    assert logits == pytest.approx([1.0, -1.0, -3.0])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"score_slope": 0.0}, {"score_slope": -1.0}, {"score_offset": math.nan}, {"score_lost": -math.inf}],
+)
 def test_a_fit_that_turns_scores_over_is_refused(values: dict[str, Any]) -> None:
     with pytest.raises(OptionError, match="score_slope"):
         TrackingOptions(**values)
