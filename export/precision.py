@@ -102,8 +102,7 @@ def to_fp16(path: Path) -> None:
         model = onnx.load(path)
         name_nodes(model)
         halve(model.graph, half_nodes(model.graph))
-        onnx.checker.check_model(model)
-        onnx.save(model, path)
+        onnx.save(model, path)  # ONNX's checker knows no operators of ONNX Runtime; the proof opens it
     except Exception as error:  # onnx and NumPy raise what they meet
         raise ExportError(f"{path.name} cannot be converted to fp16 ({error})", "export in fp32") from error
 

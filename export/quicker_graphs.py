@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import onnx
@@ -147,7 +148,7 @@ def depthwise_lines(view: GraphView) -> int:
         if attribute(conv, "group", 1) != len(weight) or attribute(conv, "auto_pad", b"NOTSET") != b"NOTSET":
             continue
         axis, base = view.constant(np.array([2], np.int64)), conv.output[0]
-        settings = {
+        settings: dict[str, Any] = {
             key: [neutral, *given] if key != "pads" else [0, given[0], 0, given[1]]
             for key, neutral in (("strides", 1), ("dilations", 1), ("pads", 0), ("kernel_shape", 1))
             if (given := attribute(conv, key)) is not None
