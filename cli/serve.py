@@ -206,7 +206,7 @@ def serve(
         server = Server(settings, engines)
         log_to_stderr(settings.log_level, file=settings.log_file)
         _announce(server, settings, engines)
-        atexit.register(gc.disable)  # looking through what it holds makes a second of the process's end
+        atexit.register(gc.freeze)  # looking through what it holds takes seconds of the process's end
         server.run()
 
 

@@ -5,8 +5,11 @@ One file a session, ``<id>.session``, in a folder of the engine's own.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,8 @@ from .session import Session
 from .session_options import check_id
 
 ENDING = ".session"
+MOST_AT_ONCE, BYTES_AT_ONCE = 32, 64 * 1024 * 1024
+"""Snapshots that are held before they are written."""
 Mark = tuple[Clock | None, int, bool]
 
 
@@ -83,21 +88,28 @@ class Autosave(Rounds):
         with self._lock:
             open_now = {session.id: session for session in self._engine.sessions()}
             count = 0
-            for key, session in open_now.items():
-                now = mark(session)
-                if self._written.get(key) == now:
-                    continue
-                try:
-                    blob = session.snapshot()
-                except SessionError:  # it was closed meanwhile: its file goes with the next round
-                    continue
-                write_whole(self.folder / f"{key}{ENDING}", blob)
-                self._written[key] = now
-                count += 1
+            moved = [(one, mark(one)) for key, one in open_now.items() if self._written.get(key) != mark(one)]
+            at_once = max(1, min(MOST_AT_ONCE, BYTES_AT_ONCE // max(1, self._engine.capacity.state_bytes)))
+            for begin in range(0, len(moved), at_once):
+                count += self._save(moved[begin : begin + at_once])
             for key in [key for key in self._written if key not in open_now]:
                 (self.folder / f"{key}{ENDING}").unlink(missing_ok=True)
                 del self._written[key]
             return count
+
+    def _save(self, moved: Sequence[tuple[Session[Any], Mark]]) -> int:
+        """Writes these, asked for together: one by one, each would wait for a turn of some other session."""
+        asked: list[tuple[str, Mark, Future[bytes]]] = []
+        for session, now in moved:
+            with contextlib.suppress(SessionError):  # closed meanwhile: its file goes with the next round
+                asked.append((session.id, now, session.snapshot_nowait()))
+        count = 0
+        for key, now, blob in asked:
+            with contextlib.suppress(SessionError):
+                write_whole(self.folder / f"{key}{ENDING}", blob.result())
+                self._written[key] = now
+                count += 1
+        return count
 
 
 def mark(session: Session[Any]) -> Mark:
