@@ -23,7 +23,7 @@ from framestate.export.rife import adopt_rife, planes_of
 from framestate.models import load_weights
 from framestate.models.rife.config import RifeConfig
 from framestate.models.rife.model import Rife
-from framestate.models.rife.weights import read_rife
+from framestate.models.rife.weights import open_rife, read_rife
 from framestate.plugins import eager_operators
 from framestate.vision import Frame
 from torch import Tensor, nn
@@ -240,3 +240,16 @@ def test_what_is_no_rife_is_refused(tmp_path: Path) -> None:
     for changes in ({"scales": (3, 1), "widths": (2, 2)}, {"outputs": 5}, {"widths": (3,) * 5}):
         with pytest.raises(OptionError):
             RifeConfig(**changes)
+
+
+@pytest.mark.data
+@torch.inference_mode()
+def test_real_weights_make_the_frames_of_the_original() -> None:
+    folder = os.environ.get("FRAMESTATE_RIFE")
+    if not folder:
+        pytest.skip("FRAMESTATE_RIFE names no folder with RIFE's flownet.pkl")
+    model = open_rife(Path(folder))
+    first, second = pair(2 * model.multiple, 3 * model.multiple)
+    for t in (0.5, 0.3):
+        ours = model(model.features(first), model.features(second), torch.tensor([[t]]))
+        assert (ours - original(model, first, second, t)).abs().max() < 5e-4
