@@ -114,7 +114,7 @@ for precision in $halves; do
     part "throughput-eager-$precision" throughput tracker-nano eager --precision "$precision"
 done
 if [ -n "$dry" ]; then
-    part plans within python3 -m pytest -q tests/runtimes/test_tensorrt.py tests/runtimes/test_move_rows.py
+    part plans within python3 -m pytest -q tests/runtimes/test_tensorrt.py tests/runtimes/test_{move,mix,crop}_rows.py
 elif has 'import tensorrt, pycuda.driver'; then
     part plan-tests tests tests/export
     for precision in $precisions; do
