@@ -87,7 +87,7 @@ def measure(
             except (RuntimeUnavailableError, BundleError) as error:
                 if named:
                     raise
-                note(f"without {name}: {error}")
+                note(f"{name} is left out: {error}")
                 continue
             opened[name] = stack.enter_context(closing(runtime))
         if not opened:

@@ -56,4 +56,4 @@ def show_layers(layers: Mapping[str, Mapping[str, int]]) -> None:
     """How many layers of each kind the plans have; a plan from the cache does not say."""
     for function, kinds in layers.items():
         listed = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
-        show(f"layers of {function}: {listed or 'not told (from the cache)'}")
+        show(f"layers of {function}: {listed or 'unknown, since the plan came from the cache'}")

@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
@@ -20,6 +21,9 @@ from ..errors import FramestateError, RunError
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
+COMMANDS = ("framestate", "pip", "python", "apt", "make", "torchrun")
+"""Words that keep their small letter at the beginning of a sentence."""
+
 
 @contextmanager
 def guarded(debug: bool) -> Iterator[None]:
@@ -29,13 +33,21 @@ def guarded(debug: bool) -> Iterator[None]:
     except FramestateError as error:
         if debug:
             traceback.print_exc()
-        _line("error", "red", str(error))
+        _line("error", "red", f"{error.problem}. {sentence(error.remedy)}")
         raise typer.Exit(error.exit_code) from None
     except KeyboardInterrupt:
         if debug:
             traceback.print_exc()
         _line("interrupted", "yellow", "no half-written file is left")
         raise typer.Exit(130) from None
+
+
+def sentence(text: str) -> str:
+    """A text with a full stop, and with a capital, unless it begins with a name or a command."""
+    first = text.split(maxsplit=1)[0] if text.strip() else ""
+    if re.fullmatch(r"[a-z]+[,:;]?", first) and first not in COMMANDS:
+        text = text[0].upper() + text[1:]
+    return text if text.endswith((".", "!", "?", "…")) else f"{text}."
 
 
 def note(text: str) -> None:

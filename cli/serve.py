@@ -232,14 +232,17 @@ def _announce(server: Server, settings: Settings, engines: dict[str, Engine]) ->
 
     for name, engine in engines.items():
         capacity = engine.capacity
-        room = f"{capacity.sessions} slots of {size(capacity.state_bytes)} for 1920 x 1080"
+        room = f"{capacity.sessions} slots of {size(capacity.state_bytes)} each, for frames of 1920 x 1080"
         if engine.runtime.spec.task == "tracking":
             total = capacity.sessions * (capacity.state_bytes + HOST_BYTES)
             room = (
                 f"{capacity.sessions} slots of {size(capacity.state_bytes)} state and at most "
-                f"{size(HOST_BYTES)} besides, {size(total)} in all, queued frames not counted"
+                f"{size(HOST_BYTES)} besides, {size(total)} in all. Queued frames are not counted"
             )
-        note(f"{name}: {engine.runtime.name} on {engine.runtime.device}, {room} ({capacity.reason})")
+        note(
+            f"{name} runs on {engine.runtime.name} ({engine.runtime.device}). "
+            f"It has {room}: {capacity.reason}."
+        )
     if settings.state_dir is None:
         note("sessions and videos end with the server; --state-dir keeps them")
     host, port = server.address

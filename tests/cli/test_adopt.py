@@ -73,7 +73,7 @@ def test_bad_input(refused: Refused, arguments: list[object], work: Path) -> Non
     assert "--head nowhere.onnx is not a file" in refused(*arguments, "--head", "nowhere.onnx")
     assert "the name of a model is '../x'" in refused(*arguments, "--name", "../x")
     assert "--set wide is no number" in refused(*arguments, "--set", "window=wide")
-    assert "known options" in refused(*arguments, "--set", "windw=0.4")
+    assert "Known options" in refused(*arguments, "--set", "windw=0.4")
     (work / "pair").write_text("taken")
     assert "pair exists already" in refused(*arguments)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from framestate.cli.options import check_apart, check_new_folder, check_output, need
-from framestate.cli.output import plain, print_json, replacing
+from framestate.cli.output import plain, print_json, replacing, sentence
 from framestate.errors import OptionError, RunError, RuntimeUnavailableError
 
 
@@ -17,6 +17,23 @@ def test_numbers_that_are_not_finite_become_null(capsys: pytest.CaptureFixture[s
     found = json.loads(capsys.readouterr().out)
     assert found == {"a": None, "b": [None, 1.5, [2]], "c": {"d": None}, "e": "x"}
     assert plain(True) is True
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("give 1 or more", "Give 1 or more."),
+        ("Give 1 or more.", "Give 1 or more."),
+        ("choose one of a, b", "Choose one of a, b."),
+        ("pip install 'framestate[ray]'", "pip install 'framestate[ray]'."),
+        ("frame,id,x,y,w,h,...", "frame,id,x,y,w,h,..."),
+        ("--out names it", "--out names it."),
+        ("", "."),
+    ],
+)
+def test_a_remedy_is_said_as_a_sentence(written: str, said: str) -> None:
+    assert sentence(written) == said
+    assert sentence(said) == said
 
 
 def test_a_file_appears_whole(work: Path) -> None:

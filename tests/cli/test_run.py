@@ -55,7 +55,7 @@ def test_what_it_does_not_run(
     work: Path,
 ) -> None:  # fmt: skip
     video = make_clip(frames=2)
-    assert "use framestate track" in refused("run", tiny_bundle.path, video, "--out", "x.jsonl")
+    assert "Use framestate track" in refused("run", tiny_bundle.path, video, "--out", "x.jsonl")
     assert "gives nothing that goes into .npz" in refused(
         "run", tiny_interpolator.path, video, "--out", "x.npz"
     )
