@@ -17,6 +17,7 @@ from . import (
     bench_pair,
     bench_precisions,
     bench_scale,
+    bench_scene,
     bench_serve,
     bench_simulate,
     bench_throughput,
@@ -57,6 +58,7 @@ benchmarks.command("pair")(bench_pair.pair)
 benchmarks.command("precisions")(bench_precisions.precisions)
 benchmarks.command("serve")(bench_serve.serve)
 benchmarks.command("scale")(bench_scale.scale)
+benchmarks.command("scene")(bench_scene.scene)
 benchmarks.command("simulate")(bench_simulate.simulate)
 
 FIRST: dict[str, Verb] = {
