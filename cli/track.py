@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,9 +18,13 @@ if TYPE_CHECKING:
 
 def track(
     video: Annotated[
-        Path,
-        typer.Argument(metavar="VIDEO", help="A video file, a folder of numbered images, or - for a pipe."),
-    ],
+        Path | None,
+        typer.Argument(
+            metavar="VIDEO",
+            help="A video file, a folder of numbered images, or - for a pipe.",
+            show_default="that of --live",
+        ),
+    ] = None,
     box: Annotated[
         list[str] | None,
         typer.Option(
@@ -44,6 +49,15 @@ def track(
             "--boxes",
             metavar="FILE",
             help="Where to write the boxes: CSV; .jsonl: JSON lines; .txt: MOT; .json: COCO-video.",
+        ),
+    ] = None,
+    live: Annotated[
+        str | None,
+        typer.Option(
+            "--live",
+            metavar="SOURCE",
+            help="A camera's number, rtsp://..., or a file at its own speed: a JSON line a frame on stdout, "
+            "until --end.",
         ),
     ] = None,
     detections: detecting.File = None,
@@ -71,6 +85,7 @@ def track(
     Without --out and --boxes, the annotated video goes to the working directory.
     """
     with guarded(debug):
+        lines = sys.stdout
         with quiet_stdout():
             from .seen import Region
 
@@ -79,6 +94,29 @@ def track(
             detect = detecting.detect_with(
                 detections, detector, detect_every, classes, detector_score, device, threads
             )
+            if live is not None:
+                if not regions and detect is None:
+                    raise OptionError(
+                        "nothing says what to follow", "Give --box, --detector or --detections."
+                    )
+                refused = {"VIDEO": video, "--out": out, "--boxes": boxes, "--start": start}
+                given = [name for name, value in refused.items() if value is not None]
+                if given or every != 1:
+                    raise OptionError(
+                        f"--live and {', '.join(given) or '--every'} are given", "JSON lines go to stdout."
+                    )
+                from .live import follow_live
+
+                last = span.Place.of("--end", end)
+                if last is not None and last.seconds is None:
+                    raise OptionError(f"--end is {end}", "Give seconds: a live source has no frame numbers.")
+                follow_live(
+                    live, regions, model, detect, runtime=runtime, device=device, threads=threads,
+                    seconds=None if last is None else float(last.seconds or 0), out=lines,
+                )  # fmt: skip
+                return
+            if video is None:
+                raise OptionError("there is no video", "Name a file, or give --live SOURCE.")
             no_output_named = out is None and boxes is None
             if no_output_named:
                 stem = "stdin" if str(video) == files.STANDARD else video.resolve().stem

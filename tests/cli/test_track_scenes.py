@@ -13,10 +13,12 @@ import onnx
 import pytest
 from framestate.bench.scenes import read_mot
 from onnx import TensorProto, helper, numpy_helper
+from typer.testing import Result
 
 MakeClip = Callable[..., Path]
 Report = Callable[..., dict[str, Any]]
 Refused = Callable[..., str]
+Invoke = Callable[..., Result]
 ONE = ("--threads", 1)
 
 
@@ -132,3 +134,31 @@ def test_what_cannot_be_used_is_refused(
     (work / "short.txt").write_text("1,-1,5,5\n")
     assert words in refused("track", make_clip(frames=3), *given, "--boxes", "b.csv")
     assert not (work / "b.csv").exists()
+
+
+def test_a_live_source_gives_a_line_a_frame(invoke: Invoke, make_clip: MakeClip, work: Path) -> None:
+    clip, file = make_clip(frames=12), detections(work / "d.txt", 1, 12)
+    for given in (("--detections", file), ("--box", "12,10,20,20")):
+        done = invoke("track", "--live", clip, *given, "--end", 0.4, *ONE)
+        assert done.exit_code == 0, done.output
+        lines = [json.loads(line) for line in done.stdout.splitlines()]
+        assert lines
+        assert [one["frame"] for one in lines] == sorted({one["frame"] for one in lines})
+        assert lines[0]["seconds"] == 0
+        assert lines[-1]["seconds"] < 0.4
+        assert all(one["skipped"] >= 0 and one["work_ms"] >= 0 for one in lines)
+        assert any(target["target"] == 1 for one in lines for target in one["targets"])
+
+
+def test_what_a_live_source_cannot_have_is_refused(refused: Refused, make_clip: MakeClip, box: str) -> None:
+    clip = make_clip(frames=3)
+    for given in (
+        ("--live", clip),
+        ("--live", clip, "--box", box, "--out", "o.mp4"),
+        (clip, "--live", clip, "--box", box),
+        ("--live", clip, "--box", box, "--end", "30f"),
+        ("--live", "gopher://x", "--box", box),
+        ("--live", "missing.mp4", "--box", box),
+        ("--box", box),
+    ):
+        assert refused("track", *given)
