@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 def track(
+    ctx: typer.Context,
     video: Annotated[
         Path | None,
         typer.Argument(
@@ -84,6 +85,8 @@ def track(
     Each is given by its box, or found by a detector now and then. Without any, a page opens to draw a box.
     Without --out and --boxes, the annotated video goes to the working directory.
     """
+    if video is None and live is None:
+        raise typer.BadParameter("Name a file, or give --live SOURCE.", ctx=ctx, param_hint="VIDEO")
     with guarded(debug):
         lines = sys.stdout
         with quiet_stdout():
@@ -115,8 +118,7 @@ def track(
                     seconds=None if last is None else float(last.seconds or 0), out=lines,
                 )  # fmt: skip
                 return
-            if video is None:
-                raise OptionError("there is no video", "Name a file, or give --live SOURCE.")
+            assert video is not None, "or --live was given"
             no_output_named = out is None and boxes is None
             if no_output_named:
                 stem = "stdin" if str(video) == files.STANDARD else video.resolve().stem

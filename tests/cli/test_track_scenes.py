@@ -145,7 +145,7 @@ def test_a_live_source_gives_a_line_a_frame(invoke: Invoke, make_clip: MakeClip,
         assert lines
         assert [one["frame"] for one in lines] == sorted({one["frame"] for one in lines})
         assert lines[0]["seconds"] == 0
-        assert lines[-1]["seconds"] < 0.4
+        assert lines[-1]["seconds"] <= 0.4
         assert all(one["skipped"] >= 0 and one["work_ms"] >= 0 for one in lines)
         assert any(target["target"] == 1 for one in lines for target in one["targets"])
 
@@ -159,6 +159,5 @@ def test_what_a_live_source_cannot_have_is_refused(refused: Refused, make_clip: 
         ("--live", clip, "--box", box, "--end", "30f"),
         ("--live", "gopher://x", "--box", box),
         ("--live", "missing.mp4", "--box", box),
-        ("--box", box),
     ):
         assert refused("track", *given)
