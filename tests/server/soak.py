@@ -28,7 +28,7 @@ from framestate.vision import VideoWriter
 from framestate.vision.synthetic import demo_clip
 
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
-SOURCES, STREAMS = 16, 3
+SOURCES, STREAMS, MOST_JOBS = 16, 3, 3
 SIZE = (160, 120)
 SAMPLE_S = 2.0
 
@@ -76,7 +76,7 @@ class Soak:
         self.accepted: set[str] = set()
         clip = list(demo_clip(3, 40, SIZE))
         self.images, self.box = [image for image, _, _ in clip], clip[0][1]
-        self.source = self._video(folder / "source.mp4", rate=2)
+        self.source = self._video(folder / "source.mp4", rate=1)
         self.upload = self._video(folder / "upload.mp4", rate=25, count=12).read_bytes()
 
     def _video(self, path: Path, rate: int, count: int = 40) -> Path:
@@ -190,6 +190,10 @@ class Soak:
         """Videos; every one that was accepted is done, or has a reason."""
         path = f"/v1/videos?box={self.box.x},{self.box.y},{self.box.w},{self.box.h}"
         while not self.over.wait(10):
+            if len(self.accepted) >= MOST_JOBS:
+                for key in list(self.accepted):
+                    self.look_at(key)
+                continue
             status, body = self.call("POST", path, self.upload)
             self.count(f"uploads: {status}")
             if status == 202:
@@ -335,7 +339,7 @@ class Soak:
             for user in users:
                 user.join(90)
         for key in list(self.accepted):
-            self.wait(partial(self._is_over, key), 60, f"the end of job {key}")
+            self.wait(partial(self._is_over, key), 300, f"the end of job {key}")
         self.end(signal.SIGTERM)
         return self.record
 
