@@ -102,6 +102,7 @@ def create_app(settings: Settings, engines: Mapping[str, Engine], *, keep: Keep 
             stack.callback(decoder.close)
             if traces is not None:
                 stack.push_async_callback(traces.close)
+            hub.watch.begin()
             stack.callback(hub.watch.log.close)
             hub.saves = (keep or keep_sessions)(hub, stack)
             hub.watch.settled()

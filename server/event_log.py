@@ -7,7 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from ..errors import OptionError
 from .logs import logger
@@ -32,9 +32,6 @@ class EventLog:
     Args:
         folder: where the file lies; in memory without.
         most: events that wait; more, and the oldest are lost, which is counted and logged.
-
-    Raises:
-        OptionError: the file cannot be opened, or is damaged.
     """
 
     def __init__(self, folder: Path | None, most: int) -> None:
@@ -45,19 +42,38 @@ class EventLog:
         self._added = 0
         self.lost = 0
         self.on_add: Callable[[], object] = lambda: None
+        self._folder = folder
+        self._connection: sqlite3.Connection | None = None
+
+    def open(self) -> Self:
+        """Opens the file, or goes on with it; until then, what is added waits.
+
+        Raises:
+            OptionError: it cannot be opened, or is damaged.
+        """
+        if self._connection is not None:
+            return self
+        folder = self._folder
         where = ":memory:" if folder is None else str(folder / FILE)
         try:
             if folder is not None:
                 folder.mkdir(parents=True, exist_ok=True)
-            self._file = sqlite3.connect(where, check_same_thread=False, isolation_level=None, timeout=1.0)
-            self._file.execute("pragma journal_mode=wal")
-            self._file.execute("pragma synchronous=normal")
-            self._file.executescript(TABLES)
+            file = sqlite3.connect(where, check_same_thread=False, isolation_level=None, timeout=1.0)
+            file.execute("pragma journal_mode=wal")
+            file.execute("pragma synchronous=normal")
+            file.executescript(TABLES)
         except (OSError, sqlite3.Error) as error:
             raise OptionError(
                 f"the events in {where} cannot be used ({error})",
                 "Make the folder writable, or move the file away; events that nobody was told of go with it.",
             ) from error
+        self._connection = file
+        return self
+
+    @property
+    def _file(self) -> sqlite3.Connection:
+        assert self._connection is not None, "it is open"
+        return self._connection
 
     def add(
         self, events: Iterable[Mapping[str, Any]], session: str = "", watched: Mapping[str, Any] | None = None
@@ -75,7 +91,7 @@ class EventLog:
             self._waiting += orders
             self._write()
             self._added += len(orders)
-            if self._added >= TRIM_EVERY:
+            if self._added >= TRIM_EVERY and self._connection is not None:
                 self._added = 0
                 self._trim()
         self.on_add()
@@ -92,6 +108,8 @@ class EventLog:
     @property
     def last(self) -> int:
         """The number of the last event that there was; 0 before the first."""
+        if self._connection is None:
+            return 0
         with self._lock:
             found = self._file.execute("select seq from sqlite_sequence where name = 'events'").fetchone()
             return int(found[0]) if found else 0
@@ -135,10 +153,12 @@ class EventLog:
         """Writes what can be written, and closes the file."""
         with self._lock:
             self._write()
-            self._file.close()
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
 
     def _write(self) -> None:
-        if not self._waiting:
+        if not self._waiting or self._connection is None:
             return
         try:
             self._file.execute("begin immediate")

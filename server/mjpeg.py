@@ -40,6 +40,8 @@ class MotionJpeg(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Until the peer goes, or reads no more, or the source or the server ends."""
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        if scope["method"] == "HEAD":
+            return await send({"type": "http.response.body", "body": b""})
         ends = [
             asyncio.create_task(self._pictures(send)),
             asyncio.create_task(_gone(receive)),

@@ -38,6 +38,10 @@ class Sources:
                 self._take(parse_source(text))
             except (SessionBusyError, CapacityError) as error:
                 raise OptionError(error.problem, error.remedy) from None
+        hub.metrics.read_from(lambda: readings(self.by_name.values()))
+
+    def _restore(self) -> None:
+        """Those that were added before, once the state folder is this server's alone."""
         for name, where in self._kept.load().items():
             try:
                 address = parse_source(f"{name}={where}")
@@ -45,7 +49,6 @@ class Sources:
                 self._take(address)
             except FramestateError as error:  # the list, or the command line, is another one by now
                 logger().error("source not restored", extra={"source": name, "error": error.problem})
-        hub.metrics.read_from(lambda: readings(self.by_name.values()))
 
     def get(self, name: str) -> Source:
         """A source. Raises UnknownItemError."""
@@ -128,6 +131,7 @@ class Sources:
 
     @asynccontextmanager
     async def _run(self) -> AsyncIterator[None]:
+        self._restore()
         self._hub.drain.on_start(self._quit)
         for source in self.by_name.values():
             source.start()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from ..errors import OptionError
+from .event_log import EventLog
 from .jobs import JobStore
 
 LOCK = ".lock"
@@ -53,6 +54,7 @@ class StateFolder:
         try:
             self._take(lock)
             JobStore(self.path / JOBS).close()
+            EventLog(self.path, 1).open().close()
         except BaseException:
             lock.close()
             raise

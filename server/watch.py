@@ -63,9 +63,13 @@ class Watch:
     def __init__(self, log: EventLog) -> None:
         self.log = log
         self._lock = threading.Lock()
-        self._known = log.watched()
+        self._known: dict[str, dict[str, Any]] = {}
         self._watched: dict[str, Watched] = {}
         self._counts = dict.fromkeys(TYPES, 0)
+
+    def begin(self) -> None:
+        """Opens the log, and learns what was watched before. Raises OptionError where it cannot be used."""
+        self._known = self.log.open().watched()
 
     def opened(self, session: str, model: str, zones: Zones, restored: bool) -> None:
         """A session is open. One that was open before the last restart goes on as it stood, without news."""

@@ -76,7 +76,7 @@ def free_port() -> int:
 
 
 def test_a_target_is_lost_and_found_and_comes_and_goes(tmp_path: Path) -> None:
-    log = EventLog(None, 1000)
+    log = EventLog(None, 1000).open()
     watch = Watch(log)
     watch.opened("s", "m", {"gate": SQUARE}, restored=False)
     for index, (status, x) in enumerate(
@@ -134,7 +134,7 @@ def test_what_is_no_zone_is_refused(zones: Any) -> None:
 
 
 def test_a_log_goes_on_after_a_restart_and_knows_who_was_told(tmp_path: Path) -> None:
-    log = EventLog(tmp_path, 1000)
+    log = EventLog(tmp_path, 1000).open()
     assert log.places(["a"]) == {"a": 0}
     watch = Watch(log)
     watch.opened("kept", "m", {"gate": SQUARE}, restored=False)
@@ -142,9 +142,10 @@ def test_a_log_goes_on_after_a_restart_and_knows_who_was_told(tmp_path: Path) ->
     watch.answered("kept", "m", track("tracking", 20))
     log.told("a", 2)
     log.close()
-    log = EventLog(tmp_path, 1000)
+    log = EventLog(tmp_path, 1000).open()
     assert log.places(["a", "b"]) == {"a": 2, "b": 3}  # one that is new begins now
     watch = Watch(log)
+    watch.begin()
     watch.opened("kept", "m", {}, restored=True)
     watch.settled()
     watch.answered("kept", "m", track("tracking", 20))  # it was there before
@@ -157,7 +158,7 @@ def test_a_log_goes_on_after_a_restart_and_knows_who_was_told(tmp_path: Path) ->
 def test_a_full_disk_loses_nothing_and_breaks_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    log = EventLog(tmp_path, 1000)
+    log = EventLog(tmp_path, 1000).open()
     log.add([{"id": "0"}])
     pages = log._file.execute("pragma page_count").fetchone()[0]
     log._file.execute(f"pragma max_page_count={pages}")  # no room any more
@@ -171,7 +172,7 @@ def test_a_full_disk_loses_nothing_and_breaks_nothing(
 
 
 def test_what_nobody_takes_is_given_up_in_the_end_and_told_of(caplog: pytest.LogCaptureFixture) -> None:
-    log = EventLog(None, 500)
+    log = EventLog(None, 500).open()
     log.places(["never"])
     for number in range(1024):
         log.add([{"id": number}])
@@ -185,7 +186,7 @@ def test_what_nobody_takes_is_given_up_in_the_end_and_told_of(caplog: pytest.Log
 def test_a_damaged_log_is_told_of_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "events.sqlite").write_bytes(b"this is no database at all" * 100)
     with pytest.raises(OptionError, match="cannot be used"):
-        EventLog(tmp_path, 10)
+        EventLog(tmp_path, 10).open()
 
 
 @pytest.mark.parametrize(
@@ -376,7 +377,7 @@ def test_everybody_gets_everything_though_every_side_is_killed(
 def test_the_log_is_whole_after_a_kill(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from framestate.server.event_log import EventLog\n"
-        "log = EventLog(Path(sys.argv[1]), 100000)\n"
+        "log = EventLog(Path(sys.argv[1]), 100000).open()\n"
         "for n in range(100000):\n    log.add([{'id': n}]); print(n, flush=True)\n"
     )
     writer = subprocess.Popen(
@@ -389,7 +390,7 @@ def test_the_log_is_whole_after_a_kill(tmp_path: Path) -> None:
     last = max([last, *(int(line) for line in writer.stdout.read().splitlines())])
     writer.wait()
     writer.stdout.close()
-    log = EventLog(tmp_path, 100_000)
+    log = EventLog(tmp_path, 100_000).open()
     assert [json.loads(body)["id"] for _, body in log.after(0, 10**6)][: last + 1] == list(range(last + 1))
     log.close()
     assert sqlite3.connect(tmp_path / "events.sqlite").execute("pragma integrity_check").fetchone() == ("ok",)

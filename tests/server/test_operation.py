@@ -58,7 +58,9 @@ def test_what_may_be_read_may_be_asked_for_its_head_alone(shared: Any) -> None:
     calls = shared.call("GET", "/openapi.json").json["paths"]
     connection = http.client.HTTPConnection("127.0.0.1", shared.port)
     for path in ["/", "/docs", "/static/none", "/openapi.json", *calls]:
-        asked = path.format(model="tracker-nano", session_id="none", video_id=32 * "0", name="none")
+        asked = path.format(
+            model="tracker-nano", session_id="none", video_id=32 * "0", name="none", key=32 * "0"
+        )
         answers = []
         for method in ("GET", "HEAD"):  # nothing of a body is left on the connection
             connection.request(method, asked)

@@ -61,6 +61,8 @@ def test_motion_jpeg_shows_the_box_and_waits_for_nobody(serve: Any, clip_file: P
     slow = parts(running, 3, "?fps=2")
     assert slow[2][0] - slow[0][0] >= 7  # ten frames a second come, two of them are sent
     assert running.call("GET", "/v1/sources/none/mjpeg").status == 404
+    head = running.call("HEAD", "/v1/sources/cam/mjpeg")
+    assert (head.status, head.body) == (200, b"")
     assert running.call("GET", "/v1/sources/cam/mjpeg?fps=0").status == 422
 
 

@@ -12,15 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 from framestate.errors import ForbiddenError, OptionError
-from framestate.server import Settings
 from framestate.server.allowed_sources import AllowedSources
-from framestate.server.app import create_app
 from framestate.server.fitted import fitted
 from framestate.server.live import Address
 from framestate.vision import Frame, VideoWriter, decode_image
 from framestate.vision.synthetic import demo_clip
 
-from .conftest import MODEL, RATE, load
+from .conftest import RATE
 
 
 def added(running: Any, name: str, where: object, **headers: str) -> Any:
@@ -127,11 +125,10 @@ def test_sources_come_and_go(serve: Any, clip_file: Path, until: Any, tmp_path: 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"gate": 7}', ""])
 def test_a_damaged_list_is_told_of_and_left_out(
-    tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture
+    serve: Any, tmp_path: Path, text: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "sources.json").write_text(text)
-    with load(1) as engine:
-        create_app(Settings(state_dir=tmp_path), {MODEL: engine})
+    assert serve(state_dir=tmp_path).call("GET", "/v1/sources").json == {"sources": []}
     assert "sources not restored" in caplog.messages
 
 
