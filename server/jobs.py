@@ -22,6 +22,10 @@ SCHEMA = """CREATE TABLE IF NOT EXISTS jobs (
     frames INTEGER NOT NULL, total INTEGER, attempts INTEGER NOT NULL, created REAL NOT NULL,
     updated REAL NOT NULL, results TEXT NOT NULL, error TEXT)"""
 COLUMNS = "id, task, model, options, state, frames, total, attempts, created, updated, results, error"
+CHANGES = "ON CONFLICT(id) DO UPDATE SET " + ", ".join(
+    f"{name} = excluded.{name}" for name in COLUMNS.split(", ")[1:]
+)
+"""A job that changes keeps its place in the row, which no clock decides."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,7 @@ class JobStore:
         )  # fmt: skip
         with self._lock, stored("the record of a video"):
             marks = ", ".join("?" * len(row))
-            self._database.execute(f"INSERT OR REPLACE INTO jobs ({COLUMNS}) VALUES ({marks})", row)
+            self._database.execute(f"INSERT INTO jobs ({COLUMNS}) VALUES ({marks}) {CHANGES}", row)
         return job
 
     def get(self, key: str) -> Job | None:
@@ -101,7 +105,7 @@ class JobStore:
     def all(self) -> list[Job]:
         """Every job, the oldest first."""
         with self._lock:
-            rows = self._database.execute(f"SELECT {COLUMNS} FROM jobs ORDER BY created, id").fetchall()
+            rows = self._database.execute(f"SELECT {COLUMNS} FROM jobs ORDER BY rowid").fetchall()
         return [_job(row) for row in rows]
 
     def queued(self) -> list[Job]:

@@ -132,3 +132,17 @@ def test_half_a_file_of_a_killed_attempt_goes(serve: Any, tmp_path: Path) -> Non
     store.close()
     serve(state_dir=tmp_path)
     assert [path.name for path in results.iterdir()] == ["boxes.csv"]
+
+
+def test_jobs_stand_in_the_order_in_which_they_came(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when the clock is set back between two of them, and when one of them changes."""
+    store = JobStore(tmp_path / "jobs.sqlite")
+    real = time.time
+    for number, hours in enumerate((0, -1, 2)):
+        monkeypatch.setattr(time, "time", lambda hours=hours: real() + 3600 * hours)
+        store.put(Job(f"{9 - number}", "tracking", "tracker-nano", {}))
+    first = store.get("9")
+    assert first is not None
+    store.put(first)
+    assert [job.id for job in store.queued()] == ["9", "8", "7"]
+    store.close()
