@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
 import os
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 COMMANDS = ("framestate", "pip", "python", "apt", "make", "torchrun")
 """Words that keep their small letter at the beginning of a sentence."""
+_OF_NAMES = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EACCES)
+"""Errors of a file's name, which is the user's."""
+_SHOWN = 80  # characters of such a name
 
 
 @contextmanager
@@ -35,6 +39,15 @@ def guarded(debug: bool) -> Iterator[None]:
             traceback.print_exc()
         _line("error", "red", f"{error.problem}. {sentence(error.remedy)}")
         raise typer.Exit(error.exit_code) from None
+    except OSError as error:
+        if error.filename is None or error.errno not in _OF_NAMES:
+            raise
+        if debug:
+            traceback.print_exc()
+        name = os.fsdecode(error.filename)
+        short = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}..."
+        _line("error", "red", f"{short} cannot be used: {error.strerror}. Give another file name.")
+        raise typer.Exit(2) from None
     except KeyboardInterrupt:
         if debug:
             traceback.print_exc()

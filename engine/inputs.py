@@ -42,7 +42,7 @@ class Clock:
             raise FrameError(
                 f"frame {frame.index} is {frame.width}x{frame.height}, "
                 f"the first was {self.width}x{self.height}",
-                "start a new session when the size changes",
+                "bring all frames to one size, or start a new session when it changes",
             )
         self.check_time(frame)
 

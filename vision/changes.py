@@ -26,7 +26,8 @@ class _Pair:
     def colour(self) -> str | None:
         given, kept = self.source.look.pixel_format, self.made.pixel_format
         pairs = zip(chroma_steps(given), chroma_steps(kept), strict=True)
-        if self.source.look.is_grey or all(after <= before for before, after in pairs):
+        is_fine = self.source.is_finely_coloured and not self.source.look.is_grey
+        if not is_fine or all(after <= before for before, after in pairs):
             return None
         return (
             f"the pictures are {given}, and {kept} holds colour more coarsely, as players ask for: "

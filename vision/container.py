@@ -83,6 +83,7 @@ class ContainerSource:
     ) -> None:
         self.broken = 0
         self.is_interlaced = self.has_alpha = False
+        self.is_finely_coloured = True  # as far as its look says
         self._mask = mask
         self._scaling = EXACT if exact_colour else _FAST
         self._scaler = VideoReformatter()
@@ -113,6 +114,8 @@ class ContainerSource:
         self._orientation = Orientation()
         self._fields = Deinterlacer(self.time_base) if deinterlace else None
         self._ends: Fraction | None = None
+        self._last: Fraction | None = None  # when the last picture is shown
+        self._handed = 0
         self._delay: int | None = None  # of the decoder, in ticks
         self._is_known = self._is_read = self._closed = False
 
@@ -138,6 +141,21 @@ class ContainerSource:
         for ready in () if self._fields is None else self._fields.flush():
             yield self._picture(ready)
         self._is_read = True
+
+    @property
+    def told_end(self) -> Fraction | None:
+        """When the last picture ends by what the file tells of all of them, where that is surer than its own.
+
+        MP4 has the times between packets in the order of decoding: where pictures are reordered, they are not
+        how long each is shown. All of them have to be there for the sum to be believed.
+        """
+        is_whole = self._is_read and not self.broken and self._handed == self._stream.frames
+        if not is_whole or not self._decoder.has_b_frames or self._last is None:
+            return None
+        told, whole = self._told_duration(), self._container.duration
+        if told is None or told <= self._last:
+            return None
+        return told if whole is None or told <= Fraction(whole, av.time_base) + 1 / self.rate else None
 
     @property
     def notes(self) -> list[str]:
@@ -183,7 +201,9 @@ class ContainerSource:
             self._delay = frame.dts if self._delay is None else self._delay
             pts = None if frame.dts is None or self._delay is None else frame.dts - self._delay
         if pts is not None:
-            self._ends = (pts + (frame.duration or 0)) * self.time_base
+            self._last = pts * self.time_base
+            self._ends = self._last + (frame.duration or 0) * self.time_base
+        self._handed += 1
         return Picture(self._orientation.upright(self._to_rgb(frame)), pts, frame.duration or 0)
 
     def _is_opaque(self, frame: Any) -> bool:

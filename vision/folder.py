@@ -24,6 +24,7 @@ from .pixels import Image, as_uint8, in_eight_bits, is_deep
 FOLDER_SUFFIXES = (*IMAGE_SUFFIXES, ".tif", ".tiff", ".bmp")
 """File names that are taken for images of a folder, in lower case."""
 _EXR = ".exr"
+_COARSE = (".jpg", ".jpeg", ".webp")  # whose colours are shared by pixels beside each other
 _AT_ONCE = 8  # pictures of an animation that are decoded together
 _MILLISECOND = Fraction(1, 1000)
 _FORMATS = {
@@ -43,7 +44,7 @@ class FolderSource:
     """The images of a folder in the order of their numbers, a tick of ``1 / rate`` apart.
 
     Hidden files, which systems leave beside images (``._f1.png``), and folders are no images. 16 bits a
-    component and an opacity are read where they are asked for; the first image tells whether they are there.
+    component and an opacity are read where they are asked for, and where an image has them.
 
     Args:
         path: a folder, or a pattern with the number's place: frames/%04d.png.
@@ -52,10 +53,11 @@ class FolderSource:
         deep, mask: as `VideoReader` has them.
 
     Raises:
-        VideoError: there is no image.
+        VideoError: there is no image, or none of whole numbers.
     """
 
     is_interlaced = False
+    told_end: Fraction | None = None
     shift = Fraction(0)
     stream = 0
 
@@ -87,7 +89,7 @@ class FolderSource:
                 if not exr
                 else "Convert them to 16-bit PNG or TIFF first.",
             )
-        self.is_deep, self.has_alpha = self._about_the_first()
+        self.is_deep, self.has_alpha, self.is_finely_coloured = self._about_them()
         self.look = replace(Look(), pixel_format=_FORMATS[self.is_deep, self.has_alpha])
         if self.is_deep:
             self.look = replace(self.look, bits=16)
@@ -107,19 +109,31 @@ class FolderSource:
         """Forget the files."""
         self._files = []
 
-    def _about_the_first(self) -> tuple[bool, bool]:
-        """Whether the first image that can be read has 16 bits, and an opacity."""
+    def _about_them(self) -> tuple[bool, bool, bool]:
+        """Whether the images have 16 bits, an opacity, and colours pixel by pixel.
+
+        The first one that can be read tells, and what PNG files say in their heads.
+        """
+        heads = [_png_head(file) for file in self._files]
+        deep, alpha = any(bits > 8 for bits, _ in heads), any(opaque for _, opaque in heads)
         for file in self._files:
-            image = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+            image = _decoded(file, cv2.IMREAD_UNCHANGED)
+            if image is not None and image.dtype not in (np.uint8, np.uint16):
+                raise VideoError(
+                    f"The images hold numbers of {image.dtype} ({file.name}), and 8 or 16 bits are read",
+                    "Convert them to 16-bit PNG or TIFF first.",
+                )
             if image is not None:
-                return image.dtype == np.uint16, image.ndim == 3 and image.shape[2] == 4
-        return False, False
+                deep |= image.dtype == np.uint16
+                alpha |= image.ndim == 3 and image.shape[2] == 4
+                return deep, alpha, image.ndim == 3 and file.suffix.lower() not in _COARSE
+        return deep, alpha, False
 
     def _read(self, file: Path) -> Image:
         if not self.is_deep and not self._mask and file.suffix.lower() in IMAGE_SUFFIXES:
             return decode_image(file.read_bytes(), max_pixels=self._max_pixels)
         way = cv2.IMREAD_UNCHANGED if self._mask else cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
-        image: Any = cv2.imread(str(file), way)
+        image = _decoded(file, way)
         if image is None or image.shape[0] * image.shape[1] > self._max_pixels:
             raise ImageError(f"{file} does not decode, or is too large", "Check the image.")
         if self._mask:
@@ -141,7 +155,8 @@ class AnimationSource:
         VideoError: it does not decode.
     """
 
-    is_interlaced = is_deep = False
+    is_interlaced = is_deep = is_finely_coloured = False
+    told_end: Fraction | None = None
     shift = Fraction(0)
     stream = 0
     time_base = _MILLISECOND
@@ -184,6 +199,21 @@ class AnimationSource:
         if any(one.shape[0] * one.shape[1] > self._max_pixels for one in pictures):
             return []
         return list(zip(pictures, map(int, animation.durations), strict=True))
+
+
+def _decoded(file: Path, way: int) -> Any:
+    """The picture in a file; None where it does not decode. (``cv2.imread`` fails over turned TIFF.)"""
+    data = np.fromfile(file, np.uint8)
+    return cv2.imdecode(data, way) if data.size else None
+
+
+def _png_head(file: Path) -> tuple[int, bool]:
+    """Bits a component and whether there is an opacity, as the head of a PNG file says; 8 for all others."""
+    if file.suffix.lower() != ".png":
+        return 8, False
+    with file.open("rb") as opened:
+        head = opened.read(26)
+    return (head[24], bool(head[25] & 4)) if len(head) == 26 and head[12:16] == b"IHDR" else (8, False)
 
 
 def is_animation(path: Path) -> bool:

@@ -13,7 +13,8 @@ import av.video.format
 from .encoders import is_transparent
 from .hdr import Light
 
-_UNKNOWN = 2  # "unspecified", for every kind of tag; these numbers are those of ITU-T H.273 and of FFmpeg
+# "unspecified", for every kind of tag, and the matrix of what has none, as in ITU-T H.273 and FFmpeg.
+_UNKNOWN, _RGB = 2, 0
 _BT709, _BT601, _LIMITED, _FULL = 1, 5, 1, 2
 _HDR_TRANSFERS = {16: "PQ (SMPTE ST 2084)", 18: "HLG (ARIB STD-B67)"}
 _MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
@@ -55,8 +56,7 @@ class Look:
         """What PyAV's video ``stream`` says of itself."""
         context = stream.codec_context
         name = context.pix_fmt or "yuv420p"
-        kind = av.VideoFormat(name)
-        full = name.startswith("yuvj") or kind.is_rgb
+        full = name.startswith("yuvj") or _is_rgb(name)
         shape = stream.sample_aspect_ratio or context.sample_aspect_ratio
         return cls(
             pixel_format=name,
@@ -84,7 +84,7 @@ class Look:
                 (int(frame.color_trc), self.transfer),
             )
         )
-        full = name.startswith("yuvj") or av.VideoFormat(name).is_rgb
+        full = name.startswith("yuvj") or _is_rgb(name)
         return replace(
             self,
             pixel_format=name,
@@ -113,7 +113,7 @@ class Look:
     @property
     def is_rgb(self) -> bool:
         """Whether the pixels are stored as red, green and blue, with or without a palette."""
-        return av.VideoFormat(self.pixel_format).is_rgb
+        return _is_rgb(self.pixel_format)
 
     @property
     def is_grey(self) -> bool:
@@ -145,13 +145,17 @@ class Look:
 
     def stored_as(self, pixel_format: str) -> Look:
         """The same look in an encoder's pixel format: RGB has no matrix, and YUV made of it BT.709."""
-        kind = av.VideoFormat(pixel_format)
         look = replace(self, pixel_format=pixel_format, bits=_bits(pixel_format))
-        if kind.is_rgb:
+        if _is_rgb(pixel_format):
             return replace(look, matrix=_UNKNOWN, colour_range=_FULL)
-        if self.is_rgb:
+        if self.is_rgb or self.matrix == _RGB:
             return replace(look, matrix=_BT709, colour_range=_LIMITED)
         return look if self.colour_range else replace(look, colour_range=_LIMITED)
+
+
+def _is_rgb(pixel_format: str) -> bool:
+    kind = av.VideoFormat(pixel_format)
+    return bool(kind.is_rgb or kind.has_palette)
 
 
 def _bits(pixel_format: str) -> int:

@@ -32,10 +32,14 @@ class _Source(Protocol):
     is_interlaced: bool
     is_deep: bool
     has_alpha: bool
+    is_finely_coloured: bool
     extras: Extras
 
     @property
     def notes(self) -> list[str]: ...
+
+    @property
+    def told_end(self) -> Fraction | None: ...
 
     def pictures(self) -> Iterator[Picture]: ...
 
@@ -179,6 +183,11 @@ class VideoReader:
         return self._source.extras
 
     @property
+    def is_finely_coloured(self) -> bool:
+        """False where the colours were coarser than the look says: JPEG and grey images."""
+        return self._source.is_finely_coloured
+
+    @property
     def is_interlaced(self) -> bool:
         """Whether any frame so far was marked as interlaced."""
         return self._source.is_interlaced
@@ -258,6 +267,7 @@ class VideoReader:
             stamp = clock.stamp(picture.pts)
             self.end = (stamp + picture.duration) * source.time_base if picture.duration else None
             yield Frame(picture.image, stamp, source.time_base, index)
+        self.end = source.told_end or self.end
 
 
 class _Clock:

@@ -120,7 +120,7 @@ class Interpolating(Task[VideoMemory, Made]):
             raise FrameError(
                 f"frame {frame.index} is {frame.width}x{frame.height}, "
                 f"the last one {before.width}x{before.height}",
-                "start a new session when the size changes",
+                "bring all frames to one size, or start a new session when it changes",
             )
         if frame.time_base != before.time_base:
             raise FrameError(

@@ -51,6 +51,20 @@ def test_what_cannot_be_is_named_before_any_work(
     assert list(work.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["n" * 260 + ".mp4", "clip.mp4/o.mp4"])
+def test_names_that_no_file_can_have(
+    refused: Callable[..., str], work: Path, shared_data: Path, name: str
+) -> None:
+    source = shared_data / "files" / "one.mp4"
+    (work / "clip.mp4").write_bytes(source.read_bytes())
+    for arguments in (
+        ("interpolate", source, name), ("interpolate", name, "o.mp4"),
+        ("track", source, "--box", "1,1,9,9", "--out", name), ("track", name, "--box", "1,1,9,9"),
+    ):  # fmt: skip
+        assert len(refused(*arguments)) < 400
+    assert [path.name for path in work.iterdir()] == ["clip.mp4"]
+
+
 def test_a_file_of_which_nothing_decodes_is_refused(
     invoke: Callable[..., Result], model: tuple[str, ...], shared_data: Path, work: Path
 ) -> None:

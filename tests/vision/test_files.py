@@ -231,47 +231,6 @@ def test_pipes_and_addresses(make_clip: ClipMaker, tmp_path: Path, monkeypatch: 
             VideoReader(address)
 
 
-def test_folders_patterns_and_deep_images(tmp_path: Path) -> None:
-    deep = np.linspace(0, 65535, 96 * 64 * 3).reshape(64, 96, 3).astype(np.uint16)
-    for place in (1, 2, 4):
-        cv2.imwrite(str(tmp_path / f"f_{place:04d}.png"), deep)
-        cv2.imwrite(str(tmp_path / f"g{place}.tif"), deep)
-        cv2.imwrite(str(tmp_path / f"h{place}.bmp"), (deep >> 8).astype(np.uint8))
-    (tmp_path / "._f_0001.png").write_bytes(b"what macOS leaves")
-    for pattern, is_deep in (("f_%04d.png", True), ("g%d.tif", True), ("h%d.bmp", False)):
-        with VideoReader(tmp_path / pattern, deep=True, image_rate=Fraction(24000, 1001)) as reader:
-            assert (reader.is_deep, reader.frame_rate) == (is_deep, Fraction(24000, 1001))
-            assert any("gaps (3)" in words for words in reader.notes)
-            found = [frame.image for frame in reader]
-        assert len(found) == 3
-        assert np.array_equal(found[0], (deep if is_deep else (deep >> 8).astype(np.uint8))[..., ::-1])
-    with VideoReader(tmp_path / "f_%04d.png") as reader:
-        assert next(iter(reader)).image.dtype == np.uint8
-    with pytest.raises(VideoError, match="holds no images"):
-        VideoReader(tmp_path / "x_%04d.png")
-    (tmp_path / "exr").mkdir()
-    (tmp_path / "exr" / "1.exr").write_bytes(b"v/1\x01")
-    with pytest.raises(VideoError, match="EXR"):
-        VideoReader(tmp_path / "exr")
-
-
-@pytest.mark.parametrize(
-    ("suffix", "most"), [(".png", 0), (".tif", 0), (".bmp", 0), (".jpg", 8), (".webp", 12)]
-)
-def test_image_sequences_appear_together(tmp_path: Path, suffix: str, most: float) -> None:
-    images = [cv2.GaussianBlur(picture(place), (0, 0), 2) for place in range(3)]
-    with VideoWriter(tmp_path / f"f_%03d{suffix}", 96, 64, 25) as video:
-        for image in images:
-            video.write(image)  # type: ignore[arg-type]
-        assert not list(tmp_path.glob("f_*"))
-    assert sorted(path.name for path in tmp_path.iterdir()) == [f"f_00{n}{suffix}" for n in (1, 2, 3)]
-    with VideoReader(tmp_path / f"f_%03d{suffix}") as reader:
-        for frame, image in zip(reader, images, strict=True):
-            assert np.abs(frame.image.astype(int) - image).mean() <= most
-    with pytest.raises(OptionError, match=r"suffix '\.xyz' are not written"):
-        VideoWriter(tmp_path / "g_%d.xyz", 96, 64, 25)
-
-
 @pytest.mark.parametrize(
     ("codec", "suffix", "pixels"),
     [
