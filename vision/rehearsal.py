@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -13,7 +12,7 @@ from ..errors import FramestateError, OptionError, VideoWriteError
 from .opening import is_pipe
 from .passengers import Passengers
 from .pixels import as_uint8
-from .target import beside, make_folder
+from .target import beside, clear, make_folder
 from .writer import VideoWriter
 
 Aboard = Callable[[Collection[int] | None], Passengers]
@@ -38,12 +37,12 @@ def rehearse(path: Path, aboard: Aboard, opened: Opened, *, deep: bool = False) 
     is_piped = is_pipe(path)
     name = "framestate.mkv" if is_piped else path.name
     folder = beside(Path(tempfile.gettempdir()) / name if is_piped else path, "try").with_suffix("")
-    if path.parent.is_dir():  # the writer says so where it is not
-        make_folder(folder, path)
     try:
+        if path.parent.is_dir():  # the writer says so where it is not
+            make_folder(folder, path)
         _rehearsed(path, folder / name, aboard, opened, deep)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        clear(folder)
 
 
 def _rehearsed(path: Path, place: Path, aboard: Aboard, opened: Opened, deep: bool) -> None:

@@ -39,6 +39,15 @@ def remove(path: Path) -> None:
         path.unlink()
 
 
+def clear(folder: Path) -> None:
+    """Delete a folder that may never have been made, even when Ctrl-C comes in the middle of it."""
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
 def make_folder(folder: Path, target: Path) -> None:
     """Make a folder beside ``target``. Raises VideoWriteError."""
     try:
@@ -102,7 +111,7 @@ class Target:
     def discard(self) -> None:
         """Remove what was written so far."""
         if self.is_sequence:
-            shutil.rmtree(self.temporary, ignore_errors=True)
+            clear(self.temporary)
         elif not self.is_pipe:
             remove(self.temporary)
 
