@@ -119,6 +119,9 @@ class VideoReader:
             self._source = self._open()
             self._pictures = self._source.pictures()
             first = next(self._pictures, None)
+        except VideoError as error:  # which names the copy of what came through a pipe
+            self._local.close()
+            raise VideoError(error.problem.replace(str(self.file), str(self.path)), error.remedy) from None
         except BaseException:
             self._local.close()
             raise

@@ -226,6 +226,11 @@ def test_pipes_and_addresses(make_clip: ClipMaker, tmp_path: Path, monkeypatch: 
     with pytest.raises(VideoError, match="Nothing came through the pipe"):
         VideoReader(fifo)
     writing.join()
+    writing = threading.Thread(target=lambda: fifo.write_bytes(b"no video"))
+    writing.start()
+    with pytest.raises(VideoError, match=f"^{fifo} cannot be opened"):
+        VideoReader(fifo)
+    writing.join()
     for address in ("https://example.org/a.mp4", "rtsp://camera/1"):
         with pytest.raises(VideoError, match="is an address"):
             VideoReader(address)
