@@ -144,7 +144,8 @@ def test_an_evaluation(report: Report, model: tuple[str, ...], tmp_path: Path, w
     for method in found["methods"].values():
         assert set(method) >= {"psnr_db", "ssim", "fps", "clips"}
         assert method["clips"]["square"]["frames"] == 2
-        assert set(method["clips"]["square"]) == {"psnr_db", "ssim", "fps", "frames"}
+        measures = {"psnr_db", "ssim", "gmsd", "haarpsi", "worst_patch"}
+        assert set(method["clips"]["square"]) == {*measures, "fps", "frames"}
     assert (work / "p.png").read_bytes()[:4] == b"\x89PNG"
 
 
@@ -162,6 +163,6 @@ def test_an_evaluation_for_people_and_one_that_fails(
     result = invoke("eval", "interpolation", tmp_path / "data", *model)
     assert result.exit_code == 1
     assert "did not finish 1 of 1 clips" in result.stderr
-    assert "no method 'rife'" in refused(
-        "eval", "interpolation", tmp_path / "data", "--against", "rife", *model
-    )
+    against = ("eval", "interpolation", tmp_path / "data", *model, "--against")
+    assert "no method 'flow'" in refused(*against, "flow")
+    assert "--rife FOLDER" in refused(*against, "rife")
