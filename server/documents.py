@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel
@@ -14,9 +16,9 @@ Responses = dict[int | str, dict[str, Any]]
 
 
 def problems(*statuses: int) -> Responses:
-    """The errors that a call answers with; those of access are everywhere."""
+    """The errors that a call answers with; those of access and of too long headers are everywhere."""
     table: Responses = {}
-    for status in sorted({401, 403, *statuses}):
+    for status in sorted({401, 403, 431, *statuses}):
         content = {"schema": {"$ref": "#/components/schemas/Problem"}}
         table[status] = {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: content}}
         if status in (429, 503):
@@ -29,17 +31,20 @@ def described(status: int, what: str, *media_types: str, model: type[BaseModel] 
     """A good answer that is not the call's usual one."""
     if model is not None:
         return {status: {"description": what, "model": model}}
-    content = {media_type: {"schema": BINARY} for media_type in media_types}
+    content = {media_type: {"schema": dict(BINARY)} for media_type in media_types}
     return {status: {"description": what, "content": content}}
 
 
-def binary_body(what: str, *media_types: str, required: bool = True) -> dict[str, Any]:
-    """A body of bytes, for ``openapi_extra``."""
-    content = {media_type: {"schema": BINARY} for media_type in media_types}
+def binary_body(
+    what: str, *media_types: str, required: bool = True, schemas: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, Any]:
+    """A body of bytes, or of a media type with one of the ``schemas``, for ``openapi_extra``."""
+    some = {**BINARY, "minLength": 1} if required else dict(BINARY)
+    content = {media_type: {"schema": schemas.get(media_type, some)} for media_type in media_types}
     return {"requestBody": {"description": what, "required": required, "content": content}}
 
 
-BINARY = {"type": "string", "format": "binary"}
+BINARY: Mapping[str, Any] = MappingProxyType({"type": "string", "format": "binary"})
 
 
 def complete(document: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, RequestError, UnknownItemError
+from ..errors import DataError, OptionError, RequestError, UnknownItemError
 from .sequences import Tensors
 
 HEADER = "inference-header-content-length"
@@ -61,6 +61,7 @@ def parse(body: bytes, json_bytes: str | None) -> Asked:
     Raises:
         RequestError: it is not what the protocol says.
         DataError: a tensor is of a kind that no model takes, or its data does not fit its shape.
+        OptionError: ``carry`` is no object of names.
     """
     length = len(body)
     if json_bytes is not None:
@@ -68,7 +69,7 @@ def parse(body: bytes, json_bytes: str | None) -> Asked:
             raise RequestError(f"{HEADER} is {json_bytes[:40]!r}", "say where the JSON ends")
         length = int(json_bytes)
     try:
-        table = json.loads(body[:length])
+        table = _table(json.loads(body[:length]))
         parameters = _table(table.get("parameters", {}))
         inputs, at = {}, length
         for one in table["inputs"]:
@@ -86,7 +87,7 @@ def parse(body: bytes, json_bytes: str | None) -> Asked:
             str(table.get("id", "")), inputs, binary, bool(parameters.get("binary_data_output", False)),
             None if function is None else str(function), str(key) if key else None,
             bool(parameters.get("sequence_start", False)), bool(parameters.get("sequence_end", False)),
-            {str(new): str(old) for new, old in _table(json.loads(parameters.get("carry", "{}"))).items()},
+            _carried(parameters.get("carry", "{}")),
         )  # fmt: skip
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise RequestError(
@@ -130,7 +131,11 @@ def _tensor(one: Mapping[str, Any], body: bytes, at: int) -> tuple[np.ndarray[An
         raise DataError(f"the shape of {str(one['name'])[:80]!r} is {str(shape)[:80]}", "give whole numbers")
     dtype, size = np.dtype(_DTYPES[kind]), _table(one.get("parameters", {})).get("binary_data_size")
     if size is None:
-        value = np.array(one["data"])
+        try:
+            value = np.array(one["data"])
+        except ValueError as error:
+            name = str(one["name"])[:80]
+            raise DataError(f"the data of {name!r} has rows of unlike lengths", "send all of it") from error
         if value.size and (
             value.dtype.kind not in "biuf" or not np.can_cast(value.dtype, dtype, "same_kind")
         ):
@@ -144,6 +149,14 @@ def _tensor(one: Mapping[str, Any], body: bytes, at: int) -> tuple[np.ndarray[An
     if value.size != int(np.prod(shape, dtype=object)):
         raise DataError(f"{str(one['name'])[:80]!r} has {value.size} numbers for {shape}", "send all of it")
     return value.reshape(shape), at
+
+
+def _carried(text: Any) -> dict[str, str]:
+    """State tensors by those that they are taken from. Raises OptionError."""
+    try:
+        return {str(new): str(old) for new, old in _table(json.loads(text)).items()}
+    except (ValueError, TypeError, RecursionError) as error:
+        raise OptionError(f"carry is {str(text)[:80]!r}", "give a JSON object of names, as a text") from error
 
 
 def _table(value: Any) -> Mapping[str, Any]:

@@ -15,6 +15,7 @@ from .bodies import read_body
 from .documents import binary_body, described, problems
 from .hub import Hub
 from .infer import DATATYPES, HEADER, parse, told
+from .infer_schema import REQUEST
 from .metrics import CONTENT_TYPE
 from .schemas import Live, ModelMetadata, Ready, ServerMetadata, TensorMetadata
 from .sequences import Sequences
@@ -108,7 +109,9 @@ def kserve_api(hub: Hub) -> APIRouter:
         responses=described(200, "JSON, and after it the outputs that were asked for as bytes.", *KINDS)
         | problems(400, 404, 408, 413, 422, 500, 503),
         openapi_extra=binary_body(
-            "JSON, and after it tensors as bytes, where a header says where they begin.", *KINDS
+            "JSON, and after it tensors as bytes, where a header says where they begin.",
+            *KINDS,
+            schemas={KINDS[0]: dict(REQUEST)},
         ),
     )
     async def infer(request: Request, model: ModelName) -> Response:

@@ -41,9 +41,9 @@ Box = Annotated[
 Options = Annotated[
     str,
     Query(
-        description="What the model's task takes, as a JSON object.",
+        description='What the model takes by its task, as a JSON object: of an interpolator, {"factor": 2}.',
         max_length=4096,
-        examples=['{"factor": 2}'],
+        examples=["{}"],
     ),
 ]
 Pts = Annotated[

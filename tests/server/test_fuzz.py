@@ -17,6 +17,8 @@ from framestate.vision import Box
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import checks
 
+from . import schemathesis_hooks  # noqa: F401  (registers them)
+
 Film = tuple[list[bytes], Box]
 RATE = Fraction(1, 25)
 MESSAGES = int(os.environ.get("FRAMESTATE_FUZZ_MESSAGES", "1000"))
@@ -28,12 +30,6 @@ CHECKED = [
     checks.content_type_conformance,
     checks.status_code_conformance,
 ]
-
-
-@schemathesis.serializer("application/sdp")
-def sdp(_: Any, value: Any) -> bytes:
-    """Offers are text, or whatever is made up for it."""
-    return value if isinstance(value, bytes) else str(value).encode()
 
 
 def test_the_openapi_document_tells_the_truth(serve: Any) -> None:

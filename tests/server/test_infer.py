@@ -184,6 +184,14 @@ def test_what_the_server_says_of_itself(client: Any, running: Any) -> None:
         ({"inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "data": ["a"]}]}, 422, "DataError"),
         ({"inputs": [{"name": "image", "shape": [1], "datatype": "FP32", "data": ["a"]}]}, 422, "DataError"),
         ({"inputs": [{"name": "x", "shape": [-1], "datatype": "FP32", "data": []}]}, 422, "DataError"),
+        (
+            {"inputs": [{"name": "x", "shape": [3], "datatype": "FP32", "data": [[1], 2]}]},
+            422,
+            "DataError",
+        ),
+        ({"parameters": {"carry": "none"}}, 422, "OptionError"),
+        ({"parameters": {"carry": "[]"}}, 422, "OptionError"),
+        ({"parameters": {"carry": 5}}, 422, "OptionError"),
         ({"inputs": "image"}, 400, "RequestError"),
         ({"inputs": [{"name": "image"}]}, 400, "RequestError"),
         ({"parameters": {"sequence_id": 1.5}}, 400, "RequestError"),
@@ -202,6 +210,13 @@ def test_what_is_no_request_says_why(running: Any, change: dict[str, Any], statu
     for header in ("x", "-1", str(len(body) + 1)):
         headers = {"inference_header_content_length": header}
         assert running.call("POST", "/v2/models/tiny-stream/infer", body, **headers).status == 400
+
+
+@pytest.mark.parametrize("body", ['""', "[]", "5", "null", "{}", "[" * 100000])
+def test_json_that_is_no_object_with_inputs_is_no_request(running: Any, body: str) -> None:
+    answer = running.call("POST", "/v2/models/tiny-stream/infer", body.encode())
+    assert (answer.status, answer.json["code"]) == (400, "RequestError")
+    assert "AttributeError" not in answer.json["detail"]
 
 
 def test_no_more_sequences_than_sessions(client: Any) -> None:
