@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..engine import Engine
-from ..errors import CapacityError, RequestError
+from ..errors import CapacityError, RequestError, UnknownItemError
 
 Tensors = dict[str, npt.NDArray[Any]]
 STEP, INIT = "step", "init"
@@ -84,8 +84,14 @@ class Sequences:
         Raises:
             RequestError: the sequence was never started.
             CapacityError: as many sequences are open as may be.
+            UnknownItemError: the model has no such function.
             DataError, StepError, BundleError: as ``Runtime.call``.
         """
+        functions = self.engine.runtime.spec.functions
+        if function is not None and function not in functions:
+            raise UnknownItemError(
+                f"there is no function {function[:80]!r}", f"its functions: {', '.join(functions)}"
+            )
         began = time.perf_counter_ns()
         sequence = self._sequence(key, start)
         statistics = self.statistics

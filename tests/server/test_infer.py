@@ -196,7 +196,7 @@ def test_what_the_server_says_of_itself(client: Any, running: Any) -> None:
         ({"inputs": [{"name": "image"}]}, 400, "RequestError"),
         ({"parameters": {"sequence_id": 1.5}}, 400, "RequestError"),
         ({"parameters": {"sequence_id": 99}}, 400, "RequestError"),
-        ({"parameters": {"function": "none"}}, 500, "BundleError"),
+        ({"parameters": {"function": "none"}}, 404, "UnknownItemError"),
         ({"outputs": [{"name": "none"}]}, 404, "UnknownItemError"),
         ({"outputs": [{"name": "far", "parameters": {"shared_memory_region": "x"}}]}, 400, "RequestError"),
     ],

@@ -37,7 +37,7 @@ def test_memory_of_large_frames_is_given_back(process: Any, until: Any) -> None:
         before = resident(running.pid)
         talk.say(wire.Bye())
         talk.rest()
-    until(lambda: resident(running.pid) < before / 2)
+    until(lambda: resident(running.pid) < 0.7 * before, 30)  # about half of it is the process itself
 
 
 def test_giving_back_changes_no_answer() -> None:
