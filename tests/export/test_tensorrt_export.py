@@ -87,7 +87,6 @@ def test_the_check_of_the_state_finds_what_is_broken(
     """Run by ONNX Runtime: one number a row, NaN for the row with a broken state and no other."""
     path = copy_graphs(tmp_path)["init.onnx"]
     prepare_graph(path, tiny_bundle.spec, tiny_bundle.spec.function("init"))
-    onnx.checker.check_model(onnx.load(path))
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     template = np.random.default_rng(0).normal(size=(3, 3, 32, 32)).astype(np.float32)
     (sound,) = session.run([SOUND], {"template": template})

@@ -13,6 +13,9 @@ from framestate.runtimes.eager import EagerRuntime
 from safetensors.numpy import save
 from torch import Tensor, nn
 
+# PyTorch's compiler imports setuptools, which warns where another package has imported distutils before it.
+pytestmark = pytest.mark.filterwarnings("ignore:The distutils package is deprecated:DeprecationWarning")
+
 SPEC = ModelSpec(
     name="leaky",
     task="counting",

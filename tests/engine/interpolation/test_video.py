@@ -81,7 +81,7 @@ def test_a_clip_with_everything(engine: Engine, images: list[Image], tmp_path: P
     shown, given = pictures(target), pictures(source)
     for place, image in enumerate(given):
         assert difference(shown[2 * place], image) < 4
-        assert abs(np.mean(shown[2 * place].astype(float) - image)) < 0.3  # no drift of colours
+        assert abs(np.mean(shown[2 * place].astype(float) - image)) < 0.4  # no drift of colours
     assert difference(shown[13], given[6]) < 4  # at the cut: the frame before it, and not a blend
     assert difference(shown[7], given[3]) < 4  # between duplicates
     assert difference(given[6], given[7]) > 40
