@@ -15,7 +15,7 @@ from framestate.plugins.operators import Dialect
 
 @pytest.mark.parametrize(
     ("runtime", "ops"),
-    [("eager", "ort"), ("onnx", "ort"), pytest.param("onnx", "portable", marks=pytest.mark.slow)],
+    [("eager", "ort"), ("onnx", "ort"), pytest.param("onnx", "portable", marks=pytest.mark.long)],
 )
 def test_every_form_gives_the_same_outputs(
     tiny_bundle: Bundle, tmp_path: Path, runtime: str, ops: Dialect

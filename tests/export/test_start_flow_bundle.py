@@ -126,6 +126,6 @@ def test_the_proof_runs_the_engines_own_path(bundle: Bundle) -> None:
         assert not np.abs(next(one["bend"] for name, one in alone.given if name == "motion")).max()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_portable_graph_is_plain_onnx(tmp_path: Path) -> None:
     assert bundled(tmp_path / "portable", "portable").parity["onnx"]

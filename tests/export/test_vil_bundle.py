@@ -36,7 +36,7 @@ def test_it_is_proven_with_the_stateful_operators(tiny_vil_bundle: Bundle) -> No
     assert operators.count("LinearAttention") == 2  # one a layer
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_plain_onnx_agrees_too(tiny_vil_bundle: Bundle, tmp_path: Path) -> None:
     model = build_model(tiny_vil_bundle.spec, eager_operators())
     load_weights(model, tiny_vil_bundle.weights())
