@@ -59,7 +59,8 @@ def held(table: Mapping[type[Any], Callable[[Any], Mapping[str, Any]]], answer: 
     if not found:
         raise OptionError(
             f"the model gives nothing that goes into {suffix}",
-            "pictures go into .mp4, .mkv or .mov, tensors into .npz or .jsonl",
+            "pictures go into .mp4, .mkv or .mov, tensors into .npz or .jsonl; adopt is told which outputs "
+            "are pictures: --output NAME=picture, or mask",
         )
     return found
 

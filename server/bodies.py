@@ -27,9 +27,15 @@ async def chunks(
         rate: bytes a second that buy more time, for bodies of any length.
 
     Raises:
-        TooLargeError, TooSlowError, RequestError: see above; the last when the sender went away.
+        TooLargeError, TooSlowError, RequestError: see above; the last when the sender went away, or sent
+            a form.
     """
     stream = request.stream().__aiter__()
+    if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        await drain(stream)
+        raise RequestError(
+            "the body is a form with files in it", "send the file itself, as curl --data-binary @FILE does"
+        )
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limit:
         await drain(stream)
@@ -71,6 +77,15 @@ async def read_body(request: Request, limit: int, seconds: float) -> bytes:
     if not body:
         raise RequestError("the body is empty", "send what the call needs in it")
     return body
+
+
+async def refuse_body(request: Request, seconds: float, problem: str, remedy: str) -> None:
+    """Raises RequestError where something was sent that nobody would look at."""
+    stream = chunks(request, 0, seconds)
+    try:
+        await anext(stream, None)
+    except TooLargeError:
+        raise RequestError(problem, remedy) from None
 
 
 async def save_body(request: Request, path: Path, limit: int, seconds: float, rate: int) -> int:

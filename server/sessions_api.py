@@ -13,7 +13,7 @@ from ..errors import FrameError, OptionError, TooManyError, WireError
 from ..vision import Frame, Image, parse_box
 from ..wire import MAX_INTEGER
 from ..wire.format import parse_object
-from .bodies import read_body
+from .bodies import read_body, refuse_body
 from .documents import binary_body, described, problems
 from .entry import Entry
 from .frame_answers import MULTIPART, Pictures, answer_of
@@ -119,6 +119,11 @@ def sessions_api(hub: Hub, decoder: Decoder) -> APIRouter:
         if engine.task.opens_on_frame:
             image, _ = await picture(request)
             first = timed(image, None, pts, time_base, index)
+        else:
+            await refuse_body(
+                request, settings.body_s, f"a session of {engine.task.name} opens without a picture",
+                "send every picture to its /frames",
+            )  # fmt: skip
         entry = await hub.open(
             first, model=name, key=x_session_id, options=given, policy=policy, deadline_ms=deadline_ms,
             queue=queue,
