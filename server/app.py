@@ -32,7 +32,6 @@ from .hub import Hub
 from .keys import required_keys
 from .kserve import Versions, kserve_api
 from .logs import logger
-from .memory import Memory
 from .metrics import Metrics
 from .pages import pages
 from .pictures import Decoder
@@ -176,11 +175,10 @@ async def sweep(hub: Hub) -> None:
     """Ends what nobody uses, and says when snapshots fail; for ever."""
     period = min(1.0, hub.settings.grace_s / 4, hub.settings.idle_s / 4)
     failing: set[int] = set()
-    memory = Memory(hub.engines)
     while True:
         await asyncio.sleep(period)
         hub.sweep()
-        await memory.sweep(hub.entries())
+        await hub.memory.sweep(hub.entries())
         if hub.disk is not None:
             await asyncio.to_thread(hub.disk.probe)
         for number, save in enumerate(hub.saves):

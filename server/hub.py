@@ -29,9 +29,11 @@ from .entry import Connection, Entry
 from .event_log import EventLog
 from .flow import Rate, at_server
 from .logs import logger
-from .metrics import Metrics, Reading
+from .memory import Memory
+from .metrics import Metrics
 from .options import OWN_OPTIONS, checked
 from .pulse import Pulse
+from .session_readings import session_readings
 from .settings import Settings
 from .state_folder import StateFolder
 from .traces import Frames, NoTraces
@@ -54,7 +56,7 @@ class Hub:
         self.engines = engines
         self.metrics = Metrics()
         self.traces: Frames = NoTraces()
-        self.metrics.read_from(self._gauges)
+        self.metrics.read_from(lambda: session_readings(self.engines, self.entries()))
         self.watch = Watch(EventLog(settings.state_dir, settings.max_events))
         self.metrics.read_from(self.watch.readings)
         self.drain = Drain()
@@ -64,6 +66,7 @@ class Hub:
         self.checks: list[Callable[[], None]] = []
         """What else the server needs to be ready: each raises UnavailableError where it is not so."""
         self.disk: Disk | None = None
+        self.memory = Memory(engines)
         self.keeps = settings.state_dir is not None
         """Whether sessions outlive this process."""
         self.on_end: Callable[[Entry, str], None] = lambda entry, reason: None
@@ -200,6 +203,7 @@ class Hub:
         self.ended[entry.id] = reason
         while len(self.ended) > REMEMBERED:
             self.ended.popitem(last=False)
+        self.memory.note(entry)
         connection, entry.connection = entry.connection, None
         entry.session.close()
         self.on_end(entry, reason)
@@ -334,18 +338,6 @@ class Hub:
         extra = {"session": entry.id, "model": entry.model, "restored": entry.restored}
         logger().info("session open", extra=extra)
         return entry
-
-    def _gauges(self) -> Iterable[Reading]:
-        for name, engine in self.engines.items():
-            mine = [entry for entry in self.entries() if entry.model == name]
-            active = sum(entry.is_active for entry in mine)
-            for metric, what, value in (
-                ("sessions_active", "Sessions with a peer or frames under way.", active),
-                ("sessions_waiting", "Sessions open, nobody there.", len(mine) - active),
-                ("slots_used", "Rows of state in use.", engine.slots.num_used),
-                ("slots", "Rows of state there are.", engine.slots.capacity),
-            ):
-                yield Reading(f"framestate_{metric}", what, value, {"model": name})
 
 
 __all__ = ["Connection", "Entry", "Hub"]

@@ -6,7 +6,7 @@ import asyncio
 import ctypes
 import gc
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 from ..engine import Engine
 from ..errors import FramestateError
@@ -22,19 +22,27 @@ class Memory:
 
     def __init__(self, engines: Mapping[str, Engine]) -> None:
         self._engines = engines
-        self._largest: dict[str, int] = {}  # pixels of the largest frames since memory was given back
+        self._largest = dict.fromkeys(engines, 0)  # pixels of the largest frames since memory was given back
+        self._due: set[str] = set()
 
-    async def sweep(self, entries: Iterable[Entry]) -> None:
-        """Gives back what is needed no more: the largest frames are gone, and half of them are not there."""
-        now = dict.fromkeys(self._engines, 0)
-        for entry in entries:
-            clock = entry.session.clock
-            if clock is not None:
-                now[entry.model] = max(now[entry.model], clock.width * clock.height)
-        for model, pixels in now.items():
-            largest = max(self._largest.get(model, 0), pixels)
-            self._largest[model] = largest
-            if largest >= LARGE and 2 * pixels <= largest:
+    def note(self, entry: Entry) -> None:
+        """A session ends, which may have begun since the last look."""
+        self._largest[entry.model] = max(self._largest[entry.model], pixels_of(entry))
+
+    async def sweep(self, entries: Sequence[Entry]) -> None:
+        """Gives back what is needed no more: the largest frames are gone, and half of them are not there.
+
+        It does so a look later, when their last answers have been sent.
+        """
+        for model in self._engines:
+            pixels = max((pixels_of(entry) for entry in entries if entry.model == model), default=0)
+            largest = self._largest[model] = max(self._largest[model], pixels)
+            if largest < LARGE or 2 * pixels > largest:
+                self._due.discard(model)
+            elif model not in self._due:
+                self._due.add(model)
+            else:
+                self._due.discard(model)
                 self._largest[model] = pixels
                 await self._give_back(model)
 
@@ -48,6 +56,12 @@ class Memory:
         except Exception:
             logger().exception("memory not given back", extra={"model": model})
         await asyncio.to_thread(trim)
+
+
+def pixels_of(entry: Entry) -> int:
+    """Of a session's frames; 0 before the first."""
+    clock = entry.session.clock
+    return 0 if clock is None else clock.width * clock.height
 
 
 def trim() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 from framestate import wire
 from framestate.engine import Engine
+from framestate.server.entry import Entry
+from framestate.server.memory import Memory
 
 
 def resident(pid: int) -> float:
@@ -23,7 +26,6 @@ def raw(index: int, height: int, width: int) -> wire.Picture:
     return wire.Picture("frame", index, index, Fraction(1, 25), "rgb", image.tobytes(), width, height)
 
 
-@pytest.mark.long  # now and then the memory comes back only with Python's next collection
 @pytest.mark.skipif(not Path("/proc/self/statm").is_file(), reason="there is no /proc here")
 def test_memory_of_large_frames_is_given_back(process: Any, until: Any) -> None:
     running = process("--model", "interp-nano", "--max-sessions", "2", workers="1")
@@ -39,6 +41,27 @@ def test_memory_of_large_frames_is_given_back(process: Any, until: Any) -> None:
         talk.say(wire.Bye())
         talk.rest()
     until(lambda: resident(running.pid) < 0.7 * before, 30)  # about half of it is the process itself
+
+
+def test_a_session_between_two_looks_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Engine.load("interp-nano", runtime="onnx", threads=1) as engine:
+        engine.service.start()
+        given: list[str] = []
+        monkeypatch.setattr(engine.runtime, "give_back", lambda: given.append("all"))
+        memory = Memory({"interp-nano": engine})
+        session = engine.open(factor=2, cuts=False)
+        session.push(np.zeros((720, 1280, 3), np.uint8))
+        memory.note(Entry(session, "interp-nano"))
+        session.close()
+
+        async def look(times: int) -> None:
+            for _ in range(times):
+                await memory.sweep([])
+
+        asyncio.run(look(1))
+        assert not given  # its last answers may be on their way
+        asyncio.run(look(4))
+        assert given == ["all"]
 
 
 def test_giving_back_changes_no_answer() -> None:
