@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shlex
 import shutil
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,8 @@ def find_fix(report: Mapping[str, Any], root: Path = Path("/")) -> Fix | None:
 def installer() -> tuple[str, str]:
     """The commands that install into, and remove from, the environment of this process."""
     python = shlex.quote(sys.executable)
-    if importlib.util.find_spec("pip") is None and shutil.which("uv") is not None:
+    # Not `importlib.util.find_spec`: setuptools takes a look for pip as its cue to unload distutils.
+    if PathFinder.find_spec("pip") is None and shutil.which("uv") is not None:
         return f"uv pip install --python {python}", f"uv pip uninstall --python {python}"
     return f"{python} -m pip install", f"{python} -m pip uninstall --yes"
 
@@ -76,7 +77,8 @@ def _jetson_without_plans(report: Mapping[str, Any], root: Path) -> Fix | None:
     if not (root / "etc/nv_tegra_release").is_file() or report["runtimes"]["tensorrt"]["usable"]:
         return None
     return Fix(
-        "this is a Jetson, and TensorRT cannot be used; the script is in a clone of the repository",
+        "this is a Jetson, and TensorRT cannot be used; the script is in a clone of the repository "
+        "(it was not run on a Jetson: see docs/jetson.md)",
         "deploy/jetson/install.sh",
     )
 
