@@ -156,13 +156,16 @@ def _scene(folder: Path) -> SceneTruth:
 def read_mot(path: Path, least: int) -> Numbers:
     """The rows of a MOTChallenge file, ``least`` columns or more. Raises DataError."""
     try:
-        rows = np.atleast_2d(np.loadtxt(path, delimiter=",", dtype=float))
+        lines = path.read_text(encoding="utf-8").split("\n")
+        filled = [line for line in lines if line.strip()]
+        rows = np.loadtxt(filled, delimiter=",", dtype=float, ndmin=2) if filled else np.zeros((0, least))
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read ({error})", "give lines of frame,id,x,y,w,h,...") from error
-    if rows.size == 0:
-        return np.zeros((0, least))
     if rows.shape[1] < least:
         raise DataError(f"{path} has {rows.shape[1]} columns, and needs {least}", "frame,id,x,y,w,h,...")
+    odd = rows[~((rows[:, 0] >= 1) & (rows[:, 0] % 1 == 0)), 0]
+    if len(odd):
+        raise DataError(f"{path} has a line of frame {odd[0]:g}", "count frames by whole numbers from 1")
     return rows
 
 

@@ -75,6 +75,8 @@ def from_file(path: Path) -> Detect:
     from ..engine.scene import Detections
 
     rows = scaled(read_mot(path, 7))
+    if not len(rows):
+        raise DataError(f"{path} holds no detections", "give a line for each: frame,id,x,y,w,h,score")
     order = np.argsort(rows[:, 0], kind="stable")
     rows = rows[order]
     frames, starts = np.unique(rows[:, 0].astype(int), return_index=True)

@@ -58,6 +58,7 @@ def follow_live(
     runtime: str,
     device: str,
     threads: int | None,
+    precision: str | None = None,
     seconds: float | None,
     out: TextIO | None = None,
 ) -> int:
@@ -66,7 +67,7 @@ def follow_live(
     Args:
         where: a camera's number, or an address or a file as ``framestate serve --source`` takes it.
         regions: boxes in the first frame, or at a time counted from it.
-        model, runtime, device, threads: of the tracker.
+        model, runtime, device, threads, precision: of the tracker.
         detect: what finds targets.
         seconds: of the source; None: for ever.
         out: where the lines go; None is stdout.
@@ -80,7 +81,15 @@ def follow_live(
     with ExitStack() as stack:
         capacity = len(regions) if detect is None else MOST_TARGETS
         engine = stack.enter_context(
-            load(model, Tracking, runtime=runtime, device=device, threads=threads, capacity=capacity)
+            load(
+                model,
+                Tracking,
+                runtime=runtime,
+                device=device,
+                threads=threads,
+                precision=precision,
+                capacity=capacity,
+            )
         )
         follower: Follower = Boxes(engine, regions)
         if detect is not None:

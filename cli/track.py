@@ -15,6 +15,12 @@ from .output import guarded, note, print_json, quiet_stdout, show, warn
 if TYPE_CHECKING:
     from .follow import Run
 
+LIVE = frozenset(
+    {"live", "box", "model", "runtime", "device", "threads", "precision", "end", "as_json", "debug"}
+    | {"detections", "detector", "detect_every", "classes", "detector_score"}
+)
+"""Parameters that a live source has a use for."""
+
 
 def track(
     ctx: typer.Context,
@@ -102,11 +108,10 @@ def track(
                     raise OptionError(
                         "nothing says what to follow", "Give --box, --detector or --detections."
                     )
-                refused = {"VIDEO": video, "--out": out, "--boxes": boxes, "--start": start}
-                given = [name for name, value in refused.items() if value is not None]
-                if given or every != 1:
+                if given := _without_use(ctx):
                     raise OptionError(
-                        f"--live and {', '.join(given) or '--every'} are given", "JSON lines go to stdout."
+                        f"--live and {', '.join(given)} are given",
+                        "Leave the rest out: a live source is read as it comes, and JSON lines go to stdout.",
                     )
                 from .live import follow_live
 
@@ -115,7 +120,8 @@ def track(
                     raise OptionError(f"--end is {end}", "Give seconds: a live source has no frame numbers.")
                 follow_live(
                     live, regions, model, detect, runtime=runtime, device=device, threads=threads,
-                    seconds=None if last is None else float(last.seconds or 0), out=lines,
+                    precision=precision, out=lines,
+                    seconds=None if last is None else float(last.seconds or 0),
                 )  # fmt: skip
                 return
             assert video is not None, "or --live was given"
@@ -160,6 +166,17 @@ def track(
             print_json(_report(run, model, outputs), on_stderr=is_taken)
         else:
             _show(run, model, video, outputs, is_taken)
+
+
+def _without_use(ctx: typer.Context) -> list[str]:
+    """What was typed that has no use with ``--live``."""
+    return [
+        parameter.opts[0] if parameter.opts[0].startswith("-") else parameter.opts[0].upper()
+        for parameter in ctx.command.params
+        if parameter.name not in LIVE
+        and (source := ctx.get_parameter_source(parameter.name or "")) is not None
+        and source.name == "COMMANDLINE"
+    ]
 
 
 def _check_outputs(video: Path, out: Path | None, boxes: Path | None) -> list[Path]:

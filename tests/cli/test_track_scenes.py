@@ -122,6 +122,9 @@ def test_a_detector_names_what_it_finds(
         (("--detections", "missing.txt"), "cannot be read"),
         (("--detections", "bad.txt"), "frame 1"),
         (("--detections", "short.txt"), "columns"),
+        (("--detections", "zero.txt"), "frame 0"),
+        (("--detections", "nan.txt"), "frame nan"),
+        (("--detections", "empty.txt"), "no detections"),
         (("--detections", "bad.txt", "--detector", "d.onnx"), "one of them"),
         (("--detector", "missing.onnx"), "no detector"),
         (("--classes", "cat"), "--detector"),
@@ -132,6 +135,9 @@ def test_what_cannot_be_used_is_refused(
 ) -> None:
     (work / "bad.txt").write_text("1,-1,5,5,-9,9,0.5\n")
     (work / "short.txt").write_text("1,-1,5,5\n")
+    (work / "zero.txt").write_text("0,-1,5,5,9,9,0.5\n")
+    (work / "nan.txt").write_text("nan,-1,5,5,9,9,0.5\n")
+    (work / "empty.txt").write_text("\n")
     assert words in refused("track", make_clip(frames=3), *given, "--boxes", "b.csv")
     assert not (work / "b.csv").exists()
 
@@ -157,6 +163,9 @@ def test_what_a_live_source_cannot_have_is_refused(refused: Refused, make_clip: 
         ("--live", clip, "--box", box, "--out", "o.mp4"),
         (clip, "--live", clip, "--box", box),
         ("--live", clip, "--box", box, "--end", "30f"),
+        ("--live", clip, "--box", box, "--every", 1),
+        ("--live", clip, "--box", box, "--codec", "libx265"),
+        ("--live", clip, "--box", box, "--deinterlace", "auto"),
         ("--live", "gopher://x", "--box", box),
         ("--live", "missing.mp4", "--box", box),
     ):
