@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from ..engine import Engine
 from ..engine.scene import Scene, SceneOptions
+from .figures import new_figure
 from .scene_peers import Ours, SceneTracker
 from .scene_scores import Found, SceneScores, score_scenes
 from .scenes import Noise, SceneTruth
@@ -116,9 +117,7 @@ def peer_of(make: Callable[[float], SceneTracker]) -> Make:
 
 def curve_plot(rows: Sequence[SceneRow], path: Path) -> None:
     """HOTA by the number of frames from one round of detections to the next, a line for each tracker."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+    figure = new_figure(path, (6.4, 3.6))
     axes = figure.subplots()
     for name in dict.fromkeys(row.tracker for row in rows):
         own = sorted((row.every, row.scores.hota) for row in rows if row.tracker == name)

@@ -61,6 +61,8 @@ def haarpsi(one: Image, other: Image) -> float:
     both = _mean_of(coarse)
     weighted += _weighted(alike, both)
     weights += float(both.sum(dtype=np.float64))
+    if not weights:  # both are black
+        return 1.0
     tiny = float(np.finfo(np.float32).eps)
     score = (weighted + tiny) / (weights + tiny)
     return float((np.log(score / (1 - score)) / _ALPHA) ** 2)

@@ -6,9 +6,13 @@ from typing import Annotated
 
 import typer
 
+from ..errors import OptionError
 from . import bench_shared as shared
 from . import options
 from .output import guarded, print_json, quiet_stdout, show
+
+WARM_UP = 1.0
+"""Seconds that do not count."""
 
 
 def scene(
@@ -38,6 +42,12 @@ def scene(
         with quiet_stdout():
             options.check_device(device)
             wanted = shared.sizes(size)
+            frames = round(seconds * rate)
+            if frames <= round(WARM_UP * rate):
+                raise OptionError(
+                    f"{seconds:g} seconds at {rate:g} frames a second leave no frame to measure",
+                    "Give more --seconds, or a higher --rate.",
+                )
 
             from ..bench.scene_speed import measure_scene, render
             from ..engine import Tracking
@@ -45,11 +55,17 @@ def scene(
             from .follow import load
             from .machine import hardware
 
-            moments = render(targets, round(seconds * rate), wanted)
+            moments = render(targets, frames, wanted)
             given = {"runtime": runtime, "device": device, "workers": workers}
             with load(model, Tracking, capacity=2 * targets, **given) as engine:
                 found = measure_scene(
-                    engine, moments, targets, rate=rate, every=every, options=SceneOptions(most_looks=looks)
+                    engine,
+                    moments,
+                    targets,
+                    rate=rate,
+                    every=every,
+                    options=SceneOptions(most_looks=looks),
+                    warm_up=WARM_UP,
                 )
                 where = {"runtime": engine.runtime.name, "device": engine.runtime.device}
         report = {"model": model, **where, "machine": hardware(), "rate_fps": rate, "every": every}

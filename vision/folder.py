@@ -203,16 +203,22 @@ class AnimationSource:
 
 def _decoded(file: Path, way: int) -> Any:
     """The picture in a file; None where it does not decode. (``cv2.imread`` fails over turned TIFF.)"""
-    data = np.fromfile(file, np.uint8)
-    return cv2.imdecode(data, way) if data.size else None
+    try:
+        data = np.fromfile(file, np.uint8)
+        return cv2.imdecode(data, way) if data.size else None
+    except (OSError, cv2.error):
+        return None
 
 
 def _png_head(file: Path) -> tuple[int, bool]:
     """Bits a component and whether there is an opacity, as the head of a PNG file says; 8 for all others."""
     if file.suffix.lower() != ".png":
         return 8, False
-    with file.open("rb") as opened:
-        head = opened.read(26)
+    try:
+        with file.open("rb") as opened:
+            head = opened.read(26)
+    except OSError:  # a link to nowhere leaves a gap, as what does not decode
+        return 8, False
     return (head[24], bool(head[25] & 4)) if len(head) == 26 and head[12:16] == b"IHDR" else (8, False)
 
 

@@ -28,6 +28,9 @@ def test_measures_are_those_of_piq(height: int, width: int, edges: float, patter
     assert haarpsi(one, other) == pytest.approx(patterns, abs=1e-6)
     assert gmsd(one, one) == 0
     assert haarpsi(one, one) == pytest.approx(1)
+    black = np.zeros_like(one)
+    assert haarpsi(black, black) == 1
+    assert haarpsi(black, one) < 0.1
 
 
 def test_a_ghost_is_worse_than_noise_of_the_same_psnr() -> None:

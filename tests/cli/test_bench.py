@@ -161,6 +161,7 @@ def test_history(report: Call, invoke: Call, tiny_bundle: Bundle, monkeypatch: p
         ("history", "--templates", "0"),
         ("history", "--ops", "plugin"),
         ("capacity", "--model", "nobody"),
+        ("scene", "--rate", "0.1", "--seconds", "2"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(refused: Call, arguments: tuple[str, ...]) -> None:

@@ -42,6 +42,9 @@ def test_folders_patterns_and_deep_images(tmp_path: Path) -> None:
     with VideoReader(tmp_path / "mixed", deep=True) as reader:  # though the first has neither
         assert (reader.is_deep, reader.has_alpha) == (True, True)
         assert {int(frame.image.mean()) for frame in reader} == {200 * 257}
+    (tmp_path / "mixed" / "3.png").symlink_to(tmp_path / "nowhere.png")
+    with VideoReader(tmp_path / "mixed") as reader:
+        assert (len(list(reader)), reader.broken_packets) == (3, 1)
     (tmp_path / "float").mkdir()
     cv2.imwrite(str(tmp_path / "float" / "1.tif"), np.ones((64, 96, 3), np.float32))
     with pytest.raises(VideoError, match="numbers of float32"):
