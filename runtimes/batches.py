@@ -129,16 +129,24 @@ def join(runtime: Runtime, states: Sequence[State], names: Sequence[str], size: 
 def write(store: StateStore, rows: Sequence[int], states: Sequence[State]) -> None:
     """Puts a state of one row into each of some rows of a store.
 
-    Each may name other tensors; those that it does not name keep their values. All that came out of one batch
-    is one write, without a copy on the way, however many of its rows are written and in whatever order.
+    Each may name other tensors; those that it does not name keep their values. The last parts of all states
+    are written last, those before them before. Of each turn, all that came out of one batch is one write,
+    without a copy on the way, however many of its rows are written and in whatever order.
     """
+    parts = [state.parts if isinstance(state, Parts) else (state,) for state in states]
+    for back in range(max(map(len, parts), default=0), 0, -1):
+        turn = [(row, one[-back]) for row, one in zip(rows, parts, strict=True) if len(one) >= back]
+        _write_parts(store, turn)
+
+
+def _write_parts(store: StateStore, parts: Sequence[tuple[int, State]]) -> None:
+    """One part of each row."""
     placed: dict[int, tuple[State, dict[int, int]]] = {}
-    for row, state in zip(rows, states, strict=True):
-        for part in state.parts if isinstance(state, Parts) else (state,):
-            if isinstance(part, Row):
-                placed.setdefault(id(part.batch), (part.batch, {}))[1][part.place] = row
-            elif part:
-                store.write([row], part)
+    for row, part in parts:
+        if isinstance(part, Row):
+            placed.setdefault(id(part.batch), (part.batch, {}))[1][part.place] = row
+        elif part:
+            store.write([row], part)
     for batch, row_of in placed.values():
         if batch:
             first, last = min(row_of), max(row_of)
