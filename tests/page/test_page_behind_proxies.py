@@ -16,6 +16,7 @@ import pytest
 from framestate.vision import Box
 from playwright.sync_api import expect
 
+from ..ports import free_port
 from .test_page import draw, load, wait_for_tracks
 
 Pair = tuple[Path, Path]
@@ -32,11 +33,6 @@ class Seen:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.site, name)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Our TensorRT runtime over host memory, the keys of plans, and what is said where TensorRT is not.
+"""Our TensorRT runtime over host memory, and what is said where TensorRT is not.
 
 The contract tests run over the same stand-ins; here is what is TensorRT's own.
 """
@@ -6,8 +6,6 @@ The contract tests run over the same stand-ins; here is what is TensorRT's own.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
-from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from framestate.bundles import Bundle, write_bundle
-from framestate.errors import BundleError, OptionError, RuntimeUnavailableError, StepError
+from framestate.errors import BundleError, RuntimeUnavailableError, StepError
 from framestate.plugins import tensorrt_registry
 from framestate.runtimes import (
     Arrays,
@@ -26,15 +24,10 @@ from framestate.runtimes import (
     tensorrt_surface,
 )
 from framestate.runtimes import tensorrt as on_tensorrt
-from framestate.runtimes.cuda_graphs import CaptureError, CudaGraphs
 from framestate.runtimes.tensorrt import TensorRTRuntime
-from framestate.runtimes.tensorrt_plan import FrameRange, PlanKey, graph_sizes, padded_size, plan_key
-from hypothesis import given
-from hypothesis import strategies as st
 
 from .host_gpu import HostCuda, plan_bundle, stand_in
 
-KEY = PlanKey("b", "p", "fp32", 1, 8, 64, "11.4.0", "Orin")
 HERE = importlib.util.find_spec("tensorrt") is not None
 absent = pytest.mark.skipif(HERE, reason="TensorRT is installed")
 
@@ -172,53 +165,6 @@ def test_plans_that_are_not_the_manifests(
         TensorRTRuntime(empty)
 
 
-def test_every_part_of_a_key_counts() -> None:
-    texts = [name for name, value in asdict(KEY).items() if isinstance(value, str)]
-    others = [PlanKey(**{**asdict(KEY), name: "other"}) for name in texts]
-    others += [replace(KEY, smallest=2), replace(KEY, usual=9), replace(KEY, largest=65)]
-    others.append(replace(KEY, frames=(FrameRange.only((32, 32)),)))
-    assert len({one.digest for one in (KEY, *others)}) == 1 + len(asdict(KEY))
-    assert KEY.digest == replace(KEY).digest
-    assert KEY.why_not_here("11.4.0", "Orin") == ""
-
-
-@pytest.mark.parametrize("batches", [(0, 1, 1), (2, 1, 4), (1, 9, 8), (1, 8, 100_000)])
-def test_batches_that_make_no_sense(batches: tuple[int, int, int]) -> None:
-    with pytest.raises(OptionError, match="cannot be built"):
-        PlanKey("b", "p", "fp32", *batches, "11.4.0", "Orin")
-
-
-@pytest.mark.parametrize(
-    "edit", [lambda key: key.pop("gpu"), lambda key: key.update(usual="8"), lambda key: key.update(more=1),
-             lambda key: key.update(largest=True), lambda key: key.update(smallest=0),
-             lambda key: key.update(frames=[3])]
-)  # fmt: skip
-def test_a_broken_key_is_a_broken_bundle(
-    plans: Bundle, tmp_path: Path, edit: Callable[[dict[str, Any]], Any]
-) -> None:
-    key = plan_key(plans).to_json()
-    edit(key)
-    files: dict[str, Path | bytes] = {name: plans.file(name) for name in plans.files}
-    changed = write_bundle(
-        tmp_path / "changed", plans.spec, files, provenance={}, metrics={}, parity={"tensorrt": {"key": key}}
-    )
-    with pytest.raises(BundleError, match=r"broken in|is broken"):
-        plan_key(changed)
-    with pytest.raises(BundleError, match="does not say what its plans are for"):
-        plan_key(replace(changed, manifest={**changed.manifest, "parity": {"tensorrt": 3}}))
-
-
-@given(st.integers(1, 64), st.integers(0, 200), st.data())
-def test_every_batch_has_a_graph_at_most_twice_its_size(least: int, more: int, data: st.DataObject) -> None:
-    sizes = graph_sizes(least, least + more)
-    assert sizes[0] == least
-    assert sizes[-1] == least + more
-    assert list(sizes) == sorted(set(sizes))
-    rows = data.draw(st.integers(1, least + more))
-    found = padded_size(rows, sizes)
-    assert rows <= found <= max(2 * rows, least)
-
-
 @absent
 def test_what_is_said_without_tensorrt(tiny_bundle: Bundle, plans: Bundle) -> None:
     report = inspect_runtimes()["tensorrt"]
@@ -294,63 +240,6 @@ def test_a_step_of_many_sessions_is_few_copies(
         assert done == {"upload": 3, **steps}  # one of the inputs, of an image that the host made, of rows
     else:
         assert done["copy"] == 1 + 64 * (len(spec.reads_state) + len(spec.writes_state))
-
-
-class Driver:
-    """``libcuda`` as far as graphs go; ``fails`` names a call that does not succeed."""
-
-    def __init__(self, fails: str = "") -> None:
-        self.fails, self.called = fails, list[str]()
-
-    def __getattr__(self, name: str) -> Callable[..., int]:
-        def call(*arguments: Any) -> int:
-            self.called.append(name)
-            for one in arguments:
-                if type(one).__name__ == "CArgObject":
-                    one._obj.value = 5
-            return 900 if name == self.fails else 0
-
-        return call
-
-
-def recorder(monkeypatch: pytest.MonkeyPatch, fails: str = "") -> tuple[CudaGraphs, Driver]:
-    driver = Driver(fails)
-    monkeypatch.setattr("ctypes.CDLL", lambda name: driver)
-    return CudaGraphs(), driver
-
-
-def test_a_recorded_graph_is_launched_and_destroyed_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    graphs, driver = recorder(monkeypatch)
-    replay = graphs.record(3, lambda: None)
-    replay()
-    replay.close()
-    replay.close()
-    assert driver.called == [
-        "cuStreamBeginCapture_v2", "cuStreamEndCapture", "cuGraphInstantiateWithFlags", "cuGraphDestroy",
-        "cuGraphLaunch", "cuGraphExecDestroy",
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    "fails", ["cuStreamBeginCapture_v2", "cuStreamEndCapture", "cuGraphInstantiateWithFlags", "work"]
-)
-def test_a_failed_recording_ends_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch, fails: str) -> None:
-    graphs, driver = recorder(monkeypatch, fails)
-
-    def work() -> None:
-        if fails == "work":
-            raise StepError("TensorRT failed", "the state is unchanged")
-
-    with pytest.raises(CaptureError, match="TensorRT failed" if fails == "work" else f"{fails} .*900"):
-        graphs.record(3, work)
-    begun = "cuStreamEndCapture" in driver.called
-    assert begun == (fails != "cuStreamBeginCapture_v2")
-    assert ("cuGraphDestroy" in driver.called) == begun
-
-
-def test_cuda_graphs_without_a_driver() -> None:
-    with pytest.raises(RuntimeError, match="driver cannot be opened"):
-        CudaGraphs("libcuda.that.is.nowhere.so")
 
 
 def test_the_names_that_are_used_are_those_of_nvidias_bindings() -> None:

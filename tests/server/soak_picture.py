@@ -9,7 +9,7 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from .soak import Record
+from .soak_server import Record
 
 ROWS = (("memory (MiB)", 1), ("open files", 2), ("threads", 3), ("frames answered", 4))
 

@@ -21,8 +21,9 @@ from framestate.server import Settings
 from framestate.server.app import create_app
 from framestate.vision import decode_image
 
+from ..ports import free_port
 from .conftest import MODEL, load
-from .test_sources import free_port, has_gstreamer, run
+from .test_sources import has_gstreamer, run
 
 __all__ = ["run"]
 RECORDER = """

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from .soak import Record, run
+from .soak import run
 from .soak_picture import draw
+from .soak_server import Record
 
 STARTS = ("killed", "restarted")
 LIFE_S = 150.0

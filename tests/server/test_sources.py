@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +14,8 @@ from framestate import wire
 from framestate.errors import OptionError
 from framestate.server.live import parse_source
 from framestate.vision import decode_image
+
+from ..ports import free_port
 
 FFMPEG = shutil.which("ffmpeg")
 RTSP_SERVER = """
@@ -63,11 +64,6 @@ def run() -> Iterator[Callable[..., Any]]:
     for one in started:
         one.kill()
         one.wait()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def state(running: Any, name: str = "cam") -> Any:

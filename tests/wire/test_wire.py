@@ -10,21 +10,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from framestate.errors import FrameError, WireError
-from framestate.vision import Box, Frame
 from framestate.wire import (
-    Classification,
     Failure,
     Limits,
-    Made,
     Message,
-    Output,
     Picture,
-    Plain,
     Timings,
-    Track,
     format,
     kinds,
     messages,
@@ -33,6 +26,8 @@ from framestate.wire.format import decode_message, decode_picture, encode_messag
 from framestate.wire.messages import STREAM_MESSAGES
 from hypothesis import given
 from hypothesis import strategies as st
+
+from .anything import JSON, check_text
 
 INDICES = st.integers(0, 2**53 - 1)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60)
@@ -138,12 +133,6 @@ def test_a_changed_picture_is_a_picture_or_a_wire_error(picture: Picture, data: 
         decode_picture(encode_picture(picture) + b"x")
 
 
-def check_text(error: WireError) -> None:
-    """It says what is wrong and what to do, and can be logged and sent on."""
-    assert error.problem.encode()
-    assert error.remedy.encode()
-
-
 def check_binary(data: bytes) -> None:
     """Either it is a picture that is exactly these bytes, or a WireError that says what to do."""
     try:
@@ -154,13 +143,6 @@ def check_binary(data: bytes) -> None:
     again = bytearray(encode_picture(picture))
     assert again[:24] + again[32:] == data[:24] + data[32:]  # a time base may be in other terms
     assert picture.time_base == Fraction(*struct.unpack_from("<II", data, 24))
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=9), inner, max_size=4),
-    max_leaves=8,
-)
 
 
 @given(any_message(), st.data())
@@ -285,121 +267,6 @@ def test_any_error_fits_into_a_message() -> None:
     assert decode_message(encode_message(failure)) == failure
     assert (failure.code, failure.index, failure.closing) == ("FrameError", 3, False)
     assert failure.title == "A frame has the wrong shape, dtype, order or time."
-
-
-TIMES = Timings(1.5, 2.5, 3.5, 4.5, 5.5)
-IMAGE: Any = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
-
-
-@dataclasses.dataclass(frozen=True)
-class Mine:
-    """An answer of a task of somebody's own."""
-
-    level: float
-    where: Box
-    series: Any
-    inner: Timings
-    frame_index: int
-
-
-ANSWERS = [
-    Track(Box(1.5, -2.0, 3.25, 4.0), 0.25, "lost", 7, 2, TIMES),
-    Classification(
-        ("cat", "dog"), np.array([0.1, 0.9], np.float32), np.array([1 / 3, 2 / 3], np.float32),
-        7, 0.28, 2, TIMES,
-    ),
-    Made(7, (Frame(IMAGE, 3, Fraction(1, 50), 9), Frame(IMAGE[::-1], 4, Fraction(1, 50), 10)), 2, TIMES),
-    Output(
-        {
-            "shown": np.zeros((3, 4, 6), np.float32),
-            "level": np.array([1 / 3, 2], np.float32),
-            "large": np.arange(4096, dtype=np.int64).reshape(64, 64),
-        },
-        {"shown": IMAGE},
-        7, 0.28, 2, TIMES,
-    ),
-]  # fmt: skip
-
-
-def across(answer: Any) -> Any:
-    """An answer through bytes and back."""
-    written = kinds.write(answer)
-    message = messages.Answer(7, written.kind, written.values, dropped=2, timings=TIMES)
-    heard = decode_message(encode_message(message), format.MOST_TEXT)
-    assert isinstance(heard, messages.Answer)
-    tensors = [kinds.unpacked(kinds.packed(one)) for one in written.tensors]
-    parts = kinds.Parts(heard.index, written.pictures, tensors, heard.dropped, heard.timings)
-    return kinds.read(heard.kind, heard.values, parts)
-
-
-def same(one: Any, other: Any) -> bool:
-    if isinstance(one, np.ndarray):
-        return bool(one.dtype == other.dtype and np.array_equal(one, other))
-    if dataclasses.is_dataclass(one) and not isinstance(one, type):
-        return type(one) is type(other) and all(
-            same(getattr(one, field.name), getattr(other, field.name)) for field in dataclasses.fields(one)
-        )
-    if isinstance(one, tuple):
-        return len(one) == len(other) and all(map(same, one, other))
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    return bool(one == other)
-
-
-@pytest.mark.parametrize("answer", ANSWERS, ids=lambda one: type(one).__name__)
-def test_an_answer_comes_back_the_same(answer: Any) -> None:
-    found = across(answer)
-    if isinstance(answer, Output):  # what is a picture comes as one
-        answer = dataclasses.replace(
-            answer, tensors={k: v for k, v in answer.tensors.items() if k != "shown"}
-        )
-    assert same(answer, found)
-
-
-def test_an_answer_of_somebodys_own_comes_as_plain_values() -> None:
-    mine = Mine(0.5, Box(1, 2, 3, 4), np.array([[1, 2]]), TIMES, 7)
-    found = across(mine)
-    values = {
-        "level": 0.5, "where": [1.0, 2.0, 3.0, 4.0], "series": [[1, 2]],
-        "inner": {name: getattr(TIMES, name) for name in ("prepare_ms", "model_ms", "finish_ms", "queue_ms",
-                                                          "decode_ms")},
-    }  # fmt: skip
-    assert found == Plain("Mine", values, 7, 2, TIMES)
-    assert across(None) is None
-    with pytest.raises(WireError, match="a object cannot be sent"):
-        kinds.write(dataclasses.replace(mine, series=object()))
-
-
-MEMBERS = [
-    "box",
-    "score",
-    "status",
-    "labels",
-    "smoothed",
-    "frame",
-    "seconds",
-    "pictures",
-    "tensors",
-    "values",
-]
-
-
-@pytest.mark.parametrize("kind", list(kinds.KINDS))
-@given(values=st.dictionaries(st.sampled_from(MEMBERS), JSON))
-def test_values_of_anybody_are_an_answer_or_a_wire_error(kind: str, values: dict[str, Any]) -> None:
-    try:
-        kinds.read(kind, values, kinds.Parts(0))
-    except WireError as error:
-        check_text(error)
-
-
-@given(st.binary(max_size=200))
-def test_bytes_of_anybody_are_a_tensor_or_a_wire_error(data: bytes) -> None:
-    for one in (data, kinds.packed(np.zeros(3, np.float32))[: len(data)] + data):
-        try:
-            kinds.unpacked(one)
-        except WireError as error:
-            check_text(error)
 
 
 def test_the_page_of_the_format_has_every_message_and_field(checkout: Path) -> None:
