@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ...vision import Box, Frame
 from ..tracking import BoxFilter
+from .answer import SceneAnswer, Sighting
 from .memory import Known, SceneMemory
 from .options import SceneOptions
 
@@ -91,6 +92,25 @@ class Desk:
         times = {"begun": now, "seen": now, "detected": now, "looked": now, "learnt": now}
         self.known[number] = Known(number, filter.belief, filter.box, **{**times, **given})
         return number
+
+    def answer(self) -> SceneAnswer:
+        """What has come of it."""
+        known = sorted(self.known.values(), key=lambda one: one.number)
+        sightings = tuple(
+            Sighting(one.number, one.box, one.score, one.status, one.label, self._source(one.number))
+            for one in known
+            if one.shown and not one.is_lost
+        )
+        return SceneAnswer(
+            self.frame.index, self.seconds, sightings,
+            tuple(one.number for one in known if one.is_lost), tuple(self.ended), tuple(self.merged),
+            tuple(self.swapped), tuple(self.looked), tuple(self.skipped), self.ignored, tuple(self.failed),
+        )  # fmt: skip
+
+    def _source(self, number: int) -> str:
+        if number in self.detected:
+            return "detected"
+        return "looked" if number in self.looked else "carried"
 
 
 def boxes_of(known: list[Known]) -> Numbers:

@@ -9,8 +9,9 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from ...errors import BoxError, OptionError
-from ...vision import Box
+from ...errors import BoxError, FrameError, OptionError
+from ...vision import Box, Frame
+from ..inputs import Clock
 from .options import SceneOptions
 from .overlap import overlaps
 
@@ -134,6 +135,16 @@ class Detections:
         places = np.asarray(chosen, int)
         names = tuple(self.labels[place] for place in places)
         return Detections(self.boxes[places], self.scores[places], names, self.seconds)
+
+    def of_frame(self, frame: Frame, last: Clock | None) -> Self:
+        """Themselves. Raises FrameError where they are those of another frame."""
+        step = 0.01 if last is None else (frame.seconds - last.seconds) / 2
+        if self.seconds is not None and not abs(self.seconds - frame.seconds) <= step:
+            raise FrameError(
+                f"the detections are of {self.seconds:g} s, and the frame is at {frame.seconds:g} s",
+                "give detections with the frame that they were made on",
+            )
+        return self
 
     def fitting(self, width: int, height: int, options: SceneOptions) -> Detections:
         """The ones worth a look, the surest first: in the frame, no duplicates, at most so many.

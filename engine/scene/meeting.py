@@ -29,7 +29,7 @@ def meet(desk: Desk, found: Detections) -> None:
     targets = [one for one in desk.known.values() if not one.is_lost or _is_fresh(desk, one)]
     left = list(range(len(found)))
     looks = [look_of(desk.frame.image, Box(*box)) for box in found.boxes.tolist()]
-    is_first = not desk.next_number > 1
+    is_first = desk.next_number == 1
     for low, high, dearest in ((o.match_score, 2.0, _DEAREST), (0.0, o.match_score, _WEAK)):
         rows = [one for one in targets if one.number not in desk.detected]
         columns = [place for place in left if low <= found.scores[place] < high]

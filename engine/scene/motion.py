@@ -77,6 +77,8 @@ def motion_between(
         points: at most, of all targets together.
         camera: whether to look for its motion.
     """
+    if before.shape != after.shape:  # restored with pictures of another size
+        before = np.asarray(cv2.resize(before, after.shape[::-1], interpolation=cv2.INTER_AREA), np.uint8)
     count = len(boxes)
     moves, trust, shrink = np.full((count, 2), np.nan), np.zeros(count), before.shape[1] / width
     side = min(max(math.isqrt(points // max(count, 1)), 3), 6)

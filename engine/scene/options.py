@@ -7,6 +7,13 @@ from dataclasses import dataclass, field, fields
 
 from ...errors import OptionError
 from ..tracking import FilterOptions
+from ..tracking.filter_options import check_shares
+
+_SHARES = (
+    "least_score", "match_score", "open_score", "show_score", "duplicate", "seen", "found", "appearance",
+    "look_settles",
+)  # fmt: skip
+_COUNTS = "most_detections", "most_targets", "misses", "flow_side", "flow_points", "reference_rate"
 
 
 @dataclass(frozen=True)
@@ -50,29 +57,11 @@ class SceneOptions:
     )
 
     def __post_init__(self) -> None:
-        for name in (
-            "least_score",
-            "match_score",
-            "open_score",
-            "show_score",
-            "duplicate",
-            "seen",
-            "appearance",
-        ):
-            value = getattr(self, name)
-            if not 0.0 <= value <= 1.0:
-                raise OptionError(f"{name} is {value}; it is a score or a share", "give a number from 0 to 1")
+        check_shares(self, _SHARES)
         for one in fields(self):
             value = getattr(self, one.name)
             if isinstance(value, int | float) and not (math.isfinite(value) and value >= 0):
                 raise OptionError(f"{one.name} is {value}", "give a finite number of 0 or more")
-        for name in (
-            "most_detections",
-            "most_targets",
-            "misses",
-            "flow_side",
-            "flow_points",
-            "reference_rate",
-        ):
+        for name in _COUNTS:
             if getattr(self, name) < 1:
                 raise OptionError(f"{name} is {getattr(self, name)}", "give 1 or more")

@@ -34,8 +34,9 @@ def _decide(desk: Desk, one: int, other: int) -> None:
     if swap <= stay + 2 * desk.options.swap:
         return
     own = ("belief", "box", "session", "trust", "learnt", "looked", "seen", "detected")
-    desk.change(one, **{name: getattr(b, name) for name in own})
-    desk.change(other, **{name: getattr(a, name) for name in own})
+    anew = {} if a.session and b.session else {"session": 0}  # a target's first session is of its own number
+    desk.change(one, **{name: getattr(b, name) for name in own} | anew)
+    desk.change(other, **{name: getattr(a, name) for name in own} | anew)
     desk.swapped.append((one, other))
 
 

@@ -19,7 +19,7 @@ from ..session import Session
 from ..session_options import check_id
 from ..tracking import BoxFilter, Tracking
 from . import blob as blobs
-from .answer import SceneAnswer, Sighting
+from .answer import SceneAnswer
 from .appearance import look_of
 from .carrying import carry
 from .desk import Desk
@@ -113,7 +113,7 @@ class Scene:
         current = as_frame(frame, clock, self.options.reference_rate)
         if clock is not None:
             clock.check(current)
-        found = None if detections is None else _of_this(Detections.of(detections), current, clock)
+        found = None if detections is None else Detections.of(detections).of_frame(current, clock)
         desk = Desk.of(self.options, self._memory, current)
         grey = grey_of(current.image, self.options.flow_side)
         carry(desk, grey)
@@ -126,7 +126,7 @@ class Scene:
         tidy(desk)
         self._commit(desk, SceneMemory(Clock.of(current), grey))
         self._frame = current
-        return _answer(desk)
+        return desk.answer()
 
     def add(self, box: BoxLike, label: str = "") -> Target:
         """Opens a target by hand, in the last frame; only ``end``, or being out of sight, ends it.
@@ -304,35 +304,3 @@ def _raised(start: Callable[[], Future[Any]]) -> Future[Any]:
         failed: Future[Any] = Future()
         failed.set_exception(error)
         return failed
-
-
-def _of_this(found: Detections, frame: Frame, last: Clock | None) -> Detections:
-    """Raises FrameError for the detections of another frame."""
-    if found.seconds is None:
-        return found
-    step = 0.01 if last is None else (frame.seconds - last.seconds) / 2
-    if not abs(found.seconds - frame.seconds) <= step:
-        raise FrameError(
-            f"the detections are of {found.seconds:g} s, and the frame is at {frame.seconds:g} s",
-            "give detections with the frame that they were made on",
-        )
-    return found
-
-
-def _answer(desk: Desk) -> SceneAnswer:
-    known = sorted(desk.known.values(), key=lambda one: one.number)
-    sightings = []
-    for one in known:
-        if not one.shown or one.is_lost:
-            continue
-        source = "carried"
-        if one.number in desk.detected:
-            source = "detected"
-        elif one.number in desk.looked:
-            source = "looked"
-        sightings.append(Sighting(one.number, one.box, one.score, one.status, one.label, source))
-    return SceneAnswer(
-        desk.frame.index, desk.frame.seconds, tuple(sightings),
-        tuple(one.number for one in known if one.is_lost), tuple(desk.ended), tuple(desk.merged),
-        tuple(desk.swapped), tuple(desk.looked), tuple(desk.skipped), desk.ignored, tuple(desk.failed),
-    )  # fmt: skip

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ...errors import OptionError
 
 GATE = 9.488
 """χ² at 0.95 with four degrees of freedom: one true box in twenty lies further from its prediction."""
+
+
+def check_shares(options: object, names: Iterable[str]) -> None:
+    """Raises OptionError unless each of these fields is a score or a share."""
+    for name in names:
+        value = getattr(options, name)
+        if not 0.0 <= value <= 1.0:
+            raise OptionError(f"{name} is {value}; it is a score or a share", "give a number from 0 to 1")
 
 
 @dataclass(frozen=True, slots=True)

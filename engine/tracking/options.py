@@ -10,9 +10,13 @@ from typing import Any, Literal, Self, get_args
 from ...bundles import ModelSpec
 from ...errors import OptionError
 from ...wire import Status
-from .filter_options import FilterOptions
+from .filter_options import FilterOptions, check_shares
 
 Crop = Literal["predicted", "last"]
+_SHARES = (
+    "window", "sure", "sweep_sure", "seen", "override", "refresh_sure", "refresh_share", "carry",
+    "size_floor", "size_ceiling",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -55,21 +59,7 @@ class TrackingOptions:
     def __post_init__(self) -> None:
         if self.crop not in get_args(Crop):
             raise OptionError(f"crop is {self.crop!r}", f"choose one of {', '.join(get_args(Crop))}")
-        for name in (
-            "window",
-            "sure",
-            "sweep_sure",
-            "seen",
-            "override",
-            "refresh_sure",
-            "refresh_share",
-            "carry",
-            "size_floor",
-            "size_ceiling",
-        ):
-            value = getattr(self, name)
-            if not 0.0 <= value <= 1.0:
-                raise OptionError(f"{name} is {value}; it is a share", "give a number from 0 to 1")
+        check_shares(self, _SHARES)
         if self.seen > self.sure:
             raise OptionError(f"seen ({self.seen}) is above sure ({self.sure})", "seen must be at most sure")
         if self.growth < 1 or self.widest < 1:
