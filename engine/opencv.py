@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import OptionError, SessionError
-from ..vision import Box
 from ..wire import Track
 from .engine import Engine
+from .inputs import as_box, as_frame
 from .session import Session
 from .tracking import Tracking
 
@@ -38,12 +38,11 @@ class OpenCVTracker:
 
         A box that reaches over the edge is cut there. Raises BoxError, FrameError.
         """
-        picture = _rgb(image)
-        box = Box(*(float(one) for one in boundingBox))
-        box = box.check(picture.shape[1], picture.shape[0]).clipped(picture.shape[1], picture.shape[0])
+        frame = as_frame(_rgb(image), None, self._engine.task.reference_rate)
+        box = as_box(boundingBox).check(frame.width, frame.height).clipped(frame.width, frame.height)
         if self._session is not None:
             self._session.close()
-        self._session, self._score = self._engine.open(picture, box=box), 1.0
+        self._session, self._score = self._engine.open(frame, box=box), 1.0
 
     def update(self, image: Picture) -> tuple[bool, Rect]:
         """Whether the target is in the next BGR picture, and where; False while it is lost.
