@@ -88,7 +88,8 @@ class Autosave(Rounds):
         with self._lock:
             open_now = {session.id: session for session in self._engine.sessions()}
             count = 0
-            moved = [(one, mark(one)) for key, one in open_now.items() if self._written.get(key) != mark(one)]
+            marks = {key: mark(one) for key, one in open_now.items()}
+            moved = [(open_now[key], now) for key, now in marks.items() if self._written.get(key) != now]
             at_once = max(1, min(MOST_AT_ONCE, BYTES_AT_ONCE // max(1, self._engine.capacity.state_bytes)))
             for begin in range(0, len(moved), at_once):
                 count += self._save(moved[begin : begin + at_once])

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from ...errors import OptionError
@@ -20,18 +19,11 @@ from .cuts import Sketch, is_cut
 from .duplicates import Sameness, compare
 from .model import InterpolationModel
 from .options import InterpolationOptions
-from .sized_model import EncodedFrame, Flows, Guides, PairMotion, SizedModel
+from .sized_model import EncodedFrame, Flows, PairMotion, SizedModel
 
 KEPT = 6
 """Frames, and pairs, of which something is kept."""
 Value = TypeVar("Value")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Seen:
-    image: Image
-    encoded: EncodedFrame
-    guides: Guides
 
 
 class Anywhere:
@@ -56,7 +48,7 @@ class Anywhere:
         self._options, self._bends = options, model.bends
         self._sized = SizedModel(model, height, width, options)
         self._run = StepRunner(runtime)
-        self._kept: OrderedDict[Hashable, Any] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, int], Any] = OrderedDict()
         self._lock = threading.Lock()
 
     def between(self, place: int, part: float, frames: Mapping[int, Image], cuts: frozenset[int]) -> Image:
@@ -74,7 +66,7 @@ class Anywhere:
                 return frames[place if still or part <= 0.5 else place + 1]
             first, second = self._seen(place, frames), self._seen(place + 1, frames)
             motion = self._motion(place, frames, cuts)
-            made: Image = self._run(self._sized.between(first.encoded, second.encoded, motion, part))
+            made: Image = self._run(self._sized.between(first, second, motion, part))
             return made
 
     def _motion(self, place: int, frames: Mapping[int, Image], cuts: frozenset[int]) -> PairMotion:
@@ -85,9 +77,7 @@ class Anywhere:
                 told = known and self._is_between(other, frames, cuts)
                 around.append((self._flows(other, frames), 1.0) if told else None)
             pair = self._seen(place, frames), self._seen(place + 1, frames)
-            steps = self._sized.motion(
-                pair[0].encoded, pair[1].encoded, None, self._flows(place, frames), *around
-            )
+            steps = self._sized.motion(*pair, None, self._flows(place, frames), *around)
             found: PairMotion = self._run(steps)
             return found
 
@@ -103,10 +93,10 @@ class Anywhere:
 
         return self._once(("flows", place), find)
 
-    def _seen(self, place: int, frames: Mapping[int, Image]) -> _Seen:
-        def see() -> _Seen:
-            image = frames[place]
-            return _Seen(image, self._run(self._sized.encode(image)), ())
+    def _seen(self, place: int, frames: Mapping[int, Image]) -> EncodedFrame:
+        def see() -> EncodedFrame:
+            found: EncodedFrame = self._run(self._sized.encode(frames[place]))
+            return found
 
         return self._once(("seen", place), see)
 
@@ -139,7 +129,7 @@ class Anywhere:
         if key not in self._kept:
             self._kept[key] = make()
         self._kept.move_to_end(key)
-        alike = [other for other in self._kept if isinstance(other, tuple) and other[0] == key[0]]
+        alike = [other for other in self._kept if other[0] == key[0]]
         for other in alike[:-KEPT]:
             del self._kept[other]
         value: Value = self._kept[key]
