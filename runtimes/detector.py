@@ -128,7 +128,7 @@ class Detector:
 
     def _read(self, output: Numbers) -> tuple[Numbers, Numbers, npt.NDArray[np.int64]]:
         """Boxes as corners, scores and classes, from whichever head it is."""
-        if output.ndim != 3 or output.shape[0] != 1 or 0 in output.shape:
+        if output.ndim != 3 or output.shape[0] != 1 or (output.size == 0 and output.shape[2] != 6):
             raise BundleError(f"{self.path.name} gives {output.shape}", _FORM)
         table = output[0]
         if table.shape[1] == 6 and table.shape[0] != 4 + len(self.names):

@@ -45,8 +45,9 @@ def read_rife(path: Path) -> tuple[RifeConfig, Weights]:
     try:
         found: Any = torch.load(file, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
+        told = str(error).partition("\n")[0][:160]
         raise DataError(
-            f"{file} holds no weights that are safe to read ({str(error).splitlines()[0][:160]})",
+            f"{file} holds no weights that are safe to read ({told})",
             f"give the {FILE} of RIFE's authors",
         ) from error
     if not isinstance(found, Mapping) or not all(isinstance(value, torch.Tensor) for value in found.values()):
@@ -83,10 +84,10 @@ def config_of(weights: Weights, file: Path) -> RifeConfig:
     Raises DataError for another network.
     """
     rows = sorted({int(name.split("#")[1].split(".")[0]) for name in weights if "#" in name})
-    for place, row in enumerate(rows):
-        for kind in ("weight", "bias"):
-            weights[f"encode.cnn{place}.{kind}"] = weights.pop(f"encode.cnn#{row}.{kind}")
     try:
+        for place, row in enumerate(rows):
+            for kind in ("weight", "bias"):
+                weights[f"encode.cnn{place}.{kind}"] = weights.pop(f"encode.cnn#{row}.{kind}")
         widths: list[int] = []
         while f"block{len(widths)}.conv0.1.0.weight" in weights:
             widths.append(weights[f"block{len(widths)}.conv0.1.0.weight"].shape[0])

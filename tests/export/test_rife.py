@@ -221,6 +221,7 @@ def test_what_is_no_rife_is_refused(tmp_path: Path) -> None:
 
     for value, words in (
         ({"module.block0.conv0.1.0.weight": torch.zeros(4, 2, 3, 3)}, "no RIFE that is known here"),
+        ({"module.encode.0.weight": torch.zeros(4, 3, 3, 3)}, "no RIFE that is known here"),
         ([1, 2], "no table of tensors"),
         ({"a": Trap()}, "no weights that are safe to read"),
     ):

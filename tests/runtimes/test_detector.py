@@ -99,6 +99,11 @@ def test_other_forms_are_refused(tmp_path: Path, shape: tuple[int, ...]) -> None
         detect(IMAGE)
 
 
+def test_a_head_that_chooses_may_find_nothing(tmp_path: Path) -> None:
+    found = Detector(write(tmp_path / "d.onnx", np.zeros((1, 0, 6))))(IMAGE)
+    assert (found.xyxy.shape, found.scores.shape, found.labels) == ((0, 4), (0,), [])
+
+
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.onnx").write_text("no model")
     for file in ("text.onnx", "missing.onnx", "."):
