@@ -120,6 +120,7 @@ class Reading:
             stream=self.stream,
             deinterlace=self.deinterlace,
             deep=deep,
+            one_size=True,
         )
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import ImageError, VideoError
 from .container import Picture
 from .extras import Extras
-from .images import IMAGE_SUFFIXES, by_number, decode_image
+from .images import IMAGE_SUFFIXES, by_number, decode_image, image_size
 from .look import Look
 from .opening import NUMBERED
 from .pixels import Image, as_uint8, in_eight_bits, is_deep
@@ -25,6 +25,7 @@ FOLDER_SUFFIXES = (*IMAGE_SUFFIXES, ".tif", ".tiff", ".bmp")
 """File names that are taken for images of a folder, in lower case."""
 _EXR = ".exr"
 _COARSE = (".jpg", ".jpeg", ".webp")  # whose colours are shared by pixels beside each other
+_HEAD = 1 << 16  # bytes of an image, in which its size is looked for
 _AT_ONCE = 8  # pictures of an animation that are decoded together
 _MILLISECOND = Fraction(1, 1000)
 _FORMATS = {
@@ -50,10 +51,10 @@ class FolderSource:
         path: a folder, or a pattern with the number's place: frames/%04d.png.
         rate: frames a second.
         max_pixels: largest image accepted, in pixels.
-        deep, mask: as `VideoReader` has them.
+        deep, mask, one_size: as `VideoReader` has them.
 
     Raises:
-        VideoError: there is no image, or none of whole numbers.
+        VideoError: there is no image, or none of whole numbers, or their sizes differ and must not.
     """
 
     is_interlaced = False
@@ -62,7 +63,14 @@ class FolderSource:
     stream = 0
 
     def __init__(
-        self, path: Path, *, rate: Fraction, max_pixels: int, deep: bool = False, mask: bool = False
+        self,
+        path: Path,
+        *,
+        rate: Fraction,
+        max_pixels: int,
+        deep: bool = False,
+        mask: bool = False,
+        one_size: bool = False,
     ) -> None:
         self.broken = 0
         self.extras = Extras()
@@ -89,6 +97,8 @@ class FolderSource:
                 if not exr
                 else "Convert them to 16-bit PNG or TIFF first.",
             )
+        if one_size:
+            _check_sizes(self._files)
         self.is_deep, self.has_alpha, self.is_finely_coloured = self._about_them()
         self.look = replace(Look(), pixel_format=_FORMATS[self.is_deep, self.has_alpha])
         if self.is_deep:
@@ -220,6 +230,25 @@ def _png_head(file: Path) -> tuple[int, bool]:
     except OSError:  # a link to nowhere leaves a gap, as what does not decode
         return 8, False
     return (head[24], bool(head[25] & 4)) if len(head) == 26 and head[12:16] == b"IHDR" else (8, False)
+
+
+def _check_sizes(files: list[Path]) -> None:
+    """Raises VideoError where the heads of images say different sizes; a turn by EXIF makes no difference."""
+    first: tuple[Path, tuple[int, int]] | None = None
+    for file in files:
+        try:
+            with file.open("rb") as opened:
+                size = image_size(opened.read(_HEAD))
+        except (OSError, ImageError):  # TIFF, BMP, or damaged: reading it tells
+            continue
+        first = first or (file, size)
+        if {*size} != {*first[1]}:
+            (one, (width, height)), (other_width, other_height) = first, size
+            raise VideoError(
+                f"The images differ in size: {one.name} is {width}x{height}, "
+                f"{file.name} is {other_width}x{other_height}",
+                "Bring them to one size, or put those of each size into a folder of their own.",
+            )
 
 
 def is_animation(path: Path) -> bool:

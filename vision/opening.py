@@ -25,6 +25,7 @@ _FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,nut,gif,ivf,"
     "h264,hevc,obu,m4v,mjpeg,mxf,dv,wtv,yuv4mpegpipe,apng,rm"
 )
+_BARE_JPEG = (".mjpeg", ".mjpg")  # FFmpeg takes such files for single pictures, which are none of the above
 INPUT_OPTIONS: Mapping[str, Any] = MappingProxyType(
     {
         "container_options": {
@@ -52,8 +53,9 @@ def reason(error: BaseException) -> str:
 
 def open_input(path: Path) -> Any:
     """PyAV's container of the file at ``path``. Raises VideoError."""
+    form = "mjpeg" if path.suffix.lower() in _BARE_JPEG else None
     try:
-        return av.open(f"file:{path.absolute()}", **INPUT_OPTIONS)
+        return av.open(f"file:{path.absolute()}", format=form, **INPUT_OPTIONS)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise VideoError(f"{path} cannot be opened as a video ({reason(error)})", REMEDY) from None
 

@@ -81,6 +81,7 @@ class VideoReader:
         stream: index of the video stream in its file; by default the one that players show.
         deep: hand out uint16 (0 to 65535) where the source has more than 8 bits a component.
         mask: hand out the opacity of each frame as a grey picture instead of its colours.
+        one_size: refuse images of a folder whose heads say different sizes.
         deinterlace: weave frames that are marked as interlaced, by FFmpeg's bwdif; a frame stays a frame.
 
     Raises:
@@ -100,6 +101,7 @@ class VideoReader:
         deinterlace: bool = False,
         deep: bool = False,
         mask: bool = False,
+        one_size: bool = False,
     ) -> None:
         for name, value in (("threads", threads), ("image_rate", image_rate), ("max_pixels", max_pixels)):
             if value is not None and value <= 0:
@@ -110,6 +112,7 @@ class VideoReader:
         self._max_pixels = max_pixels
         self._exact_colour = exact_colour
         self._wanted, self._deinterlace, self._deep, self._mask = stream, deinterlace, deep, mask
+        self._one_size = one_size
         self._local = Local(self.path)
         self.file = self._local.path
         """Where the video can be opened again: `path`, or the copy of what came through a pipe."""
@@ -250,6 +253,7 @@ class VideoReader:
                 max_pixels=self._max_pixels,
                 deep=self._deep,
                 mask=self._mask,
+                one_size=self._one_size,
             )
         if is_animation(self.file):
             return AnimationSource(self.file, max_pixels=self._max_pixels, mask=self._mask)

@@ -234,14 +234,18 @@ def test_a_damaged_model(refused: Refused, make_clip: MakeClip, tmp_path: Path, 
     assert name in refused("track", make_clip(), "--box", box, "--model", copy)
 
 
-def test_a_frame_of_another_size_ends_the_run(refused: Refused, tmp_path: Path, work: Path, box: str) -> None:
+@pytest.mark.parametrize(
+    ("suffix", "words"), [(".png", "0.png is 96x64, 2.png is 96x48"), (".bmp", "frame 2 is 96x48")]
+)
+def test_images_of_different_sizes_are_refused(
+    refused: Refused, tmp_path: Path, work: Path, box: str, suffix: str, words: str
+) -> None:
     folder = tmp_path / "images"
     folder.mkdir()
     for index, size in enumerate(((64, 96), (64, 96), (48, 96))):
         image = 128 + 0 * cv2.UMat(*size, cv2.CV_8UC3).get()
-        cv2.imwrite(str(folder / f"{index}.png"), image)
-    line = refused("track", folder, "--box", box, "--out", "o.mp4", *ONE)
-    assert "frame 2 is 96x48" in line
+        cv2.imwrite(str(folder / f"{index}{suffix}"), image)
+    assert words in refused("track", folder, "--box", box, "--out", "o.mp4", *ONE)
     assert list(work.iterdir()) == []
 
 
@@ -251,7 +255,7 @@ def test_the_boxes_of_a_run_that_ends_early_are_kept(
     folder = tmp_path / "images"
     folder.mkdir()
     for index, size in enumerate(((64, 96), (64, 96), (48, 96))):
-        cv2.imwrite(str(folder / f"{index}.png"), np.full((*size, 3), 128, np.uint8))
+        cv2.imwrite(str(folder / f"{index}.bmp"), np.full((*size, 3), 128, np.uint8))
     result = invoke("track", folder, "--box", box, "--boxes", "b.csv", *ONE)
     assert result.exit_code == 2
     assert "the boxes of the 2 lines until then are in b.partial.csv" in result.stderr

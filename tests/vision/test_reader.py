@@ -233,6 +233,24 @@ def test_a_folder_of_images_is_a_video(tmp_path: Path) -> None:
     assert found[-1].seconds == 0.5
 
 
+def test_pictures_in_a_row_are_a_video(tmp_path: Path) -> None:
+    (tmp_path / "camera.mjpeg").write_bytes(b"".join(encode_image(picture(i), "jpeg") for i in range(4)))
+    with VideoReader(tmp_path / "camera.mjpeg") as reader:
+        assert [frame.index for frame in reader] == [0, 1, 2, 3]
+
+
+def test_images_of_different_sizes(tmp_path: Path) -> None:
+    for place, image in enumerate((picture(0), picture(1).transpose(1, 0, 2), picture(2)[:-2])):
+        (tmp_path / f"{place}.png").write_bytes(encode_image(np.ascontiguousarray(image), "png"))
+    with VideoReader(tmp_path) as reader:
+        assert len(list(reader)) == 3
+    with pytest.raises(VideoError, match=r"0\.png is 96x64, 2\.png is 96x62"):
+        VideoReader(tmp_path, one_size=True)
+    (tmp_path / "2.png").unlink()  # what is left may be turned
+    with VideoReader(tmp_path, one_size=True) as reader:
+        assert len(list(reader)) == 2
+
+
 def test_folders_without_a_good_image(tmp_path: Path) -> None:
     with pytest.raises(VideoError, match="holds no images"):
         VideoReader(tmp_path)
