@@ -12,6 +12,8 @@ from typing import Any
 
 _BACK = Fraction(1, 4)
 """Seconds. A smaller step back is disorder within a stream, and no new clock."""
+_REORDERED = 16
+"""Frames that a picture may be shown after those that follow it in the file, as in H.264 and H.265."""
 LONG = Fraction(10)
 """Seconds between two pictures from which on a file is said to have a gap."""
 
@@ -33,6 +35,7 @@ class Joins:
         """Gaps longer than `LONG`: from when to when, on the continued clock."""
         self._video, self._step = video, step
         self._last: dict[int, Fraction] = {}  # stream -> the last time as it stands in the file
+        self._shown: set[int] = set()  # streams whose last time is that of showing, which is out of order
         self._part: dict[int, int] = {}
         self._end: Fraction | None = None  # of the last picture, on the continued clock
 
@@ -43,8 +46,12 @@ class Joins:
         if stamp is None:
             return self._part.get(stream, 0)
         seconds = stamp * packet.time_base
-        starts_again = stream in self._last and seconds < self._last[stream] - _BACK
+        back = _BACK
+        if packet.dts is None or stream in self._shown:  # as of Matroska's first packets
+            back += _REORDERED * self._step
+        starts_again = stream in self._last and seconds < self._last[stream] - back
         self._last[stream] = seconds
+        (self._shown.add if packet.dts is None else self._shown.discard)(stream)
         part = self._part.get(stream, 0) + starts_again
         if stream == self._video:
             self._show(seconds, packet, starts_again)

@@ -72,6 +72,28 @@ def test_small_disorder_is_no_new_part_and_long_gaps_are_told() -> None:
     assert joins.gaps == [(Fraction(12, 10), Fraction(20))]
 
 
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".ts"])
+@pytest.mark.parametrize("rate", [2, 10])
+def test_reordered_pictures_at_low_rates_are_no_new_part(tmp_path: Path, rate: int, suffix: str) -> None:
+    path = tmp_path / f"clip{suffix}"
+    options = {"bf": "3", "b-pyramid": "normal", "x264-params": "b-adapt=0:scenecut=0"}
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("libx264", rate=rate, options=options)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for place in range(12):
+            frame = av.VideoFrame.from_ndarray(picture(place), format="rgb24")
+            frame.pts = place
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with av.open(str(path)) as container:
+        stamps = [packet.pts for packet in container.demux(video=0) if packet.pts is not None]
+    assert stamps != sorted(stamps), "pictures are reordered"
+    with VideoReader(path) as reader:
+        times = [float(frame.pts * frame.time_base) for frame in reader]
+        assert reader.notes == []
+    assert times == pytest.approx([place / rate for place in range(12)], abs=0.001)
+
+
 @pytest.mark.parametrize("turned", [False, True])
 @pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("flipped", [False, True])
