@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from typer.testing import Result
@@ -15,7 +14,6 @@ pytestmark = [
     pytest.mark.data,
     pytest.mark.skipif(not have_ffprobe(), reason="ffprobe is not installed: apt-get install ffmpeg"),
 ]
-Report = Callable[..., dict[str, Any]]
 
 
 REFUSED = [

@@ -119,7 +119,12 @@ class Desk:
         """End the servers."""
         for server in self.servers:
             server.send_signal(signal.SIGTERM)
-            assert server.wait(60) == 0
+        try:
+            assert [server.wait(60) for server in self.servers] == [0] * len(self.servers)
+        finally:
+            for server in self.servers:
+                server.kill()
+                server.wait()
 
     def _moved(self, text: str) -> str:
         return text.replace(PRINTED, f"127.0.0.1:{self.port}")

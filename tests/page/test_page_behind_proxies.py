@@ -16,6 +16,7 @@ import pytest
 from framestate.vision import Box
 from playwright.sync_api import expect
 
+from ..certificates import write_certificate
 from ..ports import free_port
 from .test_page import draw, load, wait_for_tracks
 
@@ -40,23 +41,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
     """A certificate of our own for localhost, and its key."""
     folder = tmp_path_factory.mktemp("tls")
     cert, key = folder / "cert.pem", folder / "key.pem"
-    command = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-days",
-        "2",
-    ]
-    command += ["-subj", "/CN=localhost"]
-    names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-    subprocess.run(
-        [*command, *names, "-out", str(cert), "-keyout", str(key)], check=True, capture_output=True
-    )
+    write_certificate(cert, key, "localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1")
     return cert, key
 
 
@@ -97,7 +82,11 @@ def proxy(checkout: Path, pair: Pair, tmp_path_factory: pytest.TempPathFactory) 
     yield start
     for one in started:
         one.terminate()
-        one.wait(10)
+        try:
+            one.wait(10)
+        except subprocess.TimeoutExpired:
+            one.kill()
+            one.wait()
 
 
 def wait_for(port: int, log: Path) -> None:

@@ -15,6 +15,8 @@ from framestate.server.proxies import Behind
 from framestate.server.run import listening_config
 from websockets.sync.client import connect
 
+from ..certificates import write_certificate
+
 PAGE = "https://app.example.org"
 KEY = "0123456789abcdef-key"
 
@@ -124,9 +126,7 @@ def test_a_key_that_is_not_the_certificates_is_told_of(tmp_path: Path) -> None:
     made = []
     for name in ("a", "b"):
         cert, key = tmp_path / f"{name}.pem", tmp_path / f"{name}.key"
-        openssl = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
-        command = f"{openssl} -subj /CN=x -out {cert} -keyout {key}"
-        subprocess.run(command.split(), check=True, capture_output=True)
+        write_certificate(cert, key, "x")
         made.append((cert, key))
     options = ["serve", "--port", "0", "--tls-cert", str(made[0][0]), "--tls-key", str(made[1][1])]
     done = subprocess.run(

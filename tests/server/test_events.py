@@ -6,12 +6,13 @@ import json
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from framestate.errors import OptionError
-from framestate.server.event_log import KEPT, EventLog
+from framestate.server.event_log import EventLog
 from framestate.server.watch import TYPES, Watch
 from framestate.server.zones import is_inside, zones_in
 from framestate.vision import Box
@@ -135,7 +136,6 @@ def test_what_nobody_takes_is_given_up_in_the_end_and_told_of(caplog: pytest.Log
     assert log.lost >= 500
     assert "events lost" in caplog.messages
     assert len(log.after(0, 5000)) <= 500 + 256
-    assert KEPT > 500
     log.close()
 
 
@@ -201,4 +201,5 @@ def test_the_log_is_whole_after_a_kill(tmp_path: Path) -> None:
     log = EventLog(tmp_path, 100_000).open()
     assert [json.loads(body)["id"] for _, body in log.after(0, 10**6)][: last + 1] == list(range(last + 1))
     log.close()
-    assert sqlite3.connect(tmp_path / "events.sqlite").execute("pragma integrity_check").fetchone() == ("ok",)
+    with closing(sqlite3.connect(tmp_path / "events.sqlite")) as file:
+        assert file.execute("pragma integrity_check").fetchone() == ("ok",)

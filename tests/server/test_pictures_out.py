@@ -49,6 +49,7 @@ def follow(running: Any, until: Any) -> None:
     assert running.call("POST", "/v1/sources/cam/target?box=60,50,40,30").status == 201
 
 
+@pytest.mark.alone
 def test_motion_jpeg_shows_the_box_and_waits_for_nobody(serve: Any, clip_file: Path, until: Any) -> None:
     running = serve(sources=(f"cam={clip_file}",))
     plain = parts(running, 3)
@@ -237,6 +238,7 @@ async def delays(running: Any, seconds: float, fps: float) -> list[tuple[float, 
     return found
 
 
+@pytest.mark.alone
 def test_pictures_go_in_and_out_by_webrtc(serve: Any, until: Any, web_rtc: None) -> None:
     running = serve(sources=("cam=whip:",))
     assert running.call("GET", "/v1/sources/cam").json["state"] == "connecting"
@@ -298,6 +300,7 @@ def test_what_is_no_offer_is_refused_and_leaves_nothing_behind(
         assert answer.json["remedy"]
 
 
+@pytest.mark.alone
 @pytest.mark.long
 def test_after_ten_minutes_a_picture_is_no_later_than_after_one(serve: Any, web_rtc: None) -> None:
     running = serve(sources=("cam=whip:",))

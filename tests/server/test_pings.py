@@ -39,6 +39,7 @@ def quick(tiny_interpolator: Bundle, make_running: Any) -> Iterator[Any]:
     engine.close()
 
 
+@pytest.mark.alone
 def test_a_peer_that_sends_freely_is_held_back_and_kept(quick: Any) -> None:
     """Its frames fill every buffer on the way, so that neither side's control frames come through in time."""
     with quick.stream(ping_interval=None) as talk:
@@ -56,6 +57,7 @@ def test_a_peer_that_sends_freely_is_held_back_and_kept(quick: Any) -> None:
         assert time.monotonic() - began > 3 * PING_S
 
 
+@pytest.mark.alone
 def test_pings_of_a_peer_are_answered_while_its_frames_wait(quick: Any) -> None:
     """A client that closes where its own ping is not answered in time, as most do."""
     with quick.stream(ping_interval=0.1, ping_timeout=0.5) as talk:
@@ -69,6 +71,7 @@ def test_pings_of_a_peer_are_answered_while_its_frames_wait(quick: Any) -> None:
             made += isinstance(talk.hear(), wire.Made)
 
 
+@pytest.mark.alone
 def test_a_peer_that_has_vanished_is_let_go(quick: Any, until: Any) -> None:
     """Its machine is off: nothing is acknowledged, answered or closed."""
     address = f"ws://127.0.0.1:{quick.port}/v1/sessions/gone/stream"
@@ -86,6 +89,7 @@ def test_a_peer_that_has_vanished_is_let_go(quick: Any, until: Any) -> None:
         assert time.monotonic() - began < 10 * PING_S
 
 
+@pytest.mark.alone
 def test_one_that_answers_pings_is_not(quick: Any) -> None:
     with connect(f"ws://127.0.0.1:{quick.port}/v1/sessions/quiet/stream", ping_interval=None) as link:
         link.send(wire.encode_message(wire.Hello(wire.VERSION)))

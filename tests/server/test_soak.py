@@ -28,6 +28,7 @@ def lives(record: Record) -> list[list[tuple[float, float, int, int, int]]]:
     return found
 
 
+@pytest.mark.alone
 @pytest.mark.long
 def test_a_soak(tmp_path: Path) -> None:
     record = run(tmp_path, float(os.environ.get("FRAMESTATE_SOAK_S", "1200")))
@@ -37,7 +38,9 @@ def test_a_soak(tmp_path: Path) -> None:
     assert counts["frames sent"] == counts["frames answered"] + counts.get("frames told of", 0)
     assert counts["frames answered"] > record.seconds
     assert counts["jobs: done"] > 0
-    for samples in lives(record):
+    lived = lives(record)
+    assert lived or record.seconds < 8 * LIFE_S
+    for samples in lived:
         half = len(samples) // 2
         for place, allowed in ((1, 1.10), (2, 1.15), (3, 1.15)):  # memory, files, threads
             early = statistics.median(one[place] for one in samples[:half])

@@ -11,7 +11,7 @@ from framestate.bench.scenes import Noise, made_detections
 from framestate.bundles import Bundle
 from framestate.engine import Engine, TrackingOptions
 from framestate.engine.lanes import Lanes
-from framestate.engine.scene import Detections, SceneAnswer
+from framestate.engine.scene import Detections
 from framestate.runtimes import open_runtime
 
 SIZE = 192, 144
@@ -57,11 +57,6 @@ def open_scenes_engine(tiny_bundle: Bundle) -> Iterator[Callable[..., Engine]]:
     for engine in opened:
         engine.slots.check()
         engine.close()
-
-
-def plain(answer: SceneAnswer) -> object:
-    """All of an answer, to be compared."""
-    return answer.plain
 
 
 def no_detections() -> Detections:

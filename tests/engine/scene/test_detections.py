@@ -108,6 +108,7 @@ def test_what_cannot_be_used_is_refused_and_the_scene_goes_on(
         assert scene.update(scenes[0][1][0].frame).frame_index == 1
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("kind", ["same", "grid", "outside", "huge"])
 def test_thousands_are_bounded_work(open_scenes_engine: OpenEngine, scenes: list[Watched], kind: str) -> None:
     draw = np.random.default_rng(0)
