@@ -57,15 +57,14 @@ def _costs(
     strayed = np.array([_STRAYS * one.carried * (1.6 - one.trust) for one in targets])
     reach = np.minimum(_REACH + 2 * stds.max(axis=1, initial=0) / extents + strayed, _FARTHEST)[:, None]
     costs = 0.6 * (1 - shared) + 0.4 * np.minimum(apart / reach, 1.0)
-    alike = np.array([[likeness(one.look, looks[place]) for place in columns] for one in targets])
-    costs += _UNLIKE * (1 - alike.reshape(costs.shape))
     areas = (here[:, 2] * here[:, 3])[:, None] / (there[:, 2] * there[:, 3])[None]
-    costs[(shared < 0.1) & (apart > reach)] = np.inf
-    costs[(areas < 0.2) | (areas > 5)] = np.inf
-    for row, one in enumerate(targets):
-        for column, place in enumerate(columns):
-            if one.label and found.labels[place] and one.label != found.labels[place]:
-                costs[row, column] += _OTHER
+    can_be = ((shared >= 0.1) | (apart <= reach)) & (areas >= 0.2) & (areas <= 5)
+    costs[~can_be] = np.inf
+    for row, column in zip(*np.nonzero(can_be), strict=True):
+        one, place = targets[row], columns[column]
+        costs[row, column] += _UNLIKE * (1 - likeness(one.look, looks[place]))
+        if one.label and found.labels[place] and one.label != found.labels[place]:
+            costs[row, column] += _OTHER
     return np.asarray(costs)
 
 

@@ -151,7 +151,8 @@ class Scene:
         return Target(self, number)
 
     def targets(self) -> list[Target]:
-        """Handles of all targets, lost ones too."""
+        """Handles of all targets, lost ones too. Raises SessionError: the scene is closed."""
+        self._check()
         return [Target(self, one.number) for one in self._memory.targets]
 
     def target(self, number: int) -> Target:
@@ -161,6 +162,7 @@ class Scene:
 
     def known(self, number: int) -> Known:
         """What is known of a target. Raises SessionError: there is none, or no longer."""
+        self._check()
         for one in self._memory.targets:
             if one.number == number:
                 return one
@@ -171,7 +173,6 @@ class Scene:
 
         Raises BoxError, SessionError.
         """
-        self._check()
         known, clock = self.known(number), self._memory.clock
         assert clock is not None, "it has targets"
         region = as_box(box).check(clock.width, clock.height)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import OptionError
+from ...errors import FrameError, OptionError
 from ...runtimes import Arrays, Crop, Parts, Runtime, State
 from ...vision import Box, Frame, Image, Piece
 from ...wire import Track
@@ -99,6 +99,8 @@ class Tracking(Task[TargetMemory, Track]):
         """
         region = as_box(box).check(memory.clock.width, memory.clock.height)
         if frame is not None:
+            if not isinstance(frame, Frame):
+                raise FrameError(f"{type(frame).__name__} is no Frame", "give the frame with its time")
             memory = self._following.move_on(memory, frame)
         memory = self._following.correct(memory, region, std)
         if look:

@@ -115,6 +115,7 @@ def test_no_policy_drops_a_correction(open_engine: OpenEngine, clips: list[Clip]
         ("box", {}, BoxError),
         ((5, 5, 20, 20), {"colour": 1}, OptionError),
         ((5, 5, 20, 20), {"look": True}, OptionError),
+        ((5, 5, 20, 20), {"frame": np.zeros((120, 160, 3), np.uint8)}, FrameError),
         (
             (5, 5, 20, 20),
             {"frame": Frame(np.zeros((120, 160, 3), np.uint8), 0, Fraction(1, 25), 0)},

@@ -138,8 +138,9 @@ def test_targets_by_hand(open_scenes_engine: OpenEngine, scenes: list[Watched]) 
                 use()
         assert engine.slots.num_used == 0
         assert scene.add(frames[6].boxes[0].tolist()).id == 2
-    with pytest.raises(SessionError):
-        scene.update(frames[7].frame)
+    for closed in (lambda: scene.update(frames[7].frame), scene.targets, lambda: scene.target(2).box):
+        with pytest.raises(SessionError, match="is closed"):
+            closed()
 
 
 def test_the_budget_is_kept_and_what_was_skipped_is_said(
