@@ -73,7 +73,7 @@ class Callers:
         if key.digest in caller.proven:
             caller.proven.remove(key.digest)
         caller.proven = [*caller.proven[1 - PROVEN :], key.digest]
-        own = self._find(f"key {key.name}", key.per_second or self._settings.key_per_second)
+        own = self._key(key)
         _within(own, f"the key {key.name!r} sends more than {own.rate.per_second:g} requests a second")
 
     def connects(self, address: str, key: Key | None) -> Callable[[], None]:
@@ -81,7 +81,7 @@ class Callers:
         settings = self._settings
         held = [(self._find(address, settings.address_per_second), settings.address_streams, address)]
         if key is not None:
-            own = self._find(f"key {key.name}", key.per_second or settings.key_per_second)
+            own = self._key(key)
             held.append((own, key.streams or settings.key_streams, f"the key {key.name!r}"))
         for caller, most, name in held:
             if caller.streams >= most:
@@ -95,12 +95,17 @@ class Callers:
 
         return ended
 
+    def _key(self, key: Key) -> Caller:
+        name = f"key {key.digest.hex()}"  # two keys may have one name, and limits of their own
+        return self._find(name, key.per_second or self._settings.key_per_second)
+
     def _find(self, name: str, per_second: float) -> Caller:
         caller = self._callers.pop(name, None)
-        if caller is None or caller.rate.per_second != per_second:
-            streams = 0 if caller is None else caller.streams
+        if caller is None:
             limit = self._settings.wrong_keys_per_minute
-            caller = Caller(Rate(per_second), Rate(limit / 60, burst=limit), streams)
+            caller = Caller(Rate(per_second), Rate(limit / 60, burst=limit))
+        elif caller.rate.per_second != per_second:  # the key file was read again
+            caller.rate = Rate(per_second)
         self._callers[name] = caller
         while len(self._callers) > MOST_CALLERS:
             oldest = next((one for one, held in self._callers.items() if not held.streams), None)

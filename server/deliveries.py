@@ -100,8 +100,8 @@ class Deliveries:
         pause, away = FIRST_PAUSE_S, False
         while True:
             self._added[sink.name].clear()
-            rows = await asyncio.to_thread(self._log.after, self._places[sink.name], BATCH)
             try:
+                rows = await asyncio.to_thread(self._log.after, self._places[sink.name], BATCH)
                 for seq, body in rows:
                     await sink.send(seq, body)
                     self._places[sink.name] = seq

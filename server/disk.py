@@ -7,7 +7,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import StorageError, UnavailableError
@@ -41,7 +41,8 @@ class Disk:
         except OSError as error:
             self.problem = error.strerror or type(error).__name__
         finally:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.unlink()
 
     def check(self) -> None:
         """Raises UnavailableError when it could not be written lately."""

@@ -10,6 +10,8 @@ from .live import PATIENCE_S, LiveReader
 class PublishedReader(LiveReader):
     """Waits for one publisher at a time, and hands over what it brings. It has no thread of its own."""
 
+    publisher = False
+
     def start(self) -> None:
         """There is nothing to begin."""
 
@@ -47,5 +49,3 @@ class PublishedReader(LiveReader):
         if self.state != "live":
             self._come()
         self._hand_over(image, seconds)
-
-    publisher = False

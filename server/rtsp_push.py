@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from fractions import Fraction
@@ -35,6 +36,7 @@ class Push:
 
     def __init__(self, source: Source, url: str) -> None:
         self._source, self._url = source, url
+        self._lock = threading.RLock()  # a frame may still be written when the push is cancelled
         self._container: Any = None
         self._stream: Any = None
         self._size = (0, 0)
@@ -68,14 +70,15 @@ class Push:
 
     def _write(self, frame: Frame) -> None:
         size = frame.width // 2 * 2, frame.height // 2 * 2
-        if self._container is None or size != self._size:
-            self._close()
-            self._open(size, frame)
-        picture = av.VideoFrame.from_ndarray(frame.image[: size[1], : size[0]].copy(), format="rgb24")
-        self._last = max(self._last + 1, round((frame.pts * frame.time_base - self._began) / TICK))
-        picture.pts, picture.time_base = self._last, TICK
-        for packet in self._stream.encode(picture):
-            self._container.mux(packet)
+        with self._lock:
+            if self._container is None or size != self._size:
+                self._close()
+                self._open(size, frame)
+            picture = av.VideoFrame.from_ndarray(frame.image[: size[1], : size[0]].copy(), format="rgb24")
+            self._last = max(self._last + 1, round((frame.pts * frame.time_base - self._began) / TICK))
+            picture.pts, picture.time_base = self._last, TICK
+            for packet in self._stream.encode(picture):
+                self._container.mux(packet)
 
     def _open(self, size: tuple[int, int], frame: Frame) -> None:
         self._size, self._began, self._last = size, frame.pts * frame.time_base, -1
@@ -89,9 +92,9 @@ class Push:
         self._stream.codec_context.options = H264
 
     def _close(self) -> None:
-        container, self._container, self._stream = self._container, None, None
-        if container is not None:
-            with contextlib.suppress(av.error.FFmpegError, OSError, ValueError):
+        with self._lock, contextlib.suppress(av.error.FFmpegError, OSError, ValueError):
+            container, self._container, self._stream = self._container, None, None
+            if container is not None:
                 container.close()
 
 

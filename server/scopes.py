@@ -7,7 +7,7 @@ import re
 from starlette.types import Scope
 
 _TABLE = tuple(
-    (re.compile(methods), re.compile(path), scope)
+    (re.compile(methods), re.compile(path, re.DOTALL), scope)
     for methods, path, scope in (
         (".*", r"/v1/admin/.*", "admin"),
         ("POST", r"/v1/sources", "admin"),

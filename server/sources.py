@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 
 from ..engine.session_options import check_id
 from ..errors import CapacityError, FramestateError, OptionError, SessionBusyError, UnknownItemError
@@ -99,12 +99,17 @@ class Sources:
         twice = [name for name in names if name in stay or names.count(name) > 1]
         if twice:
             raise OptionError(f"there are two sources {twice[0]!r}", "name them differently")
+        most = self._hub.settings.max_sources
+        if len(stay) + len(fresh) > most:
+            raise OptionError(f"there may be {most} sources, and more are given", "remove some")
 
         async def exchange() -> None:
             for name in gone & self.by_name.keys():
-                await self.remove(name)
+                with told_of(name):
+                    await self.remove(name)
             for address in fresh:
-                self._take(address).start()
+                with told_of(address.name):
+                    self._take(address).start()
 
         task = asyncio.get_running_loop().create_task(exchange(), name="sources")
         self._ending.add(task)
@@ -139,3 +144,12 @@ class Sources:
             yield
         finally:
             await asyncio.gather(*self._ending, *(source.stop() for source in self.by_name.values()))
+
+
+@contextmanager
+def told_of(name: str) -> Iterator[None]:
+    """Logs what keeps one source of a list from being as it says, so that the others are."""
+    try:
+        yield
+    except FramestateError as error:
+        logger().error("source not as listed", extra={"source": name, "error": error.problem})

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
+import sqlite3
 import tempfile
 import time
 import uuid
@@ -172,9 +174,10 @@ class Videos:
         while True:
             try:
                 for job in await asyncio.to_thread(self._too_old):
-                    await self.remove(job.id)
-                    logger().info("video deleted", extra={"video": job.id, "state": job.state})
-            except (OSError, StorageError) as error:
+                    with contextlib.suppress(UnknownItemError):  # somebody else has just deleted it
+                        await self.remove(job.id)
+                        logger().info("video deleted", extra={"video": job.id, "state": job.state})
+            except (OSError, StorageError, sqlite3.Error) as error:
                 logger().error("videos not tidied", extra={"error": str(error)})
             await asyncio.sleep(min(TIDY_S, self._hub.settings.keep_videos / 4))
 

@@ -71,7 +71,7 @@ class Peers:
         def prepare(peer: Any) -> None:
             def come(track: Any) -> None:
                 if track.kind == "video":
-                    self._keep(_bring(track, reader))
+                    self._keep(_published(peer, track, reader))
 
             peer.on("track", come)
 
@@ -185,6 +185,12 @@ def _screen_track(screen: Screen) -> Any:
             return picture
 
     return Track()
+
+
+async def _published(peer: Any, track: Any, reader: PublishedReader) -> None:
+    """Takes what comes; when that ends, so does the connection, whose pictures nobody would take any more."""
+    await _bring(track, reader)
+    await peer.close()
 
 
 async def _bring(track: Any, reader: PublishedReader) -> None:
