@@ -306,11 +306,31 @@ def truth(film: tuple[list[bytes], Box]) -> list[Box]:
 @pytest.fixture(scope="session")
 def clip_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two seconds of 160 x 120, ten frames a second."""
-    path = tmp_path_factory.mktemp("video") / "clip.mp4"
-    with VideoWriter(path, 160, 120, 10) as film:
-        for image, _, _ in demo_clip(3, 20, (160, 120)):
-            film.write(image)
+    return write_clip(tmp_path_factory.mktemp("video") / "clip.mp4", 20, drawn=20, rate=10)
+
+
+def write_clip(
+    path: Path, frames: int, *, drawn: int = 12, rate: int = 25, size: tuple[int, int] = (160, 120)
+) -> Path:
+    """A video of so many frames; after those that are drawn it begins again."""
+    images = [image for image, _, _ in demo_clip(3, min(frames, drawn), size)]
+    with VideoWriter(path, *size, rate) as film:
+        for index in range(frames):
+            film.write(images[index % len(images)])
     return path
+
+
+@contextmanager
+def mounted(folder: Path, options: str) -> Iterator[Path]:
+    """A file system of its own in this folder, in memory."""
+    if sys.platform != "linux" or os.geteuid() != 0:
+        pytest.skip("only root mounts a file system, on Linux")
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode != 0:
+        pytest.skip("no file system can be mounted here")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def query(box: Box) -> str:

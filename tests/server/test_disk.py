@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from framestate.errors import UnavailableError
+from framestate.server.disk import Disk
 from framestate.server.jobs import Job, JobStore
-from framestate.vision import VideoWriter
-from framestate.vision.synthetic import demo_clip
+from framestate.server.videos import Videos
+
+from .conftest import mounted, write_clip
 
 BOX = "box=60,50,40,30"
 
@@ -21,35 +21,19 @@ BOX = "box=60,50,40,30"
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """Four seconds of work or so."""
-    path = tmp_path_factory.mktemp("video") / "clip.mp4"
-    images = [image for image, _, _ in demo_clip(3, 12, (160, 120))]
-    with VideoWriter(path, 160, 120, 25) as film:
-        for index in range(1200):
-            film.write(images[index % 12])
-    return path.read_bytes()
+    return write_clip(tmp_path_factory.mktemp("video") / "clip.mp4", 1200).read_bytes()
 
 
 @pytest.fixture(scope="module")
 def short(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    path = tmp_path_factory.mktemp("video") / "short.mp4"
-    with VideoWriter(path, 160, 120, 25) as film:
-        for image, _, _ in demo_clip(3, 6, (160, 120)):
-            film.write(image)
-    return path.read_bytes()
+    return write_clip(tmp_path_factory.mktemp("video") / "short.mp4", 6).read_bytes()
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 6 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if sys.platform != "linux" or os.geteuid() != 0:
-        pytest.skip("only root mounts a file system, on Linux")
-    mount = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(folder)]
-    if subprocess.run(mount, check=False, capture_output=True).returncode != 0:
-        pytest.skip("no file system can be mounted here")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    with mounted(tmp_path / "disk", "size=6m") as folder:
+        yield folder
 
 
 def fill(folder: Path) -> Path:
@@ -91,6 +75,29 @@ def test_a_full_disk_fails_what_it_stops_and_nothing_else(
     key = running.call("POST", f"/v1/videos?{BOX}", short).json["id"]
     until(lambda: state_of(running, key)["state"] == "done")
     assert [one.name for one in small_disk.glob("videos/*/results/*")] == ["boxes.csv"]
+
+
+def test_a_disk_that_is_no_more_is_told_of_and_found_again(tmp_path: Path) -> None:
+    disk = Disk(tmp_path / "state")
+    disk.folder.write_text("a file")  # so that nothing can be made in it, or deleted
+    disk.probe()
+    with pytest.raises(UnavailableError, match="cannot be written"):
+        disk.check()
+    disk.folder.unlink()
+    disk.folder.mkdir()
+    disk.probe()
+    disk.check()
+    assert not list(disk.folder.iterdir())
+
+
+def test_tidying_goes_on_after_a_video_that_somebody_else_deleted(
+    serve: Any, short: bytes, until: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, gone = Videos._too_old, Job("gone", "tracking", "tracker-nano", {}, "done")
+    monkeypatch.setattr(Videos, "_too_old", lambda self: [gone, *real(self)])
+    running = serve(state_dir=tmp_path, keep_videos=1.0)
+    key = running.call("POST", f"/v1/videos?{BOX}", short).json["id"]
+    until(lambda: running.call("GET", f"/v1/videos/{key}").status == 404)
 
 
 def test_videos_that_are_over_make_room(serve: Any, short: bytes, until: Any, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 import subprocess
@@ -12,7 +13,8 @@ from typing import Any
 
 import pytest
 from framestate.errors import OptionError
-from framestate.server.event_log import EventLog
+from framestate.server.deliveries import Deliveries
+from framestate.server.event_log import KEPT, EventLog
 from framestate.server.watch import TYPES, Watch
 from framestate.server.zones import is_inside, zones_in
 from framestate.vision import Box
@@ -125,6 +127,41 @@ def test_a_full_disk_loses_nothing_and_breaks_nothing(
     log._file.execute("pragma max_page_count=100000")
     log.add([{"id": "60"}])
     assert [json.loads(body)["id"] for _, body in log.after(0, 100)] == [str(one) for one in range(61)]
+    log.close()
+
+
+def test_a_log_that_cannot_be_read_for_once_ends_no_delivery(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("framestate.server.deliveries.FIRST_PAUSE_S", 0.01)
+    log = EventLog(None, 100).open()
+    read, failures = log.after, [sqlite3.OperationalError("disk I/O error")]
+
+    def after(seq: int, limit: int) -> Any:
+        if failures:
+            raise failures.pop()
+        return read(seq, limit)
+
+    monkeypatch.setattr(log, "after", after)
+
+    class Told:
+        name, kind = "told", "webhook"
+
+        def __init__(self) -> None:
+            self.numbers: asyncio.Queue[int] = asyncio.Queue()
+
+        async def send(self, seq: int, body: str) -> None:
+            self.numbers.put_nowait(seq)
+
+        async def close(self) -> None:
+            pass
+
+    async def deliver() -> int:
+        sink = Told()
+        async with await Deliveries(log, [sink]).started():
+            log.add([{"id": "1"}])
+            return await asyncio.wait_for(sink.numbers.get(), 10)
+
+    assert asyncio.run(deliver()) == 1
+    assert not failures
     log.close()
 
 

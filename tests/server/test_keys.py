@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from framestate.errors import OptionError, TooManyError
 from framestate.server import Settings
 from framestate.server.callers import Callers, address_of
-from framestate.server.keys import ApiKeys, read_keys
+from framestate.server.keys import ApiKeys, Key, read_keys
 from framestate.server.logs import log_to_stderr, logger
 from framestate.server.scopes import needed_scope
 from framestate.server.source_files import given_sources
@@ -107,6 +108,7 @@ def test_a_scope_holds_those_before_it(serve: Any, keys: Path, film: Any, clip_f
         ("POST", "/v1/sources/door/whip", "stream"), ("POST", "/v1/sources/door/whep", "read"),
         ("DELETE", "/v1/sources/door/whep/x", "read"), ("DELETE", "/v1/sources/door/whip/x", "stream"),
         ("POST", "/v1/sources/", "stream"), ("POST", "/v2/models/m/infer", "stream"),
+        ("GET", "/v1/x\ny", "read"), ("PUT", "/v1/admin/x\ny", "admin"), ("WEBSOCKET", "/v1/\n", "stream"),
     ],
 )  # fmt: skip
 def test_every_call_needs_a_scope(method: str, path: str, needed: str) -> None:
@@ -193,6 +195,22 @@ def test_a_flood_of_refusals_does_not_fill_the_log(
 )  # fmt: skip
 def test_an_address_is_whom_a_limit_is_for(client: Any, address: str) -> None:
     assert address_of(client) == address
+
+
+def test_a_limit_that_changes_forgets_no_stream_and_names_are_no_limit() -> None:
+    callers = Callers(Settings(key_streams=1))
+    key = Key(b"1" * 32, "wall", per_second=1.0)
+    ended = callers.connects("here", key)
+    changed = replace(key, per_second=2.0)
+    with pytest.raises(TooManyError):
+        callers.connects("here", changed)
+    ended()
+    callers.connects("here", changed)()
+    caller, namesake = callers.asks("here"), replace(key, digest=b"2" * 32, per_second=3.0)
+    callers.uses(caller, key)
+    callers.uses(caller, namesake)
+    with pytest.raises(TooManyError):
+        callers.uses(caller, key)
 
 
 def test_addresses_are_forgotten_but_no_stream_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -280,6 +280,23 @@ def test_one_publisher_at_a_time_and_deletes_end_it(
     asyncio.run(meet())
 
 
+def test_a_publisher_of_too_large_pictures_is_hung_up_on(serve: Any, until: Any, web_rtc: None) -> None:
+    running = serve(sources=("cam=whip:",), max_pixels=64 * 64)
+
+    async def meet() -> None:
+        ended = asyncio.Event()
+        async with peer(running, "/v1/sources/cam/whip", track=publisher(10, {})) as (connection, where, _):
+            connection.on(
+                "connectionstatechange",
+                lambda: ended.set() if connection.connectionState == "closed" else None,
+            )
+            await asyncio.wait_for(ended.wait(), 20)
+            assert (await asyncio.to_thread(running.call, "DELETE", where)).status == 404
+
+    asyncio.run(meet())
+    assert running.call("GET", "/v1/sources/cam").json["frames"] == 0
+
+
 @pytest.mark.parametrize(
     ("path", "body", "kind", "status"),
     [

@@ -15,10 +15,9 @@ from framestate.errors import ForbiddenError, OptionError
 from framestate.server.allowed_sources import AllowedSources
 from framestate.server.fitted import fitted
 from framestate.server.live import Address
-from framestate.vision import Frame, VideoWriter, decode_image
-from framestate.vision.synthetic import demo_clip
+from framestate.vision import Frame, decode_image
 
-from .conftest import RATE
+from .conftest import RATE, write_clip
 
 
 def added(running: Any, name: str, where: object, **headers: str) -> Any:
@@ -174,15 +173,19 @@ def test_a_frame_is_fitted_whole_and_undistorted() -> None:
     assert (tall[140:] == 0).all()
 
 
+def test_a_list_that_is_too_long_changes_nothing(serve: Any, clip_file: Path) -> None:
+    given = (f"a={clip_file}", f"b={clip_file}")
+    running = serve(sources=given, max_sources=2)
+    with pytest.raises(OptionError, match="may be 2 sources"):
+        running.server.sources.replace(given, (*given[:1], f"c={clip_file}", f"d={clip_file}"))
+    assert [one["name"] for one in running.call("GET", "/v1/sources").json["sources"]] == ["a", "b"]
+
+
 def test_a_camera_that_changes_its_size_is_followed_on(serve: Any, tmp_path: Path, until: Any) -> None:
     camera = tmp_path / "camera.mp4"
 
     def record(size: tuple[int, int]) -> None:
-        part = tmp_path / f"{size[0]}.mp4"
-        with VideoWriter(part, *size, 10) as film:
-            for image, _, _ in demo_clip(3, 6, size):
-                film.write(image)
-        part.replace(camera)
+        write_clip(tmp_path / f"{size[0]}.mp4", 6, rate=10, size=size).replace(camera)
 
     record((160, 120))
     running = serve(sources=(f"cam={camera}",))

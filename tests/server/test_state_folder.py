@@ -16,6 +16,8 @@ import pytest
 from framestate.errors import OptionError
 from framestate.server.state_folder import StateFolder
 
+from .conftest import mounted
+
 SERVE = [sys.executable, "-m", "framestate.cli.main", "serve", "--port", "0", "--state-dir"]
 
 
@@ -82,15 +84,8 @@ def test_a_folder_that_cannot_be_used_is_refused(spoil: Callable[[Path], None], 
 
 @pytest.fixture
 def read_only(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if sys.platform != "linux" or os.geteuid() != 0:
-        pytest.skip("only root mounts a file system, on Linux")
-    mount = ["mount", "-t", "tmpfs", "-o", "ro,size=1m", "tmpfs", str(folder)]
-    if subprocess.run(mount, check=False, capture_output=True).returncode != 0:
-        pytest.skip("no file system can be mounted here")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    with mounted(tmp_path / "disk", "ro,size=1m") as folder:
+        yield folder
 
 
 def test_the_command_ends_with_what_is_wrong(read_only: Path) -> None:

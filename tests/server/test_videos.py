@@ -12,29 +12,21 @@ from typing import Any
 
 import pytest
 from framestate.server.jobs import MOST_ATTEMPTS, Job, JobStore
-from framestate.vision import VideoReader, VideoWriter
-from framestate.vision.synthetic import demo_clip
+from framestate.vision import VideoReader
+
+from .conftest import write_clip
 
 BOX = "box=60,50,40,30"
 
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("video") / "clip.mp4"
-    with VideoWriter(path, 160, 120, 25) as film:
-        for image, _, _ in demo_clip(3, 12, (160, 120)):
-            film.write(image)
-    return path
+    return write_clip(tmp_path_factory.mktemp("video") / "clip.mp4", 12)
 
 
 @pytest.fixture(scope="module")
 def long_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("video") / "long.mp4"
-    images = [image for image, _, _ in demo_clip(3, 12, (160, 120))]
-    with VideoWriter(path, 160, 120, 25) as film:
-        for index in range(600):
-            film.write(images[index % 12])
-    return path
+    return write_clip(tmp_path_factory.mktemp("video") / "long.mp4", 600)
 
 
 def finished(running: Any, key: str, until: Any) -> Any:
