@@ -7,14 +7,14 @@ import json
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from framestate.errors import OptionError
 from framestate.server.deliveries import Deliveries
-from framestate.server.event_log import KEPT, EventLog
+from framestate.server.event_log import EventLog
 from framestate.server.watch import TYPES, Watch
 from framestate.server.zones import is_inside, zones_in
 from framestate.vision import Box
@@ -156,7 +156,8 @@ def test_a_log_that_cannot_be_read_for_once_ends_no_delivery(monkeypatch: pytest
 
     async def deliver() -> int:
         sink = Told()
-        async with await Deliveries(log, [sink]).started():
+        async with AsyncExitStack() as stack:
+            stack.push_async_exit(await Deliveries(log, [sink]).started())
             log.add([{"id": "1"}])
             return await asyncio.wait_for(sink.numbers.get(), 10)
 
