@@ -15,7 +15,7 @@ from ..engine import Engine
 from ..engine.scene import Scene, SceneOptions
 from .figures import new_figure
 from .scene_peers import Ours, SceneTracker
-from .scene_scores import Found, SceneScores, score_scenes
+from .scene_scores import Found, SceneScores, open_metrics, score_scenes
 from .scenes import Noise, SceneTruth
 
 Make = Callable[[SceneTruth, int], SceneTracker]
@@ -65,6 +65,7 @@ def evaluate_scenes(
         public: take the public detections where there are some.
         tick: told of each scene that is done.
     """
+    metrics = open_metrics()  # what lacks is said before hours of work
     found: dict[tuple[str, int], dict[str, list[tuple[Sequence[int], npt.NDArray[np.float64]]]]] = {}
     seconds: dict[tuple[str, int], float] = {}
     looks: dict[tuple[str, int], int] = {}
@@ -84,7 +85,7 @@ def evaluate_scenes(
                 looks[key] = looks.get(key, 0) + tracker.looks
                 tracker.scene.close()
         tick(scene.name)
-    return [_row(scenes, key, found[key], seconds[key], looks.get(key)) for key in sorted(found)]
+    return [_row(scenes, key, found[key], seconds[key], looks.get(key), metrics) for key in sorted(found)]
 
 
 def _row(
@@ -93,8 +94,9 @@ def _row(
     found: Mapping[str, Found],
     seconds: float,
     looks: int | None,
+    metrics: Mapping[str, Any],
 ) -> SceneRow:
-    each, whole = score_scenes(scenes, found)
+    each, whole = score_scenes(scenes, found, metrics)
     frames = sum(map(len, scenes))
     rate = None
     if looks is not None:

@@ -50,10 +50,9 @@ class SceneScores:
 
 
 def score_scenes(
-    scenes: Sequence[SceneTruth], found: Mapping[str, Found]
+    scenes: Sequence[SceneTruth], found: Mapping[str, Found], metrics: Mapping[str, Any]
 ) -> tuple[dict[str, SceneScores], SceneScores]:
-    """The scores of each scene, and of all together, boxes weighted alike."""
-    metrics = _metrics()
+    """The scores of each scene, and of all together, boxes weighted alike; ``metrics`` are those below."""
     results: dict[str, dict[str, Any]] = {name: {} for name in metrics}
     for scene in scenes:
         data = _data(scene, found[scene.name])
@@ -64,7 +63,8 @@ def score_scenes(
     return each, _scores(whole)
 
 
-def _metrics() -> dict[str, Any]:
+def open_metrics() -> dict[str, Any]:
+    """Those of `trackeval`. Raises OptionError: it is not installed."""
     try:
         from trackeval.metrics import CLEAR, HOTA, Identity
     except ImportError as error:

@@ -142,7 +142,7 @@ def annotated_video(
                 video.last_pts + (video.last_duration or 0)
             ) * tick + part.every / source.frame_rate
         video.close()
-        notes += [*changes(source, video), *passengers.left_out]
+        notes += [*changes(source, video, drawn=True), *passengers.left_out]
 
 
 def extended(

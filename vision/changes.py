@@ -12,10 +12,11 @@ from .writer import VideoWriter
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """A source that was read to its end, and the target made of it."""
+    """A source that was read to its end, and the target made of it, drawn on or not."""
 
     source: VideoReader
     made: VideoWriter
+    drawn: bool
 
     def depth(self) -> str | None:
         given, kept = self.source.look.bits, self.made.look.bits
@@ -42,10 +43,10 @@ class _Pair:
     def opacity(self) -> str | None:
         if not self.source.has_alpha or self.made.look.has_alpha:
             return None
-        return (
-            "the video has transparency, which is dropped: its colours are written as they are "
-            "(.webm, or --codec prores_ks in .mov, ffv1 in .mkv can hold it)"
-        )
+        words = "the video has transparency, which is dropped: its colours are written as they are"
+        if self.drawn:
+            return words
+        return f"{words} (.webm, or --codec prores_ks in .mov, ffv1 in .mkv can hold it)"
 
     def light(self) -> str | None:
         light = self.source.look.light
@@ -84,12 +85,13 @@ _KINDS: tuple[Callable[[_Pair], str | None], ...] = (
 """What may differ, in the order in which it is told."""
 
 
-def changes(source: VideoReader, made: VideoWriter) -> list[str]:
+def changes(source: VideoReader, made: VideoWriter, *, drawn: bool = False) -> list[str]:
     """What the pictures of ``made`` do not keep of those of ``source``, a sentence each.
 
     Args:
         source: read to its end, as some of it shows only on the way.
         made: what was written of it.
+        drawn: whether it was drawn on, and so is opaque in every container.
     """
-    pair = _Pair(source, made)
+    pair = _Pair(source, made, drawn)
     return [*(words for tell in _KINDS if (words := tell(pair)) is not None), *source.extras.notes]

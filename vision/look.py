@@ -21,7 +21,6 @@ _MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
 """Colour matrices, by their tag, as libswscale numbers them."""
 _DEPTH = re.compile(r"(9|1[0246])(le|be)$")
 _NAMES: frozenset[str] = frozenset(vars(av.video.format)["names"])  # every pixel format
-_WITHOUT = {"rgba": "rgb24", "bgra": "bgr24", "rgba64le": "rgb48le", "rgba64be": "rgb48be", "ya8": "gray"}
 _HD_LINES, _HD_COLUMNS = 720, 1280  # from which on players take what is not tagged for BT.709
 
 
@@ -129,11 +128,15 @@ class Look:
     @property
     def opaque(self) -> Look:
         """The same look without an opacity."""
-        name = self.pixel_format
         if not self.has_alpha:
             return self
-        name = _WITHOUT.get(name, name.replace("yuva", "yuv").replace("gbrap", "gbrp"))
-        return replace(self, pixel_format=name if name in _NAMES else "rgb24")
+        name = self.pixel_format.replace("yuva", "yuv").replace("gbrap", "gbrp")
+        if name not in _NAMES or is_transparent(name):  # those that have components side by side
+            shallow, deep = ("rgb24", "rgb48le") if self.is_rgb else ("yuv444p", "yuv444p16le")
+            if self.is_grey:
+                shallow, deep = "gray", "gray16le"
+            name = deep if _bits(self.pixel_format) > 8 else shallow
+        return replace(self, pixel_format=name)
 
     @property
     def in_eight_bits(self) -> Look:

@@ -10,7 +10,7 @@ import pytest
 from framestate.bench.evaluate_scenes import evaluate_scenes, peer_of
 from framestate.bench.made_scenes import drawn_background, drawn_cutouts, made_scene, write_scene
 from framestate.bench.scene_peers import CLASSES, open_scene_peer
-from framestate.bench.scene_scores import score_scenes
+from framestate.bench.scene_scores import open_metrics, score_scenes
 from framestate.bench.scenes import Noise, load_scenes, read_mot, scaled
 from framestate.errors import DataError, OptionError
 
@@ -40,11 +40,11 @@ def test_made_scenes_are_the_same_again_and_boxes_hold_their_objects(folder: Pat
 def test_the_truth_scores_everything_and_nothing_scores_nothing(folder: Path) -> None:
     scenes = load_scenes(folder)
     true = {one.name: list(zip([ids.tolist() for ids in one.ids], one.boxes, strict=True)) for one in scenes}
-    _, whole = score_scenes(scenes, true)
+    _, whole = score_scenes(scenes, true, open_metrics())
     assert (whole.hota, whole.mota, whole.idf1) == pytest.approx((100, 100, 100))
     assert (whole.switches, whole.false, whole.missed) == (0, 0, 0)
     nothing: dict[str, Any] = {one.name: [([], np.zeros((0, 4)))] * len(one) for one in scenes}
-    _, none = score_scenes(scenes, nothing)
+    _, none = score_scenes(scenes, nothing, open_metrics())
     assert none.hota == pytest.approx(0)
     assert none.missed == sum(len(ids) for ids in scenes[0].ids)
 
