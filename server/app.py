@@ -105,13 +105,13 @@ def create_app(settings: Settings, engines: Mapping[str, Engine], *, keep: Keep 
             stack.callback(hub.watch.log.close)
             hub.saves = (keep or keep_sessions)(hub, stack)
             hub.watch.settled()
-            stack.push_async_exit(await deliveries.started())
+            await stack.enter_async_context(deliveries.running())
             for engine in engines.values():
                 engine.service.start()
-            stack.push_async_exit(await videos.started())
-            stack.push_async_exit(await sources.started())
-            stack.push_async_exit(await pushes.started())
-            stack.push_async_exit(await peers.started())
+            await stack.enter_async_context(videos.running())
+            await stack.enter_async_context(sources.running())
+            await stack.enter_async_context(pushes.running())
+            await stack.enter_async_context(peers.running())
             sweeping = asyncio.create_task(sweep(hub), name="sweep")
             yield
             sweeping.cancel()

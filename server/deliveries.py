@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Protocol
 
 from .event_log import EventLog
@@ -64,14 +64,9 @@ class Deliveries:
             failures = self._failures[sink.name]
             yield Reading("framestate_events_failures_total", "Times that it took none.", failures, label)
 
-    async def started(self) -> AbstractAsyncContextManager[None]:
-        """While the server runs, begun."""
-        manager = self._run()
-        await manager.__aenter__()
-        return manager
-
     @asynccontextmanager
-    async def _run(self) -> AsyncIterator[None]:
+    async def running(self) -> AsyncIterator[None]:
+        """While the server runs."""
         self._loop = asyncio.get_running_loop()
         self._places = self._log.places([sink.name for sink in self._sinks])
         self._added = {sink.name: asyncio.Event() for sink in self._sinks}

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from fractions import Fraction
 from typing import Any
 from urllib.parse import urlsplit
@@ -119,14 +119,9 @@ class Pushes:
                 raise OptionError(f"the push of {name!r} has no RTSP address", "Give name=rtsp://host/path.")
             self._pushes.append(Push(sources.by_name[name], url))
 
-    async def started(self) -> AbstractAsyncContextManager[None]:
-        """While the server runs, begun."""
-        manager = self._run()
-        await manager.__aenter__()
-        return manager
-
     @asynccontextmanager
-    async def _run(self) -> AsyncIterator[None]:
+    async def running(self) -> AsyncIterator[None]:
+        """While the server runs."""
         tasks = [asyncio.create_task(push.run(), name="push") for push in self._pushes]
         try:
             yield

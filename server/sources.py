@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 
 from ..engine.session_options import check_id
 from ..errors import CapacityError, FramestateError, OptionError, SessionBusyError, UnknownItemError
@@ -128,14 +128,9 @@ class Sources:
         for source in self.by_name.values():
             source.reader.quit()
 
-    async def started(self) -> AbstractAsyncContextManager[None]:
-        """The sources while the server runs, begun."""
-        manager = self._run()
-        await manager.__aenter__()
-        return manager
-
     @asynccontextmanager
-    async def _run(self) -> AsyncIterator[None]:
+    async def running(self) -> AsyncIterator[None]:
+        """The sources while the server runs."""
         self._restore()
         self._hub.drain.on_start(self._quit)
         for source in self.by_name.values():

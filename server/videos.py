@@ -10,7 +10,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -55,11 +55,29 @@ class Videos:
         assert self._workers is not None, "they begin when the server starts"
         return self._workers
 
-    async def started(self) -> AbstractAsyncContextManager[None]:
-        """What runs the jobs while the server runs, begun."""
-        manager = self._run()
-        await manager.__aenter__()
-        return manager
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """What runs the jobs, while the server runs."""
+        settings = self._hub.settings
+        with tempfile.TemporaryDirectory(prefix="framestate-") as scratch:
+            state = settings.state_dir or Path(scratch)
+            self._folder = state / VIDEOS
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._disk = Disk(state)
+            self._store = JobStore(state / JOBS)
+            self.store.recover(self._folder)
+            self._clean()
+            self._workers = VideoWorkers(self._hub, self.store, self._folder, settings.video_workers)
+            tidying = asyncio.create_task(self._tidy(), name="tidy videos")
+            self._hub.drain.on_start(self._workers.stop)
+            self._hub.checks += [self._workers.check, self._disk.check]
+            self._hub.disk = self._disk
+            try:
+                yield
+            finally:
+                tidying.cancel()
+                await self._workers.ended()
+                self.store.close()
 
     def get(self, key: str) -> Job:
         """A job as it stands now. Raises UnknownItemError."""
@@ -136,29 +154,6 @@ class Videos:
             known = ", ".join(job.results) or f"none yet, it is {job.state}"
             raise UnknownItemError(f"video {key!r} has no result {name[:80]!r}", f"its results: {known}")
         return path
-
-    @asynccontextmanager
-    async def _run(self) -> AsyncIterator[None]:
-        settings = self._hub.settings
-        with tempfile.TemporaryDirectory(prefix="framestate-") as scratch:
-            state = settings.state_dir or Path(scratch)
-            self._folder = state / VIDEOS
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._disk = Disk(state)
-            self._store = JobStore(state / JOBS)
-            self.store.recover(self._folder)
-            self._clean()
-            self._workers = VideoWorkers(self._hub, self.store, self._folder, settings.video_workers)
-            tidying = asyncio.create_task(self._tidy(), name="tidy videos")
-            self._hub.drain.on_start(self._workers.stop)
-            self._hub.checks += [self._workers.check, self._disk.check]
-            self._hub.disk = self._disk
-            try:
-                yield
-            finally:
-                tidying.cancel()
-                await self._workers.ended()
-                self.store.close()
 
     def _clean(self) -> None:
         """Removes the folders of uploads that never became a job, and half-written results."""

@@ -7,7 +7,7 @@ import contextlib
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from fractions import Fraction
 from typing import Any
 
@@ -88,14 +88,9 @@ class Peers:
             raise UnknownItemError(f"there is no connection {key[:80]!r}", "it has ended")
         await self._open[key].close()
 
-    async def started(self) -> AbstractAsyncContextManager[None]:
-        """While the server runs, begun."""
-        manager = self._run()
-        await manager.__aenter__()
-        return manager
-
     @asynccontextmanager
-    async def _run(self) -> AsyncIterator[None]:
+    async def running(self) -> AsyncIterator[None]:
+        """While the server runs."""
         try:
             yield
         finally:

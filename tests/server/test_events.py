@@ -157,7 +157,7 @@ def test_a_log_that_cannot_be_read_for_once_ends_no_delivery(monkeypatch: pytest
     async def deliver() -> int:
         sink = Told()
         async with AsyncExitStack() as stack:
-            stack.push_async_exit(await Deliveries(log, [sink]).started())
+            await stack.enter_async_context(Deliveries(log, [sink]).running())
             log.add([{"id": "1"}])
             return await asyncio.wait_for(sink.numbers.get(), 10)
 
