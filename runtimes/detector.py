@@ -1,8 +1,9 @@
 """`Detector`: somebody's ONNX model of the YOLO form, which finds objects in a picture. None ships with us.
 
 Read are the heads of YOLOv8, v9, v11 and v12 (``(1, 4 + classes, boxes)``: cx, cy, w, h, a score a class),
-and those that end in their own suppression (``(1, boxes, 6)``: left, top, right, bottom, score, class), as
-v10 and ``nms=True`` export them. Class names come from the model's metadata, where its exporter wrote them.
+of YOLOv5 and v7 (``(1, boxes, 5 + classes)``: cx, cy, w, h, objectness, a score a class), and those that end
+in their own suppression (``(1, boxes, 6)``: left, top, right, bottom, score, class), as v10 and ``nms=True``
+export them. Class names come from the model's metadata, where its exporter wrote them.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import ast
 import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import cv2
@@ -80,12 +82,18 @@ class Detector:
         self.path, self._score, self._overlap = file, score, overlap
         self._session = open_session(str(file), f"the detector {file.name}", device, threads)
         inputs = self._session.get_inputs()
-        if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].shape[1] not in (3, "channels"):
+        if (
+            len(inputs) != 1
+            or inputs[0].type not in _NUMBERS
+            or len(inputs[0].shape) != 4
+            or inputs[0].shape[1] not in (3, "channels")
+        ):
             raise BundleError(
-                f"{file.name} takes {[(one.name, one.shape) for one in inputs]}", f"{_FORM}: (1, 3, H, W)"
+                f"{file.name} takes {[(one.name, one.type, one.shape) for one in inputs]}",
+                f"{_FORM}: (1, 3, H, W) of floats",
             )
         self._input = inputs[0].name
-        self._half = inputs[0].type == "tensor(float16)"
+        self._number = _NUMBERS[inputs[0].type]
         tall, wide = inputs[0].shape[2:]
         self.size = (wide if isinstance(wide, int) else side, tall if isinstance(tall, int) else side)
         """Width and height of what the model sees."""
@@ -124,21 +132,29 @@ class Detector:
         canvas = np.full((height, width, 3), _PAD, np.uint8)
         canvas[top : top + size[1], left : left + size[0]] = small
         planes = canvas.transpose(2, 0, 1)[None].astype(np.float32) / 255
-        return (planes.astype(np.float16) if self._half else planes), scale, float(left), float(top)
+        return planes.astype(self._number, copy=False), scale, float(left), float(top)
 
     def _read(self, output: Numbers) -> tuple[Numbers, Numbers, npt.NDArray[np.int64]]:
         """Boxes as corners, scores and classes, from whichever head it is."""
         if output.ndim != 3 or output.shape[0] != 1 or (output.size == 0 and output.shape[2] != 6):
             raise BundleError(f"{self.path.name} gives {output.shape}", _FORM)
-        table = output[0]
-        if table.shape[1] == 6 and table.shape[0] != 4 + len(self.names):
+        table, known = output[0], len(self.names)
+        if table.shape[1] == 6 and table.shape[0] != 4 + known:
+            table = table[np.isfinite(table).all(1)]
             keep = (table[:, 4] >= self._score) & self._is_wanted(table[:, 5].astype(np.int64))
             table = table[keep]
             return table[:, :4], table[:, 4], table[:, 5].astype(np.int64)
-        if table.shape[0] < 5 or (self.names and table.shape[0] != 4 + len(self.names)):
+        if known and table.shape[1] == 5 + known and table.shape[0] != 4 + known:
+            table = table[np.isfinite(table).all(1)]
+            table = np.concatenate([table[:, :4], table[:, 4:5] * table[:, 5:]], axis=1).T
+        elif table.shape[0] < 5 or (known and table.shape[0] != 4 + known):
+            raise BundleError(f"{self.path.name} gives {output.shape}, and names {known} classes", _FORM)
+        elif not known and table.shape[0] > table.shape[1]:
             raise BundleError(
-                f"{self.path.name} gives {output.shape}, and names {len(self.names)} classes", _FORM
+                f"{self.path.name} gives {output.shape} and names no classes: its form cannot be told",
+                "export it with its names, as the metadata entry 'names'",
             )
+        table = table[:, np.isfinite(table).all(0)]
         classes, scores = table[4:].argmax(0), table[4:].max(0)
         keep = np.flatnonzero((scores >= self._score) & self._is_wanted(classes))
         keep = keep[np.argsort(-scores[keep], kind="stable")[:_MOST]]
@@ -154,8 +170,8 @@ class Detector:
 
     def _apart(self, corners: Numbers, scores: Numbers, classes: npt.NDArray[np.int64]) -> list[int]:
         """Those that are left of boxes of one class that overlap."""
-        if not len(corners) or not np.isfinite(corners).all():
-            return np.flatnonzero(np.isfinite(corners).all(1)).tolist()
+        if not len(corners):
+            return []
         boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
         kept = cv2.dnn.NMSBoxesBatched(
             boxes.tolist(), scores.tolist(), classes.tolist(), self._score, self._overlap
@@ -163,7 +179,10 @@ class Detector:
         return [int(one) for one in np.asarray(kept).ravel()]
 
 
-_FORM = "export it in the form of YOLOv8 or v11, with or without nms"
+_NUMBERS: Mapping[str, type[np.floating[Any]]] = MappingProxyType(
+    {"tensor(float)": np.float32, "tensor(float16)": np.float16}
+)
+_FORM = "export it in the form of YOLOv8 or v11, with or without nms, or of v5"
 
 
 def _names(metadata: Mapping[str, str]) -> dict[int, str]:

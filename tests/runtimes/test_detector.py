@@ -56,6 +56,11 @@ def ended(*boxes: tuple[float, ...]) -> npt.NDArray[np.float64]:
     return np.array([[*boxes, *[(0.0,) * 6] * (5 - len(boxes))]])
 
 
+def v5(*boxes: tuple[float, ...]) -> npt.NDArray[np.float64]:
+    """(1, boxes, 5 + classes) of cx, cy, w, h, objectness and a score each class."""
+    return np.array([[*boxes, *[(0.0,) * 7] * (8 - len(boxes))]])
+
+
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize("sides", [64, "side"])
 @pytest.mark.parametrize(
@@ -63,8 +68,9 @@ def ended(*boxes: tuple[float, ...]) -> npt.NDArray[np.float64]:
     [
         v8((32, 32, 16, 16, 0.1, 0.9), (33, 32, 16, 16, 0.0, 0.8), (10, 20, 4, 4, 0.5, 0.2)),
         ended((24, 24, 40, 40, 0.9, 1), (8, 18, 12, 22, 0.5, 0), (1, 1, 5, 5, 0.01, 0)),
+        v5((32, 32, 16, 16, 1.0, 0.1, 0.9), (33, 32, 16, 16, 0.8, 0, 1.0), (10, 20, 4, 4, 0.5, 1.0, 0.2)),
     ],
-    ids=["v8", "ended"],
+    ids=["v8", "ended", "v5"],
 )
 def test_heads_are_read(tmp_path: Path, output: npt.NDArray[Any], half: bool, sides: Any) -> None:
     detect = Detector(write(tmp_path / "d.onnx", output, half=half, sides=sides), side=64)
@@ -113,6 +119,32 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
         Detector(write(tmp_path / "d.onnx", v8()), score=2)
 
 
-def test_numbers_that_are_not_finite_are_left_out(tmp_path: Path) -> None:
-    output = v8((np.nan, 32, 16, 16, 0.1, 0.9), (32, 32, 16, 16, 0.6, 0.2))
+@pytest.mark.parametrize(
+    "output",
+    [
+        v8((np.nan, 32, 16, 16, 0.1, 0.9), (32, 32, 16, 16, 0.6, 0.2), (33, 32, 16, 16, 0.5, 0.2)),
+        v8((32, 32, 16, 16, np.nan, 0.9), (32, 32, 16, 16, 0.6, 0.2), (33, 32, 16, 16, 0.5, 0.2)),
+        v5((32, 32, 16, 16, np.inf, 0.0, 0.9), (32, 32, 16, 16, 1, 0.6, 0), (33, 32, 16, 16, 1, 0.5, 0)),
+        ended((np.nan, 24, 40, 40, 0.9, 1), (24, 24, 40, 40, 0.9, np.nan), (8, 18, 12, 22, 0.5, 0)),
+    ],
+    ids=["place", "score", "v5", "ended"],
+)
+def test_numbers_that_are_not_finite_are_left_out(tmp_path: Path, output: npt.NDArray[Any]) -> None:
     assert Detector(write(tmp_path / "d.onnx", output))(IMAGE).labels == ["cat"]
+
+
+def test_what_cannot_be_told_apart_is_refused(tmp_path: Path) -> None:
+    detect = Detector(write(tmp_path / "d.onnx", np.ones((1, 100, 85)), names=None))
+    with pytest.raises(BundleError, match="names no classes"):
+        detect(IMAGE)
+
+
+def test_a_model_of_bytes_is_refused_at_once(tmp_path: Path) -> None:
+    model = onnx.load(str(write(tmp_path / "d.onnx", v8())))
+    graph = model.graph
+    graph.input[0].type.tensor_type.elem_type = TensorProto.UINT8
+    graph.node.insert(0, helper.make_node("Cast", ["images"], ["floats"], to=TensorProto.FLOAT))
+    graph.node[1].input[0] = "floats"
+    onnx.save(model, str(tmp_path / "d.onnx"))
+    with pytest.raises(BundleError, match="of floats"):
+        Detector(tmp_path / "d.onnx")
