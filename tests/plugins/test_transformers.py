@@ -7,6 +7,7 @@ whole sequence and for single steps with the cache that either side carries. The
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from statistics import mean
 from typing import Any
 
 import pytest
@@ -91,8 +92,8 @@ def error(found: Tensor, wanted: Tensor) -> float:
     return ((found - wanted).abs().max() / wanted.abs().max()).item()
 
 
-def sequence(time: int = TIME) -> Tensor:
-    return torch.randn(BATCH, time, WIDTH, generator=torch.Generator().manual_seed(1))
+def sequence(time: int = TIME, seed: int = 1) -> Tensor:
+    return torch.randn(BATCH, time, WIDTH, generator=torch.Generator().manual_seed(seed))
 
 
 @pytest.mark.parametrize("operators", SETS, ids=lambda operators: operators.name)
@@ -125,24 +126,30 @@ def test_single_steps_after_a_sequence(
     assert error(torch.cat(ours, dim=1), forward(mixer, operators, u, None)[0]) <= CLOSE
 
 
-@pytest.mark.parametrize("time", [300, pytest.param(10_000, marks=pytest.mark.slow)])
+def spread(found: Tensor, wanted: Tensor) -> float:
+    """The root of the mean square of the difference, over that of what is wanted."""
+    return ((found.float() - wanted).square().mean() / wanted.square().mean()).sqrt().item()
+
+
+@pytest.mark.parametrize(("time", "draws"), [(300, 5), pytest.param(10_000, 1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("build", "forward"), MIXERS)
 def test_bf16_costs_no_more_than_transformers_own(
-    build: Callable[[], Any], forward: Forward, time: int
+    build: Callable[[], Any], forward: Forward, time: int, draws: int
 ) -> None:
     """A whole mixer in bfloat16, both sides against the float32 mixer on the same rounded weights.
 
-    What is left is the rounding of activations around the operators; these weights make much of it.
+    What is left is the rounding of activations around the operators. Of one draw's largest difference
+    either side has more than the other by chance, so it is the mean over all outputs and some draws.
     """
     mixer, _ = build()
     mixer = mixer.bfloat16()
-    u = sequence(time)[:1].bfloat16()
     exact, _ = build()
     exact.load_state_dict({name: value.float() for name, value in mixer.state_dict().items()})
-    wanted = forward(exact, eager_operators(), u.float(), None)[0]
-    ours = error(forward(mixer, eager_operators(), u, None)[0].float(), wanted)
-    if time <= 1000 or build is mamba2:  # transformers' Mamba runs one slow step after another
-        theirs = error(mixer(u).float(), wanted)
-        assert ours <= 2 * theirs
-    else:
-        assert ours <= 0.02
+    ours, theirs = [], []
+    for seed in range(1, 1 + draws):
+        u = sequence(time, seed)[:1].bfloat16()
+        wanted = forward(exact, eager_operators(), u.float(), None)[0]
+        ours.append(spread(forward(mixer, eager_operators(), u, None)[0], wanted))
+        if time <= 1000 or build is mamba2:  # transformers' Mamba runs one slow step after another
+            theirs.append(spread(mixer(u), wanted))
+    assert mean(ours) <= (1.2 * mean(theirs) if theirs else 0.02)
