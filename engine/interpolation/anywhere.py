@@ -16,7 +16,7 @@ from ...runtimes import Runtime
 from ...vision import Image
 from ..step_runner import StepRunner
 from .cuts import Sketch, is_cut
-from .duplicates import Sameness, compare
+from .duplicates import Sameness, between_alike, compare
 from .model import InterpolationModel
 from .options import InterpolationOptions
 from .sized_model import EncodedFrame, Flows, PairMotion, SizedModel
@@ -62,8 +62,11 @@ class Anywhere:
         """
         with self._lock:
             if not self._is_between(place, frames, cuts):
-                still = place not in cuts and self._same(place, frames)
-                return frames[place if still or part <= 0.5 else place + 1]
+                ends = frames[place], frames[place + 1]
+                sameness = Sameness.DIFFERENT if place in cuts else self._sameness(place, frames)
+                if sameness is Sameness.DIFFERENT:
+                    return ends[part > 0.5]
+                return between_alike(*ends, sameness, part)
             first, second = self._seen(place, frames), self._seen(place + 1, frames)
             motion = self._motion(place, frames, cuts)
             made: Image = self._run(self._sized.between(first, second, motion, part))
@@ -102,7 +105,7 @@ class Anywhere:
 
     def _is_between(self, place: int, frames: Mapping[int, Image], cuts: frozenset[int]) -> bool:
         """Whether frames are made in this pair: it is one scene, and something moves."""
-        if place in cuts or self._same(place, frames):
+        if place in cuts or self._sameness(place, frames) is not Sameness.DIFFERENT:
             return False
         if not self._options.cuts:
             return True
@@ -116,13 +119,10 @@ class Anywhere:
 
         return not self._once(("cut", place), cut)
 
-    def _same(self, place: int, frames: Mapping[int, Image]) -> bool:
+    def _sameness(self, place: int, frames: Mapping[int, Image]) -> Sameness:
         if not self._options.duplicates:
-            return False
-        return self._once(
-            ("same", place),
-            lambda: compare(frames[place], frames[place + 1]) is not Sameness.DIFFERENT,
-        )
+            return Sameness.DIFFERENT
+        return self._once(("same", place), lambda: compare(frames[place], frames[place + 1]))
 
     def _once(self, key: tuple[str, int], make: Callable[[], Value]) -> Value:
         """What was made of a frame or a pair, made if it is not there; the oldest of its kind goes."""

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...vision import Frame, Image
-from ...vision.pixels import in_eight_bits
+from ...vision.pixels import as_uint8, in_eight_bits
 
 _BLOCK = 16
 _MOST_MEAN, _MOST_BLOCK = 0.9, 4.0  # levels of 255
@@ -60,6 +60,16 @@ def compare(one: Image, other: Image) -> Sameness:
     if is_identical or not difference.any():
         return Sameness.IDENTICAL
     return Sameness.DIFFERENT if share_moving(one, other) > _MOST_MOVING else Sameness.DUPLICATE
+
+
+def between_alike(one: Image, other: Image, sameness: Sameness, part: float) -> Image:
+    """What is shown ``part`` of the way from a frame to one that repeats it: the frame, or a mix of both.
+
+    Where the two differ, by what a codec did, their mix has less of it than either.
+    """
+    if sameness is Sameness.IDENTICAL:
+        return one
+    return as_uint8(cv2.addWeighted(one, 1 - part, other, part, 0))
 
 
 def share_moving(one: Image, other: Image) -> float:

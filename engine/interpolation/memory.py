@@ -21,8 +21,9 @@ KeptFlow = Annotated[
         ("float32", 3),
     ),
 ]
-Kind = Literal["between", "still", "apart"]
-"""What lies between two frames: frames to be made; the same picture; two scenes, or too long a time."""
+Kind = Literal["between", "still", "alike", "apart"]
+"""What lies between two frames: frames to be made; the same picture, bit for bit or apart from what a codec
+does; two scenes, or too long a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +32,10 @@ class Counts:
 
     Attributes:
         frames_in, frames_out: pushed, and handed back.
-        made: of the latter, those that the model made; all others are pushed frames, bit for bit.
-        scene_cuts, duplicates, pauses: pairs between which nothing was made, and why: another scene; the same
-            picture; too long apart.
+        made: of the latter, those that the model made; all others are pushed frames, bit for bit, or mixed of
+            two that show the same.
+        scene_cuts, duplicates, pauses: pairs between which the model made nothing, and why: another scene;
+            the same picture; too long apart.
     """
 
     frames_in: Count = 0

@@ -17,7 +17,7 @@ from ..codec import DAMAGED, check_state
 from ..inputs import Clock
 from ..task import Early, Next, Part, Steps, Task
 from .cuts import Sketch, is_cut
-from .duplicates import Sameness, compare
+from .duplicates import Sameness, between_alike, compare
 from .memory import Counts, Kind, Pair, Seen, Timed, VideoMemory
 from .model import InterpolationModel
 from .options import InterpolationOptions, Number
@@ -26,6 +26,7 @@ from .timeline import Source
 
 _HALF = Fraction(1, 2)
 _LARGEST = 3840 * 2160  # pixels of a frame that a snapshot may hold
+ALIKE: dict[Kind, Sameness] = {"still": Sameness.IDENTICAL, "alike": Sameness.DUPLICATE}
 PSNR_CEILING = 200.0  # of equal frames, whose error is nothing
 
 
@@ -34,8 +35,9 @@ class Interpolating(Task[VideoMemory, Made]):
 
     Pushed frames come back as they are (the same array) where the timeline shows them; those in between are
     made. Across a scene cut, or a gap longer than ``options.longest_gap``, they repeat the nearer frame;
-    between duplicates they repeat the earlier one. A frame is encoded at most once, and only where a pair
-    needs it. How the pair before moved tells how the motion bends, where the model asks for that.
+    between duplicates they repeat the earlier one, or mix both where these differ by what a codec did. A
+    frame is encoded at most once, and only where a pair needs it. How the pair before moved tells how the
+    motion bends, where the model asks for that.
 
     Args:
         runtime: of an interpolator.
@@ -220,8 +222,9 @@ class Interpolating(Task[VideoMemory, Made]):
             sameness = compare(last.frame.image, seen.frame.image)
             if sameness is Sameness.IDENTICAL:
                 seen = replace(seen, encoded=last.encoded, guides=last.guides)
-            if sameness is not Sameness.DIFFERENT:
-                return "still", seen, replace(counts, duplicates=counts.duplicates + 1)
+            for kind, found in ALIKE.items():
+                if sameness is found:
+                    return kind, seen, replace(counts, duplicates=counts.duplicates + 1)
         if last.sketch is not None and seen.sketch is not None and is_cut(last.sketch, seen.sketch):
             return "apart", seen, replace(counts, scene_cuts=counts.scene_cuts + 1)
         return "between", seen, counts
@@ -252,8 +255,9 @@ class Interpolating(Task[VideoMemory, Made]):
         for moment in timeline.between(first.source, later.source, pair.following):
             if moment.part == 1:
                 image = later.frame.image
-            elif pair.kind == "still":
-                image = first.frame.image
+            elif pair.kind in ALIKE:
+                ends = first.frame.image, later.frame.image
+                image = between_alike(*ends, ALIKE[pair.kind], float(moment.part))
             elif motion is None:
                 image = (first if moment.part <= _HALF else later).frame.image
             else:

@@ -93,6 +93,23 @@ def test_a_duplicate_is_answered_by_the_frame_itself(
     assert counting.calls == ["encode", "encode", "motion", "interpolate"]
 
 
+def test_between_duplicates_that_a_codec_spoilt_is_less_noise(
+    engine: Engine, counting: Counting, picture: Pictures
+) -> None:
+    real = picture().clip(4, 251)
+    noise = np.random.default_rng(0).choice([-1, 0, 0, 0, 1], (2, *real.shape))
+    coded = [(real + one).astype(np.uint8) for one in noise]
+    with engine.open(factor=4) as session:
+        shown = [one.image for frame in frames(coded) for one in session.push(frame)]
+        assert session.memory.counts.duplicates == 1
+    assert counting.calls == []
+    assert shown[0] is coded[0]
+    errors = [float(np.abs(one.astype(float) - real).mean()) for one in shown]
+    assert max(errors[1:4]) < min(errors[0], errors[4])
+    distances = [float(np.abs(one.astype(float) - coded[0]).mean()) for one in shown]
+    assert distances == sorted(distances)
+
+
 def test_a_long_gap_is_held(engine: Engine, counting: Counting, picture: Pictures) -> None:
     one, other = picture(), picture(4)
     with engine.open(fps=2) as session:
