@@ -9,11 +9,12 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 TYPES = {
-    ".html": "text/html",
-    ".css": "text/css",
-    ".js": "text/javascript",
-    ".svg": "image/svg+xml",
-    ".txt": "text/plain",
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml; charset=utf-8",
+    ".txt": "text/plain; charset=utf-8",
+    ".mp4": "video/mp4",
 }
 
 
@@ -30,11 +31,7 @@ def pages() -> APIRouter:
     def page(name: str) -> Response:
         if name not in held:
             raise HTTPException(404)
-        return Response(
-            held[name],
-            media_type=f"{TYPES[suffix(name)]}; charset=utf-8",
-            headers={"cache-control": "no-cache"},
-        )
+        return Response(held[name], media_type=TYPES[suffix(name)], headers={"cache-control": "no-cache"})
 
     @api.get("/")
     async def index() -> Response:

@@ -1,7 +1,10 @@
 // The page: tabs, messages, the API key, and the parts that do the work.
 
+import { $ } from "./elements.js";
 import { look, watchHealth } from "./health.js";
-import { $, clearError } from "./page.js";
+import { watchKey } from "./keys.js";
+import { clearError } from "./page.js";
+import { watchPopups } from "./popups.js";
 import { Runner } from "./runner.js";
 import { Smoother } from "./smoother.js";
 import { Tracker } from "./tracker.js";
@@ -29,16 +32,12 @@ tabs.forEach((tab, at) => {
 });
 
 $("alert-close").onclick = clearError;
-$("key-form").onsubmit = (event) => {
-  event.preventDefault();
-  sessionStorage.setItem("framestate-key", $("key-input").value.trim());
-  $("key-input").value = "";
-  $("key-form").hidden = true;
+watchKey(() => {
   clearError();
   look();
-};
-
-new Tracker();
+});
+watchPopups();
+export const tracker = new Tracker();
 new Smoother();
 new Runner();
 watchHealth();

@@ -14,6 +14,7 @@ export class Source {
   async openFile(file) {
     this.close();
     this.url = URL.createObjectURL(file);
+    this.file = file;
     this.video.src = this.url;
     await this.loaded(file.name);
     this.name = file.name;
@@ -44,6 +45,7 @@ export class Source {
     const scale = Math.min(1, LONGEST / Math.max(videoWidth, videoHeight));
     this.width = Math.max(16, Math.round(videoWidth * scale));
     this.height = Math.max(16, Math.round(videoHeight * scale));
+    this.scale = videoWidth / this.width; // boxes in pixels that are sent, times this, are in the video's own
   }
 
   /** The picture that is shown now, as a canvas of its own. */
@@ -52,6 +54,10 @@ export class Source {
     Object.assign(canvas, { width: this.width, height: this.height });
     canvas.getContext("2d").drawImage(this.video, 0, 0, this.width, this.height);
     return canvas;
+  }
+
+  get duration() {
+    return this.live || !Number.isFinite(this.video.duration) ? null : this.video.duration;
   }
 
   async seek(seconds) {
@@ -69,7 +75,7 @@ export class Source {
     this.video.srcObject = null;
     this.video.removeAttribute("src");
     if (this.url) URL.revokeObjectURL(this.url);
-    Object.assign(this, { url: null, live: false });
+    Object.assign(this, { url: null, file: null, live: false });
   }
 }
 

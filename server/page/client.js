@@ -4,7 +4,7 @@ const HEADER = 44;
 const VERSION = 2;
 const KINDS = [null, "frame", "made", "tensor"];
 const ENCODINGS = ["rgb", "jpeg", "png", "webp", "npy"];
-const AWAY = { code: "UnavailableError", problem: "the connection to the server ended", remedy: "Check that it runs, then try again." };
+const AWAY = { code: "Gone", problem: "the connection to the server ended", remedy: "Check that it runs, then try again." };
 
 /** One picture as a binary message. `pts` is in microseconds; `payload` is an ArrayBuffer. */
 export function encodePicture(index, pts, encoding, payload) {
@@ -51,28 +51,31 @@ export class Stream {
     const secret = key && btoa(key).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
     this.socket = new WebSocket(url, secret ? ["framestate.v2", `key.${secret}`] : ["framestate.v2"]);
     this.socket.binaryType = "arraybuffer";
-    Object.assign(this, { index, lastIndex, parts: [] });
+    Object.assign(this, { index, lastIndex, parts: [], greeted: false });
     this.welcomed = new Promise((resolve, reject) => {
       this.socket.onopen = () => this.say({ type: "hello", version: VERSION, task, model, last_index: lastIndex, token });
       this.socket.onmessage = ({ data }) => {
         if (typeof data !== "string") return this.parts.push(decodePicture(data));
         const message = JSON.parse(data);
         if (message.type === "answer" || message.type === "ack") this.lastIndex = message.index;
-        if (message.type === "welcome") resolve(message);
-        else if (message.type === "answer") on.answer?.(message, this.parts.splice(0));
+        if (message.type === "welcome") {
+          this.greeted = true;
+          resolve(message);
+        } else if (message.type === "answer") on.answer?.(message, this.parts.splice(0));
         else if (message.type !== "error") on[message.type]?.(message);
-        else {
-          reject(new ServerError(message));
-          on.error?.(new ServerError(message), message.closing);
-        }
+        else this.fail(new ServerError(message), reject, (error) => on.error?.(error, message.closing));
       };
-      this.socket.onclose = () => {
-        reject(new ServerError(AWAY));
-        on.closed?.(new ServerError(AWAY));
-      };
+      this.socket.onclose = () => this.fail(new ServerError(AWAY), reject, (error) => on.closed?.(error));
     });
     this.welcomed.catch(() => {}); // whoever waits for it is told
   }
+
+  /** Before the welcome, whoever waits for that is told, and nobody else. */
+  fail(error, reject, tell) {
+    if (this.greeted) tell(error);
+    else reject(error);
+  }
+
   say(message) {
     if (this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
   }

@@ -1,21 +1,17 @@
 // The OpenAPI document of this server in Swagger UI, with the key that the page has, if any.
 
-const $ = (id) => document.getElementById(id);
-const KEY = "framestate-key";
-
-function authorization() {
-  const key = sessionStorage.getItem(KEY);
-  return key ? { authorization: `Bearer ${key}` } : {};
-}
+import { $ } from "./elements.js";
+import { apiKey, askForKey, authorization, keyIsGood, watchKey } from "./keys.js";
 
 async function show() {
   const response = await fetch("openapi.json", { headers: authorization() });
-  $("key-form").hidden = response.status !== 401;
-  $("problem").hidden = response.ok || response.status === 401;
+  if (response.status === 401) return askForKey(apiKey() ? "This is no key of this server." : null);
+  $("problem").hidden = response.ok;
   if (!response.ok) {
     $("problem").textContent = `The server answered ${response.status}.`;
     return;
   }
+  keyIsGood();
   const spec = await response.json();
   spec.servers = [{ url: new URL(".", location.href).pathname.replace(/\/$/, "") || "/" }]; // whatever proxies do
   window.SwaggerUIBundle({
@@ -30,9 +26,5 @@ async function show() {
   });
 }
 
-$("key-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  sessionStorage.setItem(KEY, $("key-input").value);
-  show();
-});
+watchKey(show);
 show();

@@ -2,7 +2,9 @@
 
 import { Source, jpegOf, trouble } from "./camera.js";
 import { Stream } from "./client.js";
-import { $, announce, apiKey, clearError, request, showError } from "./page.js";
+import { $ } from "./elements.js";
+import { apiKey } from "./keys.js";
+import { announce, ask, clearError, showError } from "./page.js";
 
 const IN_FLIGHT = 3;
 const MOST_SHOWN = 8; // numbers of a list
@@ -23,9 +25,9 @@ export class Runner {
 
   /** The server's models, each with its task; one that opens on a frame has a tab of its own. */
   async list() {
-    const known = await (await request("POST", "v2/repository/index")).json();
+    const known = await ask("POST", "v2/repository/index");
     const models = await Promise.all(
-      known.map(async ({ name }) => (await request("GET", `v2/models/${encodeURIComponent(name)}`)).json()),
+      known.map(({ name }) => ask("GET", `v2/models/${encodeURIComponent(name)}`)),
     );
     const able = models.filter((one) => !one.opens_on_frame);
     const chosen = $("run-model").value;
@@ -49,7 +51,8 @@ export class Runner {
         answer: (message, parts) => this.answered(stream, message, parts),
         ack: () => opened.resolve(),
         error: (error, closing) => this.failed(stream, opened, error, closing),
-        closed: (error) => opened.reject(error),
+        bye: () => this.stream === stream && this.end("The end"),
+        closed: (error) => this.failed(stream, opened, error, true),
       },
       { key: apiKey(), model: $("run-model").value },
     );

@@ -1,45 +1,57 @@
-// The tab Interpolate: a file as a job of the server, then before and after side by side.
+// The tab Interpolate: a file as a job of the server, then before and after under one slider.
 
-import { $, announce, clearError, request, showError, upload } from "./page.js";
+import { Comparison } from "./comparison.js";
+import { $ } from "./elements.js";
+import { announce, clearError, showError } from "./page.js";
+import { sampleFile } from "./sample.js";
+import { runJob } from "./video_job.js";
 
-const EVERY_MS = 500;
-const APART_S = 0.05; // more than this, and the second video is put where the first one is
+const SAID = { "The server works": "Making frames" };
 
 export class Smoother {
   constructor() {
-    this.urls = [];
+    this.comparison = new Comparison();
     $("job-form").onsubmit = (event) => {
       event.preventDefault();
-      this.run($("job-file").files[0]);
+      this.run(async () => $("job-file").files[0]);
     };
-    $("job-cancel").onclick = () => this.cancel();
-    $("play").onclick = () => ($("before").paused ? this.play() : this.pause());
-    $("seek").oninput = () => this.seek(Number($("seek").value));
-    $("pair-speed").onchange = () => this.setSpeed();
-    $("before").addEventListener("timeupdate", () => this.keepTogether());
-    $("before").addEventListener("ended", () => this.pause());
+    $("job-sample").onclick = () => this.run(sampleFile);
+    $("job-cancel").onclick = () => this.abort.abort();
   }
 
-  async run(file) {
-    if (!file) return;
+  async run(given) {
+    if (this.abort) return;
     clearError();
     this.abort = new AbortController();
-    this.job = null;
-    $("compare").hidden = true;
-    $("job-start").disabled = true;
+    this.comparison.hide();
+    for (const id of ["job-start", "job-sample"]) $(id).disabled = true;
     try {
-      const path = `v1/videos?task=interpolation&factor=${$("factor").value}`;
-      this.progress("Uploading", 0, file.name);
-      this.job = await upload(path, file, (done) => this.progress("Uploading", done, file.name), this.abort.signal);
-      await this.wait();
-      await this.show(file);
+      const file = await given();
+      if (file) await this.make(file, Number($("factor").value));
     } catch (error) {
       if (error.name !== "AbortError") showError(error);
       else announce("Cancelled");
     } finally {
-      $("job-start").disabled = false;
+      this.abort = null;
+      for (const id of ["job-start", "job-sample"]) $(id).disabled = false;
       $("job-progress").hidden = true;
     }
+  }
+
+  async make(file, factor) {
+    let total = null;
+    const results = await runJob(
+      new URLSearchParams({ task: "interpolation", factor }),
+      file,
+      (stage, done, job) => {
+        total = job?.frames_total ?? total;
+        const counted = job?.frames_total ? `${job.frames} of ${job.frames_total} frames` : job ? `${job.frames} frames` : file.name;
+        this.progress(SAID[stage] ?? stage, done, counted);
+      },
+      this.abort.signal,
+    );
+    await this.comparison.show(file, await results(".mp4"), factor, total);
+    announce("Done. Before is on the left of the line, after on the right.");
   }
 
   progress(stage, done, text) {
@@ -50,78 +62,4 @@ export class Smoother {
     if (done === null) $("progress").removeAttribute("value");
     else $("progress").value = done;
   }
-
-  async wait() {
-    const names = { queued: "Waiting for its turn", running: "Making frames" };
-    while (names[this.job.state]) {
-      const { frames, frames_total: total, progress, state } = this.job;
-      this.progress(names[state], progress, total ? `${frames} of ${total} frames` : `${frames} frames`);
-      await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
-      this.abort.signal.throwIfAborted();
-      this.job = await (await request("GET", `v1/videos/${this.job.id}`)).json();
-    }
-    if (this.job.state === "failed") throw this.job.error;
-    if (this.job.state === "cancelled") throw new DOMException("cancelled", "AbortError");
-  }
-
-  async cancel() {
-    this.abort.abort();
-    if (this.job) await request("DELETE", `v1/videos/${this.job.id}`).catch(showError);
-  }
-
-  async show(file) {
-    this.progress("Fetching the result", null, "");
-    const name = this.job.results.find((one) => one.endsWith(".mp4")) ?? this.job.results[0];
-    const result = await (await request("GET", `v1/videos/${this.job.id}/results/${encodeURIComponent(name)}`)).blob();
-    this.urls.forEach((url) => URL.revokeObjectURL(url));
-    this.urls = [URL.createObjectURL(file), URL.createObjectURL(result)];
-    await Promise.all(["before", "after"].map((id, at) => load($(id), this.urls[at])));
-    $("seek").max = Math.min($("before").duration, $("after").duration);
-    $("after-text").textContent = `${$("factor").value} × the frames`;
-    $("download").href = this.urls[1];
-    $("download").download = file.name.replace(/(\.\w+)?$/, `_${$("factor").value}x.mp4`);
-    $("compare").hidden = false;
-    this.setSpeed();
-    announce("Done. Before and after play side by side.");
-    await this.play();
-  }
-
-  videos() {
-    return [$("before"), $("after")];
-  }
-
-  setSpeed() {
-    for (const video of this.videos()) video.playbackRate = Number($("pair-speed").value);
-  }
-
-  async play() {
-    if ($("before").ended) this.seek(0);
-    $("after").currentTime = $("before").currentTime;
-    $("play").textContent = "Pause";
-    await Promise.all(this.videos().map((video) => video.play()));
-  }
-
-  pause() {
-    for (const video of this.videos()) video.pause();
-    $("play").textContent = "Play";
-  }
-
-  seek(seconds) {
-    for (const video of this.videos()) video.currentTime = seconds;
-  }
-
-  keepTogether() {
-    const [before, after] = this.videos();
-    $("seek").value = before.currentTime;
-    if (Math.abs(before.currentTime - after.currentTime) > APART_S * Math.max(1, before.playbackRate)) after.currentTime = before.currentTime;
-  }
-}
-
-function load(video, url) {
-  return new Promise((resolve, reject) => {
-    video.onloadeddata = resolve;
-    video.onerror = () =>
-      reject(Object.assign(new Error(), { problem: "this browser cannot play the video", remedy: "Download the result, or use MP4 (H.264)." }));
-    video.src = url;
-  });
 }

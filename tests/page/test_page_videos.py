@@ -30,6 +30,16 @@ def until(page: Page, script: str) -> None:
         page.wait_for_timeout(50)
 
 
+def halves(page: Page, side: str) -> bytes:
+    """A picture of what is to the left or right of the line, at a quarter, and of no line."""
+    area = page.locator("#split-view").bounding_box()
+    assert area is not None
+    share = {"left": (0.0, 0.2), "right": (0.4, 1.0)}[side]
+    wide = area["width"] * (share[1] - share[0])
+    clip = {"x": area["x"] + area["width"] * share[0], "y": area["y"] + 60, "width": wide, "height": 200}
+    return page.screenshot(clip=clip)  # type: ignore[arg-type]
+
+
 def test_a_video_is_smoothed_and_compared(site: Any, visit: Any, film: Film) -> None:
     page = visit(site)
     page.click("#tab-interpolate")
@@ -44,6 +54,17 @@ def test_a_video_is_smoothed_and_compared(site: Any, visit: Any, film: Film) -> 
     assert page.evaluate(apart) < 0.3
     page.click("#play")
     assert page.evaluate(f"{before}.paused && {after}.paused")
+    page.fill("#split", "25")
+    edge = page.evaluate("getComputedStyle(document.getElementById('after')).clipPath")
+    assert edge.startswith("inset(0px 0px 0px"), "after is shown to the right of the line only"
+    page.fill("#seek", "0")
+    until(page, f"!{before}.seeking && !{after}.seeking")
+    left, right = (halves(page, name) for name in ("left", "right"))
+    page.click("#step-on")  # a frame that was made: before stays where it is
+    until(page, f"!{before}.seeking && !{after}.seeking && {after}.currentTime > 0")
+    page.wait_for_timeout(200)
+    assert halves(page, "left") == left
+    assert halves(page, "right") != right
     page.fill("#seek", "1")
     until(page, f"{apart} < 0.001 && {after}.currentTime === 1")
     with page.expect_download() as download:

@@ -1,0 +1,101 @@
+// One followed target: a session of its own, over a stream that is found again when the connection is lost.
+
+import { Stream } from "./client.js";
+import { apiKey } from "./keys.js";
+import { GONE, pause } from "./page.js";
+import { trouble } from "./camera.js";
+
+const RECONNECTS = 150; // about five minutes, as long as a server keeps a session
+const ANOTHER_TRY = [GONE, "UnavailableError", "SessionBusyError"];
+
+/**
+ * `on` is told: `answered(target, shot, track)`, `unanswered(target, shot)`, `away(target, seconds)`,
+ * `back(target, framesLost)`, and `failed(target, error, isOver)`.
+ */
+export class Target {
+  constructor(number, on) {
+    Object.assign(this, { number, on, flight: new Map(), stream: null, opening: null, isAway: false });
+  }
+
+  /** Opens the session on a shot's picture. Throws what the server says against it. */
+  async open(box, shot, payload, policy = "DROP_OLDEST") {
+    const welcome = await this.connect();
+    const opened = new Promise((resolve, reject) => (this.opening = { resolve, reject }));
+    this.stream.say({ type: "open", options: { box }, policy });
+    this.send(shot, payload);
+    await opened.finally(() => (this.opening = null));
+    return welcome;
+  }
+
+  async connect(options = {}) {
+    const stream = new Stream(
+      {
+        answer: ({ index, values }) => this.answered(stream, index, values),
+        ack: ({ index }) => this.flight.delete(index) && this.opening?.resolve(),
+        drop: ({ index }) => this.unanswered(index),
+        error: (error, closing) => this.failed(stream, error, closing),
+        closed: (error) => this.lost(stream, error),
+      },
+      { key: apiKey(), task: "tracking", ...options },
+    );
+    this.stream = stream;
+    const welcome = await stream.welcomed;
+    this.session = welcome.session;
+    this.token = welcome.token;
+    return welcome;
+  }
+
+  send(shot, payload) {
+    this.flight.set(this.stream.send(shot.pts, "jpeg", payload), shot);
+  }
+
+  answered(stream, index, track) {
+    const shot = this.flight.get(index);
+    this.flight.delete(index);
+    if (shot && this.stream === stream) this.on.answered(this, shot, track);
+  }
+
+  unanswered(index) {
+    const shot = this.flight.get(index);
+    this.flight.delete(index);
+    if (shot) this.on.unanswered(this, shot);
+  }
+
+  failed(stream, error, closing) {
+    if (this.stream !== stream) return;
+    if (error.index !== null) this.unanswered(error.index);
+    if (this.opening) this.opening.reject(error);
+    else this.on.failed(this, error, closing);
+    if (closing) this.leave();
+  }
+
+  /** The connection went away: the session may still be there. */
+  async lost(stream, error) {
+    if (this.stream !== stream || this.isAway) return;
+    if (this.opening) return this.opening.reject(error);
+    const { index, lastIndex } = stream;
+    this.isAway = true;
+    for (const number of [...this.flight.keys()]) this.unanswered(number);
+    for (let attempt = 0, from = performance.now(); attempt < RECONNECTS; attempt++) {
+      this.on.away(this, Math.round((performance.now() - from) / 1000));
+      await pause(Math.min(2000, 200 * 2 ** attempt));
+      if (!this.stream) return;
+      try {
+        const welcome = await this.connect({ session: this.session, token: this.token, index, lastIndex });
+        if (!welcome.resumed) throw trouble("the session has ended meanwhile", "Draw a box on the frame you see, and start again.");
+        this.isAway = false;
+        return this.on.back(this, welcome.frames_lost);
+      } catch (again) {
+        if (!ANOTHER_TRY.includes(again.code)) return this.on.failed(this, again, true);
+      }
+    }
+    this.on.failed(this, error, true);
+  }
+
+  /** Ends the session, so that its place is free at once. */
+  leave() {
+    this.stream?.say({ type: "bye" });
+    this.stream = null;
+    for (const number of [...this.flight.keys()]) this.unanswered(number);
+  }
+}
