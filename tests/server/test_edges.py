@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
@@ -83,6 +84,69 @@ def test_what_a_proxy_says_counts_from_trusted_addresses_alone(serve: Any) -> No
     for others in ((), ("10.0.0.0/8", "::1")):
         running = serve(proxies=others, allow_hosts=("video.example.org",))
         assert running.call("DELETE", "/v1/sessions/none", **own).status == 403
+
+
+def seen(proxies: tuple[str, ...], *headers: tuple[str, str]) -> tuple[str, str, str]:
+    """Who asks, how and for which host, as the server takes it behind some proxies."""
+    found: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        found.append(scope)
+
+    raw = [(name.encode(), value.encode()) for name, value in (("host", "own"), *headers)]
+    scope = {
+        "type": "http", "client": ("10.0.0.1", 1), "scheme": "http", "headers": raw, "path": "/",
+        "raw_path": b"/",
+    }  # fmt: skip
+    asyncio.run(Behind(app, Settings(proxies=proxies))(scope, None, None))  # type: ignore[arg-type]
+    [one] = found
+    return one["client"][0], one["scheme"], dict(one["headers"])[b"host"].decode()
+
+
+FOR, PROTO, HOST, RFC = "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "forwarded"
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ((), ("10.0.0.1", "http", "own")),
+        (((FOR, "1.2.3.4:567"), (PROTO, "https"), (HOST, "a.org")), ("1.2.3.4", "https", "a.org")),
+        # an inner proxy adds what it saw of the outer one, which is trusted too
+        (
+            ((FOR, "1.2.3.4, 10.0.0.2"), (PROTO, "https, http"), (HOST, "a.org, in")),
+            ("1.2.3.4", "https", "a.org"),
+        ),
+        (
+            ((FOR, "1.2.3.4"), (FOR, "10.0.0.2"), (PROTO, "https"), (PROTO, "http")),
+            ("1.2.3.4", "https", "own"),
+        ),
+        # what stands before the outermost trusted proxy is the sender's own word
+        (
+            ((FOR, "9.9.9.9, 1.2.3.4"), (PROTO, "https,http"), (HOST, "evil,a.org")),
+            ("1.2.3.4", "http", "a.org"),
+        ),
+        (((FOR, "9.9.9.9, 1.2.3.4, 10.0.0.2"), (HOST, "evil, a.org, in")), ("1.2.3.4", "http", "a.org")),
+        (((RFC, "for=1.2.3.4;proto=https;host=a.org"),), ("1.2.3.4", "https", "a.org")),
+        (((RFC, 'For="[2001:db8::1]:80"; Proto=https'),), ("2001:db8::1", "https", "own")),
+        (
+            (
+                (RFC, 'for=9.9.9.9;host=evil, for=1.2.3.4;host="a.org:8443";proto=https'),
+                (RFC, "for=10.0.0.2;host=in;proto=http"),
+            ),
+            ("1.2.3.4", "https", "a.org:8443"),
+        ),
+        # beside the names that most use, it may be the sender's own word
+        (((RFC, "for=9.9.9.9;host=evil"), (FOR, "1.2.3.4")), ("1.2.3.4", "http", "own")),
+        (((RFC, 'for="1.2.3.4'), (RFC, ";;=,for"), (RFC, "")), ("10.0.0.1", "http", "own")),
+        (((FOR, " , "), (PROTO, "gopher"), (HOST, "")), ("10.0.0.1", "http", "own")),
+    ],
+)  # fmt: skip
+def test_of_a_chain_of_proxies_the_outermost_trusted_one_counts(
+    headers: Any, expected: tuple[str, str, str]
+) -> None:
+    assert seen(("10.0.0.0/8",), *headers) == expected
+    assert seen((), *headers) == ("10.0.0.1", "http", "own")
+    assert seen(("192.168.0.1",), *headers) == ("10.0.0.1", "http", "own")
 
 
 def test_a_prefix_may_be_there_or_not(serve: Any, film: Any) -> None:
