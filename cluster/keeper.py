@@ -40,6 +40,8 @@ class Keeper(Rounds):
         count = 0
         failure: SessionError | None = None
         for session in self.engine.sessions():
+            if session.part_of:
+                continue
             try:
                 count += self.save_one(session)
             except SessionError as error:

@@ -118,13 +118,19 @@ class Engine:
             raise
 
     def open(
-        self, frame: Frame | Image | None = None, *, session_id: str | None = None, **given: Any
+        self,
+        frame: Frame | Image | None = None,
+        *,
+        session_id: str | None = None,
+        part_of: str = "",
+        **given: Any,
     ) -> Session[Any]:
         """Opens a session: follows a target, makes frames ..., as the engine's task does.
 
         Args:
             frame: the first frame, where the task wants one.
             session_id: what to call it; without one it is drawn at random.
+            part_of: the scene whose snapshot holds it, so that nothing else keeps it.
             given: what the task's ``open`` takes (``box``, ``factor`` ...), and the queue's ``policy``,
                 ``deadline_ms`` and ``queue``, see ``SessionOptions``.
 
@@ -133,14 +139,19 @@ class Engine:
             CapacityError: every slot is in use.
             SessionError: the id is taken, or the engine is closed.
         """
-        return self.open_nowait(frame, session_id=session_id, **given).result()
+        return self.open_nowait(frame, session_id=session_id, part_of=part_of, **given).result()
 
     def open_nowait(
-        self, frame: Frame | Image | None = None, *, session_id: str | None = None, **given: Any
+        self,
+        frame: Frame | Image | None = None,
+        *,
+        session_id: str | None = None,
+        part_of: str = "",
+        **given: Any,
     ) -> Future[Session[Any]]:
         """A future of ``open``; what can be refused at once is raised at once."""
         options = SessionOptions(**{name: given.pop(name) for name in _QUEUE if name in given})
-        return self._service.open(frame, session_id, options, given)
+        return self._service.open(frame, session_id, options, given, part_of)
 
     async def opened(
         self, frame: Frame | Image | None = None, *, session_id: str | None = None, **given: Any
@@ -149,14 +160,16 @@ class Engine:
         await self._ready(session_id)
         return await claimed(self.open_nowait(frame, session_id=session_id, **given))
 
-    def restore(self, blob: bytes, *, session_id: str | None = None, **changed: Any) -> Session[Any]:
+    def restore(
+        self, blob: bytes, *, session_id: str | None = None, part_of: str = "", **changed: Any
+    ) -> Session[Any]:
         """Goes on with a session from its blob, under its old id and queue options unless others are given.
 
         Raises:
             StateError: the blob is damaged, or of another bundle, task or format version. Nothing is changed.
             CapacityError, OptionError, SessionError: as ``open``.
         """
-        return self._service.resume_session(blob, session_id, changed).result()
+        return self._service.resume_session(blob, session_id, changed, part_of).result()
 
     async def restored(self, blob: bytes, *, session_id: str | None = None, **changed: Any) -> Session[Any]:
         """As ``restore`` for event loops, on the engine's lanes."""

@@ -35,26 +35,27 @@ class Service(LaneThreads):
         session_id: str | None,
         options: SessionOptions,
         given: dict[str, Any],
+        part_of: str = "",
     ) -> Future[Session[Any]]:
         """Opens a session; a future, which is done at once where nothing runs on lanes."""
         clock = None
         if frame is not None:
             first = as_frame(frame, None, self._task.reference_rate)
             given, clock = {"frame": first, **given}, Clock.of(first)
-        session = self._reserve(session_id, options, 0)
+        session = self._reserve(session_id, options, 0, part_of)
         session.clock = clock
         job = Job(session, lambda _: begin(self._task, given), clock, time.monotonic(), kind="open")
         return self._enter(session, job)
 
     def resume_session(
-        self, blob: bytes, session_id: str | None, changed: dict[str, Any]
+        self, blob: bytes, session_id: str | None, changed: dict[str, Any], part_of: str = ""
     ) -> Future[Session[Any]]:
         """Goes on with a session from its blob, under its old id and options unless others are given."""
         found = self._core.unpack(blob)
         kept = found.about.options
         own = {"policy": kept.policy, "deadline_ms": kept.deadline_ms, "queue": kept.queue, **changed}
         options, dropped = SessionOptions(**own), found.about.dropped
-        session = self._reserve(session_id or found.about.id, options, dropped)
+        session = self._reserve(session_id or found.about.id, options, dropped, part_of)
 
         def fill() -> Session[Any]:
             try:
@@ -287,7 +288,9 @@ class Service(LaneThreads):
                     job.future.set_result(session)
         return job.future
 
-    def _reserve(self, given: str | None, options: SessionOptions, dropped: int) -> Session[Any]:
+    def _reserve(
+        self, given: str | None, options: SessionOptions, dropped: int, part_of: str
+    ) -> Session[Any]:
         """A session with an id, a slot and a queue, not yet open. Raises SessionError or CapacityError."""
         key = uuid.uuid4().hex if given is None else check_id(given)
         with self._wake:
@@ -298,7 +301,7 @@ class Service(LaneThreads):
                 raise SessionError(
                     f"there is a session {key!r} already", "choose another id, or close it first"
                 )
-            session: Session[Any] = Session(self, key, self._core.slots.take(), options)
+            session: Session[Any] = Session(self, key, self._core.slots.take(), options, part_of)
             self._sessions[key] = session
             self._queue(session, dropped)
         return session

@@ -179,10 +179,12 @@ class Session(Generic[Answer]):
         clock: at the last frame that was handed over; None before the first one.
         is_open: whether its opening has come to an end.
         closed: whether it has ended.
+        part_of: the scene whose target it follows; a snapshot of that holds it. Empty: it is by itself.
     """
 
-    def __init__(self, host: Host, key: str, slot: int, options: SessionOptions) -> None:
+    def __init__(self, host: Host, key: str, slot: int, options: SessionOptions, part_of: str = "") -> None:
         self.id = key
+        self.part_of = part_of
         self.options = options
         self.slot = slot
         self.standing = Standing(None)

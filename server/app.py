@@ -19,6 +19,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..engine import Autosave, Engine
+from ..engine.autosave import Keeping
+from ..engine.scene import can_follow
 from ..errors import FramestateError
 from .access import Gate, SafeHeaders
 from .admin_api import admin_api
@@ -29,6 +31,7 @@ from .drain import Saves
 from .event_sinks import sinks_of
 from .events_api import events_api
 from .hub import Hub
+from .kept_scenes import KeptScenes
 from .keys import required_keys
 from .kserve import Versions, kserve_api
 from .logs import logger
@@ -51,6 +54,7 @@ from .sources_admin_api import sources_admin_api
 from .sources_api import sources_api
 from .state_folder import SESSIONS
 from .stream import streams
+from .targets_api import targets_api
 from .traces import Spans, Traces
 from .videos import Videos
 from .videos_api import videos_api
@@ -99,6 +103,7 @@ def create_app(settings: Settings, engines: Mapping[str, Engine], *, keep: Keep 
             hub.state.open()
             stack.callback(hub.state.close)
             stack.callback(decoder.close)
+            stack.callback(hub.scenes.close)
             if traces is not None:
                 stack.push_async_callback(traces.close)
             hub.watch.begin()
@@ -137,6 +142,7 @@ def create_app(settings: Settings, engines: Mapping[str, Engine], *, keep: Keep 
         pictures_api(hub, sources, peers, decoder),
         events_api(hub.watch.log),
         admin_api(settings.body_s),
+        targets_api(hub, sources),
         sources_api(hub, sources, decoder),  # before streams, which take any id
         streams(hub, decoder),
         videos_api(hub, videos),
@@ -156,18 +162,21 @@ def create_app(settings: Settings, engines: Mapping[str, Engine], *, keep: Keep 
 
 
 def keep_sessions(hub: Hub, stack: AsyncExitStack) -> list[Saves]:
-    """Takes up the sessions of the state folder, and keeps them there from now on."""
+    """Takes up the scenes and sessions of the state folder, and keeps them there from now on."""
     state = hub.settings.state_dir
     saves: list[Saves] = []
     for name, engine in hub.engines.items():
         if state is None:
             continue
-        save = Autosave(engine, state / SESSIONS / engine.bundle_hash[:16], every_s=hub.settings.snapshot_s)
-        sessions, refused = save.restore()
-        hub.adopt(sessions, name)
-        for file, error in refused.items():
-            logger().error("session not restored", extra={"file": file, "model": name, "error": str(error)})
-        saves.append(stack.enter_context(save))
+        keeping: list[Keeping[Any]] = [KeptScenes(hub, name, engine)] if can_follow(engine) else []
+        folder = state / SESSIONS / engine.bundle_hash[:16]
+        for save in [*keeping, Autosave(engine, folder, every_s=hub.settings.snapshot_s)]:
+            found, refused = save.restore()
+            hub.adopt(found, name)
+            for file, error in refused.items():
+                extra = {"file": file, "model": name, "error": str(error)}
+                logger().error("session not restored", extra=extra)
+            saves.append(stack.enter_context(save))
     return saves
 
 

@@ -28,6 +28,7 @@ from .drain import Drain, Saves
 from .entry import Connection, Entry
 from .event_log import EventLog
 from .flow import Rate, at_server
+from .live_scene import Scenes
 from .logs import logger
 from .memory import Memory
 from .metrics import Metrics
@@ -67,6 +68,7 @@ class Hub:
         """What else the server needs to be ready: each raises UnavailableError where it is not so."""
         self.disk: Disk | None = None
         self.memory = Memory(engines)
+        self.scenes = Scenes(settings)
         self.keeps = settings.state_dir is not None
         """Whether sessions outlive this process."""
         self.on_end: Callable[[Entry, str], None] = lambda entry, reason: None
@@ -107,8 +109,8 @@ class Hub:
         return entry
 
     def entries(self) -> list[Entry]:
-        """All that are open, the oldest first."""
-        return [entry for entry in self._entries.values() if not entry.session.closed]
+        """All that are open, the oldest first. Any thread may ask."""
+        return [entry for entry in list(self._entries.values()) if not entry.session.closed]
 
     # Opening and ending
 
@@ -150,6 +152,12 @@ class Hub:
         finally:
             if trial is not None:
                 trial.close()
+
+    def enter(self, session: Session[Any], model: str, zones: Zones, replaces: Entry | None) -> Entry:
+        """Takes in what the server itself has opened, in the place of another one."""
+        if replaces is not None:
+            self.end(replaces, "another session was chosen")
+        return self._enter(Entry(session, model), zones)
 
     async def _session(self, engine: Engine, key: str, opening: Mapping[str, Any]) -> Session[Any]:
         try:

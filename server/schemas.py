@@ -149,6 +149,26 @@ class SourceAnswer(BaseModel):
     problem: str | None = Field(description="Why it is away.")
 
 
+class TargetAnswer(BaseModel):
+    """A target that a live source follows."""
+
+    model_config = example(id=3, box=BOX, score=0.93, status="tracking", label="person", looks=41, frame=5120)
+    id: int = Field(description="Stable; never given twice in a scene.")
+    box: list[float] = Field(description="x, y, width, height in pixels; of a lost one, where it would be.")
+    score: float
+    status: Literal["tracking", "uncertain", "lost"]
+    label: str = Field(description="Its class, or name; empty where nobody said.")
+    looks: int = Field(description="How often the model has looked at it.")
+    frame: int | None = Field(description="The number of the frame that this is true of.")
+
+
+class TargetsAnswer(BaseModel):
+    """All targets of a live source, in the order of their ids."""
+
+    model_config = example(targets=[])
+    targets: list[TargetAnswer]
+
+
 class SourcesAnswer(BaseModel):
     """All live sources."""
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import UnknownItemError
 from ..vision import Box, Frame, Mark, draw_tracks
+from ..wire import SceneAnswer
 
 
 class Screen:
@@ -51,8 +52,16 @@ class Screen:
 
 
 def annotated(frame: Frame, answer: Any) -> Frame:
-    """A frame with the box of its answer, where the answer has one."""
+    """A frame with the boxes of its answer, where the answer has any."""
+    marks = marks_of(answer)
+    return replace(frame, image=draw_tracks(frame.image, marks)) if marks else frame
+
+
+def marks_of(answer: Any) -> list[Mark]:
+    """What is drawn of an answer: each target of a scene, or the one of a session."""
+    if isinstance(answer, SceneAnswer):
+        return [Mark(one.box, one.id, one.score, one.status, one.label) for one in answer]
     box, score, status = (getattr(answer, name, None) for name in ("box", "score", "status"))
     if not isinstance(box, Box) or status not in ("tracking", "uncertain", "lost"):
-        return frame
-    return replace(frame, image=draw_tracks(frame.image, [Mark(box, 1, score, status)]))
+        return []
+    return [Mark(box, 1, score, status)]

@@ -70,6 +70,10 @@ class Settings(BaseSettings):
     """Places whose addresses may be added as sources while the server runs; none without."""
     max_sources: PositiveInt = 64
     """Live sources at once, those of the command line included."""
+    max_targets: PositiveInt = 64
+    """Targets of one source at once; each takes a session's slot."""
+    look_ms: PositiveFloat = 30.0
+    """Of one frame of a source, within which its targets are looked at by the model; the others wait."""
     pushes: tuple[str, ...] = ()
     """Annotated sources that are sent elsewhere, as name=rtsp://host/path."""
     max_peers: PositiveInt = 16

@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..vision import Box
+from ..wire import SceneAnswer
 from .event_log import EventLog
 from .metrics import Reading
 from .zones import Zones, is_inside
@@ -17,6 +18,8 @@ from .zones import Zones, is_inside
 TYPES = {
     "session.opened": "A session is open; `restored` where it comes from a snapshot.",
     "session.closed": "It ended; `reason` says why.",
+    "target.opened": "A source follows one target more; `target` is its id, here and in what follows.",
+    "target.ended": "It follows it no longer; `into` is the one that it turned out to be.",
     "target.lost": "Its target is lost; `box` is where it was believed at last.",
     "target.found": "Its target is followed again.",
     "zone.entered": "The middle of its target's box came into the zone `zone`.",
@@ -34,23 +37,34 @@ class Watched:
     Attributes:
         lost: its target is.
         inside: the zones that its target is in.
+        targets: each one of a scene, by its id: watched as the target of a session is.
+        box: where a target of a scene was last.
         ended: nothing more is told of it.
     """
 
     zones: Zones = field(default_factory=dict)
     lost: bool = False
     inside: set[str] = field(default_factory=set)
+    targets: dict[int, Watched] = field(default_factory=dict)
+    box: Box | None = None
     ended: bool = False
 
     def plain(self) -> dict[str, Any]:
         """As JSON."""
-        return {"zones": dict(self.zones), "lost": self.lost, "inside": sorted(self.inside)}
+        return {
+            "zones": dict(self.zones), "lost": self.lost, "inside": sorted(self.inside),
+            "targets": {number: [one.lost, sorted(one.inside)] for number, one in self.targets.items()},
+        }  # fmt: skip
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> Watched:
         """From ``plain``."""
         zones = {name: tuple((x, y) for x, y in corners) for name, corners in plain["zones"].items()}
-        return cls(zones, plain["lost"], set(plain["inside"]))
+        targets = {
+            int(number): cls(zones, lost, set(inside))
+            for number, (lost, inside) in plain.get("targets", {}).items()
+        }
+        return cls(zones, plain["lost"], set(plain["inside"]), targets)
 
 
 class Watch:
@@ -97,23 +111,36 @@ class Watch:
                 self.log.add([self._event("session.closed", session, reason=reason)], session)
             self._known = {}
 
+    def zones(self, session: str, zones: Zones) -> None:
+        """Other zones are watched from now on."""
+        with self._lock:
+            watched = self._watched.get(session)
+            if watched is not None:
+                watched.zones = zones
+                for one in watched.targets.values():
+                    one.zones, one.inside = zones, one.inside & zones.keys()
+                self.log.add([], session, watched.plain())
+
     def answered(self, session: str, model: str, answer: Any) -> None:
-        """A frame was answered; answers with a ``status`` and a ``box`` may be news."""
-        box, status = getattr(answer, "box", None), getattr(answer, "status", None)
+        """A frame was answered; that of a scene, or one with a ``status`` and a ``box``, may be news."""
         watched = self._watched.get(session)
-        if watched is None or not isinstance(box, Box) or not isinstance(status, str):
+        if watched is None:
             return
-        news = list(self._news(watched, box, status))
+        if isinstance(answer, SceneAnswer):
+            news = list(_scene_news(watched, answer))
+        else:
+            box, status = getattr(answer, "box", None), getattr(answer, "status", None)
+            if not isinstance(box, Box) or not isinstance(status, str):
+                return
+            about = {"box": list(box.xywh), "score": getattr(answer, "score", None)}
+            news = [(kind, about | more) for kind, more in _news(watched, box, status)]
         if not news:
             return
-        about = {
-            "model": model, "frame": getattr(answer, "frame_index", None), "box": list(box.xywh),
-            "score": getattr(answer, "score", None),
-        }  # fmt: skip
+        frame = {"model": model, "frame": getattr(answer, "frame_index", None)}
         with self._lock:
             if not watched.ended:
                 self.log.add(
-                    [self._event(kind, session, **about, **more) for kind, more in news],
+                    [self._event(kind, session, **frame, **more) for kind, more in news],
                     session,
                     watched.plain(),
                 )
@@ -131,25 +158,51 @@ class Watch:
         what = "Events that were given up: nobody took them, or the disk was full."
         yield Reading("framestate_events_lost_total", what, self.log.lost, {})
 
-    def _news(self, watched: Watched, box: Box, status: str) -> Iterable[tuple[str, dict[str, str]]]:
-        if status == "lost" and not watched.lost:
-            watched.lost = True
-            yield "target.lost", {}
-        elif status == "tracking" and watched.lost:
-            watched.lost = False
-            yield "target.found", {}
-        if status == "lost":
-            return  # where it is believed is no place that it is at
-        for name, polygon in watched.zones.items():
-            inside = is_inside(box, polygon)
-            if inside and name not in watched.inside:
-                watched.inside.add(name)
-                yield "zone.entered", {"zone": name}
-            elif not inside and name in watched.inside:
-                watched.inside.remove(name)
-                yield "zone.left", {"zone": name}
-
     def _event(self, kind: str, session: str | None, **data: Any) -> dict[str, Any]:
         self._counts[kind] += 1
         about = {} if session is None else {"session": session}
         return {"id": uuid.uuid4().hex, "type": kind, "time": time.time(), **about, **data}
+
+
+def _scene_news(watched: Watched, answer: SceneAnswer) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Of the targets of a scene: who came, who is lost or found, in and out of zones, and who is gone."""
+    merged = dict(answer.merged)
+    for one in answer:
+        about = {"target": one.id, "label": one.label, "box": list(one.box.xywh), "score": one.score}
+        known = watched.targets.get(one.id)
+        if known is None:
+            known = watched.targets[one.id] = Watched(watched.zones)
+            yield "target.opened", about
+        known.box = one.box
+        for kind, more in _news(known, one.box, one.status):
+            yield kind, about | more
+    there = {one.id for one in answer} | set(answer.lost)
+    for number, known in list(watched.targets.items()):
+        last = {} if known.box is None else {"box": list(known.box.xywh)}
+        if number not in there:
+            del watched.targets[number]
+            into = {"into": merged[number]} if number in merged else {}
+            yield "target.ended", {"target": number, **last, **into}
+        elif number in answer.lost and not known.lost:
+            known.lost = True
+            yield "target.lost", {"target": number, **last}
+
+
+def _news(watched: Watched, box: Box, status: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Of one target: lost or found, in and out of zones."""
+    if status == "lost" and not watched.lost:
+        watched.lost = True
+        yield "target.lost", {}
+    elif status == "tracking" and watched.lost:
+        watched.lost = False
+        yield "target.found", {}
+    if status == "lost":
+        return  # where it is believed is no place that it is at
+    for name, polygon in watched.zones.items():
+        inside = is_inside(box, polygon)
+        if inside and name not in watched.inside:
+            watched.inside.add(name)
+            yield "zone.entered", {"zone": name}
+        elif not inside and name in watched.inside:
+            watched.inside.remove(name)
+            yield "zone.left", {"zone": name}

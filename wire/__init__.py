@@ -1,6 +1,17 @@
 """Floor 0: what engine, server and client say to one another: answers, and how they look on the wire."""
 
-from .answers import Classification, Made, Output, Plain, Status, Timings, Track, stamped
+from .answers import (
+    Classification,
+    Made,
+    Output,
+    Plain,
+    SceneAnswer,
+    Sighting,
+    Status,
+    Timings,
+    Track,
+    stamped,
+)
 from .fields import MAX_INTEGER
 from .format import (
     MAX_TEXT,
@@ -29,6 +40,6 @@ from .messages import (
 __all__ = [
     "ENCODINGS", "MAX_INTEGER", "MAX_TEXT", "VERSION", "Ack", "Answer", "Bye", "Classification", "Drop",
     "Encoding", "Failure", "Hello", "Limits", "Made", "Message", "Open", "Output", "Picture", "Plain",
-    "Status", "Timings", "Track", "Welcome", "decode_message", "decode_picture", "encode_message",
-    "encode_picture", "stamped",
+    "SceneAnswer", "Sighting", "Status", "Timings", "Track", "Welcome", "decode_message", "decode_picture",
+    "encode_message", "encode_picture", "stamped",
 ]  # fmt: skip

@@ -18,8 +18,19 @@ import numpy.typing as npt
 
 from ..errors import FramestateError, WireError
 from ..vision import Box, Frame
-from .answers import STATUSES, Classification, Made, Output, Plain, Timings, Track
-from .fields import a_box, a_number, fail, one_of
+from .answers import (
+    SOURCES,
+    STATUSES,
+    Classification,
+    Made,
+    Output,
+    Plain,
+    SceneAnswer,
+    Sighting,
+    Timings,
+    Track,
+)
+from .fields import a_box, a_number, an_integer, fail, one_of
 
 INLINE = 1024
 """Numbers of a tensor that still goes as JSON."""
@@ -205,11 +216,54 @@ def _read_output(values: Mapping[str, Any], parts: Parts) -> Output:
     return Output(tensors, pictures, parts.index, float(values["seconds"]), parts.dropped, parts.timings)
 
 
+def _write_scene(scene: SceneAnswer) -> Written:
+    values = scene.plain
+    del values["frame"]  # the message has it
+    return Written("scene", values)
+
+
+def _read_scene(values: Mapping[str, Any], parts: Parts) -> SceneAnswer:
+    def ids(name: str) -> tuple[int, ...]:
+        return tuple(an_integer(1)(name, one) for one in values[name])
+
+    def pairs(name: str) -> tuple[tuple[int, int], ...]:
+        return tuple((an_integer(1)(name, one), an_integer(1)(name, other)) for one, other in values[name])
+
+    return SceneAnswer(
+        parts.index,
+        float(values["seconds"]),
+        tuple(_read_sighting(one) for one in values["targets"]),
+        ids("lost"),
+        ids("ended"),
+        pairs("merged"),
+        pairs("swapped"),
+        ids("looked"),
+        ids("skipped"),
+        an_integer(0)("ignored", values["ignored"]),
+        tuple((an_integer(1)("failed", one), str(why)) for one, why in values["failed"]),
+        parts.dropped,
+        parts.timings,
+    )
+
+
+def _read_sighting(values: Mapping[str, Any]) -> Sighting:
+    status: Any = one_of(*STATUSES)("status", values["status"])
+    return Sighting(
+        an_integer(1)("id", values["id"]),
+        Box(*a_box("box", values["box"])),
+        a_number(0, 1)("score", values["score"]),
+        status,
+        str(values["label"]),
+        one_of(*SOURCES)("source", values["source"]),
+    )
+
+
 _TABLE = (
     Kind("track", Track, _write_track, _read_track),
     Kind("classification", Classification, _write_classification, _read_classification),
     Kind("made", Made, _write_made, _read_made),
     Kind("output", Output, _write_output, _read_output),
+    Kind("scene", SceneAnswer, _write_scene, _read_scene),
 )
 KINDS: Mapping[str, Kind] = MappingProxyType({one.name: one for one in _TABLE})
 _BY_CLASS: Mapping[type[Any], Kind] = MappingProxyType({one.answer: one for one in _TABLE})

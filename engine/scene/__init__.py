@@ -1,9 +1,10 @@
 """A scene: many targets in one video, followed always and detected now and then."""
 
-from .answer import SceneAnswer, Sighting
+from ...wire import SceneAnswer, Sighting
 from .detections import Detections
+from .memory import Known
 from .options import SceneOptions
-from .scene import Scene
+from .scene import Scene, can_follow
 from .target import Target
 
-__all__ = ["Detections", "Scene", "SceneAnswer", "SceneOptions", "Sighting", "Target"]
+__all__ = ["Detections", "Known", "Scene", "SceneAnswer", "SceneOptions", "Sighting", "Target", "can_follow"]

@@ -16,7 +16,7 @@ _OUT = 0.3  # share of a box in the frame, below which its target has left
 
 
 def carry(desk: Desk, grey: Grey) -> None:
-    """Every target at the frame's time; those that have left the frame are ended."""
+    """Every target at the frame's time; those that have left the frame are ended, or lost if pinned."""
     clock, options, frame = desk.memory.clock, desk.options, desk.frame
     targets = list(desk.known.values())
     if clock is None or not targets:
@@ -31,7 +31,11 @@ def carry(desk: Desk, grey: Grey) -> None:
         _carry(desk, one, motion, place, steps)
     for one in targets:
         box = desk.known[one.number].box
-        if _shown(box, frame.width, frame.height) < _OUT * box.area:
+        if _shown(box, frame.width, frame.height) >= _OUT * box.area:
+            continue
+        if one.pinned:
+            desk.change(one.number, status="lost")
+        else:
             desk.end(one.number)
 
 

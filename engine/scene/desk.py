@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ...vision import Box, Frame
+from ...wire import SceneAnswer, Sighting
 from ..tracking import BoxFilter
-from .answer import SceneAnswer, Sighting
 from .memory import Known, SceneMemory
 from .options import SceneOptions
 

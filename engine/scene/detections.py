@@ -72,7 +72,7 @@ class Detections:
             return given
         try:
             return cls._read(given)
-        except (TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
+        except (TypeError, ValueError, KeyError, AttributeError, IndexError, OverflowError) as error:
             raise OptionError(
                 f"{type(given).__name__} is no detections ({str(error)[:120]})", _FORMS
             ) from error
@@ -97,7 +97,7 @@ class Detections:
         """From boxes (N, 4): x, y, w, h. Without scores each is 1."""
         numbers = _numbers(boxes).reshape(-1, 4)
         known = np.ones(len(numbers)) if scores is None else _numbers(scores).ravel()
-        names = ("",) * len(numbers) if labels is None else tuple(map(_name, labels))
+        names = ("",) * len(numbers) if labels is None else tuple(map(named, labels))
         return cls(numbers, known, names, seconds)
 
     @classmethod
@@ -176,5 +176,6 @@ def _numbers(given: Any) -> Numbers:
     return np.asarray(given, dtype=np.float64)
 
 
-def _name(given: Any) -> str:
-    return str(given)[:64]
+def named(given: Any) -> str:
+    """What somebody calls a class, as text that can be sent and kept."""
+    return str(given)[:64].encode("utf-8", "replace").decode()

@@ -13,7 +13,8 @@ from .memory import Known
 from .parting import is_meeting
 
 Kind = Literal["open", "learn", "look", "search"]
-_SEARCHED = 3  # looks in a row that did not see the target, from which it is searched for
+SEARCHED = 3
+"""Looks in a row that did not see the target, from which it is searched for."""
 _TRUSTED = 0.6  # trust in the flow, below which the model looks the sooner
 
 
@@ -49,7 +50,7 @@ def _errand(desk: Desk, one: Known) -> Errand | None:
     waited = (now - max(one.looked, one.seen)) / o.look_every if o.look_every else 1.0
     if one.is_lost:
         return Errand(one.number, "search", 1 + 0.1 * waited) if waited >= 1 else None
-    if one.unsure >= _SEARCHED:
+    if one.unsure >= SEARCHED:
         return Errand(one.number, "search", 2.0)
     need = waited + 3 * max(0.0, _TRUSTED - one.trust) + 0.5 * (one.misses > 0)
     need += 0.5 * is_meeting(desk, one.number) + one.unsure
@@ -105,7 +106,7 @@ def tidy(desk: Desk) -> None:
     o, now = desk.options, desk.seconds
     for one in list(desk.known.values()):
         unseen = now - one.seen
-        if one.is_lost and unseen > o.keep and now - one.detected > o.keep:
+        if one.is_lost and not one.pinned and unseen > o.keep and now - one.detected > o.keep:
             desk.end(one.number)
         elif not one.is_lost and (unseen > o.patience or (one.misses > 0 and one.unsure >= 2)):
             desk.change(one.number, status="lost")

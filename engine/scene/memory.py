@@ -41,7 +41,7 @@ class Known:
         carried: frames in a row that only the flow told of it.
         looks: how often the model looked.
         look: what it looks like.
-        pinned: whether a person put it there: no missing detection ends it.
+        pinned: whether a person put it there: only a person ends it.
     """
 
     number: Count

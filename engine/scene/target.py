@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from ...vision import Box
+from ...vision import Box, Frame
 from ...wire import Status
 from ..inputs import BoxLike
 from .memory import Known
@@ -16,7 +16,7 @@ class Owner(Protocol):
     def known(self, number: int) -> Known:
         """What is known of a target."""
 
-    def correct(self, number: int, box: BoxLike) -> None:
+    def correct(self, number: int, box: BoxLike, frame: Frame | None = None) -> None:
         """Puts right where it is."""
 
     def end(self, number: int) -> None:
@@ -59,9 +59,9 @@ class Target:
         """How often the model has looked at it."""
         return self._scene.known(self.id).looks
 
-    def correct(self, box: BoxLike) -> None:
-        """Puts right where it is in the last frame: x, y, w, h in pixels. The id stays. Raises BoxError."""
-        self._scene.correct(self.id, box)
+    def correct(self, box: BoxLike, frame: Frame | None = None) -> None:
+        """Puts right where it is in the last frame, or in ``frame``: see ``Scene.correct``. The id stays."""
+        self._scene.correct(self.id, box, frame)
 
     def end(self) -> None:
         """Ends it."""

@@ -90,14 +90,15 @@ def test_a_source_is_looked_at_followed_and_watched(serve: Any, clip_file: Path,
         seen = []
         for viewer in (first, second):
             heard = [viewer.hear() for _ in range(16)]
-            tracks = [one for one in heard if isinstance(one, wire.Track)]
+            tracks = [one for one in heard if isinstance(one, wire.SceneAnswer)]
             pictures = [one for one in heard if isinstance(one, wire.Picture)]
             assert tracks
             assert [one.index for one in pictures] == sorted({one.index for one in pictures})
             for place, one in enumerate(heard):
-                if isinstance(one, wire.Track):
+                if isinstance(one, wire.SceneAnswer):
                     assert heard[place - 1].index == one.frame_index  # each follows its own picture
-            seen.append({one.frame_index: one.box for one in tracks})
+            assert all([target.id for target in one] == [1] for one in tracks)
+            seen.append({one.frame_index: one[0].box for one in tracks})
         both = seen[0].keys() & seen[1].keys()
         assert both
         assert all(seen[0][key] == seen[1][key] for key in both)
@@ -165,14 +166,14 @@ def test_a_real_stream_comes_back_and_is_followed_on(
     assert running.call("POST", "/v1/sources/cam/target?box=60,50,40,30").status == 201
     with running.stream("cam", "/v1/sources/{}/stream") as viewer:
         assert viewer.hello().resumed
-        before = next(one for one in iter(viewer.hear, None) if isinstance(one, wire.Track))
+        before = next(one for one in iter(viewer.hear, None) if isinstance(one, wire.SceneAnswer))
         first.kill()
         first.wait()
         until(lambda: state(running)["state"] != "live", 40)
         run(*command)
         until(lambda: state(running)["reconnects"] == 1, 40)
         heard = [viewer.hear() for _ in range(6)]
-        after = [one for one in heard if isinstance(one, wire.Track)]
+        after = [one for one in heard if isinstance(one, wire.SceneAnswer)]
         assert after
         assert all(one.frame_index > before.frame_index for one in after)
     assert state(running)["session"] == "source-cam"
@@ -192,7 +193,7 @@ def test_an_rtsp_server_is_read(serve: Any, run: Any, until: Any) -> None:
     assert running.call("POST", "/v1/sources/cam/target?box=60,50,40,30").status == 201
     with running.stream("cam", "/v1/sources/{}/stream") as viewer:
         viewer.hello()
-        tracks = [one for one in (viewer.hear() for _ in range(8)) if isinstance(one, wire.Track)]
+        tracks = [one for one in (viewer.hear() for _ in range(8)) if isinstance(one, wire.SceneAnswer)]
         assert len(tracks) >= 3
     assert state(running)["reconnects"] == 0
 
@@ -240,22 +241,23 @@ def test_no_clock_that_is_set_stops_a_source(
     first = serve(sources=(f"cam={clip_file}",), state_dir=tmp_path)
     until(lambda: state(first)["frames"] > 0)
     assert first.call("POST", "/v1/sources/cam/target?box=60,50,40,30").status == 201
-    until(lambda: first.hub.find("source-cam").session.standing.frames > 3)
+    begun = first.hub.find("source-cam").last_index
+    until(lambda: first.hub.find("source-cam").last_index > begun + 3)
     last = pts(first)
     first.stop()
     real = time.time
     monkeypatch.setattr(time, "time", lambda: real() - 3600)
     second = serve(sources=(f"cam={clip_file}",), state_dir=tmp_path)
     entry = second.hub.find("source-cam")
-    answered = entry.session.standing.frames
-    until(lambda: entry.session.standing.frames > answered + 5)
+    answered = entry.last_index
+    until(lambda: entry.last_index > answered + 5)
     assert 1000 <= pts(second) - last < 60_000
     monkeypatch.setattr(time, "time", lambda: real() - 86_400)  # while it runs
-    frames, at = entry.session.standing.frames, pts(second)
-    until(lambda: entry.session.standing.frames > frames + 10)
-    passed = (pts(second) - at) / (entry.session.standing.frames - frames)
+    frames, at = entry.last_index, pts(second)
+    until(lambda: entry.last_index > frames + 10)
+    passed = (pts(second) - at) / (entry.last_index - frames)
     monkeypatch.setattr(time, "time", lambda: real() + 3e7)
     assert passed > 20  # ms from frame to frame, as before
-    frames, at = entry.session.standing.frames, pts(second)
-    until(lambda: entry.session.standing.frames > frames + 10)
+    frames, at = entry.last_index, pts(second)
+    until(lambda: entry.last_index > frames + 10)
     assert pts(second) - at < 60_000

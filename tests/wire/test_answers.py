@@ -15,6 +15,8 @@ from framestate.wire import (
     Made,
     Output,
     Plain,
+    SceneAnswer,
+    Sighting,
     Timings,
     Track,
     format,
@@ -47,6 +49,14 @@ ANSWERS = [
     Classification(
         ("cat", "dog"), np.array([0.1, 0.9], np.float32), np.array([1 / 3, 2 / 3], np.float32),
         7, 0.28, 2, TIMES,
+    ),
+    SceneAnswer(
+        7, 0.28,
+        (
+            Sighting(1, Box(1.5, -2.0, 3.25, 4.0), 0.25, "uncertain", "", "carried"),
+            Sighting(9, Box(5, 6, 7, 8), 1.0, "tracking", "fish", "detected"),
+        ),
+        (2, 3), (4,), ((4, 9),), ((1, 9),), (9,), (1,), 5, ((9, "no slot"),), 2, TIMES,
     ),
     Made(7, (Frame(IMAGE, 3, Fraction(1, 50), 9), Frame(IMAGE[::-1], 4, Fraction(1, 50), 10)), 2, TIMES),
     Output(
