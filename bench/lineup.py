@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import cv2
@@ -18,7 +19,9 @@ from .peers import PeerFiles, open_peer
 from .runs import PeerTracker, SequenceTracker
 
 RESTART = "restart"
-"""In ``against``: our own tracker once more, with nothing carried from frame to frame but the template."""
+"""In ``against``: our own tracker once more, each frame from the state that the first one left."""
+_NOTHING = MappingProxyType({"carry": 0.0, "refresh_every": 0})
+"""Options with which a tracker writes nothing of its state after the first frame."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,8 @@ class Lineup:
                 functions = engine.runtime.spec.functions.values()
                 if not any(tensor.name == "carry" for function in functions for tensor in function.inputs):
                     raise OptionError(f"{name} carries nothing from frame to frame", "Leave out 'restart'.")
-                without = self._engine(replace(TrackingOptions.from_spec(engine.runtime.spec), carry=0.0))
+                options = replace(TrackingOptions.from_spec(engine.runtime.spec), **_NOTHING)
+                without = self._engine(options)
                 trackers[RESTART] = EngineTracker(opened.enter_context(without))
             peers = {name: trackers[name] for name in self.against}
             yield OpenLineup(name, {name: EngineTracker(engine), **peers}, self._settings(engine))
@@ -89,7 +93,7 @@ class Lineup:
             "device": engine.runtime.device,
         }
         if RESTART in self.against:
-            peers[RESTART] = {**ours, "carry": 0}
+            peers[RESTART] = {**ours, **_NOTHING}
         return {"trackers": {engine.runtime.spec.name: ours, **peers}}
 
 

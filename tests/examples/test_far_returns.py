@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 from framestate.engine import Track
-from framestate.vision import Box, Frame, Image
+from framestate.vision import Box, Image
 from framestate.vision.synthetic import Scene
 
-
-@dataclass
-class Rendered:
-    """A rendered clip, as a sequence."""
-
-    scene: Scene
-    count: int = 100
-
-    @property
-    def truth(self) -> np.ndarray[Any, Any]:
-        return np.array([self.scene.box(index).xywh for index in range(self.count)], np.float64)
-
-    def frames(self) -> Iterator[Frame]:
-        for index in range(self.count):
-            yield Frame(self.scene.render(index), index, Fraction(1, 25), index)
+from .rendered import Rendered
 
 
 def test_a_target_goes_away_and_comes_back_elsewhere(example: ModuleType) -> None:
