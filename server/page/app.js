@@ -8,8 +8,10 @@ import { watchPopups } from "./popups.js";
 import { Runner } from "./runner.js";
 import { Smoother } from "./smoother.js";
 import { Tracker } from "./tracker.js";
+import { Wall } from "./wall.js";
 
-const tabs = [$("tab-track"), $("tab-interpolate"), $("tab-run")];
+const names = ["track", "live", "interpolate", "run"];
+const tabs = names.map((name) => $(`tab-${name}`));
 
 function choose(tab) {
   for (const one of tabs) {
@@ -21,12 +23,15 @@ function choose(tab) {
 }
 
 tabs.forEach((tab, at) => {
-  tab.onclick = () => choose(tab);
+  tab.onclick = () => {
+    history.pushState(null, "", `#${names[at]}`);
+    follow();
+  };
   tab.onkeydown = (event) => {
     const step = { ArrowLeft: tabs.length - 1, ArrowRight: 1 }[event.key];
     if (!step) return;
     const next = tabs[(at + step) % tabs.length];
-    choose(next);
+    next.click();
     next.focus();
   };
 });
@@ -38,6 +43,19 @@ watchKey(() => {
 });
 watchPopups();
 export const tracker = new Tracker();
+export const wall = new Wall();
 new Smoother();
-new Runner();
+const runner = new Runner();
 watchHealth();
+
+/** Shows what the address says after its #: a tab, or a live source. */
+function follow() {
+  const [name, source] = location.hash.slice(1).split("/");
+  choose(tabs[Math.max(0, names.indexOf(name))]);
+  if (name === "live") wall.open(source || null);
+  else wall.open(null, false);
+  if (name === "run") runner.refresh();
+}
+
+window.addEventListener("popstate", follow);
+follow();

@@ -55,7 +55,7 @@ export class Stream {
     this.welcomed = new Promise((resolve, reject) => {
       this.socket.onopen = () => this.say({ type: "hello", version: VERSION, task, model, last_index: lastIndex, token });
       this.socket.onmessage = ({ data }) => {
-        if (typeof data !== "string") return this.parts.push(decodePicture(data));
+        if (typeof data !== "string") return this.took(decodePicture(data), on);
         const message = JSON.parse(data);
         if (message.type === "answer" || message.type === "ack") this.lastIndex = message.index;
         if (message.type === "welcome") {
@@ -68,6 +68,12 @@ export class Stream {
       this.socket.onclose = () => this.fail(new ServerError(AWAY), reject, (error) => on.closed?.(error));
     });
     this.welcomed.catch(() => {}); // whoever waits for it is told
+  }
+
+  /** A picture: of a live source by itself, or a part of the answer that follows. */
+  took(picture, on) {
+    if (picture.kind === "frame" && on.frame) on.frame(picture);
+    else this.parts.push(picture);
   }
 
   /** Before the welcome, whoever waits for that is told, and nobody else. */

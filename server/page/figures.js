@@ -22,7 +22,7 @@ export class Figures {
   state(status, announced = null) {
     this.status = status;
     $("status").dataset.status = status;
-    document.body.dataset.connection = status === "away" ? "away" : "there";
+    $("panel-track").dataset.connection = status === "away" ? "away" : "there";
     if ($("status-word").textContent !== WORDS[status]) $("status-word").textContent = WORDS[status];
     if (announced) announce(announced);
   }

@@ -12,7 +12,6 @@ const MOST_SHOWN = 8; // numbers of a list
 export class Runner {
   constructor() {
     this.source = new Source();
-    $("tab-run").addEventListener("click", () => this.list().catch(showError));
     $("run-stop").onclick = () => this.end("Stopped");
     $("run-form").onsubmit = (event) => {
       event.preventDefault();
@@ -21,6 +20,10 @@ export class Runner {
         this.end("");
       });
     };
+  }
+
+  refresh() {
+    this.list().catch(showError);
   }
 
   /** The server's models, each with its task; one that opens on a frame has a tab of its own. */
