@@ -52,8 +52,7 @@ watchHealth();
 function follow() {
   const [name, source] = location.hash.slice(1).split("/");
   choose(tabs[Math.max(0, names.indexOf(name))]);
-  if (name === "live") wall.open(source || null);
-  else wall.open(null, false);
+  wall.open((name === "live" && source) || null, false);
   if (name === "run") runner.refresh();
 }
 

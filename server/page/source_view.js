@@ -29,7 +29,7 @@ export class SourceView {
     $("source-back").onclick = closed;
   }
 
-  open(name) {
+  open(name, isFocused) {
     this.close();
     clearError();
     this.name = name;
@@ -42,7 +42,7 @@ export class SourceView {
       back: () => this.back(),
       failed: (error) => this.failed(error),
     });
-    $("live-stage").focus({ preventScroll: true });
+    if (isFocused) $("live-stage").focus({ preventScroll: true });
   }
 
   close() {

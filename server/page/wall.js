@@ -28,7 +28,7 @@ export class Wall {
   open(name, isNamed = true) {
     $("wall").hidden = name !== null;
     if (name === null) this.view.close();
-    else if (name !== this.view.name) this.view.open(name);
+    else if (name !== this.view.name) this.view.open(name, isNamed);
     const hash = name === null ? "#live" : `#live/${name}`;
     if (isNamed && location.hash !== hash) history.pushState(null, "", hash);
     if (this.isShown) this.look();
