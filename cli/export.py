@@ -60,6 +60,16 @@ def export(
     untrained: Annotated[
         bool, typer.Option("--untrained", help="Random weights, for measuring what a system costs.")
     ] = False,
+    decode: Annotated[
+        str,
+        typer.Option(
+            "--decode",
+            metavar="WHERE",
+            help="host: a tracker gives its maps. graph: it ends with the best cell, nine numbers a frame, "
+            "which is for GPUs.",
+            show_default="graph with --to tensorrt where there are such maps, else host",
+        ),
+    ] = "",
     build: options.UserBuild = None,
     max_batch: options.PlanRows = None,
     size: options.PlanSizes = None,
@@ -90,13 +100,16 @@ def export(
 
                 if build is not None:
                     raise OptionError("--build has no use with --to tensorrt", "Export to onnx with it.")
-                bundle, parity = build_plans(model, out, frames, ops, precision, max_batch, size or ())
+                bundle, parity = build_plans(
+                    model, out, frames, ops, precision, max_batch, size or (), decode=decode
+                )
             elif size:
                 raise OptionError(f"--size has no use with --to {to}", "Leave it out: graphs take any size.")
             else:
                 bundle, parity = re_export(
-                    model, out, frames, ops, precision, calibrate, options.user_build(build)
-                )
+                    model, out, frames, ops, precision, calibrate, options.user_build(build),
+                    decode=decode or "host",
+                )  # fmt: skip
             seconds = time.perf_counter() - began
         if as_json:
             print_json(report(bundle, parity, out, to, seconds))
@@ -112,12 +125,16 @@ def re_export(
     precision: str,
     calibrate: Path | None,
     build: Build | None = None,
+    *,
+    decode: str = "host",
 ) -> tuple[Bundle, Proof | None]:
     """A bundle at ``out`` with the weights of ``model`` and fresh graphs; no proof for the dialect plugin.
 
+    ``decode`` is where a tracker's answer is found, "host" or "graph".
+
     Raises:
         BundleError: there is no such model, or it has no weights.
-        OptionError: there is no such dialect or precision.
+        OptionError: there is no such dialect, precision or way to decode.
         ExportError, ParityError: it cannot be exported, or the graphs do not agree; nothing is written.
     """
     from ..bundles import load_bundle
@@ -126,11 +143,11 @@ def re_export(
     weights = source.weights()
 
     from ..export.bundle import bundle_model, bundle_unproven
-    from ..models import build_model, load_weights
+    from ..models import build_model, decoded, load_weights
     from ..plugins import eager_operators
     from .progress import stages
 
-    chosen = graph_options(ops, precision, calibrate)
+    chosen, spec = graph_options(ops, precision, calibrate), decoded(source.spec, decode)
     build = build or build_model
     network = build(source.spec, eager_operators()).eval()
     load_weights(network, weights)
@@ -138,10 +155,10 @@ def re_export(
     replace = out.exists()  # an empty folder: anything else was refused
     with stages(frames) as (say, tick):
         if chosen.dialect == "plugin":
-            return bundle_unproven(network, source.spec, out, **told, replace=replace, say=say), None
+            return bundle_unproven(network, spec, out, **told, replace=replace, say=say), None
         return bundle_model(
             network,
-            source.spec,
+            spec,
             out,
             **told,
             frames=frames,

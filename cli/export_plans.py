@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,11 +23,14 @@ def build_plans(
     precision: str,
     max_batch: int | None,
     sizes: Sequence[str] = (),
+    *,
+    decode: str = "",
 ) -> tuple[Bundle, Proof | None]:
     """A bundle at ``out`` with the weights of ``model`` and TensorRT plans for this machine's GPU.
 
     ``max_batch`` None is 64 rows for a tracker, and one for an interpolator, which works on a pair at a time.
-    ``sizes`` are those of an interpolator's frames.
+    ``sizes`` are those of an interpolator's frames; ``decode`` is where a tracker's answer is found: "host",
+    "graph", or "" for the graph where its head allows it.
 
     Raises:
         BundleError: there is no such model, or it has no weights.
@@ -36,11 +40,13 @@ def build_plans(
     """
     from ..bundles import load_bundle
     from ..export.tensorrt import PlanOptions, export_tensorrt
+    from ..models import decoded
     from .progress import stages
 
     if ops not in ("ort", "plugin"):
         raise OptionError(f"--ops {ops} has no use with --to tensorrt", "Leave it out: plans use plugins.")
     source = load_bundle(model)
+    source = replace(source, spec=decoded(source.spec, decode))
     most = max_batch or (64 if source.spec.is_sized else 1)
     chosen = PlanOptions(
         precision,  # type: ignore[arg-type]  # it checks the name

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ..bundles import BATCH, ModelSpec, Size, TensorSpec, past_name, present_name
 from ..bundles.tensor import side_of
 from ..errors import ExportError
+from ..models import functions_of
 from .signatures import check_function, check_graph, inputs_of
 
 OPSET = 20
@@ -60,7 +61,7 @@ class FunctionModule(nn.Module):
         super().__init__()
         self.model = model
         self.described = spec.function(function)
-        self.call = model.functions()[function]  # type: ignore[operator]
+        self.call = functions_of(model, spec)[function]
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Outputs, then the states it writes, each in the order of the spec."""

@@ -98,6 +98,7 @@ def triton_rows() -> dict[str, Row]:
     """Triton's kernels, by configuration; in the interpreter where TRITON_INTERPRET=1 was set before."""
     found = {}
     for case in CONFIGURATIONS:
+        print(f"{TRITON}: {case.label}", file=sys.stderr, flush=True)  # noqa: T201
         module = importlib.import_module(f"..plugins.{case.operator}.triton_kernel", __package__)
         kernel = module.load()
         found[case.label] = Inputs(case).measured(
@@ -117,7 +118,7 @@ def interpreted() -> dict[str, Row]:
     """``triton_rows`` of a process of its own, since kernels are interpreted from their import on."""
     command = [sys.executable, "-W", "ignore", "-m", "framestate.export.operator_table", "--triton"]
     done = subprocess.run(
-        command, env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True, check=True
+        command, env={**os.environ, "TRITON_INTERPRET": "1"}, stdout=subprocess.PIPE, text=True, check=True
     )
     found: dict[str, Row] = json.loads(done.stdout)
     return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import onnx
 import torch
@@ -13,6 +12,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from ..bundles import FunctionSpec, ModelSpec, Size, TensorSpec
 from ..bundles.tensor import side_of
 from ..errors import ExportError
+from ..models import functions_of
 
 
 def check_function(
@@ -23,7 +23,7 @@ def check_function(
     Raises ExportError naming the output or state, and its axis, that is not as the spec says.
     """
     described = spec.function(function)
-    calls: Mapping[str, Any] = model.functions()  # type: ignore[operator]
+    calls = functions_of(model, spec)
     if function not in calls:
         raise ExportError(
             f"{spec.name!r} has no function {function!r}, which its spec names",

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..bundles import Bundle, ModelSpec, Size
 from ..errors import FramestateError, RuntimeUnavailableError, StepError
-from ..models import Build, build_model, load_weights
+from ..models import Build, build_model, functions_of, load_weights
 from ..plugins import Operators, eager_operators
 from ..plugins.state_rows import StateRows, gathering
 from .base import HostRuntime
@@ -84,7 +84,7 @@ class EagerRuntime(HostRuntime):
         fold_norms(model)
         self._precision.apply(model)
         self._model = model.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._functions: dict[str, Any] = model.functions()  # type: ignore[operator]
+        self._functions: dict[str, Any] = dict(functions_of(model, self.spec))
         self._by_row: frozenset[str] = getattr(model, "operator_states", frozenset())
         if compile:
             self._functions = {name: torch.compile(function) for name, function in self._functions.items()}

@@ -23,7 +23,7 @@ from .tensorrt_device import CudaMemory, DeviceTensor, Layout
 from .tensorrt_given import Given, GivenBlock
 from .tensorrt_plan import padded_size
 from .tensorrt_rows import PoolRows
-from .tensorrt_surface import Context, Engine
+from .tensorrt_surface import Context, CudaEvent, Engine
 
 
 class Replays(Protocol):
@@ -145,6 +145,16 @@ class Sized:
     replay: Replays | None
 
 
+@dataclass(frozen=True, eq=False)
+class Flying:
+    """A batch that was queued: where its outputs will be, what it writes, and when it is done."""
+
+    outputs: Side
+    state: State
+    batch: int
+    mark: CudaEvent
+
+
 class BoundFunction:
     """Buffers for the largest batch, and how each batch size is run.
 
@@ -155,7 +165,7 @@ class BoundFunction:
         sizes: batch sizes that get a graph, ascending.
         profile: which of the engine's profiles takes these sizes; None where it has only one.
 
-    To be made, run and closed within ``memory.current()``.
+    To be made, queued and closed within ``memory.current()``.
     """
 
     def __init__(
@@ -191,8 +201,24 @@ class BoundFunction:
                 one.replay.close()
         self._ready = {}
 
-    def run(self, inputs: Arrays, state: State, batch: int) -> tuple[Arrays, State]:
-        """Outputs and written state of a batch that the plan takes. Raises StepError."""
+    def queue(self, inputs: Arrays, state: State, batch: int) -> Flying:
+        """Queues a batch that the plan takes. Raises StepError.
+
+        The buffers are its alone until ``taken`` has returned.
+        """
+        try:
+            return self._queued(inputs, state, batch)
+        except Exception:
+            self._memory.wait()  # what was queued of it still reads the buffers
+            raise
+
+    def taken(self, flying: Flying) -> tuple[Arrays, State]:
+        """Outputs and written state of what was queued, once they are there. It needs no hold of the GPU."""
+        self._memory.wait_for(flying.mark)
+        outputs = {key: array[: flying.batch].copy() for key, array in flying.outputs.host.items()}
+        return outputs, flying.state
+
+    def _queued(self, inputs: Arrays, state: State, batch: int) -> Flying:
         memory, size = self._memory, padded_size(batch, self._sizes)
         one = self._at(size)
         past = {spec.name: one.past.tensors[key] for key, spec in self._tensors.past.items()}
@@ -207,9 +233,8 @@ class BoundFunction:
         one.queue()
         written = self._taken(one.present)
         memory.download(one.outputs.block, one.outputs.host_block)
-        memory.wait()
-        outputs = {key: array[:batch].copy() for key, array in one.outputs.host.items()}
-        return outputs, {self._tensors.present[key].name: one.rows(0, batch) for key, one in written.items()}
+        states = {self._tensors.present[key].name: one.rows(0, batch) for key, one in written.items()}
+        return Flying(one.outputs, states, batch, memory.marked())
 
     def _read(self, past: Mapping[str, DeviceTensor], state: State, batch: int, size: int) -> None:
         """Puts past state that is in no store into its buffers, zeros after it."""

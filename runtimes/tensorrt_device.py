@@ -1,7 +1,8 @@
 """Memory of the GPU for TensorRT, by pycuda: tensors, blocks of them, copies, and rows moved by one kernel.
 
-All work goes to one stream, in order, by one thread at a time, so a row may be read and then written without
-waiting. Only transfers to the host wait. On a GPU this was NOT RUN; the tests run it over host memory.
+All work goes to one stream, in order, queued by one thread at a time, so a row may be read and then written
+without waiting. Only transfers to the host wait, for their own part of the queue. On a GPU this was NOT RUN;
+the tests run it over host memory.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .device_crops import KERNEL as CROPS
-from .tensorrt_surface import Cuda, CudaFunction, CudaModule, MemoryPool
+from .tensorrt_surface import Cuda, CudaEvent, CudaFunction, CudaModule, MemoryPool
 
 ALIGNMENT = 256
 """Bytes: where TensorRT and the kernel want tensors to begin."""
@@ -117,15 +118,19 @@ class CudaMemory:
     def current(self) -> Iterator[None]:
         """Makes the GPU's context that of this thread for a while, and the stream this thread's alone.
 
-        Calls may come from any thread. Buffers are shared, and what is queued during a recording is recorded
-        and not run, so a call has to hold the GPU from its first copy to its last.
+        Calls may come from any thread. What is queued during a recording is recorded and not run, so whoever
+        queues holds the GPU from the first to the last piece of a call; ``wait_for`` needs no hold.
         """
-        with self._lock:
-            self._context.push()
-            try:
-                yield
-            finally:
-                self._context.pop()
+        with self._lock, self._pushed():
+            yield
+
+    @contextmanager
+    def _pushed(self) -> Iterator[None]:
+        self._context.push()
+        try:
+            yield
+        finally:
+            self._context.pop()
 
     def empty(self, name: str, shape: Sequence[int], dtype: str) -> DeviceTensor:
         """New memory; what is in it is not defined."""
@@ -238,6 +243,17 @@ class CudaMemory:
     def wait(self) -> None:
         """Until all that was queued is done."""
         self.stream.synchronize()
+
+    def marked(self) -> CudaEvent:
+        """A mark behind all that was queued by now."""
+        mark = self._cuda.Event()
+        mark.record(self.stream)
+        return mark
+
+    def wait_for(self, mark: CudaEvent) -> None:
+        """Until all that was queued before a mark is done; others may queue meanwhile."""
+        with self._pushed():
+            mark.synchronize()
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,6 @@
 """One function of a model as a TensorRT engine: checked tensors, batches in pieces, memory a size of frames.
 
-What a size of frames needs is in ``tensorrt_bound``; the last few sizes keep theirs.
+What a size of frames needs is in ``tensorrt_bound``; ``tensorrt_sets`` lends it to one call at a time.
 """
 
 from __future__ import annotations
@@ -17,10 +17,8 @@ from .tensorrt_bound import BoundFunction, Recorder, Scratch, Tensors
 from .tensorrt_device import CudaMemory
 from .tensorrt_plan import SOUND, PlanKey
 from .tensorrt_rows import PoolRows
+from .tensorrt_sets import BufferSets
 from .tensorrt_surface import Engine
-
-MOST_FRAME_SIZES = 4
-"""Sizes of frames that keep their buffers and graphs at once; beyond, the one unused longest gives way."""
 
 
 class PlanFunction:
@@ -64,10 +62,10 @@ class PlanFunction:
             present={present_name(key): states[key] for key in described.writes_state},
         )
         self._check()
-        self._bound: dict[Size | None, BoundFunction] = {}
+        self._sets = BufferSets(self._bound, self._closed)
         if self._tensors.are_sized:
             with memory.current():
-                self._at(None).prepare()
+                self._sets.prepare(None)
 
     def run(self, inputs: Arrays, state: State, batch: int, size: Size | None = None) -> tuple[Arrays, State]:
         """A call over checked inputs; more rows than the plan takes go in pieces.
@@ -77,29 +75,27 @@ class PlanFunction:
         changed.
         """
         most, parts = self._sizes[-1], []
-        with self._memory.current():
-            bound = self._at(None if self._tensors.are_sized else size)
-            for first in range(0, batch, most):
-                count = min(most, batch - first)
-                rows: Arrays = {key: part_of(value, first, count) for key, value in inputs.items()}
-                past = state if count == batch else self._part(state, first, count)
-                parts.append(self._checked(*bound.run(rows, past, count)))
-            return parts[0] if len(parts) == 1 else self._joined(parts)
+        for first in range(0, batch, most):
+            count = min(most, batch - first)
+            rows: Arrays = {key: part_of(value, first, count) for key, value in inputs.items()}
+            past = state if count == batch else self._part(state, first, count)
+            with self._sets.lent(None if self._tensors.are_sized else size) as bound:
+                with self._memory.current():
+                    flying = bound.queue(rows, past, count)
+                parts.append(self._checked(*bound.taken(flying)))
+        return parts[0] if len(parts) == 1 else self._joined(parts)
 
     @property
     def refused(self) -> tuple[str, ...]:
         """Batch sizes that run without a CUDA graph, and why."""
+        found = {size: why for bound in self._sets.all() for size, why in bound.refused.items()}
         return tuple(
-            f"{self.name} runs without a CUDA graph for {size} rows ({why})"
-            for bound in list(self._bound.values())
-            for size, why in bound.refused.items()
+            f"{self.name} runs without a CUDA graph for {size} rows ({why})" for size, why in found.items()
         )
 
     def close(self) -> None:
         """Gives back all that it holds."""
-        with self._memory.current():
-            while self._bound:
-                self._bound.popitem()[1].close()
+        self._sets.close()
 
     def _part(self, state: State, first: int, count: int) -> State:
         """Some rows of what the function reads."""
@@ -107,26 +103,19 @@ class PlanFunction:
             return state.part(first, count)
         return {key: state[key][first : first + count] for key in self.spec.reads_state}
 
-    def _at(self, size: Size | None) -> BoundFunction:
-        """Buffers and graphs for frames of a size, made at its first call. The GPU's context is current."""
-        if size in self._bound:
-            self._bound[size] = self._bound.pop(size)  # the last used stands last
-            return self._bound[size]
+    def _bound(self, size: Size | None) -> BoundFunction:
+        """A set of buffers for frames of a size. Raises DataError for one that the plan does not take."""
         profile = None if size is None else self._key.profile(size)
-        while len(self._bound) >= MOST_FRAME_SIZES:
-            self._bound.pop(next(iter(self._bound))).close()
         tensors = self._tensors if size is None else self._tensors.sized(size)
-        self._bound[size] = BoundFunction(
-            self.name,
-            tensors,
-            self._engine,
-            self._memory,
-            self._graphs,
-            self._scratch,
-            self._sizes,
-            profile,
-        )
-        return self._bound[size]
+        with self._memory.current():
+            return BoundFunction(
+                self.name, tensors, self._engine, self._memory, self._graphs, self._scratch, self._sizes,
+                profile,
+            )  # fmt: skip
+
+    def _closed(self, one: BoundFunction) -> None:
+        with self._memory.current():
+            one.close()
 
     def _checked(self, outputs: Arrays, written: State) -> tuple[Arrays, State]:
         """A piece's results. Raises StepError where its next state is not finite."""

@@ -61,6 +61,16 @@ class CudaStream(Protocol):
         """Waits until all that was queued is done."""
 
 
+class CudaEvent(Protocol):
+    """``pycuda.driver.Event``."""
+
+    def record(self, stream: CudaStream) -> None:
+        """Marks what was queued on a stream by now."""
+
+    def synchronize(self) -> None:
+        """Waits until all that was marked is done."""
+
+
 class CudaContext(Protocol):
     """``pycuda.driver.Context``."""
 
@@ -111,6 +121,9 @@ class Cuda(Protocol):
 
     def Stream(self) -> CudaStream:
         """A new queue of work."""
+
+    def Event(self) -> CudaEvent:
+        """A new mark in a queue."""
 
     def module_from_buffer(self, buffer: bytes) -> CudaModule:
         """Kernels in machine code or PTX."""

@@ -209,6 +209,15 @@ def tiny_classifier(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 
 @pytest.fixture(scope="session")
+def tiny_cell_bundle(tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """``tiny_bundle`` exported so that its graph ends with the best cell, proven: made once."""
+    from framestate.cli.export import re_export
+
+    folder = tmp_path_factory.mktemp("bundles") / "tiny-cell"
+    return re_export(str(tiny_bundle.path), folder, 5, "ort", "fp32", None, decode="graph")[0]
+
+
+@pytest.fixture(scope="session")
 def tiny_vil_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A ViL-Tracker of 34 thousand random weights with its graphs, proven like any other: made once.
 

@@ -5,27 +5,33 @@ Glossary: G is the grid's side in cells; maps are one session's, without the bat
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
 
 from ...bundles import ModelSpec
 from ...errors import BundleError
+from ...runtimes import Arrays
 from ...vision import Box, SquareCrop
 from .best_cell import BestCell
-from .measurement import Maps, Measurement, number
+from .kalman import Four
+from .measurement import Array, HostDecoder, Maps, Measurement, number
 from .options import TrackingOptions
 from .trajectory import TrajectoryDecoder
 
 
 class Decoder(Protocol):
-    """Reads one session's maps."""
+    """Reads one session's maps, or what ``step`` made of them."""
+
+    def asks(self, crop: SquareCrop, previous: Box) -> Arrays:
+        """What ``step`` has to be told for it, with a batch of one, beside what every tracker takes."""
 
     def __call__(self, maps: Maps, crop: SquareCrop, previous: Box) -> Measurement:
         """Maps of a search crop and the box believed before (image pixels) into a measurement."""
 
 
-class CentreDecoder:
+class CentreDecoder(HostDecoder):
     """Maps of a centre head.
 
     score (1, G, G); offset (2, G, G) of the centre from the cell's middle, in cells; size (2, G, G) as shares
@@ -41,16 +47,55 @@ class CentreDecoder:
         before = (previous.w / crop.side, previous.h / crop.side)
         row, column = self._best(score, maps["size"], before)
         cell = crop.size / score.shape[0]
-        width, height = (max(share * crop.size, 1e-3) for share in maps["size"][:, row, column].tolist())
+        width, height = maps["size"][:, row, column].tolist()
         right, down = maps["offset"][:, row, column].tolist()
-        cx, cy = (column + 0.5 + right) * cell, (row + 0.5 + down) * cell
-        box = crop.to_image(Box.from_centre(cx, cy, width, height))
-        relative = np.exp(0.5 * maps["log_variance"][:, row, column].astype(np.float64)).tolist()
-        std = (relative[0] * box.w, relative[1] * box.h, relative[2] * box.w, relative[3] * box.h)
-        return Measurement(box, score[row, column].item(), std)
+        place = (
+            (column + 0.5 + right) * cell,
+            (row + 0.5 + down) * cell,
+            width * crop.size,
+            height * crop.size,
+        )
+        return measured(crop, place, score[row, column].item(), maps["log_variance"][:, row, column])
 
 
-class PointDecoder:
+class CellDecoder:
+    """What a centre head gives whose graph ends with the best cell; ``models/best_cell.py`` says the same.
+
+    cell (9,): score; centre, width and height as shares of the crop's side; their log variances.
+    """
+
+    def __init__(self, spec: ModelSpec, options: TrackingOptions) -> None:
+        self._options = options
+        taken = {tensor.name: tensor.shape for tensor in spec.function("step").inputs}
+        given = {tensor.name: tensor.shape for tensor in spec.function("step").outputs}
+        if taken.get("belief") != ("batch", 4) or given.get("cell") != ("batch", 9):
+            raise BundleError(
+                f"'step' of model {spec.name!r} takes no belief (batch, 4) or gives no cell (batch, 9)",
+                "export it with --decode graph",
+            )
+
+    def asks(self, crop: SquareCrop, previous: Box) -> Arrays:
+        """See ``Decoder``."""
+        shares = previous.w / crop.side, previous.h / crop.side
+        return {"belief": np.array([[*shares, self._options.change, self._options.window]], np.float32)}
+
+    def __call__(self, maps: Maps, crop: SquareCrop, previous: Box) -> Measurement:
+        """See ``Decoder``."""
+        cell = maps["cell"]
+        cx, cy, width, height = (share * crop.size for share in cell[1:5].tolist())
+        return measured(crop, (cx, cy, width, height), cell[0].item(), cell[5:])
+
+
+def measured(crop: SquareCrop, place: Four, score: float, log_variance: Array) -> Measurement:
+    """A centre head's cell: where, in pixels of the crop, and variances relative to the target's size."""
+    cx, cy, width, height = place
+    box = crop.to_image(Box.from_centre(cx, cy, max(width, 1e-3), max(height, 1e-3)))
+    relative = np.exp(0.5 * log_variance.astype(np.float64)).tolist()
+    std = (relative[0] * box.w, relative[1] * box.h, relative[2] * box.w, relative[3] * box.h)
+    return Measurement(box, score, std)
+
+
+class PointDecoder(HostDecoder):
     """Maps of an anchor-free Siamese head: at each point, distances to the four sides.
 
     classes (2, G, G), logits of background and target; sides (4, G, G): left, top, right, bottom distances in
@@ -80,18 +125,23 @@ class PointDecoder:
         return Measurement(box, float(score[row, column]), (wide, high, wide, high))
 
 
+DECODERS: dict[str, Callable[[ModelSpec, TrackingOptions], Decoder]] = {
+    "centre": CentreDecoder,
+    "points": PointDecoder,
+    "trajectory": lambda spec, options: TrajectoryDecoder(spec),
+    "cell": CellDecoder,
+}
+"""By ``preprocess.decode``."""
+
+
 def open_decoder(spec: ModelSpec, options: TrackingOptions) -> Decoder:
     """The decoder that ``preprocess.decode`` names ("centre" if it names none). Raises BundleError."""
     name = spec.preprocess.get("decode", "centre")
-    if name == "centre":
-        return CentreDecoder(spec, options)
-    if name == "points":
-        return PointDecoder(spec, options)
-    if name == "trajectory":
-        return TrajectoryDecoder(spec)
-    raise BundleError(
-        f"model {spec.name!r} asks for decoder {name!r}", "known decoders: centre, points, trajectory"
-    )
+    if not isinstance(name, str) or name not in DECODERS:
+        raise BundleError(
+            f"model {spec.name!r} asks for decoder {name!r}", f"known decoders: {', '.join(DECODERS)}"
+        )
+    return DECODERS[name](spec, options)
 
 
 def map_side(spec: ModelSpec, output: str) -> int:

@@ -9,7 +9,9 @@ import numpy.typing as npt
 
 from ...bundles import ModelSpec
 from ...errors import BundleError
-from ...vision import Box
+from ...runtimes import Arrays
+from ...vision import Box, SquareCrop
+from .kalman import Four
 
 Array = npt.NDArray[np.float32]
 Maps = dict[str, Array]
@@ -21,7 +23,15 @@ class Measurement:
 
     box: Box
     score: float
-    std: tuple[float, float, float, float]
+    std: Four
+
+
+class HostDecoder:
+    """What looks for the best cell itself asks nothing of ``step``."""
+
+    def asks(self, crop: SquareCrop, previous: Box) -> Arrays:
+        """See ``Decoder``."""
+        return {}
 
 
 def number(spec: ModelSpec, key: str) -> float:

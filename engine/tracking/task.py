@@ -164,6 +164,7 @@ class Tracking(Task[TargetMemory, Track]):
         """What the model sees around a box, and what it writes of the row."""
         crop = self._cropping.search(around, growth)
         inputs: dict[str, Any] = {"search": self._seen(frame.image, crop, memory)}
+        inputs |= self._decode.asks(crop, around)
         if self._carries:
             inputs["carry"] = np.array([self._following.carry(memory)], np.float32)
         if self._words is not None:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from ...bundles import ModelSpec
 from ...errors import BundleError
 from ...vision import Box, SquareCrop
-from .measurement import Maps, Measurement, number
+from .measurement import HostDecoder, Maps, Measurement, number
 
 
 class Vocabulary:
@@ -43,7 +43,7 @@ class Vocabulary:
         return words.reshape(-1)
 
 
-class TrajectoryDecoder:
+class TrajectoryDecoder(HostDecoder):
     """Outputs of a trajectory head: logits (4, places) of left, top, right, bottom; score (1,) in [0, 1].
 
     A coordinate is the mean of the likeliest word (hard) and of the expectation over all (soft). Its

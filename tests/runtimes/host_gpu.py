@@ -34,6 +34,10 @@ class HostCuda:
     def __init__(self, kernel: bool = True) -> None:
         self.depth, self._kernel = 0, kernel
         self.done: Counter[str] = Counter()
+        self.on_wait: Callable[[], Any] = lambda: None
+        """Called while a call waits for what it has queued."""
+        self.fetched = 0
+        """Bytes that came back to the host."""
 
     def init(self) -> None: ...
 
@@ -48,6 +52,14 @@ class HostCuda:
 
     def Stream(self) -> Any:
         return SimpleNamespace(handle=1, synchronize=lambda: self.done.update(["wait"]))
+
+    def Event(self) -> Any:
+        def synchronize() -> None:
+            assert self.depth, "a context has to be current"
+            self.done["wait"] += 1
+            self.on_wait()
+
+        return SimpleNamespace(record=lambda stream: None, synchronize=synchronize)
 
     def module_from_buffer(self, buffer: bytes) -> Any:
         if not self._kernel:
@@ -70,6 +82,7 @@ class HostCuda:
 
     def memcpy_dtoh_async(self, dest: Any, src: int, stream: Any) -> None:
         self.done["download"] += 1
+        self.fetched += dest.nbytes
         ctypes.memmove(dest.ctypes.data, src, dest.nbytes)
 
     def memcpy_dtod_async(self, dest: int, src: int, size: int, stream: Any) -> None:

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 from framestate.bundles import Bundle
 from framestate.engine import Engine, TrackingOptions
 from framestate.runtimes.tensorrt import TensorRTRuntime
+from framestate.runtimes.tensorrt_device import ALIGNMENT
 from framestate.vision import Frame
 from framestate.vision.synthetic import demo_clip
 
@@ -57,3 +59,25 @@ def test_steps_that_make_templates_anew(counted: tuple[Counter[str], int]) -> No
     assert done["mix"] >= 1
     assert done["wait"] < steps
     assert sum(done[one] for one in COPIES) <= 12 * steps
+
+
+def test_nine_numbers_a_row_come_back(
+    tiny_bundle: Bundle, tiny_cell_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the graph ends with the best cell, beside one number that says whether the state is finite."""
+    vendor, fetched, tracks = stand_in(monkeypatch), [], []
+    images = [(image, box) for image, box, _ in demo_clip(3, 4, (160, 120))]
+    for source in (tiny_bundle, tiny_cell_bundle):
+        runtime = TensorRTRuntime(
+            plan_bundle(source, tmp_path / source.spec.function("step").outputs[0].name)
+        )
+        with Engine(runtime, capacity=4) as engine:
+            sessions = [engine.open(images[0][0], box=images[0][1]) for _ in range(4)]
+            vendor.cuda.fetched, steps = 0, engine.service.num_steps
+            for image, _ in images[1:]:
+                answers = [session.submit_nowait(image) for session in sessions]
+                tracks.append([answer.result(60).box.xywh for answer in answers])
+            fetched.append(vendor.cuda.fetched / (engine.service.num_steps - steps))
+    assert np.allclose(tracks[: len(images) - 1], tracks[len(images) - 1 :], atol=0.02)
+    assert fetched[0] > 4 * 4 * 9 * 16  # four maps of 4 x 4 cells, nine deep
+    assert fetched[1] == 2 * ALIGNMENT  # both of them in blocks of their own

@@ -6,6 +6,7 @@ The contract tests run over the same stand-ins; here is what is TensorRT's own.
 from __future__ import annotations
 
 import importlib.util
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -193,7 +194,7 @@ def test_contexts_share_one_block_of_memory(
     host_tensorrt: TensorRTRuntime, host_vendor: SimpleNamespace
 ) -> None:
     contexts = [context for engine in host_vendor.engines for context in engine.contexts]
-    assert len(contexts) == 6, "three sizes of two functions"
+    assert len(contexts) == 12, "three sizes of two functions, each with two sets of buffers"
     assert len({context.scratch for context in contexts}) == 1
 
 
@@ -210,10 +211,44 @@ def test_a_graph_that_cannot_be_recorded_is_done_without(
 
 
 def test_what_is_closed_is_given_back(host_tensorrt: TensorRTRuntime, host_vendor: SimpleNamespace) -> None:
-    assert len(host_vendor.graphs) == 6
+    assert len(host_vendor.graphs) == 12
     for _ in range(2):
         host_tensorrt.close()
-        assert [graph.closed for graph in host_vendor.graphs] == 6 * [1]
+        assert [graph.closed for graph in host_vendor.graphs] == 12 * [1]
+
+
+def test_a_batch_is_queued_while_another_is_waited_for(
+    host_tensorrt: TensorRTRuntime, host_vendor: SimpleNamespace, crops: Arrays
+) -> None:
+    """On buffers of its own: the GPU has its next work before the host has read what it did last."""
+    one, other = ({"template": crops["template"][row : row + 1]} for row in (0, 1))
+    wanted = [host_tensorrt.call("init", given, None)[1] or {} for given in (one, other)]
+    inner: list[Any] = []
+
+    def meanwhile() -> None:
+        host_vendor.cuda.on_wait = lambda: None
+        thread = threading.Thread(target=lambda: inner.append(host_tensorrt.call("init", other, None)[1]))
+        thread.start()
+        thread.join(30)
+        assert inner, "the second call ends while the first one waits"
+
+    host_vendor.cuda.on_wait = meanwhile
+    found = [host_tensorrt.call("init", one, None)[1] or {}, *inner]
+    for state, right in zip(found, wanted, strict=True):
+        for name, value in right.items():
+            assert np.array_equal(np.asarray(state[name]), np.asarray(value)), name
+
+
+def test_no_buffers_are_used_again_before_a_failed_call_is_done(
+    host_tensorrt: TensorRTRuntime, host_vendor: SimpleNamespace, crops: Arrays
+) -> None:
+    """What it had queued still reads them."""
+    for context in (context for engine in host_vendor.engines for context in engine.contexts):
+        context.execute_async_v3 = lambda stream: False
+    host_vendor.cuda.done.clear()
+    with pytest.raises(StepError):
+        host_tensorrt.call("init", {"template": crops["template"]}, None)
+    assert host_vendor.cuda.done["wait"] == 1
 
 
 @pytest.mark.parametrize("kernel", [True, False])
