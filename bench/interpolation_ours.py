@@ -27,7 +27,7 @@ class EngineMiddles:
     Args:
         engine: of an interpolation model; stays the caller's.
         options: of every session; the factor is 2.
-        lanes: frames that are made side by side, on a CPU.
+        lanes: frames that are made side by side.
         live: pushes frame by frame, as a stream is; otherwise the pair after one tells of it, too, where the
             model asks for that.
     """
@@ -37,8 +37,7 @@ class EngineMiddles:
     ) -> None:
         self._engine = engine
         self._options = options or InterpolationOptions()
-        self._lanes = lanes if engine.runtime.device == "cpu" else 1
-        self._live = live
+        self._lanes, self._live = lanes, live
 
     def middles(self, images: Sequence[Image]) -> Iterator[Made]:
         """See `MiddleMaker`."""

@@ -85,9 +85,11 @@ class BufferSets:
         """A set that nobody has, or a new one; None where neither can be."""
         if size not in self._sizes and not self._has_room():
             return None
-        kept = self._sizes[size] = self._sizes.pop(size, None) or Kept()  # the last used stands last
+        kept = self._sizes.get(size) or Kept()
         if not kept.idle and len(kept.made) < SETS:
             self._add(kept, size)
+        self._sizes.pop(size, None)
+        self._sizes[size] = kept  # the last used stands last
         return kept.idle.pop() if kept.idle else None
 
     def _has_room(self) -> bool:

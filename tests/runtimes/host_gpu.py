@@ -302,7 +302,8 @@ def plan_bundle(
 ) -> Bundle:
     """A bundle whose plans are its graphs, whole and with the check of the state, for the stand-in "Host"."""
     folder.mkdir()
-    files: dict[str, Path | bytes] = {"weights.safetensors": source.file("weights.safetensors")}
+    weights = [name for name in source.files if name == "weights.safetensors"]
+    files: dict[str, Path | bytes] = {name: source.file(name) for name in weights}
     for name, function in source.spec.functions.items():
         graph = folder / f"{name}.onnx"
         onnx.save(onnx.load(source.file(graph.name)), graph)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,11 +12,13 @@ import numpy as np
 import onnx
 import pytest
 from framestate.bundles import Bundle, FunctionSpec, ModelSpec, TensorSpec, write_bundle
+from framestate.engine import Engine
 from framestate.errors import BundleError, DataError, OptionError
 from framestate.runtimes.tensorrt import TensorRTRuntime
 from framestate.runtimes.tensorrt_device import DeviceTensor
-from framestate.runtimes.tensorrt_function import MOST_FRAME_SIZES
 from framestate.runtimes.tensorrt_plan import MOST_RANGES, FrameRange, PlanKey, frames_of, plan_key
+from framestate.runtimes.tensorrt_sets import MOST_FRAME_SIZES
+from framestate.vision import Frame
 from onnx import TensorProto, helper
 
 from .host_gpu import plan_bundle
@@ -119,6 +123,34 @@ def test_sizes_take_turns_with_batches_padded_and_in_pieces(
     kept = [graph for graph in host_vendor.graphs if not graph.closed]
     assert len(host_vendor.graphs) > 2 * MOST_FRAME_SIZES * 3
     assert len(kept) == 2 * MOST_FRAME_SIZES * 3, "three sizes of two functions; the others are given back"
+
+
+def test_two_pairs_of_a_video_are_under_way_at_once(
+    tiny_interpolator: Bundle, tmp_path: Path, host_vendor: SimpleNamespace
+) -> None:
+    """A size gets its second set of buffers when it is needed; the frames are those of one pair at a time."""
+    bundle = plan_bundle(tiny_interpolator, tmp_path / "plans", (FrameRange.only((32, 32)),), largest=2)
+    rng, shown, inside, most = np.random.default_rng(0), list[Any](), list[int](), list[int]()
+    frames = [Frame(rng.integers(0, 256, (32, 32, 3), np.uint8), i, Fraction(1, 25), i) for i in range(5)]
+    changed = threading.Condition()
+
+    def together() -> None:
+        """A while in which another call may come to where it waits, too; the first frames are alone."""
+        with changed:
+            inside.append(1)
+            most.append(len(inside))
+            changed.notify_all()
+            changed.wait_for(lambda: max(most) > 1, 0.5)
+            inside.pop()
+
+    with Engine(TensorRTRuntime(bundle)) as engine:
+        for lanes in (1, 2):
+            host_vendor.cuda.on_wait = together if lanes > 1 else lambda: None
+            with engine.open(cuts=False, duplicates=False) as session:
+                shown.append([frame.image for frame in session.ahead(iter(frames), lanes)])
+    assert max(most) == 2
+    assert len(shown[0]) == 2 * len(frames) - 1
+    assert all(np.array_equal(one, other) for one, other in zip(*shown, strict=True))
 
 
 def test_the_narrowest_profile_is_taken(runtime: TensorRTRuntime, host_vendor: SimpleNamespace) -> None:
