@@ -68,7 +68,8 @@ def measure_pair(
     def seen(image: Image) -> Seen:
         """A frame encoded, and the guide of its flow."""
         grown = grow(image, *padded)
-        return run(model.encode(as_input(grown, *padded))), None if prior is None else prior.guide(grown)
+        planes = as_input(grown, *padded, whole=model.takes_bytes)
+        return run(model.encode(planes)), None if prior is None else prior.guide(grown)
 
     def flow(earlier: Seen, later: Seen) -> Arrays:
         if prior is None or earlier[1] is None or later[1] is None:
@@ -83,7 +84,8 @@ def measure_pair(
         plane = run(model.interpolate(earlier[0], later[0], motion, 0.5))
         return as_image(as_levels(plane, height, width))
 
-    one, two, other = seen(first), seen(second), as_input(second, *padded)
+    one, two = seen(first), seen(second)
+    other = as_input(second, *padded, whole=model.takes_bytes)
     found = flow(one, two)
     motion = run(model.motion(one[0], two[0], start, found))
     calls: dict[str, Callable[[], Any]] = {

@@ -15,7 +15,7 @@ from ..engine.interpolation.cuts import Sketch
 from ..engine.interpolation.prior import Prior
 from ..engine.stream import views
 from ..engine.tracking import cropping
-from ..engine.tracking.decode import CentreDecoder, PointDecoder
+from ..engine.tracking.decode import CellDecoder, CentreDecoder, PointDecoder
 from ..engine.tracking.following import Following
 from ..engine.tracking.trajectory import TrajectoryDecoder
 from .timing import EndlessClip
@@ -90,7 +90,9 @@ def _watched(engine: Engine, watch: Stopwatch) -> Iterator[None]:
         "compare": [(Sketch, "of"), (interpolating, "compare"), (interpolating, "is_cut")],
         "flow": [(Prior, name) for name in ("guide", "find", "told")],
         "model": [(engine.runtime, "call")],
-        "decode": [(kind, "__call__") for kind in (CentreDecoder, PointDecoder, TrajectoryDecoder)],
+        "decode": [
+            (kind, "__call__") for kind in (CentreDecoder, PointDecoder, TrajectoryDecoder, CellDecoder)
+        ],
         "filter": [(Following, name) for name in ("predict", "observe")],
         "picture": [
             *((sized_model, name) for name in ("as_pixels", "as_levels", "as_image")),

@@ -65,9 +65,9 @@ def export(
         typer.Option(
             "--decode",
             metavar="WHERE",
-            help="host: a tracker gives its maps. graph: it ends with the best cell, nine numbers a frame, "
-            "which is for GPUs.",
-            show_default="graph with --to tensorrt where there are such maps, else host",
+            help="host: a tracker gives maps, an interpolator takes and gives planes. graph: it ends with "
+            "the best cell, or takes and gives bytes, which is for GPUs.",
+            show_default="graph with --to tensorrt where the model can, else host",
         ),
     ] = "",
     build: options.UserBuild = None,
@@ -130,7 +130,7 @@ def re_export(
 ) -> tuple[Bundle, Proof | None]:
     """A bundle at ``out`` with the weights of ``model`` and fresh graphs; no proof for the dialect plugin.
 
-    ``decode`` is where a tracker's answer is found, "host" or "graph".
+    ``decode`` is where the model ends, on the "host" or in the "graph".
 
     Raises:
         BundleError: there is no such model, or it has no weights.

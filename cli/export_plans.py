@@ -29,8 +29,8 @@ def build_plans(
     """A bundle at ``out`` with the weights of ``model`` and TensorRT plans for this machine's GPU.
 
     ``max_batch`` None is 64 rows for a tracker, and one for an interpolator, which works on a pair at a time.
-    ``sizes`` are those of an interpolator's frames; ``decode`` is where a tracker's answer is found: "host",
-    "graph", or "" for the graph where its head allows it.
+    ``sizes`` are those of an interpolator's frames; ``decode`` is where the model ends: on the "host", in
+    the "graph", or "" for the graph where the model can.
 
     Raises:
         BundleError: there is no such model, or it has no weights.

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .best_cell import decoded, functions_of
+    from .endings import decoded, functions_of
     from .registry import Build, build_model, dump_weights, load_weights
 
 __all__ = ["Build", "build_model", "decoded", "dump_weights", "functions_of", "load_weights"]
@@ -16,5 +16,5 @@ __all__ = ["Build", "build_model", "decoded", "dump_weights", "functions_of", "l
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = "best_cell" if name in ("decoded", "functions_of") else "registry"
+    home = "endings" if name in ("decoded", "functions_of") else "registry"
     return getattr(import_module(f".{home}", __name__), name)

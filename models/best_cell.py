@@ -12,10 +12,9 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..bundles import ModelSpec, TensorSpec
-from ..errors import OptionError
 
 DECODE = "cell"
 """As ``preprocess.decode`` of a spec names it."""
@@ -27,37 +26,35 @@ CELL = TensorSpec("cell", "float32", ("batch", 9))
 MAPS = ("score", "offset", "size", "log_variance")
 LEAST_SIDE = 1e-3
 
-Functions = Mapping[str, Any]
+
+def fits(spec: ModelSpec) -> bool:
+    """Whether a model is a tracker whose ``step`` gives the maps of a centre head."""
+    return outputs_of(spec) == MAPS
 
 
-def decoded(spec: ModelSpec, where: str) -> ModelSpec:
-    """The spec of a tracker whose answer is found on the "host" or in the "graph"; "" is there if it can be.
+def ends(spec: ModelSpec) -> bool:
+    """Whether its ``step`` ends with the best cell."""
+    return outputs_of(spec) == (CELL.name,)
 
-    Raises OptionError: there is no such place, ``step`` gives no maps of a centre head, or none any more.
-    """
-    if where not in ("", "host", "graph"):
-        raise OptionError(f"--decode {where} is unknown", "choose host or graph")
-    step = spec.functions.get("step")
-    names = () if step is None else tuple(tensor.name for tensor in step.outputs)
-    ends = CELL.name in names
-    if ends and where == "host":
-        raise OptionError(f"'step' of {spec.name!r} gives no maps any more", "export the model that it is of")
-    if where == "graph" and not ends and names != MAPS:
-        raise OptionError(f"'step' of {spec.name!r} gives no maps of a centre head", "leave --decode out")
-    if step is None or names != MAPS or where == "host":
-        return spec
+
+def changed(spec: ModelSpec) -> ModelSpec:
+    """The spec with that ending."""
+    step = spec.functions["step"]
     ended = replace(step, inputs=(*step.inputs, BELIEF), outputs=(CELL,))
     return replace(
         spec, functions={**spec.functions, "step": ended}, preprocess={**spec.preprocess, "decode": DECODE}
     )
 
 
-def functions_of(model: nn.Module, spec: ModelSpec) -> Functions:
-    """A model's functions as its spec has them."""
-    functions: Functions = model.functions()  # type: ignore[operator]
-    if CELL not in (spec.functions["step"].outputs if "step" in spec.functions else ()):
-        return functions
+def wrapped(functions: Mapping[str, Any]) -> dict[str, Any]:
+    """The model's functions with it."""
     return {**functions, "step": partial(_ended, functions["step"])}
+
+
+def outputs_of(spec: ModelSpec) -> tuple[str, ...]:
+    """What ``step`` gives; nothing where there is none."""
+    step = spec.functions.get("step")
+    return () if step is None else tuple(tensor.name for tensor in step.outputs)
 
 
 def _ended(
@@ -78,7 +75,7 @@ def best_cell(maps: Mapping[str, Tensor], belief: Tensor) -> Tensor:
     corners = torch.stack([line.expand(grid, grid), line[:, None].expand(grid, grid)])  # x, y of each middle
     places = (maps["offset"] + corners) / grid
     cells = torch.cat([score, places, size, maps["log_variance"]], 1).flatten(2)  # (B, 9, G²)
-    return cells.gather(2, best[:, None, None].expand(-1, CELL.shape[1], 1)).squeeze(2)
+    return cells.gather(2, best[:, None, None].expand(-1, cells.shape[1], 1)).squeeze(2)
 
 
 def penalty(sides: Tensor, before: Tensor, change: Tensor) -> Tensor:

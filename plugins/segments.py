@@ -15,8 +15,8 @@ Triangle = tuple[Tensor, Tensor]
 
 def triangle(length: int, like: Tensor) -> Triangle:
     """The masks of ``segment_sums`` for up to ``length`` steps: 1 below the diagonal, and -inf above it."""
-    square, kind = (length, length), {"dtype": like.dtype, "device": like.device}
-    return torch.ones(square, **kind).tril_(-1), torch.full(square, -torch.inf, **kind).triu_(1)
+    after = like.new_ones(length, length).tril_(-1)
+    return after, like.new_full((length, length), -torch.inf).triu_(1)
 
 
 def segment_sums(log_decay: Tensor, masks: Triangle) -> Tensor:

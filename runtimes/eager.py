@@ -84,7 +84,7 @@ class EagerRuntime(HostRuntime):
         fold_norms(model)
         self._precision.apply(model)
         self._model = model.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._functions: dict[str, Any] = dict(functions_of(model, self.spec))
+        self._functions: dict[str, Any] = functions_of(model, self.spec)
         self._by_row: frozenset[str] = getattr(model, "operator_states", frozenset())
         if compile:
             self._functions = {name: torch.compile(function) for name, function in self._functions.items()}

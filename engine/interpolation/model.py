@@ -30,6 +30,8 @@ FIRST, SECOND, MOTION = "first.", "second.", "motion."
 FINE = "encode_fine"
 """As ``encode``, of frames whose motion is found at another size: only what making them reads."""
 PIXELS, IMAGE = "pixels", "image"
+MEAN = "mean"
+"""What ``interpolate`` may give beside bytes, so that what is not finite is seen."""
 MOST_MULTIPLE = 1024
 
 
@@ -47,6 +49,8 @@ class InterpolationModel:
         self.runtime = runtime
         check_interpolator(runtime.spec)
         self.multiple = _multiple(runtime.spec)
+        self.takes_bytes = runtime.spec.functions["encode"].inputs[0].dtype == "uint8"
+        """Whether frames go in and come out as RGB uint8, (1, height, width, 3)."""
         self.resizes = _resizes(runtime.spec)
         """How each ``motion.*`` tensor goes to another size; empty where the model does not say."""
         self.finds_motion = "motion" in runtime.spec.functions
@@ -61,7 +65,7 @@ class InterpolationModel:
     def encode(
         self, planes: Plane, *, moves: bool = True, shown: bool = True
     ) -> Generator[Any, Any, Features]:
-        """The features of one frame, (1, 3, height, width) in [0, 1]; sides are multiples of ``multiple``.
+        """The features of one frame, as ``as_input`` makes it; sides are multiples of ``multiple``.
 
         ``moves`` and ``shown`` tell whether motion is found by them, and whether frames are made of them.
         """
@@ -108,7 +112,7 @@ class InterpolationModel:
     def interpolate(
         self, first: Features, second: Features, motion: Motion, t: float
     ) -> Generator[Any, Any, Plane]:
-        """The frame (1, 3, height, width), in [0, 1], at ``t`` in (0, 1) between the two."""
+        """The frame at ``t`` in (0, 1) between the two: (1, 3, height, width) in [0, 1], or bytes."""
         inputs = {"t": np.array([[t]], np.float32)}
         state = _pair(first, second, motion)
         if self._outside is None:
@@ -154,7 +158,7 @@ def _what_is_wrong(spec: ModelSpec) -> str:
         function = spec.functions[name]
         if [tensor.name for tensor in function.inputs] != inputs:
             return f"{name} takes {[tensor.name for tensor in function.inputs]}, not {inputs}"
-        if [tensor.name for tensor in function.outputs] != outputs:
+        if [tensor.name for tensor in function.outputs if tensor.name != MEAN] != outputs:
             return f"{name} gives {[tensor.name for tensor in function.outputs]}, not {outputs}"
     shapes = {tensor.name: tensor.shape for tensor in spec.state}
     for name, shape in shapes.items():

@@ -85,11 +85,11 @@ class SizedModel:
         """The features of RGB uint8 (height, width, 3), a call a tile."""
         tiles, whole = [], self._times == 1
         for tile in self.tiles:
-            planes = as_input(image[tile.area], *self.tile_size)
+            planes = as_input(image[tile.area], *self.tile_size, whole=self._model.takes_bytes)
             tiles.append((yield from self._model.encode(planes, moves=whole)))
         if whole:
             return EncodedFrame(tiles, None, is_deep(image))
-        planes = as_input(self._shrunk(image), *self._motion_size)
+        planes = as_input(self._shrunk(image), *self._motion_size, whole=self._model.takes_bytes)
         small = yield from self._model.encode(planes, shown=False)
         return EncodedFrame(tiles, small, is_deep(image))
 

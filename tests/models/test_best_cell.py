@@ -92,9 +92,9 @@ def test_where_the_answer_can_be_found(tiny_bundle: Bundle, tiny_trajectory_bund
     assert decoded(spec, "host") == spec
     assert decoded(spec, "") == decoded(decoded(spec, "graph"), "graph") == decoded(spec, "graph") != spec
     assert decoded(tiny_trajectory_bundle.spec, "") == tiny_trajectory_bundle.spec
-    with pytest.raises(OptionError, match="no maps of a centre head"):
+    with pytest.raises(OptionError, match="neither a tracker with a centre head nor an interpolator"):
         decoded(tiny_trajectory_bundle.spec, "graph")
-    with pytest.raises(OptionError, match="no maps any more"):
+    with pytest.raises(OptionError, match="ends in its graph already"):
         decoded(decoded(spec, "graph"), "host")
     with pytest.raises(OptionError, match="--decode gpu is unknown"):
         decoded(spec, "gpu")

@@ -36,8 +36,8 @@ class HostCuda:
         self.done: Counter[str] = Counter()
         self.on_wait: Callable[[], Any] = lambda: None
         """Called while a call waits for what it has queued."""
-        self.fetched = 0
-        """Bytes that came back to the host."""
+        self.sent = self.fetched = 0
+        """Bytes that went to the device, and that came back."""
 
     def init(self) -> None: ...
 
@@ -78,6 +78,7 @@ class HostCuda:
     def memcpy_htod_async(self, dest: int, src: Any, stream: Any) -> None:
         assert self.depth, "a context has to be current"
         self.done["upload"] += 1
+        self.sent += src.nbytes
         ctypes.memmove(dest, src.ctypes.data, src.nbytes)
 
     def memcpy_dtoh_async(self, dest: Any, src: int, stream: Any) -> None:
@@ -235,8 +236,8 @@ class HostEngine:
     def execute_async_v3(self, stream: int) -> bool:
         feeds = {}
         for one in self.session.get_inputs():
-            kind = np.int64 if one.type == "tensor(int64)" else np.float32
-            array = np.empty(self.shapes[one.name], kind)
+            kinds: dict[str, Any] = {"tensor(int64)": np.int64, "tensor(uint8)": np.uint8}
+            array = np.empty(self.shapes[one.name], kinds.get(one.type, np.float32))
             ctypes.memmove(array.ctypes.data, self.places[one.name], array.nbytes)
             feeds[one.name] = array
         self.ran.append(len(next(iter(feeds.values()))))
