@@ -231,6 +231,11 @@ class Engine:
         """Of a session's blob."""
         return self._core.most_bytes
 
+    def give_back(self) -> None:
+        """Gives memory back that large frames needed and nothing needs now. Frames may fly beside it."""
+        self.task.give_back()
+        self.runtime.give_back()
+
     def close(self) -> None:
         """Ends the engine and all its sessions; closing twice is harmless."""
         self._service.close()

@@ -160,6 +160,9 @@ class Task(Generic[M, A]):
         """How many frames of a video that is there already may fly at a time, ``lanes`` at most."""
         return lanes
 
+    def give_back(self) -> None:
+        """Gives memory back that large frames needed and nothing needs now. Frames may fly beside it."""
+
     def trial(self, frame: Frame, box: Box) -> dict[str, Any]:
         """What ``open`` is given for a trial on a clip whose first frame shows a target in ``box``."""
         return {"frame": frame, "box": box} if self.opens_on_frame else {}

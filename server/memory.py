@@ -50,7 +50,7 @@ class Memory:
         engine = self._engines[model]
         await asyncio.to_thread(gc.collect)  # frames in circles of references are part of it
         try:
-            await asyncio.wrap_future(engine.service.call(engine.runtime.give_back))
+            await asyncio.wrap_future(engine.service.call(engine.give_back))
         except FramestateError:  # it is being closed
             return
         except Exception:

@@ -85,6 +85,11 @@ class InterpolationModel:
         store = self.runtime.allocate(1, (height, width))
         return {name: value for name, value in store.read([0]).items() if name.startswith(MOTION)}
 
+    def give_back(self) -> None:
+        """Frees what is kept for the next frame."""
+        if self._outside is not None:
+            self._outside.give_back()
+
     @property
     def carried(self) -> list[TensorSpec]:
         """The motion that goes from pair to pair; none where the model does not look at it."""

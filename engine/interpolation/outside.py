@@ -85,6 +85,10 @@ class OutsideWarp:
         """What ``both`` lent, which nobody looks at any more."""
         self._idle.append(planes)
 
+    def give_back(self) -> None:
+        """Frees what is kept for the next frame."""
+        self._idle.clear()
+
 
 def warp(pixels: Pixels, flow: Plane, out: Plane) -> None:
     """A frame fetched along a flow (height/N, width/N, 2), in its pixels, into (1, 3, height, width)."""

@@ -176,6 +176,10 @@ class Interpolating(Task[VideoMemory, Made]):
         sketch = Sketch.of(frame.image) if memory.options.cuts else None
         return replace(memory, sized=sized, motion=motion, last=replace(memory.last, sketch=sketch))
 
+    def give_back(self) -> None:
+        """See ``Task``."""
+        self._model.give_back()
+
     def distance(self, one: Made, other: Made) -> float:
         """How many decibels the worst frame of the two answers lacks to ``PSNR_CEILING``."""
         worst = 0.0

@@ -74,7 +74,7 @@ def test_giving_back_changes_no_answer() -> None:
             for image in images:
                 made += [frame.image for frame in session.push(image).frames]
                 if give_back:
-                    engine.runtime.give_back()
+                    engine.give_back()
             return made
 
     for one, other in zip(answers(False), answers(True), strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -14,7 +15,7 @@ from framestate.engine import Engine
 from framestate.engine.interpolation.anywhere import Anywhere
 from framestate.engine.interpolation.model import check_interpolator
 from framestate.engine.interpolation.options import InterpolationOptions
-from framestate.engine.interpolation.outside import remap_is_exact, warps_outside
+from framestate.engine.interpolation.outside import OutsideWarp, remap_is_exact, warps_outside
 from framestate.errors import BundleError
 from framestate.runtimes import Runtime, RuntimeOver, open_runtime
 from framestate.vision import Frame, Image
@@ -133,3 +134,15 @@ def test_parts_that_do_not_belong_together_are_refused() -> None:
         "encode_fine does not write all",
         encode_fine=replace(functions["encode_fine"], writes_state=("second.image",)),
     )
+
+
+def test_what_is_kept_for_the_next_frame_is_freed() -> None:
+    warp = OutsideWarp()
+    pixels = np.zeros((32, 48, 4), np.float32)
+    planes = warp.both(pixels, pixels, np.zeros((1, 4, 8, 12), np.float32))
+    kept = [weakref.ref(one) for one in planes]
+    warp.take_back(planes)
+    del planes
+    assert all(one() is not None for one in kept)
+    warp.give_back()
+    assert all(one() is None for one in kept)
