@@ -15,6 +15,7 @@ TYPES = {
     ".svg": "image/svg+xml; charset=utf-8",
     ".txt": "text/plain; charset=utf-8",
     ".mp4": "video/mp4",
+    ".webp": "image/webp",
 }
 
 

@@ -193,7 +193,8 @@ def check_wheel(wheel: Path, checkout: Path) -> None:
         ".txt",  # the licence of Swagger UI
         ".js",
         ".svg",
-        ".mp4",  # the sample of the page
+        ".mp4",  # the sample of the page, and its picture
+        ".webp",
         ".ptx",
     }
     licences = [name for name in zipfile.ZipFile(wheel).namelist() if name.endswith("licenses/LICENSE")]

@@ -44,16 +44,15 @@ watchKey(() => {
 watchPopups();
 export const tracker = new Tracker();
 export const wall = new Wall();
-new Smoother();
-const runner = new Runner();
+const refreshed = { track: tracker, live: wall, interpolate: new Smoother(), run: new Runner() };
 watchHealth();
 
 /** Shows what the address says after its #: a tab, or a live source. */
 function follow() {
   const [name, source] = location.hash.slice(1).split("/");
   choose(tabs[Math.max(0, names.indexOf(name))]);
-  wall.open((name === "live" && source) || null, false);
-  if (name === "run") runner.refresh();
+  wall.open((name === "live" && source) || null, false); // what is hidden is not watched
+  (refreshed[name] ?? tracker).refresh();
 }
 
 window.addEventListener("popstate", follow);

@@ -1,6 +1,7 @@
 // What is drawn on pictures: boxes by status, corners to drag, labels, and the trail of where a target was.
 
 const DASHES = { tracking: [], uncertain: [10, 6], lost: [3, 6] };
+const SMOOTH = 2; // neighbours on each side
 const TRAIL_FADES = 0.75; // how much of a trail's colour its oldest end has lost
 
 /** Colours come from the style sheet, so that there is one place for them. */
@@ -62,9 +63,10 @@ export class Drawing {
     }
   }
 
-  /** `points` are `{x, y, status}`, the oldest first. */
-  trail(points) {
+  /** `given` are `{x, y, status}`, the oldest first; drawn through the middles of neighbours, without what jitters. */
+  trail(given) {
     const { context, unit } = this;
+    const points = smooth(given);
     const colours = Object.fromEntries(Object.keys(DASHES).map((name) => [name, colour(`mark-${name}`)]));
     context.lineCap = "round";
     for (let at = 1; at < points.length; at++) {
@@ -81,6 +83,14 @@ export class Drawing {
     }
     context.globalAlpha = 1;
   }
+}
+
+function smooth(points) {
+  return points.map((point, at) => {
+    const near = points.slice(Math.max(0, at - SMOOTH), at + SMOOTH + 1);
+    const mean = (name) => near.reduce((sum, one) => sum + one[name], 0) / near.length;
+    return { ...point, x: mean("x"), y: mean("y") };
+  });
 }
 
 /** Top left, top right, bottom left, bottom right: the one across from number n is 3 - n. */

@@ -2,6 +2,7 @@
 
 import { $, make } from "./elements.js";
 import { apiKey, askForKey, keyIsGood } from "./keys.js";
+import { inventory } from "./models.js";
 import { GONE, announce, ask, pause, request, sentence } from "./page.js";
 
 const EVERY_MS = 3000;
@@ -47,12 +48,6 @@ function show(state, text, more = "") {
 
 export function counted(count, noun) {
   return `${count} ${noun}${count === 1 ? "" : "s"}`;
-}
-
-/** Each model with the sessions that it holds and may hold. */
-async function inventory() {
-  const known = await ask("POST", "v2/repository/index");
-  return Promise.all(known.map(({ name }) => ask("GET", `v2/models/${encodeURIComponent(name)}`)));
 }
 
 function models(sessions, known) {

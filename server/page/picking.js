@@ -3,6 +3,7 @@
 import { Source } from "./camera.js";
 import { $ } from "./elements.js";
 import { Figures } from "./figures.js";
+import { needed } from "./models.js";
 import { announce, clearError, showError } from "./page.js";
 import { SAMPLE_BOXES, sampleFile } from "./sample.js";
 import { Stage } from "./stage.js";
@@ -30,6 +31,12 @@ export class Picking {
       ...this.acts(),
     });
     this.list = new TargetList($("targets"), (number) => this.stage.choose(number), (number) => this.end(number));
+  }
+
+  /** Says so where the server has no tracker. A server that does not answer is told of at the top. */
+  refresh() {
+    const buttons = ["pick-sample", "pick-file", "pick-camera"];
+    needed("track-missing", buttons, (one) => one.task === "tracking").catch(() => {});
   }
 
   set state(state) {

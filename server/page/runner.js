@@ -4,7 +4,8 @@ import { Source, jpegOf, trouble } from "./camera.js";
 import { Stream } from "./client.js";
 import { $ } from "./elements.js";
 import { apiKey } from "./keys.js";
-import { announce, ask, clearError, showError } from "./page.js";
+import { needed } from "./models.js";
+import { announce, clearError, showError } from "./page.js";
 
 const IN_FLIGHT = 3;
 const MOST_SHOWN = 8; // numbers of a list
@@ -28,14 +29,9 @@ export class Runner {
 
   /** The server's models, each with its task; one that opens on a frame has a tab of its own. */
   async list() {
-    const known = await ask("POST", "v2/repository/index");
-    const models = await Promise.all(
-      known.map(({ name }) => ask("GET", `v2/models/${encodeURIComponent(name)}`)),
-    );
-    const able = models.filter((one) => !one.opens_on_frame);
+    const able = await needed("run-missing", ["run-start"], (one) => !one.opens_on_frame);
     const chosen = $("run-model").value;
     $("run-model").replaceChildren(...able.map(({ name, task }) => new Option(`${name} (${task})`, name, false, name === chosen)));
-    $("run-start").disabled = !able.length;
   }
 
   async run(file) {

@@ -2,10 +2,12 @@
 
 import { Comparison } from "./comparison.js";
 import { $ } from "./elements.js";
+import { needed } from "./models.js";
 import { announce, clearError, showError } from "./page.js";
 import { sampleFile } from "./sample.js";
 import { runJob } from "./video_job.js";
 
+const BUTTONS = ["job-start", "job-sample"];
 const SAID = { "The server works": "Making frames" };
 
 export class Smoother {
@@ -19,12 +21,16 @@ export class Smoother {
     $("job-cancel").onclick = () => this.abort.abort();
   }
 
+  refresh() {
+    if (!this.abort) needed("job-missing", BUTTONS, (one) => one.task === "interpolation").catch(showError);
+  }
+
   async run(given) {
     if (this.abort) return;
     clearError();
     this.abort = new AbortController();
     this.comparison.hide();
-    for (const id of ["job-start", "job-sample"]) $(id).disabled = true;
+    for (const id of BUTTONS) $(id).disabled = true;
     try {
       const file = await given();
       if (file) await this.make(file, Number($("factor").value));
@@ -33,7 +39,7 @@ export class Smoother {
       else announce("Cancelled");
     } finally {
       this.abort = null;
-      for (const id of ["job-start", "job-sample"]) $(id).disabled = false;
+      for (const id of BUTTONS) $(id).disabled = false;
       $("job-progress").hidden = true;
     }
   }

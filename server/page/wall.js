@@ -31,6 +31,10 @@ export class Wall {
     else if (name !== this.view.name) this.view.open(name, isNamed);
     const hash = name === null ? "#live" : `#live/${name}`;
     if (isNamed && location.hash !== hash) history.pushState(null, "", hash);
+    this.refresh();
+  }
+
+  refresh() {
     if (this.isShown) this.look();
   }
 

@@ -115,6 +115,7 @@ def test_targets_are_clicked_put_right_and_ended(wall: Any, visit: Any) -> None:
     page.keyboard.press("Enter")
     expect(page.locator("#live")).to_have_text(re.compile(r"Target [3-9] is followed"))
     newest = max(ids(wall))
+    expect(page.get_by_role("button", name=f"End target {newest}")).to_be_visible()
     page.focus("#live-stage")
     page.keyboard.press(str(newest))
     page.keyboard.press("Delete")

@@ -119,3 +119,27 @@ def test_popups_close_and_sessions_are_counted_by_model(
     expect(popup).to_be_hidden()
     page.click("#other")
     site.until_free()
+
+
+def test_a_tab_says_which_model_it_lacks(again: Any, visit: Any, tiny_interpolator: Bundle) -> None:
+    start, _ = again
+    page = visit(start())
+    expect(page.locator("#track-missing")).to_be_hidden()
+    for tab, note, button in (
+        ("interpolate", "job-missing", "job-sample"),
+        ("run", "run-missing", "run-start"),
+    ):
+        page.click(f"#tab-{tab}")
+        expect(page.locator(f"#{note}")).to_contain_text("framestate serve --model")
+        expect(page.locator(f"#{button}")).to_be_disabled()
+    with Engine.load(str(tiny_interpolator.path), runtime="onnx", threads=1) as engine:
+        site = Site(Settings(port=0), {"tiny": engine})
+        try:
+            page = visit(site)
+            expect(page.locator("#track-missing")).to_be_visible()
+            expect(page.locator("#pick-sample")).to_be_disabled()
+            page.click("#tab-interpolate")
+            expect(page.locator("#job-missing")).to_be_hidden()
+            expect(page.locator("#job-sample")).to_be_enabled()
+        finally:
+            site.stop()
