@@ -98,21 +98,14 @@ def from_model(
     path: Path, every: int, classes: str, score: float, device: str, threads: int | None
 ) -> Detect:
     """A detector that is asked at every Nth frame, beginning with the first one that there is."""
-    from ..engine.scene import Detections
-    from ..runtimes.detector import Detector
+    from ..engine.scene import Finder
 
-    run = Detector(
-        path,
-        device="cuda" if device == "cuda" else "cpu",
-        threads=threads or 2,
-        score=score,
-        classes=names_in(classes),
-    )
+    find = Finder(path, device=device, threads=threads, score=score, classes=names_in(classes))
     asked = -1
 
     def detect(frame: Frame) -> Detections | None:
         nonlocal asked
         asked += 1
-        return Detections.from_xyxy(*run(frame.image)) if asked % every == 0 else None
+        return find(frame.image) if asked % every == 0 else None
 
     return detect

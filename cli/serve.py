@@ -12,6 +12,7 @@ import typer
 
 from ..errors import OptionError
 from . import options
+from .eval_shared import names_in
 from .output import guarded, note
 from .serve_ray import ClusterChoice, serve_on_ray
 
@@ -112,6 +113,24 @@ def serve(
             help="Sources below it may be added while the server runs: rtsp://camera/, a folder. Repeatable.",
         ),
     ] = None,
+    detector: Annotated[
+        Path | None,
+        typer.Option(
+            "--detector",
+            metavar="FILE",
+            help="An ONNX file of the YOLO form, which finds targets in sources.",
+        ),
+    ] = None,
+    detect_every: Annotated[
+        int | None,
+        typer.Option(
+            "--detect-every", metavar="N", min=1, show_default="10", help="Ask it at every Nth frame."
+        ),
+    ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option("--classes", metavar="A,B", help="Only these classes of the detector, by name."),
+    ] = None,
     push: Annotated[
         list[str] | None,
         typer.Option(
@@ -175,6 +194,9 @@ def serve(
         "keep_videos": keep_videos,
         "sources": source,
         "source_file": source_file,
+        "detector": detector,
+        "detect_every": detect_every,
+        "detect_classes": None if classes is None else tuple(names_in(classes)),
         "pushes": push,
         "traces": traces,
         "webhooks": webhook,

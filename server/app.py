@@ -26,6 +26,7 @@ from .access import Gate, SafeHeaders
 from .admin_api import admin_api
 from .cors import Cors
 from .deliveries import Deliveries
+from .detections_api import detections_api
 from .documents import complete
 from .drain import Saves
 from .event_sinks import sinks_of
@@ -104,6 +105,7 @@ def create_app(settings: Settings, engines: Mapping[str, Engine], *, keep: Keep 
             stack.callback(hub.state.close)
             stack.callback(decoder.close)
             stack.callback(hub.scenes.close)
+            stack.callback(sources.close)
             if traces is not None:
                 stack.push_async_callback(traces.close)
             hub.watch.begin()
@@ -143,6 +145,7 @@ def create_app(settings: Settings, engines: Mapping[str, Engine], *, keep: Keep 
         events_api(hub.watch.log),
         admin_api(settings.body_s),
         targets_api(hub, sources),
+        detections_api(hub, sources),
         sources_api(hub, sources, decoder),  # before streams, which take any id
         streams(hub, decoder),
         videos_api(hub, videos),

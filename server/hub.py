@@ -45,16 +45,15 @@ REMEMBERED = 1024
 """Sessions that ended, of which the reason is still told."""
 VIDEO_SESSION, SOURCE_SESSION = "video-", "source-"
 """How the ids of the server's own sessions begin."""
-NEW = "new"
-"""What a stream says in place of an id to have one drawn."""
+NEW, CHOSEN = "new", "another session was chosen"
+"""What a stream says in place of an id to have one drawn; why one ended that another takes the place of."""
 
 
 class Hub:
     """All sessions, by id. Lives on the event loop: nothing here needs a lock."""
 
     def __init__(self, settings: Settings, engines: Mapping[str, Engine]) -> None:
-        self.settings = settings
-        self.engines = engines
+        self.settings, self.engines = settings, engines
         self.metrics = Metrics()
         self.traces: Frames = NoTraces()
         self.metrics.read_from(lambda: session_readings(self.engines, self.entries()))
@@ -67,8 +66,7 @@ class Hub:
         self.checks: list[Callable[[], None]] = []
         """What else the server needs to be ready: each raises UnavailableError where it is not so."""
         self.disk: Disk | None = None
-        self.memory = Memory(engines)
-        self.scenes = Scenes(settings)
+        self.memory, self.scenes = Memory(engines), Scenes(settings)
         self.keeps = settings.state_dir is not None
         """Whether sessions outlive this process."""
         self.on_end: Callable[[Entry, str], None] = lambda entry, reason: None
@@ -142,7 +140,7 @@ class Hub:
         opening = {"frame": frame, **given, **queue}
         trial = None if replaces is None else await self._session(engine, uuid.uuid4().hex, opening)
         if replaces is not None:
-            self.end(replaces, "another session was chosen")
+            self.end(replaces, CHOSEN)
         try:
             key = self._reserve(key, own)
             try:
@@ -156,7 +154,7 @@ class Hub:
     def enter(self, session: Session[Any], model: str, zones: Zones, replaces: Entry | None) -> Entry:
         """Takes in what the server itself has opened, in the place of another one."""
         if replaces is not None:
-            self.end(replaces, "another session was chosen")
+            self.end(replaces, CHOSEN)
         return self._enter(Entry(session, model), zones)
 
     async def _session(self, engine: Engine, key: str, opening: Mapping[str, Any]) -> Session[Any]:

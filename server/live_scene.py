@@ -6,16 +6,18 @@ import asyncio
 import uuid
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import TypeVar
 
 from ..engine import Engine, Policy, SessionOptions
 from ..engine.futures import obey
 from ..engine.inputs import Clock
 from ..engine.lanes import num_cores
-from ..engine.scene import Known, Scene, SceneOptions
-from ..errors import OptionError, SessionError, UnknownItemError
+from ..engine.scene import Detections, Known, Scene, SceneOptions
+from ..errors import FrameError, InputError, OptionError, SessionError, TooManyError, UnknownItemError
 from ..vision import Frame, Image
 from ..wire import SceneAnswer, Track
+from .logs import logger
 from .pictures import Strand
 from .settings import Settings
 
@@ -44,6 +46,8 @@ class LiveScene:
         self.closed = False
         self._scene, self._engine = scene, engine
         self._strand = Strand(pool)
+        self._round: Detections | None = None  # that waits for the next frame
+        self._told = float("-inf")  # the time of the frame of the last round
 
     @property
     def clock(self) -> Clock | None:
@@ -73,7 +77,22 @@ class LiveScene:
 
     async def submit(self, frame: Frame | Image) -> SceneAnswer:
         """What is where in the next frame. Raises as ``Scene.update``."""
-        return await self._awaited(lambda: self._scene.update(frame))
+        return await self._awaited(lambda: self._next(frame))
+
+    async def detected(self, found: Detections, index: int | None, frame: Frame | None) -> int:
+        """Detections, which the next frame is met with; the number of the frame that they are of.
+
+        Args:
+            found: with ``seconds`` of their frame, or without.
+            index: of their frame; None, without ``seconds``: the last one.
+            frame: their frame itself, where it is at hand: the scene may not have seen it.
+
+        Raises:
+            UnknownItemError: their frame is not kept.
+            FrameError: those of a later frame were told before.
+            TooManyError: others wait for the next frame.
+        """
+        return await self._awaited(lambda: self._detected(found, index, frame))
 
     async def add(self, box: Four, label: str, frame: Frame | None) -> Known:
         """Opens a target. Raises as ``Scene.add``."""
@@ -124,7 +143,7 @@ class LiveScene:
         def work() -> None:
             new = Scene.restore(self._engine, blob, self._scene.options, scene_id=uuid.uuid4().hex[:12])
             self._scene.close()
-            self._scene = new
+            self._scene, self._round, self._told = new, None, float("-inf")
 
         return self._do(work)
 
@@ -132,6 +151,43 @@ class LiveScene:
         """Ends it. Closing twice is harmless."""
         self.closed = True
         self.left = self._do(lambda: self._scene.close(), whatever=True)
+
+    def _next(self, frame: Frame | Image) -> SceneAnswer:
+        found, self._round = self._round, None
+        try:
+            return self._scene.update(frame, found)
+        except InputError as error:
+            if found is None:
+                raise
+            extra = {"session": self.id, "error": error.problem}  # they had been checked: time has passed
+            logger().warning("detections passed over", extra=extra)
+            return self._scene.update(frame)
+
+    def _detected(self, found: Detections, index: int | None, frame: Frame | None) -> int:
+        past, clock = self._scene.past, self.clock
+        assert clock is not None, "it has begun with a frame"
+        if self._round is not None:
+            raise TooManyError("detections wait for the next frame already", "send one round a frame")
+        if frame is not None:
+            self._scene.remember(frame)
+        seconds = found.seconds
+        if index is not None:
+            seconds = past.of_index(index)
+        elif seconds is None:
+            seconds = clock.seconds
+        moment = None if seconds is None else past.at(seconds)
+        if moment is None:
+            which = f"of {seconds:g} s" if index is None else str(index)
+            raise UnknownItemError(
+                f"frame {which} of {self.id} is not kept",
+                f"tell of the newest, or of one that came in the last {self._scene.options.late:g} s",
+            )
+        if moment.seconds <= self._told:
+            raise FrameError(
+                f"what is in frame {moment.index}, or in a later one, was told before", "tell of a newer one"
+            )
+        self._round, self._told = replace(found, seconds=moment.seconds), moment.seconds
+        return moment.index
 
     async def _awaited(self, work: Callable[[], T]) -> T:
         return await asyncio.wrap_future(self._do(work))
@@ -154,7 +210,9 @@ class Scenes:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._options = SceneOptions(most_targets=settings.max_targets, budget_ms=settings.look_ms)
+        self._options = SceneOptions(
+            most_targets=settings.max_targets, budget_ms=settings.look_ms, late=settings.late_s
+        )
         self._pool = ThreadPoolExecutor(num_cores(), thread_name_prefix="framestate-scene")
 
     async def begun(self, key: str, engine: Engine, frame: Frame) -> LiveScene:

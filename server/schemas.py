@@ -169,6 +169,14 @@ class TargetsAnswer(BaseModel):
     targets: list[TargetAnswer]
 
 
+class DetectionsAnswer(BaseModel):
+    """Detections that the next frame of a live source is met with."""
+
+    model_config = example(frame=5120, detections=1)
+    frame: int = Field(description="The number of the frame that they are of.")
+    detections: int
+
+
 class SourcesAnswer(BaseModel):
     """All live sources."""
 

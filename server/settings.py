@@ -74,6 +74,16 @@ class Settings(BaseSettings):
     """Targets of one source at once; each takes a session's slot."""
     look_ms: PositiveFloat = 30.0
     """Of one frame of a source, within which its targets are looked at by the model; the others wait."""
+    late_s: Annotated[float, Field(gt=0, le=60)] = 3.0
+    """How long after its frame the detections of a source may come."""
+    detector: Path | None = None
+    """An ONNX file of the YOLO form, which finds targets in every source that a tracker follows."""
+    detect_every: PositiveInt = 10
+    """At every Nth frame that a source's targets are followed in."""
+    detect_classes: tuple[str, ...] = ()
+    """Only these classes of the detector, by name; all without."""
+    detector_score: Annotated[float, Field(ge=0, le=1)] = 0.25
+    """Least score of the detector that counts."""
     pushes: tuple[str, ...] = ()
     """Annotated sources that are sent elsewhere, as name=rtsp://host/path."""
     max_peers: PositiveInt = 16

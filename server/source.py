@@ -10,27 +10,23 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any
 
 from .. import wire
-from ..engine import Session, Tracking
-from ..engine.inputs import as_box
-from ..engine.scene import Known, can_follow
-from ..errors import FramestateError, SessionBusyError, UnavailableError, UnknownItemError
+from ..errors import FramestateError, UnavailableError, UnknownItemError
 from ..vision import Frame
 from ..wire.kinds import write
 from .answers import Data, Pictures, as_data, message_of
+from .detecting import Detecting
 from .entry import Entry
 from .fitted import fitted
 from .hub import SOURCE_SESSION, Hub
 from .live import Address, LiveReader
-from .live_scene import Four, LiveScene
 from .logs import logger
-from .options import checked
 from .outbox import Outbox
 from .published import PublishedReader
 from .screen import Screen
-from .zones import Zones, split_zones
+from .source_targets import Targets
 
 READERS: Mapping[str, type[LiveReader]] = MappingProxyType({"whip": PublishedReader})
 """What reads a source, by the scheme of its address, where it is not `LiveReader`."""
@@ -44,13 +40,12 @@ SLOW_BYTES = 2 * 1024 * 1024
 class Source:
     """One live source: its newest frame goes to its scene or session, and to everybody who watches."""
 
-    def __init__(self, hub: Hub, address: Address) -> None:
+    def __init__(self, hub: Hub, address: Address, detecting: Detecting) -> None:
         self._hub = hub
         self.viewers: set[Outbox] = set()
         self.last: Frame | None = None
         self._skipped = 0
         self._pinned: OrderedDict[int, Frame] = OrderedDict()
-        self._choosing = asyncio.Lock()
         self._there = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
@@ -60,11 +55,12 @@ class Source:
         )
         self.name = self.reader.address.name
         self.key = SOURCE_SESSION + self.name
+        self.targets = Targets(hub, self, detecting)
 
     @property
     def entry(self) -> Entry | None:
         """Whom its frames go to: a scene of its targets, or a session of another task."""
-        return self._hub.find(self.key)
+        return self.targets.entry
 
     @property
     def newest(self) -> Frame:
@@ -101,6 +97,7 @@ class Source:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        await self.targets.stop()
 
     def pin(self) -> Frame:
         """The newest frame, which is kept a while, so that a target can be chosen on it."""
@@ -110,126 +107,18 @@ class Source:
             self._pinned.popitem(last=False)
         return frame
 
-    @property
-    def scene(self) -> LiveScene | None:
-        """The scene that follows its targets, if one does."""
-        session: object = None if self.entry is None else self.entry.session
-        return session if isinstance(session, LiveScene) else None
-
-    async def choose(self, model: str | None, options: Mapping[str, Any], index: int | None) -> Entry:
-        """Hands its frames to a session of a model from now on, in place of what there was.
-
-        Of a tracker it is a scene, with the target of ``options`` as its first one. Where the task opens on a
-        frame, that is the newest one, or one that was handed out lately.
-
-        Raises:
-            UnknownItemError: that frame is not kept any more.
-            UnavailableError, BoxError, OptionError, CapacityError: as ``Hub.open``; nothing has changed then.
-        """
-        async with self._choosing:
-            engine = self._hub.engine(model)[1]
-            if can_follow(engine):
-                given, zones = split_zones(options)
-                checked(engine, given)
-                return await self._begun(model, zones, (as_box(given["box"]).xywh, "", index))
-            entry = await self._hub.open(
-                self._frame(index) if engine.task.opens_on_frame else None,
-                model=model,
-                key=self.key,
-                own=True,
-                replaces=self.entry,
-                options=options,
-                policy="DROP_OLDEST",
-                queue=1,
-            )
-            entry.kept = True
-            return entry
-
-    async def add(
-        self, model: str | None, box: Four, label: str, index: int | None, zones: Zones | None = None
-    ) -> Known:
-        """Follows one target more; the first one begins a scene. Zones, if given, hold for all its targets.
-
-        Raises:
-            UnknownModelError: there is no such tracker.
-            SessionBusyError: another model has the frames.
-            UnknownItemError, UnavailableError, BoxError, CapacityError: as ``choose``.
-        """
-        async with self._choosing:
-            entry, scene = self.entry, self.scene
-            model = None if model is None else self._tracker(model)
-            if entry is None:
-                entry = await self._begun(self._tracker(model), zones or {}, (box, label, index))
-                scene = self.scene
-                assert scene is not None, "it has begun"
-                return scene.targets()[0]
-            if scene is None or model not in (None, entry.model):
-                raise SessionBusyError(
-                    f"the frames of source {self.name!r} go to {entry.model}", "DELETE .../target ends that"
-                )
-            found = await scene.add(box, label, self._frame_of(scene, index))
-            if zones is not None:
-                self._hub.watch.zones(entry.id, zones)
-            return found
-
-    async def correct(self, number: int, box: Four, index: int | None) -> Known:
-        """Puts a target right. Raises UnknownItemError, BoxError, CapacityError."""
-        scene = self._followed()
-        return await scene.correct(number, box, self._frame_of(scene, index))
-
-    def targets(self) -> tuple[Known, ...]:
-        """All that it follows; none without a scene."""
-        return () if self.scene is None else self.scene.targets()
-
-    async def end(self, number: int) -> None:
-        """Ends a target. Raises UnknownItemError."""
-        await self._followed().end(number)
-
-    def _followed(self) -> LiveScene:
-        scene = self.scene
-        if scene is None:
-            raise UnknownItemError(f"source {self.name!r} follows no targets", "POST one to .../targets")
-        return scene
-
-    def _tracker(self, model: str | None) -> str:
-        """The first tracker, without a name. Raises UnknownModelError."""
-        return self._hub.engine(model, Tracking.name)[0]
-
-    def _frame(self, index: int | None) -> Frame:
+    def frame(self, index: int | None) -> Frame:
         """The newest one, or one that was handed out lately. Raises UnknownItemError, UnavailableError."""
-        frame = self.newest if index is None else self._pinned.get(index)
+        frame = self.newest if index is None else self.pinned(index)
         if frame is None:
             raise UnknownItemError(
                 f"frame {index} of source {self.name!r} is not kept", "choose on a newer one: GET .../frame"
             )
         return frame
 
-    def _frame_of(self, scene: LiveScene, index: int | None) -> Frame | None:
-        """The frame of a box; None is the last one of the scene. Raises as ``_frame``."""
-        return None if index is None and scene.has_frame else self._frame(index)
-
-    async def _begun(
-        self, model: str | None, zones: Zones, first: tuple[Four, str, int | None] | None
-    ) -> Entry:
-        """A new scene, which goes to the place of what there was once it follows its first target."""
-        name, engine = self._hub.engine(model)
-        frame = self._frame(None if first is None else first[2])
-        if first is not None:
-            as_box(first[0]).check(frame.width, frame.height)
-        hub, before = self._hub, self.entry
-        scene = await hub.scenes.begun(self.key, engine, frame)
-        try:
-            if first is not None:
-                await scene.add(first[0], first[1], None)
-            hub.check_running()
-        except BaseException:
-            scene.close()
-            raise
-        entry = hub.enter(cast("Session[Any]", scene), name, zones, before)
-        entry.kept = True
-        if before is not None and isinstance(before.session, LiveScene):
-            await asyncio.wrap_future(before.session.left)
-        return entry
+    def pinned(self, index: int) -> Frame | None:
+        """One that was handed out lately, if it was."""
+        return self._pinned.get(index)
 
     def _take(self, frame: Frame) -> None:
         """A frame of the reader's thread."""
@@ -270,7 +159,7 @@ class Source:
         """Opens a session at once where the server's first model needs nobody to choose anything."""
         if self.entry is None and not self._hub.engine(None)[1].task.opens_on_frame:
             try:
-                await self.choose(None, {}, None)
+                await self.targets.choose(None, {}, None)
             except FramestateError as error:
                 logger().error("source not followed", extra={"source": self.name, "error": str(error)})
 
@@ -285,6 +174,7 @@ class Source:
         watched = [viewer for viewer in self.viewers if viewer.bytes < SLOW_BYTES]
         entry = self.entry
         following = entry is not None and (entry.last_index is None or frame.index > entry.last_index)
+        self.targets.look_for(frame)
         answering = asyncio.create_task(self._answer(entry, frame, received)) if entry and following else None
         if watched:
             shown = await asyncio.to_thread(shown_as, frame)

@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 
+from ..engine import Tracking
 from ..engine.session_options import check_id
 from ..errors import CapacityError, FramestateError, OptionError, SessionBusyError, UnknownItemError
 from .allowed_sources import AllowedSources
+from .detecting import Detecting
 from .hub import Hub
 from .kept_sources import KeptSources
 from .live import Address, parse_source
@@ -33,6 +35,9 @@ class Sources:
         self._kept = KeptSources(hub.settings.state_dir)
         self._ending: set[asyncio.Task[None]] = set()
         self.by_name: dict[str, Source] = {}
+        self._detecting = Detecting(hub.settings)
+        if self._detecting.every:
+            hub.engine(None, Tracking.name)  # somebody has to follow what is found
         for text in texts:
             try:
                 self._take(parse_source(text))
@@ -121,8 +126,12 @@ class Sources:
         most = self._hub.settings.max_sources
         if len(self.by_name) >= most:
             raise CapacityError(f"there are {most} sources, as many as there may be", "remove one first")
-        source = self.by_name[address.name] = Source(self._hub, address)
+        source = self.by_name[address.name] = Source(self._hub, address, self._detecting)
         return source
+
+    def close(self) -> None:
+        """Ends the detector's thread, when all sources have ended."""
+        self._detecting.close()
 
     def _quit(self) -> None:
         for source in self.by_name.values():

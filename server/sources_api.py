@@ -66,7 +66,7 @@ def sources_api(hub: Hub, sources: Sources, decoder: Decoder) -> APIRouter:
     ) -> SessionAnswer:
         """Hand its frames to a model from now on, in place of another; a tracker follows the box."""
         hub.check_running()
-        entry = await sources.get(name).choose(model, options_in(options, box), index)
+        entry = await sources.get(name).targets.choose(model, options_in(options, box), index)
         return session_answer(entry, hub)
 
     @api.delete(

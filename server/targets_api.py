@@ -42,7 +42,7 @@ def targets_api(hub: Hub, sources: Sources) -> APIRouter:
     async def list_targets(name: SourceName) -> TargetsAnswer:
         """What the source follows, lost ones too."""
         source = sources.get(name)
-        return TargetsAnswer(targets=[told(source, one) for one in source.targets()])
+        return TargetsAnswer(targets=[told(source, one) for one in source.targets.all()])
 
     @api.post("", status_code=201, responses=problems(404, 409, 422, 503))
     async def add_target(
@@ -62,7 +62,7 @@ def targets_api(hub: Hub, sources: Sources) -> APIRouter:
         given, zones = split_zones(asked := options_in(options, None))
         if given:
             raise OptionError(f"a target has no option {next(iter(given))[:40]!r}", "it may have zones")
-        found = await source.add(
+        found = await source.targets.add(
             model, parse_box(box).xywh, label, index, zones if "zones" in asked else None
         )
         root = hub.settings.root_path.rstrip("/")
@@ -76,12 +76,12 @@ def targets_api(hub: Hub, sources: Sources) -> APIRouter:
         """Put right where a target is; it keeps its id. From an earlier frame on it is searched for."""
         hub.check_running()
         source = sources.get(name)
-        return told(source, await source.correct(target, parse_box(box).xywh, index))
+        return told(source, await source.targets.correct(target, parse_box(box).xywh, index))
 
     @api.delete("/{target}", status_code=204, responses=problems(404, 422), response_class=Response)
     async def end_target(name: SourceName, target: TargetId) -> Response:
         """Follow a target no longer; its id is not given again."""
-        await sources.get(name).end(target)
+        await sources.get(name).targets.end(target)
         return Response(status_code=204)
 
     return api

@@ -2,9 +2,13 @@
 
 from ...wire import SceneAnswer, Sighting
 from .detections import Detections
+from .finder import Finder
 from .memory import Known
 from .options import SceneOptions
 from .scene import Scene, can_follow
 from .target import Target
 
-__all__ = ["Detections", "Known", "Scene", "SceneAnswer", "SceneOptions", "Sighting", "Target", "can_follow"]
+__all__ = [
+    "Detections", "Finder", "Known", "Scene", "SceneAnswer", "SceneOptions", "Sighting", "Target",
+    "can_follow",
+]  # fmt: skip

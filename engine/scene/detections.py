@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -9,9 +10,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from ...errors import BoxError, FrameError, OptionError
-from ...vision import Box, Frame
-from ..inputs import Clock
+from ...errors import BoxError, OptionError
+from ...vision import Box
 from .options import SceneOptions
 from .overlap import overlaps
 
@@ -35,7 +35,7 @@ class Detections:
 
     Raises:
         BoxError: a number is not finite or is beyond a million, or a side is not positive.
-        OptionError: a score is not in [0, 1], or the lengths differ.
+        OptionError: a score is not in [0, 1], the lengths differ, or the time is none.
     """
 
     boxes: Numbers
@@ -61,6 +61,10 @@ class Detections:
         if wrong.any():
             row = int(wrong.argmax())
             raise OptionError(f"detection {row} has the score {scores[row]}", "give a score from 0 to 1")
+        when: object = self.seconds
+        is_time = isinstance(when, int | float) and not isinstance(when, bool) and math.isfinite(when)
+        if when is not None and not is_time:
+            raise OptionError(f"the time of the detections is {str(when)[:40]!r}", "give seconds, or none")
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -86,7 +90,7 @@ class Detections:
         seconds: float | None = None,
     ) -> Self:
         """From corners (N, 4): left, top, right, bottom. Without scores each is 1."""
-        numbers = _numbers(corners).reshape(-1, 4)
+        numbers = _fours(corners)
         boxes = np.concatenate([numbers[:, :2], numbers[:, 2:] - numbers[:, :2]], axis=1)
         return cls.from_xywh(boxes, scores, labels, seconds)
 
@@ -95,7 +99,7 @@ class Detections:
         cls, boxes: Any, scores: Any = None, labels: Sequence[Any] | None = None, seconds: float | None = None
     ) -> Self:
         """From boxes (N, 4): x, y, w, h. Without scores each is 1."""
-        numbers = _numbers(boxes).reshape(-1, 4)
+        numbers = _fours(boxes)
         known = np.ones(len(numbers)) if scores is None else _numbers(scores).ravel()
         names = ("",) * len(numbers) if labels is None else tuple(map(named, labels))
         return cls(numbers, known, names, seconds)
@@ -136,16 +140,6 @@ class Detections:
         names = tuple(self.labels[place] for place in places)
         return Detections(self.boxes[places], self.scores[places], names, self.seconds)
 
-    def of_frame(self, frame: Frame, last: Clock | None) -> Self:
-        """Themselves. Raises FrameError where they are those of another frame."""
-        step = 0.01 if last is None else (frame.seconds - last.seconds) / 2
-        if self.seconds is not None and not abs(self.seconds - frame.seconds) <= step:
-            raise FrameError(
-                f"the detections are of {self.seconds:g} s, and the frame is at {frame.seconds:g} s",
-                "give detections with the frame that they were made on",
-            )
-        return self
-
     def fitting(self, width: int, height: int, options: SceneOptions) -> Detections:
         """The ones worth a look, the surest first: in the frame, no duplicates, at most so many.
 
@@ -166,6 +160,16 @@ class Detections:
         found = found.only(kept[: options.most_detections])
         boxes = np.array([Box(*box).check(width, height).xywh for box in found.boxes.tolist()])
         return Detections(boxes.reshape(-1, 4), found.scores, found.labels, found.seconds)
+
+
+def _fours(given: Any) -> Numbers:
+    """(N, 4). Raises ValueError."""
+    numbers = _numbers(given)
+    if not numbers.size or numbers.shape == (4,):
+        numbers = numbers.reshape(-1, 4)
+    if numbers.ndim != 2 or numbers.shape[1] != 4:
+        raise ValueError(f"boxes are {numbers.shape}, and not (N, 4)")
+    return numbers
 
 
 def _numbers(given: Any) -> Numbers:

@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ...vision import Image
-from .overlap import covered
 
 Grey = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[np.float64]
@@ -125,11 +124,12 @@ def _grids(boxes: Numbers, side: int) -> tuple[Numbers, npt.NDArray[np.bool_]]:
     across, down = (one.ravel() for one in np.meshgrid(shares, shares))
     x = boxes[:, :1] + boxes[:, 2:3] * across
     y = boxes[:, 1:2] + boxes[:, 3:] * down
-    free = np.ones(x.shape, bool)
-    for one, other in zip(*np.nonzero(covered(boxes, boxes) > 0), strict=True):
-        if one != other:
-            left, top, w, h = boxes[other]
-            free[one] &= ~((x[one] >= left) & (x[one] <= left + w) & (y[one] >= top) & (y[one] <= top + h))
+    left, top, w, h = boxes.T
+    beyond = (
+        (x[..., None] < left) | (x[..., None] > left + w) | (y[..., None] < top) | (y[..., None] > top + h)
+    )
+    own = np.eye(len(boxes), dtype=bool)[:, None]
+    free = np.asarray((beyond | own).all(axis=-1))
     return np.stack([x.ravel(), y.ravel()], axis=1), free
 
 

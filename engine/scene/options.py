@@ -47,6 +47,7 @@ class SceneOptions:
     look_size: float = 0.15  # its sides
     flow_first: float = 4.0  # how much less a look counts where the flow is trusted
     look_settles: float = 0.5  # share of the drift that a look settles
+    late: float = 0.0  # seconds that detections may come after their frame; the flow brings them up to date
     learn_every: float = 5.0  # the template is made anew, from a detection, so often; 0: never
     camera: bool = True  # whether the camera's motion is looked for
     flow_side: int = 960  # pixels of the longer side of the pictures that motion is looked for in

@@ -26,6 +26,7 @@ from .memory import Known, SceneMemory
 from .motion import grey_of
 from .options import SceneOptions
 from .parting import part
+from .past import Past
 from .runner import Runner
 from .target import Target
 
@@ -68,6 +69,8 @@ class Scene:
         self.memory = SceneMemory()
         """What it remembers: a frozen value, another one whenever something has changed."""
         self._runner = Runner(engine, self.options, self.id)
+        self.past = Past(self.options.late)
+        """The last frames, for detections that come late."""
         self._frame: Frame | None = None
 
     @classmethod
@@ -97,7 +100,8 @@ class Scene:
         Args:
             frame: as sessions take it; a bare image counts as one nominal frame after the last one.
             detections: None where nobody looked for any; what was found in this frame, possibly nothing:
-                see `Detections.of`.
+                see `Detections.of`. With ``seconds`` they may be of an earlier one, see
+                ``SceneOptions.late``.
 
         Raises:
             FrameError: the frame does not fit, or is not later than the last; or the detections are those of
@@ -111,11 +115,12 @@ class Scene:
         current = as_frame(frame, clock, self.options.reference_rate)
         if clock is not None:
             clock.check(current)
-        found = None if detections is None else Detections.of(detections).of_frame(current, clock)
+        found = None if detections is None else Detections.of(detections)
         desk = Desk.of(self.options, self.memory, current)
         grey = grey_of(current.image, self.options.flow_side)
         carry(desk, grey)
         if found is not None:
+            found = self.past.brought(found, desk, grey)
             given = found.fitting(current.width, current.height, self.options)
             desk.ignored += len(found) - len(given)
             meet(desk, given)
@@ -126,6 +131,7 @@ class Scene:
         tidy(desk)
         self._commit(desk, SceneMemory(Clock.of(current), grey))
         self._frame = current
+        self.past.add(current, grey, {one.number: one.box for one in self.memory.targets})
         spent = (ready - began, looked - ready, time.perf_counter() - looked)
         return replace(desk.answer(), timings=Timings(*(1e3 * one for one in spent)))
 
@@ -156,6 +162,12 @@ class Scene:
         desk.change(number, session=number)
         self._commit(desk, self.memory)
         return Target(self, number)
+
+    def remember(self, frame: Frame) -> None:
+        """An earlier frame that the scene has not seen, of which detections will come. Raises FrameError."""
+        self._shown(frame)
+        if self.past.at(frame.seconds) is None:
+            self.past.insert(frame, grey_of(frame.image, self.options.flow_side))
 
     @property
     def has_frame(self) -> bool:

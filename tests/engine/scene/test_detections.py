@@ -89,6 +89,10 @@ HOSTILE: list[tuple[Any, type[FramestateError]]] = [
     ({"boxes": []}, OptionError),
     ({"xywh": [[1, 1, 4, 4]], "scores": [0.5, 0.5]}, OptionError),
     ({"xywh": [[1, 1, 4, 4]], "labels": []}, OptionError),
+    ({"xywh": [[1, 1, 4, 4]], "seconds": "now"}, OptionError),
+    ({"xywh": [[1, 1, 4, 4]], "seconds": NAN}, OptionError),
+    ({"xywh": [[10**400, 1, 4, 4]]}, OptionError),
+    ({"xywh": [[1, 1, 4, 4, 2, 2, 4, 4]]}, OptionError),
     (SimpleNamespace(xyxy=None), OptionError),
     (SimpleNamespace(boxes=None, names={}), OptionError),
 ]
