@@ -85,6 +85,13 @@ export class Stream {
   say(message) {
     if (this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
   }
+
+  /** Ends the session; a connection that is still being made is given up. */
+  end() {
+    if (this.socket.readyState === WebSocket.CONNECTING) this.socket.close();
+    else this.say({ type: "bye" });
+  }
+
   /** Sends the next frame and returns its number. */
   send(pts, encoding, payload) {
     if (this.socket.readyState === WebSocket.OPEN) this.socket.send(encodePicture(this.index, pts, encoding, payload));

@@ -10,7 +10,7 @@ export class Reel {
   }
 
   clear() {
-    Object.assign(this, { shots: [], bytes: 0, bare: 0 });
+    Object.assign(this, { shots: [], bytes: 0, bare: 0, counted: 0, seen: new Set() });
   }
 
   /** A shot is `{pts, seconds, picture, tracks}`: a blob, and tracks by the target's number. */
@@ -50,6 +50,7 @@ export class Reel {
   cutBefore(shot) {
     while (this.last && this.last.pts >= shot.pts) this.bytes -= this.shots.pop().picture?.size ?? 0;
     this.bare = Math.min(this.bare, this.shots.length);
+    Object.assign(this, { counted: 0, seen: new Set() });
   }
 
   /** Where a target was in the `count` shots up to number `at`. */
@@ -64,8 +65,10 @@ export class Reel {
 
   /** Numbers of all targets that it has seen, in order. */
   get numbers() {
-    const found = new Set();
-    for (const { tracks } of this.shots) for (const number of tracks.keys()) found.add(number);
-    return [...found].sort((one, two) => one - two);
+    for (; this.counted < this.shots.length; this.counted++) {
+      for (const number of this.shots[this.counted].tracks.keys()) this.seen.add(number);
+    }
+    for (const number of this.last?.tracks.keys() ?? []) this.seen.add(number); // one may have been added on it
+    return [...this.seen].sort((one, two) => one - two);
   }
 }

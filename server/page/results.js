@@ -67,11 +67,13 @@ export class Results {
     } finally {
       this.busy = null;
       $("save-progress").hidden = true;
+      $("save-title").textContent = "Save results";
     }
   }
 
   progress(text, done) {
     if ($("save-text").textContent !== text) $("save-text").textContent = text;
+    $("save-title").textContent = done === null ? `${text} …` : `${text} ${Math.round(100 * done)} %`; // the menu may be closed
     if (done === null) $("save-done").removeAttribute("value");
     else $("save-done").value = done;
   }

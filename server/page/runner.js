@@ -119,7 +119,7 @@ export class Runner {
   }
 
   end(said) {
-    this.stream?.say({ type: "bye" });
+    this.stream?.end();
     this.stream = null;
     this.source.close();
     $("run-stop").hidden = true;

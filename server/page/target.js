@@ -14,7 +14,7 @@ const ANOTHER_TRY = [GONE, "UnavailableError", "SessionBusyError"];
  */
 export class Target {
   constructor(number, on) {
-    Object.assign(this, { number, on, flight: new Map(), stream: null, opening: null, isAway: false });
+    Object.assign(this, { number, on, flight: new Map(), stream: null, opening: null, isAway: false, isOver: false });
   }
 
   /** Opens the session on a shot's picture. Throws what the server says against it. */
@@ -40,6 +40,7 @@ export class Target {
     );
     this.stream = stream;
     const welcome = await stream.welcomed;
+    if (this.isOver) stream.end(); // it was left meanwhile
     this.session = welcome.session;
     this.token = welcome.token;
     return welcome;
@@ -79,13 +80,15 @@ export class Target {
     for (let attempt = 0, from = performance.now(); attempt < RECONNECTS; attempt++) {
       this.on.away(this, Math.round((performance.now() - from) / 1000));
       await pause(Math.min(2000, 200 * 2 ** attempt));
-      if (!this.stream) return;
+      if (this.isOver) return;
       try {
         const welcome = await this.connect({ session: this.session, token: this.token, index, lastIndex });
+        if (this.isOver) return;
         if (!welcome.resumed) throw trouble("the session has ended meanwhile", "Draw a box on the frame you see, and start again.");
         this.isAway = false;
         return this.on.back(this, welcome.frames_lost);
       } catch (again) {
+        if (this.isOver) return;
         if (!ANOTHER_TRY.includes(again.code)) return this.on.failed(this, again, true);
       }
     }
@@ -94,7 +97,8 @@ export class Target {
 
   /** Ends the session, so that its place is free at once. */
   leave() {
-    this.stream?.say({ type: "bye" });
+    this.isOver = true;
+    this.stream?.end();
     this.stream = null;
     for (const number of [...this.flight.keys()]) this.unanswered(number);
   }

@@ -51,10 +51,14 @@ export class Timeline {
       const foot = (row + 1) * lane - 1;
       context.fillStyle = colours.line;
       context.fillRect(0, foot, width, 1);
+      let drawn = null; // where and as what: a long video has many frames for each pixel
       for (let at = 0; at < reel.shots.length; at++) {
         const track = reel.shots[at].tracks.get(number);
         if (!track) continue;
         const start = reel.shots[at].seconds;
+        const key = `${Math.floor(x(start))} ${track.status}`;
+        if (key === drawn && !track.given) continue;
+        drawn = key;
         const end = Math.min(reel.shots[at + 1]?.seconds ?? start + 0.04, start + GAP_S);
         const tall = Math.max(HOLLOW, track.status === "lost" ? HOLLOW : track.score) * (lane - 4 * scale);
         context.fillStyle = colours[track.status];

@@ -85,7 +85,7 @@ export class Viewer {
 
   close() {
     this.isClosed = true;
-    this.stream?.say({ type: "bye" });
+    this.stream?.end();
     this.stream = null;
   }
 }

@@ -2,7 +2,7 @@
 
 import { $, make } from "./elements.js";
 import { counted } from "./health.js";
-import { GONE, ask, pause, request, showError } from "./page.js";
+import { ask, pause, request, sentence, showError } from "./page.js";
 import { SourceView } from "./source_view.js";
 import { facts, told } from "./source_words.js";
 
@@ -51,7 +51,8 @@ export class Wall {
       this.list(sources);
       this.view.describe(sources);
     } catch (error) {
-      if (error.code !== GONE && error.code !== "AccessError") showError(error);
+      if (error.code === "AccessError") showError(error);
+      else $("wall-text").textContent = sentence(error.problem);
       for (const card of this.cards.values()) mark(card, "gone", "the server does not answer");
     }
   }

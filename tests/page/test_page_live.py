@@ -6,6 +6,7 @@ import json
 import math
 import re
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -125,3 +126,39 @@ def test_targets_are_clicked_put_right_and_ended(wall: Any, visit: Any) -> None:
         page.get_by_role("button", name=f"End target {number}").click()
     expect(rows).to_have_count(0)
     assert ids(wall) == []
+
+
+def test_a_source_is_grey_while_its_connection_is_away(wall: Any, visit: Any) -> None:
+    page = visit(wall)
+    closes: list[Callable[[], None]] = []
+
+    def cut(client: Any) -> None:
+        if len(closes) == 1:  # the first try to come back fails
+            closes.append(client.close)
+            client.close(code=4000)
+            return
+        server = client.connect_to_server()
+
+        def close() -> None:
+            server.close(code=4000)
+            client.close(code=4000)
+
+        closes.append(close)
+
+    page.route_web_socket(re.compile("/v1/sessions/source-pond/stream$"), cut)
+    page.goto(f"{wall.url}#live/pond")
+    expect(page.locator("#live-picture")).to_be_visible(timeout=WAIT_MS)
+    view, hint = page.locator("#source-view"), page.locator("#live-hint")
+    page.evaluate(
+        """new MutationObserver(() => {
+            const { dataset } = document.getElementById("source-view");
+            if (dataset.connection === "away") document.body.dataset.filter =
+                getComputedStyle(document.getElementById("live-picture")).filter;
+        }).observe(document.getElementById("source-view"), { attributes: true })"""
+    )
+    closes[0]()
+    expect(page.locator("#live")).to_have_text("The connection was lost. Trying again.")
+    expect(view).to_have_attribute("data-connection", "there")
+    assert "grayscale" in page.evaluate("document.body.dataset.filter")
+    assert len(closes) == 3
+    expect(hint).to_contain_text("Click something")
