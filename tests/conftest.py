@@ -16,8 +16,10 @@ import pytest
 import setuptools  # type: ignore[import-untyped]  # noqa: F401  # PyTorch's compiler wants its distutils
 from framestate.vision.datasets import MOMENT_LAYOUTS
 
+from .made_once import made_once
 from .tiny_graphs import write_interpolator, write_siamese_pair, write_stream
 from .tiny_sets import write_cifar, write_moments, write_tracking_set
+from .tiny_trackers import write_tiny, write_tiny_trajectory, write_tiny_vil
 
 if TYPE_CHECKING:
     from framestate.bundles import Bundle
@@ -99,31 +101,8 @@ def tiny_set(tmp_path: Path) -> Callable[[str], Path]:
 
 @pytest.fixture(scope="session")
 def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """A tracker of 23 thousand random weights with its graphs, proven like any other: made once, in seconds.
-
-    Its weights are drawn so that every part has a say: boxes jump about, and state changes them.
-    """
-    import torch
-    from framestate.export.bundle import bundle_model
-    from framestate.models.artrack_mamba import ArtrackMamba, ArtrackMambaConfig
-    from framestate.plugins import eager_operators
-    from torch import nn
-
-    sizes: dict[str, Any] = {"template_size": 32, "search_size": 64, "search_factor": 4.0, "stem": "patch"}
-    config = ArtrackMambaConfig(**sizes, dim=16, layers=2, head_channels=8, states=4, head_dim=16)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = ArtrackMamba(config, eager_operators()).eval()
-        for name, parameter in model.named_parameters():
-            if name.endswith("out_proj.weight"):
-                nn.init.normal_(parameter)
-        nn.init.constant_(model.carry_logit, 1.0)
-        bias = model.head.out.bias
-        assert bias is not None
-        nn.init.normal_(model.head.out.weight, std=0.1)
-        nn.init.zeros_(bias[:1])
-    folder = tmp_path_factory.mktemp("bundles") / "tiny"
-    return bundle_model(model, model.spec("tiny"), folder, provenance={"seed": 0}, frames=5)[0]
+    """See ``write_tiny``: made once."""
+    return made_once(tmp_path_factory, "tiny", write_tiny)
 
 
 @pytest.fixture
@@ -213,60 +192,22 @@ def tiny_cell_bundle(tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFacto
     """``tiny_bundle`` exported so that its graph ends with the best cell, proven: made once."""
     from framestate.cli.export import re_export
 
-    folder = tmp_path_factory.mktemp("bundles") / "tiny-cell"
-    return re_export(str(tiny_bundle.path), folder, 5, "ort", "fp32", None, decode="graph")[0]
+    def write(folder: Path) -> Bundle:
+        return re_export(str(tiny_bundle.path), folder, 5, "ort", "fp32", None, decode="graph")[0]
+
+    return made_once(tmp_path_factory, "tiny-cell", write)
 
 
 @pytest.fixture(scope="session")
 def tiny_vil_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """A ViL-Tracker of 34 thousand random weights with its graphs, proven like any other: made once.
-
-    Its crops are those of ``tiny_bundle``; temporal features and maps are drawn large, so that both matter.
-    """
-    import torch
-    from framestate.export.bundle import bundle_model
-    from framestate.models.vil_tracker import VilTracker, VilTrackerConfig
-    from framestate.plugins import eager_operators
-    from torch import nn
-
-    sizes: dict[str, Any] = {"template_size": 32, "search_size": 64, "dim": 16, "layers": 2}
-    sizes |= {"expert_layers": 1, "experts": 2, "expert_hidden": 8, "shared_hidden": 8, "film_rank": 4}
-    sizes |= {"film_hidden": 8, "head_dims": (16, 16, 8), "uncertainty_dims": (8, 8)}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = VilTracker(VilTrackerConfig(**sizes), eager_operators()).eval()
-        nn.init.normal_(model.film.affine)
-        for name, parameter in model.named_parameters():
-            if name.endswith("4.weight"):  # the last layer of every tower
-                nn.init.normal_(parameter, std=0.5)
-    folder = tmp_path_factory.mktemp("bundles") / "tiny-vil"
-    return bundle_model(model, model.spec("tiny-vil"), folder, provenance={"seed": 0}, frames=5)[0]
+    """See ``write_tiny_vil``: made once."""
+    return made_once(tmp_path_factory, "tiny-vil", write_tiny_vil)
 
 
 @pytest.fixture(scope="session")
 def tiny_trajectory_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """An ARTrackMamba with a trajectory head and random weights, with its graphs, proven: made once.
-
-    Its crops are those of ``tiny_bundle``; words and score are drawn large, so that boxes jump about.
-    """
-    import torch
-    from framestate.export.bundle import bundle_model
-    from framestate.models.artrack_mamba_v2 import ArtrackMambaV2, ArtrackMambaV2Config
-    from framestate.plugins import eager_operators
-    from torch import nn
-
-    sizes: dict[str, Any] = {"template_size": 32, "search_size": 64, "dim": 16, "layers": 2, "states": 8}
-    sizes |= {"head_channels": 8, "attention_heads": 2, "bins": 40, "history": 2}
-    sizes |= {"redraw_dim": 8, "redraw_layers": 1, "redraw_heads": 2}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        config = ArtrackMambaV2Config(**sizes, mixer="mamba2", temporal="carry")
-        model = ArtrackMambaV2(config, eager_operators()).eval()
-        nn.init.normal_(model.tokens.words.weight)
-        for parameter in model.score.parameters():
-            nn.init.normal_(parameter)
-    folder = tmp_path_factory.mktemp("bundles") / "tiny-trajectory"
-    return bundle_model(model, model.spec("tiny-trajectory"), folder, provenance={"seed": 0}, frames=5)[0]
+    """See ``write_tiny_trajectory``: made once."""
+    return made_once(tmp_path_factory, "tiny-trajectory", write_tiny_trajectory)
 
 
 @pytest.fixture

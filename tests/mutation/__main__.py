@@ -17,6 +17,8 @@ from pathlib import Path
 
 from cosmic_ray.work_db import use_db
 
+from ..made_once import VARIABLE
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 NOT_COPIED = shutil.ignore_patterns(
     ".git", ".venv*", "build", "dist", "__pycache__", "runs", "*.egg-info", ".*_cache"
@@ -55,6 +57,7 @@ def main() -> int:
         "utf-8",
     )
     environment = os.environ | {"PYTHONPATH": str(work / "view"), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment |= {VARIABLE: str(work / "bundles")}  # made before any change
     ray = Path(sys.executable).with_name("cosmic-ray")
 
     def run(*arguments: str | Path) -> None:
@@ -78,6 +81,7 @@ def copy(work: Path) -> Path:
     shutil.rmtree(work, ignore_errors=True)
     shutil.copytree(ROOT, tree, ignore=NOT_COPIED)
     view.mkdir(parents=True)
+    (work / "bundles").mkdir()
     for init in tree.glob("*/__init__.py"):
         (view / init.parent.name).symlink_to(init.parent)
     return tree
