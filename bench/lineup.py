@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from .runs import PeerTracker, SequenceTracker
 
 RESTART = "restart"
 """In ``against``: our own tracker once more, each frame from the state that the first one left."""
-_NOTHING = MappingProxyType({"carry": 0.0, "refresh_every": 0})
+_NOTHING: Mapping[str, Any] = MappingProxyType({"carry": 0.0, "refresh_every": 0})
 """Options with which a tracker writes nothing of its state after the first frame."""
 
 
