@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import cv2
@@ -47,6 +48,17 @@ def likeness(one: Look, other: Look) -> float:
     if len(one) != len(other) or not len(one):
         return 0.5
     return float(np.dot(one, other))
+
+
+def likenesses(ones: Sequence[Look], others: Sequence[Look]) -> npt.NDArray[np.float64]:
+    """`likeness` of each of ``ones`` (N) and each of ``others`` (M): (N, M)."""
+    found = np.full((len(ones), len(others)), 0.5)
+    rows = [place for place, one in enumerate(ones) if len(one) == SIZE]
+    columns = [place for place, one in enumerate(others) if len(one) == SIZE]
+    if rows and columns:
+        shared = np.stack([ones[row] for row in rows]) @ np.stack([others[column] for column in columns]).T
+        found[np.ix_(rows, columns)] = shared
+    return found
 
 
 def blended(old: Look, new: Look, share: float) -> Look:

@@ -22,7 +22,7 @@ from ..session_options import check_id
 from ..snapshot import fingerprint
 from .memory import SceneMemory
 
-FORMAT, VERSION = "framestate-scene", 1
+FORMAT, VERSION = "framestate-scene", 2
 MEMORY, SESSION, SCENE = "memory.", "session.", "scene"
 MOST_BYTES = 2**31
 

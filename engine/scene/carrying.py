@@ -41,7 +41,7 @@ def carry(desk: Desk, grey: Grey) -> None:
 
 def _carry(desk: Desk, one: Known, motion: Motion, place: int, steps: float) -> None:
     belief = one.belief if motion.camera is None else _moved(one.belief, motion.camera)
-    o, before = desk.options, one.box
+    o, before, roamed = desk.options, one.box, one.roamed
     filter = BoxFilter.of(belief, o.filter)
     filter.predict(steps)
     trust = float(motion.trust[place]) * (1 - one.fault)
@@ -51,12 +51,18 @@ def _carry(desk: Desk, one: Known, motion: Motion, place: int, steps: float) -> 
         (dx, dy), (cx, cy) = motion.moves[place].tolist(), before.centre
         moved = Box.from_centre(cx + dx, cy + dy, before.w, before.h)
         filter.update(moved, spread(moved, o.flow_place / trust, o.flow_size / trust))
+        if not one.shown:  # what goes its own way is somebody, and no part of what is behind
+            ax, ay = (cx, cy) if motion.camera is None else warped(motion.camera, cx, cy)
+            extent = float(np.sqrt(before.area))
+            roamed = roamed[0] + (cx + dx - ax) / extent, roamed[1] + (cy + dy - ay) / extent
     desk.change(
         one.number,
         belief=filter.belief,
         box=filter.box,
         trust=0.0 if one.is_lost else min(trust, one.trust + _REGAINED),
         carried=one.carried + 1,
+        roamed=roamed,
+        shown=one.shown or (o.camera and bool(np.hypot(*roamed) >= o.show_roamed > 0)),
     )
 
 

@@ -49,7 +49,8 @@ def _errand(desk: Desk, one: Known) -> Errand | None:
         return Errand(one.number, "learn", 1.0) if due else None
     waited = (now - max(one.looked, one.seen)) / o.look_every if o.look_every else 1.0
     if one.is_lost:
-        return Errand(one.number, "search", 1 + 0.1 * waited) if waited >= 1 else None
+        wanted = waited >= 1 and one.misses < o.misses and (one.hits > 1 or one.pinned)
+        return Errand(one.number, "search", 1 + 0.1 * waited) if wanted else None
     if one.unsure >= SEARCHED:
         return Errand(one.number, "search", 2.0)
     need = waited + 3 * max(0.0, _TRUSTED - one.trust) + 0.5 * (one.misses > 0)
@@ -76,7 +77,7 @@ def settle(desk: Desk, errand: Errand, track: Track) -> None:
             desk.change(one.number, unsure=one.unsure + 1, score=0.8 * one.score)
         return
     unsure = one.unsure + (one.trust < _TRUSTED)  # the flow knows better of what is too small to be seen
-    if not sees:
+    if not sees or _is_others(desk, one, track):
         desk.change(one.number, unsure=unsure, score=0.8 * one.score)
         return
     doubt = (1 + 2 * (1 - track.score)) * (1 + o.flow_first * max(0.0, one.trust - 0.3))
@@ -99,6 +100,13 @@ def _is_taken(desk: Desk, one: Known, track: Track) -> bool:
     """Whether what was found is another target."""
     others = (other for other in desk.known.values() if other.number != one.number and not other.is_lost)
     return any(other.box.iou(track.box) > 0.3 for other in others)
+
+
+def _is_others(desk: Desk, one: Known, track: Track) -> bool:
+    """Whether what was seen is rather another target, by where both were expected."""
+    own = one.box.iou(track.box)
+    others = (other for other in desk.known.values() if other.number != one.number and not other.is_lost)
+    return any(other.box.iou(track.box) > own for other in others)
 
 
 def tidy(desk: Desk) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...vision import Box
-from .appearance import Look, blended, likeness, look_of
+from .appearance import Look, blended, likeness, likenesses, look_of
 from .desk import Desk, Numbers, boxes_of, spread
 from .detections import Detections
 from .matching import pairs
@@ -16,6 +16,8 @@ _ALONE = 0.2  # overlap with another target, below which a target is seen alone
 _REACH = 0.6  # how far a detection may be, in units of the size, of a target whose place is known
 _STRAYS = 0.05  # how much farther for each frame without it, the more the less the flow is trusted
 _FARTHEST, _SEARCHED = 2.5, 8.0
+_NEAR = 3.0  # how far the lost are looked for where others look the same
+_TELLS = 0.05  # how much likelier than anybody else a look must be to tell
 _DOUBTED = 0.4  # trust in the flow, below which a target may be elsewhere
 _RIGHT, _WRONG = 0.15, 0.3  # how far off the flow may be, in sizes, and how much more is all wrong
 _OTHER, _UNLIKE = 0.3, 0.25  # what another class costs, and another look
@@ -114,15 +116,19 @@ def _found_again(desk: Desk, found: Detections, left: list[int], looks: list[Loo
     ]
     if not lost or not left:
         return left
-    apart = distances(boxes_of(lost), found.boxes[left])
-    costs = np.full((len(lost), len(left)), np.inf)
+    known = list(desk.known.values())
+    alike = likenesses([one.look for one in known], [looks[place] for place in left])
+    rivals = np.sort(np.concatenate([np.zeros((1, len(left))), alike]), axis=0)[-2:]
+    apart, costs = distances(boxes_of(lost), found.boxes[left]), np.full((len(lost), len(left)), np.inf)
+    labels = np.array([found.labels[place] for place in left])
     for row, one in enumerate(lost):
-        reach = min(2.0 + 4.0 * (desk.seconds - one.detected), _SEARCHED)
-        for column, place in enumerate(left):
-            same = not (one.label and found.labels[place] and one.label != found.labels[place])
-            alike = likeness(one.look, looks[place])
-            if same and alike >= o.appearance and apart[row, column] <= reach:
-                costs[row, column] = (1 - alike) + 0.3 * apart[row, column] / reach
+        own = alike[known.index(one)]
+        tells = own - np.where(own == rivals[1], rivals[0], rivals[1]) > _TELLS
+        far = min(2.0 + 4.0 * (desk.seconds - one.detected), _SEARCHED)
+        reach = np.where(tells, far, min(far, _NEAR))
+        same = (labels == one.label) | (labels == "") | (one.label == "")
+        can_be = same & (own >= o.appearance) & (apart[row] <= reach)
+        costs[row, can_be] = ((1 - own) + 0.3 * apart[row] / reach)[can_be]
     taken = set()
     for row, column in pairs(costs, 1.0):
         _detected(desk, lost[row], found, left[column], elsewhere=True)
@@ -154,10 +160,12 @@ def _missed(desk: Desk, one: Known) -> None:
         ),
         None,
     )  # fmt: skip
-    if not one.shown or (twin is not None and one.hits <= desk.known[twin].hits):
+    doubtful = one.hits == 1 and one.score < o.show_score
+    double = twin is not None and one.hits <= desk.known[twin].hits
+    if not one.shown or double or (doubtful and misses > 1):
         desk.end(one.number)
         if one.shown and twin is not None:
             desk.merged.append((one.number, twin))
         return
-    weak = one.hits == 1 or (misses >= o.misses and desk.seconds - one.detected >= o.missed_for)
+    weak = doubtful or (misses >= o.misses and desk.seconds - one.detected >= o.missed_for)
     desk.change(one.number, misses=misses, status="lost" if weak else one.status)

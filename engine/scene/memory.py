@@ -39,6 +39,7 @@ class Known:
         trust: of the last flow, in [0, 1].
         fault: how wrong the flow has been of late, in [0, 1], by the detections that followed.
         carried: frames in a row that only the flow told of it.
+        roamed: how far it went by itself, beside the camera, while not shown: in units of its size.
         looks: how often the model looked.
         look: what it looks like.
         pinned: whether a person put it there: only a person ends it.
@@ -63,6 +64,7 @@ class Known:
     fault: Real = 0.0
     looks: Count = 0
     carried: Count = 0
+    roamed: tuple[Real, Real] = (0.0, 0.0)
     look: KeptLook = field(default_factory=lambda: UNKNOWN)
     pinned: bool = False
     session: Count = 0

@@ -23,7 +23,8 @@ class SceneOptions:
     least_score: float = 0.1  # detections below are passed over
     match_score: float = 0.5  # those from here on are matched first, as ByteTrack does
     open_score: float = 0.5  # from here on a detection that fits nobody opens a target
-    show_score: float = 0.75  # from here on it is shown at once; others once they are detected again
+    show_score: float = 0.75  # from here on it is shown at once; others once they are detected again …
+    show_roamed: float = 0.25  # … or have moved by themselves as far as this share of their size
     duplicate: float = 0.85  # overlap from which two detections, or two targets, are one
     most_detections: int = 300  # a frame, the surest; the rest is passed over and counted
     most_targets: int = 256  # followed at once
