@@ -24,6 +24,7 @@ export class Figures {
     $("status").dataset.status = status;
     $("panel-track").dataset.connection = status === "away" ? "away" : "there";
     if ($("status-word").textContent !== WORDS[status]) $("status-word").textContent = WORDS[status];
+    if (status === "away") for (const name of ["score", "fps", "latency"]) $(name).textContent = "–";
     if (announced) announce(announced);
   }
 

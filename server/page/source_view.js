@@ -55,12 +55,12 @@ export class SourceView {
     $("source-view").dataset.connection = "there";
   }
 
-  /** What the server tells of its sources, once a second. */
+  /** What the server tells of its sources, once a second; null when it tells nothing. */
   describe(sources) {
     if (this.name === null) return;
-    const source = sources.find((one) => one.name === this.name);
-    $("source-view").dataset.state = source?.state ?? "ended";
-    $("source-state").textContent = source ? told(source) : "Gone";
+    const source = sources?.find((one) => one.name === this.name);
+    $("source-view").dataset.state = source?.state ?? "gone";
+    $("source-state").textContent = source ? told(source) : sources ? "Removed" : "Unknown";
     $("source-facts").textContent = source ? facts(source) : "";
   }
 
@@ -108,7 +108,7 @@ export class SourceView {
     const known = this.memory.has(item.number);
     try {
       const { index } = await this.held;
-      const query = new URLSearchParams({ box: item.box.join(","), index });
+      const query = new URLSearchParams({ box: item.box.join(","), index, ...(known ? {} : { label: $("live-label").value.trim() }) });
       const path = `v1/sources/${this.name}/targets${known ? `/${item.number}` : ""}?${query}`;
       const { id } = await ask(known ? "PATCH" : "POST", path);
       this.stage.chosen = id;
@@ -132,6 +132,7 @@ export class SourceView {
   away(seconds) {
     $("source-view").dataset.connection = "away";
     $("live-hint").textContent = `No connection for ${seconds} s. Trying again …`;
+    this.list.show(this.memory.items().map((one) => ({ ...one, status: "away", score: undefined })), this.stage.chosen);
     if (seconds === 0) announce("The connection was lost. Trying again.");
   }
 

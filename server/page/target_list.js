@@ -2,7 +2,7 @@
 
 import { make } from "./elements.js";
 
-const WORDS = { pick: "A box", tracking: "Tracking", uncertain: "Uncertain", lost: "Lost" };
+const WORDS = { pick: "A box", tracking: "Tracking", uncertain: "Uncertain", lost: "Lost", away: "No connection" };
 
 export class TargetList {
   /** `choose(number)` and `end(number)` are called for what is pressed; `list` is the element that holds them. */

@@ -150,6 +150,8 @@ export class Tracker extends Picking {
 
   away(seconds) {
     if (seconds === 0) look();
+    const targets = [...this.follower.targets.values()].map(({ number }) => ({ number, status: "away" }));
+    this.list.show(targets, this.stage.chosen);
     this.figures.state("away", seconds ? null : "The connection was lost. Trying again.");
     $("hint").textContent = `The server has been gone for ${seconds} s. Trying again …`;
   }

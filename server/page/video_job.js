@@ -13,16 +13,19 @@ const STAGES = { queued: "Waiting for its turn", running: "The server works" };
 export async function runJob(query, file, progress, signal) {
   progress("Uploading", 0, null);
   let job = await upload(`v1/videos?${query}`, file, (done) => progress("Uploading", done, null), signal);
+  let isGone = false;
   try {
     while (STAGES[job.state]) {
-      progress(STAGES[job.state], job.progress, job);
+      if (isGone) progress("The server is gone. Trying again", null, null);
+      else progress(STAGES[job.state], job.progress, job);
       await pause(EVERY_MS);
       signal.throwIfAborted();
       try {
         job = await ask("GET", `v1/videos/${job.id}`);
+        isGone = false;
       } catch (error) {
         if (error.code !== GONE) throw error;
-        progress("The server is gone. Trying again", null, null);
+        isGone = true;
       }
     }
   } catch (error) {

@@ -53,7 +53,11 @@ export class Wall {
     } catch (error) {
       if (error.code === "AccessError") showError(error);
       else $("wall-text").textContent = sentence(error.problem);
-      for (const card of this.cards.values()) mark(card, "gone", "the server does not answer");
+      for (const card of this.cards.values()) {
+        mark(card, "gone", "Unknown");
+        card.facts.textContent = "What you see is old.";
+      }
+      this.view.describe(null);
     }
   }
 

@@ -64,6 +64,8 @@ def test_a_server_that_goes_is_grey_and_said_and_followed_on_when_back(
     expect(dot).to_have_attribute("data-state", "gone", timeout=WAIT_MS)
     assert page.inner_text("#health-text") == "Server gone"
     expect(page.locator("#hint")).to_contain_text("Trying again")
+    expect(page.locator("#targets")).to_contain_text("No connection")
+    assert "Tracking" not in page.inner_text("#panel-track aside")
     grey = page.evaluate("getComputedStyle(document.getElementById('picture')).filter")
     assert "grayscale" in grey
     start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +14,7 @@ from framestate.bundles import Bundle
 from framestate.engine import Engine
 from framestate.server import Settings
 from framestate.vision import Box
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from ..server.tiny_stream import write_stream
 from .conftest import Site
@@ -85,6 +86,27 @@ def test_a_job_is_cancelled_and_a_bad_file_is_told_of(
     assert page.inner_text("#alert-remedy")
     expect(page.locator("#job-progress")).to_be_hidden()
     expect(page.locator("#job-start")).to_be_enabled()
+
+
+def test_a_job_outlives_a_server_that_does_not_answer(site: Any, visit: Any, film: Film) -> None:
+    page = visit(site, expected=("ERR_FAILED",))
+    aborted: list[str] = []
+
+    def refuse(route: Route) -> None:
+        if len(aborted) < 2:
+            aborted.append(route.request.url)
+            route.abort()
+        else:
+            route.continue_()
+
+    page.route(re.compile("/v1/videos/[0-9a-f]{32}$"), refuse)
+    page.click("#tab-interpolate")
+    page.set_input_files("#job-file", film[0])
+    page.click("#job-start")
+    expect(page.locator("#job-stage")).to_have_text("The server is gone. Trying again")
+    expect(page.locator("#compare")).to_be_visible(timeout=60_000)
+    assert len(aborted) == 2
+    expect(page.locator("#alert")).to_be_hidden()
 
 
 def test_the_javascript_client_writes_what_the_python_one_reads(site: Any, visit: Any) -> None:
