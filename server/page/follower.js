@@ -112,12 +112,18 @@ export class Follower {
     return payload;
   }
 
-  async send(shot) {
+  /** Encodes a shot at once, and sends it after those before it. */
+  send(shot) {
     this.lastPts = shot.pts;
     this.flight.add(shot);
-    const before = this.sent;
-    this.sent = this.encoded(shot);
-    const [payload] = await Promise.all([this.sent, before]);
+    const [before, encoding] = [this.sent, this.encoded(shot)];
+    this.sent = Promise.all([encoding, before]).then(
+      ([payload]) => this.deliver(shot, payload),
+      () => this.flight.delete(shot) && this.on.dropped(), // the browser could not encode it
+    );
+  }
+
+  deliver(shot, payload) {
     if (!this.flight.has(shot)) return; // it was left meanwhile
     const targets = [...this.targets.values()].filter((target) => !target.isAway && !target.opening);
     targets.forEach((target) => shot.waiting.add(target));

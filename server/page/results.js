@@ -30,7 +30,7 @@ export class Results {
     $("save-job").hidden = !plain || !source.file;
     const dropped = figures.dropped ? `, ${figures.dropped} were passed over` : "";
     $("save-note").textContent = `${reel.shots.length} frames were followed here${dropped}. ${
-      plain && source.file ? "The server's own video has every frame, and the sound." : "A video with your corrections is recorded here, without sound."
+      plain && source.file ? "The server's own video has every frame, and the sound." : "The video is recorded by this browser, without sound."
     }`;
   }
 

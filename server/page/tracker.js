@@ -63,6 +63,7 @@ export class Tracker extends Picking {
   }
 
   async play() {
+    clearError();
     this.resume = false;
     this.review.at = null;
     this.state = "running";

@@ -169,3 +169,26 @@ def test_an_earlier_frame_is_followed_again_and_videos_are_made(site: Any, visit
     at_the_end(page)
     assert status(page) == "Ended"
     site.until_free()
+
+
+def test_frames_go_in_order_however_long_each_takes_to_encode(site: Any, visit: Any, film: Film) -> None:
+    page = visit(site)
+    page.evaluate(
+        """() => {
+            const encode = HTMLCanvasElement.prototype.toBlob;
+            let count = 0;
+            HTMLCanvasElement.prototype.toBlob = function (done, ...how) {
+                const late = count++ % 3 === 1 ? 300 : 0;
+                encode.call(this, (blob) => setTimeout(() => done(blob), late), ...how);
+            };
+        }"""
+    )
+    load(page, film)
+    draw(page, film[1])
+    page.click("#start")
+    at_the_end(page)
+    expect(page.locator("#alert")).to_be_hidden()
+    seconds = [row["seconds"] for row in rows_of(page)]
+    assert seconds == sorted(set(seconds))
+    assert len(seconds) > 4
+    site.until_free()
