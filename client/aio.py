@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -14,16 +13,14 @@ from urllib.parse import quote
 from ..errors import OptionError, UnavailableError, UnknownSessionError
 from ..vision import Box
 from ..wire import VERSION, Encoding, Hello, Open
-from ..wire.fields import a_box
 from .address import Address
 from .aio_rest import AsyncRestSession, AsyncVideo
 from .aio_streams import AsyncStream
+from .boxes import BoxLike, numbers_of, text_of
 from .http import Http, json_of, record
 from .link import Link, LinkOptions
 from .pictures import EncodeOptions, FrameLike, Numbering
 from .records import SessionInfo, VideoInfo
-
-BoxLike = Box | Sequence[float]
 
 
 class AsyncClient:
@@ -113,7 +110,7 @@ class AsyncClient:
         self, frame: FrameLike, box: BoxLike, *, model: str | None = None, **options: Any
     ) -> AsyncStream:
         """Follows what the box (x, y, width, height in pixels) holds in the first frame. See ``open``."""
-        return await self.open(model, frame, task="tracking", box=_numbers(box), **options)
+        return await self.open(model, frame, task="tracking", box=numbers_of(box), **options)
 
     async def interpolate(
         self, factor: float | None = None, *, model: str | None = None, **options: Any
@@ -176,7 +173,7 @@ class AsyncClient:
         self, frame: FrameLike, box: BoxLike, *, model: str | None = None, **options: Any
     ) -> AsyncRestSession:
         """As ``track``, with a request for each frame."""
-        return await self.open_by_request(model, frame, task="tracking", box=_numbers(box), **options)
+        return await self.open_by_request(model, frame, task="tracking", box=numbers_of(box), **options)
 
     async def sessions(self) -> list[SessionInfo]:
         """Those that are open."""
@@ -196,8 +193,7 @@ class AsyncClient:
 
         Raises BoxError, UnknownSessionError; OptionError where the session follows no target.
         """
-        text = ",".join(f"{value:.6f}" for value in _numbers(box))
-        await self._http.send("POST", f"{_session(session_id)}/correction?box={text}")
+        await self._http.send("POST", f"{_session(session_id)}/correction", params={"box": text_of(box)})
 
     async def snapshot(self, session_id: str) -> bytes:
         """A session as one blob, which ``restore`` goes on from, on this server or another."""
@@ -234,7 +230,7 @@ class AsyncClient:
             task = "tracking" if box is not None else "interpolation" if "factor" in options else None
         params: dict[str, Any] = {"task": task, "model": model, "options": json.dumps(_plain(options))}
         if box is not None:
-            params |= {"box": _text(box), "annotate": annotate or None}
+            params |= {"box": text_of(box), "annotate": annotate or None}
         return await AsyncVideo.upload(self._http, Path(path), params)
 
     async def videos(self) -> list[VideoInfo]:
@@ -267,25 +263,10 @@ class AsyncClient:
         await self.close()
 
 
-def _numbers(box: BoxLike) -> tuple[float, float, float, float]:
-    """Four numbers. Raises WireError."""
-    numbers: tuple[float, float, float, float] = a_box(
-        "box", box.xywh if isinstance(box, Box) else tuple(box)
-    )
-    return numbers
-
-
 def _plain(options: dict[str, Any]) -> dict[str, Any]:
     """Options as JSON has them: a box is four numbers, a fraction a text."""
-    return {
-        name: list(_numbers(one)) if isinstance(one, Box) else str(one) if isinstance(one, Fraction) else one
-        for name, one in options.items()
-    }
-
-
-def _text(box: BoxLike) -> str:
-    """As a query has it, without exponents."""
-    return ",".join(f"{number:.12f}".rstrip("0").rstrip(".") for number in _numbers(box))
+    given = {name: list(one.xywh) if isinstance(one, Box) else one for name, one in options.items()}
+    return {name: str(one) if isinstance(one, Fraction) else one for name, one in given.items()}
 
 
 def _session(session_id: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Self
 from ..errors import FrameDroppedError
 from ..vision import Frame
 from ..wire import Open, Picture, Welcome
+from .boxes import BoxLike, numbers_of
 from .link import Link
 from .pictures import FrameLike, Numbering
 from .results import Reply
@@ -70,6 +71,24 @@ class AsyncStream:
     async def push(self, frame: FrameLike) -> Any:
         """The answer to the next frame. Errors: see the class."""
         return await answer_in(await (await self.send(frame)))
+
+    async def correct(self, box: BoxLike, *, index: int | None = None) -> Any:
+        """Puts right where the target is in the frame that was sent last; filter and template follow.
+
+        Args:
+            box: x, y, width, height in pixels.
+            index: of the frame that it is in, to be refused if others were sent since.
+
+        It waits until all frames sent before are answered, and goes before all that are sent later. The
+        answer is the session's by now, a ``Track``.
+
+        Raises:
+            BoxError, FrameError: the box is outside the frame, or in another one.
+            OptionError: the session follows no target.
+        """
+        async with self._order:
+            future = await self._link.correct(numbers_of(box), index)
+        return await answer_in(await future)
 
     async def stream(self, frames: Frames, *, window: int = 4) -> AsyncGenerator[Any]:
         """An answer a frame, in order, with up to ``window`` frames on their way at once.

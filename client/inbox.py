@@ -8,7 +8,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..errors import FrameDroppedError, FramestateError, SessionError, UnavailableError, WireError
-from ..wire import Ack, Answer, Bye, Drop, Failure, Picture, Welcome, decode_message, decode_picture
+from ..wire import (
+    Ack,
+    Answer,
+    Bye,
+    Corrected,
+    Drop,
+    Failure,
+    Picture,
+    Welcome,
+    decode_message,
+    decode_picture,
+)
 from ..wire.format import MOST_TEXT
 from .results import Reply, error_of
 
@@ -21,14 +32,16 @@ KEPT_BYTES = 64 * 1024 * 1024
 
 @dataclass(slots=True)
 class Owed:
-    """A frame that was sent, with the messages that sent it, until its answer comes."""
+    """A frame or a correction that was sent, with the messages that sent it, until its answer comes."""
 
     messages: Messages
     future: asyncio.Future[Reply]
 
 
 class Inbox:
-    """Pairs the server's messages with the frames that they answer. Knows nothing of connections.
+    """Pairs the server's messages with the frames and corrections that they answer, and knows no connection.
+
+    A correction is owed under a number below ``OPENING``; both stand in the order in which they were sent.
 
     Attributes:
         last_index: the last frame that was answered.
@@ -52,6 +65,8 @@ class Inbox:
         self.held: Reply | None = None
         self.leaving = self.flushing = False
         self.over: FramestateError | None = None
+        self._corrections = 0  # ever asked for
+        self._repeated = 0  # sent again though they had been answered; their answers are still to come
 
     def greeted(self, welcome: Welcome) -> None:
         """The first welcome of a session that is open already."""
@@ -64,6 +79,11 @@ class Inbox:
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._owed[index] = Owed(messages, future)
         return future
+
+    def expect_correction(self, message: str) -> asyncio.Future[Reply]:
+        """A future of what a correction, which this message sends, comes to."""
+        self._corrections += 1
+        return self.expect(OPENING - self._corrections, [message])
 
     def take(self, data: str | bytes) -> None:
         """One message of the server.
@@ -93,6 +113,8 @@ class Inbox:
                 problem = f"frame {message.index} was dropped by policy {message.policy}"
                 remedy = "Send frames more slowly, or choose the policy WAIT."
                 self._resolve(message.index, FrameDroppedError(problem, remedy))
+            case Corrected() as message:
+                self._corrected(message)
             case Failure() as message:
                 self._failed(message)
             case Bye() as message if not message.resumable:
@@ -113,12 +135,14 @@ class Inbox:
             self.is_open = True
             self._resolve(OPENING, Reply())
         reaches = self.reaches(last)
+        self._repeated = 0
         for index, messages, _ in list(self._kept):
-            if reaches and last is not None and index > last:
+            if reaches and last is not None and (index > last or (is_correction(messages) and index == last)):
+                self._repeated += is_correction(messages)
                 yield messages
         since = welcome.answers_from
         for index in list(self._owed):
-            if last is None or index > last:
+            if last is None or index > last or index < OPENING:
                 yield self._owed[index].messages
             elif len(self._owed[index].messages) > 1:
                 self.last_index = index
@@ -142,15 +166,34 @@ class Inbox:
         if owed is None:
             return  # a frame that was sent again: its first answer was taken
         self.last_index = index
-        if self.keeps:
-            size = sum(len(one) for one in owed.messages)
-            self._kept.append((index, owed.messages, size))
-            self._kept_bytes += size
-            while self._kept_bytes > KEPT_BYTES:
-                old, _, size = self._kept.popleft()
-                self._kept_bytes -= size
-                self._kept_since = old + 1
+        self._keep(index, owed.messages)
         self._resolve(index, reply)
+
+    def _corrected(self, message: Corrected) -> None:
+        if self._repeated:
+            self._repeated -= 1  # its first answer was taken
+            return
+        number = next((one for one in self._owed if one < OPENING), None)
+        if number is None:
+            raise WireError("something was corrected that nobody asked for", "connect again")
+        if message.error is not None:
+            error = message.error
+            return self._resolve(number, error_of(error.code, error.problem, error.remedy))
+        index = message.index or 0
+        self._keep(index, self._owed[number].messages)
+        self._resolve(number, Reply(Answer(index, message.kind, message.values)))
+
+    def _keep(self, index: int, messages: Messages) -> None:
+        """What was answered, and was sent after frame ``index`` or is it."""
+        if not self.keeps:
+            return
+        size = sum(len(one) for one in messages)
+        self._kept.append((index, messages, size))
+        self._kept_bytes += size
+        while self._kept_bytes > KEPT_BYTES:
+            old, _, size = self._kept.popleft()
+            self._kept_bytes -= size
+            self._kept_since = old + 1
 
     def _failed(self, message: Failure) -> None:
         error = error_of(message.code, message.problem, message.remedy)
@@ -159,7 +202,8 @@ class Inbox:
                 self.over = error
             return
         self._parts = []  # of an answer that failed in the middle
-        index = message.index if message.index is not None else next(iter(self._owed), None)
+        frames = (one for one in self._owed if one >= OPENING)
+        index = message.index if message.index is not None else next(frames, None)
         if index is not None:
             self._resolve(index, error)
 
@@ -172,3 +216,8 @@ class Inbox:
         else:
             owed.future.set_exception(type(reply)(reply.problem, reply.remedy))
             owed.future.exception()  # seen: nobody has to wait for it
+
+
+def is_correction(messages: Messages) -> bool:
+    """Whether these send a correction: frames are bytes."""
+    return all(isinstance(one, str) for one in messages)

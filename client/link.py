@@ -22,6 +22,7 @@ from ..errors import (
 )
 from ..wire import (
     Bye,
+    Correct,
     Failure,
     Hello,
     Open,
@@ -108,6 +109,18 @@ class Link:
             SessionError, UnavailableError: the stream has ended, or cannot be had again.
         """
         return await self._sent(picture.index, [encode_picture(picture)])
+
+    async def correct(
+        self, box: tuple[float, float, float, float], index: int | None
+    ) -> asyncio.Future[Reply]:
+        """Sends a correction; a future of what it comes to. Raises as ``send``."""
+        message = encode_message(Correct(box, index))
+        async with self._sending:
+            if self._over is not None:
+                raise self._over
+            future = self._inbox.expect_correction(message)
+            await self._send_all([message])
+        return future
 
     async def finish(self, *, flush: bool = False) -> Reply:
         """Says bye, and gives what the server still held. Harmless once the stream has ended.

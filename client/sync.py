@@ -10,9 +10,10 @@ from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from ..wire import Welcome
-from .aio import AsyncClient, BoxLike
+from .aio import AsyncClient
 from .aio_rest import AsyncRestSession, AsyncVideo
 from .aio_streams import AsyncStream
+from .boxes import BoxLike
 from .pictures import FrameLike
 from .records import SessionInfo, VideoInfo
 
@@ -99,6 +100,10 @@ class Stream(_Wrapped[AsyncStream]):
     def push(self, frame: FrameLike) -> Any:
         """The answer to the next frame."""
         return self._portal.run(self._inner.push(frame))
+
+    def correct(self, box: BoxLike, *, index: int | None = None) -> Any:
+        """Puts right where the target is in the frame that was sent last; see ``AsyncStream.correct``."""
+        return self._portal.run(self._inner.correct(box, index=index))
 
     def stream(self, frames: Iterable[FrameLike], *, window: int = 4) -> Iterator[Any]:
         """An answer a frame, in order, with up to ``window`` frames on their way; drops are only counted."""

@@ -23,7 +23,7 @@ from .session_options import check_id
 ENDING = ".session"
 MOST_AT_ONCE, BYTES_AT_ONCE = 32, 64 * 1024 * 1024
 """Snapshots that are held before they are written."""
-Mark = tuple[Clock | None, int, bool]
+Mark = tuple[Clock | None, int, bool, int]
 
 
 class Snapshots(Protocol):
@@ -172,7 +172,7 @@ class Autosave(Keeping[Session[Any]]):
 def mark(session: Session[Any]) -> Mark:
     """What changes whenever a session's state does."""
     standing = session.standing
-    return standing.clock, standing.frames, standing.ended
+    return standing.clock, standing.frames, standing.ended, standing.corrections
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -32,12 +32,14 @@ class Standing:
         clock: at the last of these frames; None before the first.
         frames: how many were answered.
         ended: whether the session was flushed.
+        corrections: how many there were, since the session was opened or restored.
     """
 
     memory: Any
     clock: Clock | None = None
     frames: int = 0
     ended: bool = False
+    corrections: int = 0
 
 
 @dataclass(eq=False)
@@ -87,6 +89,7 @@ class Job:
             later(standing.clock, self.clock),
             standing.frames + (self.kind == "frame"),
             standing.ended or self.kind == "flush",
+            standing.corrections + (self.kind == "correction"),
         )
 
     def answered(self, dropped: int = 0) -> Any:

@@ -67,6 +67,17 @@ class Mailbox:
         self._changed.set()
         return batch[0][1], self._scheduler.take_dropped(_ONE)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no frame waits."""
+        return not self._scheduler.is_ready
+
+    async def emptied(self) -> None:
+        """Waits until no frame waits."""
+        while not self.is_empty:
+            self._changed.clear()
+            await self._changed.wait()
+
     def end(self) -> None:
         """Nothing more will come."""
         self._ended = True

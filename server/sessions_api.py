@@ -29,7 +29,7 @@ IMAGES = ("image/jpeg", "image/png", "image/webp")
 SessionId = Annotated[
     str, Path(pattern="^[A-Za-z0-9_-]{1,64}$", description="The session's id.", examples=["my-session"])
 ]
-BOX_PATTERN = r"^-?[0-9.]{1,20},-?[0-9.]{1,20},[0-9.]{1,20},[0-9.]{1,20}$"
+BOX_PATTERN = r"^-?[0-9.]{1,24},-?[0-9.]{1,24},[0-9.]{1,24},[0-9.]{1,24}$"
 Box = Annotated[
     str | None,
     Query(

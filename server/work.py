@@ -11,6 +11,8 @@ import time
 from typing import Any
 
 from ..errors import (
+    FrameError,
+    FramestateError,
     SessionBusyError,
     SessionError,
     WireError,
@@ -19,7 +21,10 @@ from ..vision import Frame
 from ..wire import (
     VERSION,
     Ack,
+    Correct,
+    Corrected,
     Drop,
+    Failure,
     Hello,
     Limits,
     Message,
@@ -27,6 +32,7 @@ from ..wire import (
     Picture,
     Welcome,
 )
+from ..wire.kinds import write
 from .answers import Pictures
 from .entry import Connection, Entry, new_token
 from .flow import Arrived, Mailbox
@@ -131,8 +137,10 @@ class Work:
         """A frame, or ``open``. Raises what the peer is told of it; may wait for room."""
         if isinstance(content, Open):
             await self._open(content)
+        elif isinstance(content, Correct):
+            self._outbox.send(await self._corrected(content))
         elif not isinstance(content, Picture):
-            raise WireError(f"{content.type!r} means nothing here", "send open, pictures, or bye")
+            raise WireError(f"{content.type!r} means nothing here", "send open, pictures, correct, or bye")
         elif content.kind != "frame":
             raise WireError(f"a picture of kind {content.kind!r} came", "send kind 'frame'")
         elif self._entry is None:
@@ -176,6 +184,28 @@ class Work:
         else:
             await self._opened(opening, None)
             self._outbox.send(Ack())
+
+    async def _corrected(self, told: Correct) -> Corrected:
+        """Puts right where the target is, when all that came before is answered."""
+        try:
+            if self._entry is None:
+                raise SessionError("there is no session yet", "send open, then frames")
+            while self._shots.flying or not self._mailbox.is_empty:
+                await self._shots.fewer_than(1)
+                await self._mailbox.emptied()
+            entry = self._entry
+            if entry is None:
+                raise SessionError("the session has ended", "open a new one")
+            if told.index not in (None, entry.last_index):
+                raise FrameError(
+                    f"the box is in frame {told.index}, and the last one is {entry.last_index}",
+                    "put a frame right before the next one is sent",
+                )
+            answer = await asyncio.wrap_future(entry.session.correct_nowait(told.box))
+            written = write(answer)
+            return Corrected(entry.last_index, written.kind, written.values)
+        except FramestateError as error:
+            return Corrected(told.index, error=Failure.of(error))
 
     async def _begin(self, picture: Picture) -> None:
         """Opens the session on the first frame."""

@@ -27,6 +27,8 @@ from .messages import (
     Ack,
     Answer,
     Bye,
+    Correct,
+    Corrected,
     Drop,
     Encoding,
     Failure,
@@ -38,8 +40,8 @@ from .messages import (
 )
 
 __all__ = [
-    "ENCODINGS", "MAX_INTEGER", "MAX_TEXT", "VERSION", "Ack", "Answer", "Bye", "Classification", "Drop",
-    "Encoding", "Failure", "Hello", "Limits", "Made", "Message", "Open", "Output", "Picture", "Plain",
-    "SceneAnswer", "Sighting", "Status", "Timings", "Track", "Welcome", "decode_message", "decode_picture",
-    "encode_message", "encode_picture", "stamped",
+    "ENCODINGS", "MAX_INTEGER", "MAX_TEXT", "VERSION", "Ack", "Answer", "Bye", "Classification", "Correct",
+    "Corrected", "Drop", "Encoding", "Failure", "Hello", "Limits", "Made", "Message", "Open", "Output",
+    "Picture", "Plain", "SceneAnswer", "Sighting", "Status", "Timings", "Track", "Welcome", "decode_message",
+    "decode_picture", "encode_message", "encode_picture", "stamped",
 ]  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from ..errors import FramestateError
 from .answers import Timings
-from .fields import Check, a_flag, a_number, a_table, a_text, an_integer, fail, one_of, optional
+from .fields import Check, a_box, a_flag, a_number, a_table, a_text, an_integer, fail, one_of, optional
 
 POLICIES = ("WAIT", "DROP_OLDEST", "DROP_LATEST")
 Encoding = Literal["rgb", "jpeg", "png", "webp"]
@@ -211,6 +211,29 @@ class Failure(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class Correct(Message):
+    """Client: the target is in ``box``, in the frame that was sent last; ``index`` may be its number."""
+
+    type: ClassVar[str] = "correct"
+    box: tuple[float, float, float, float] = _field(a_box)
+    index: int | None = _field(optional(an_integer(0)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Corrected(Message):
+    """Server, in answer to ``Correct``: what frame ``index`` comes to by now, or why nothing has changed.
+
+    They come in the order in which they were asked for, after the answers to all frames sent before.
+    """
+
+    type: ClassVar[str] = "corrected"
+    index: int | None = _field(optional(an_integer(0)), None)
+    kind: str = _field(a_text(80), "none")
+    values: dict[str, Any] = _field(a_table, dict)  # noqa: RUF009 - a field
+    error: Failure | None = _field(optional(_part(Failure)), None)  # noqa: RUF009 - a field
+
+
+@dataclass(frozen=True, slots=True)
 class Bye(Message):
     """Either side: no more after this. From the server, ``resumable`` says whether the session is kept."""
 
@@ -220,7 +243,7 @@ class Bye(Message):
 
 
 STREAM_MESSAGES: tuple[type[Message], ...] = (
-    Hello, Welcome, Open, Ack, Answer, Drop, Failure, Bye
+    Hello, Welcome, Open, Ack, Answer, Drop, Failure, Correct, Corrected, Bye
 )  # fmt: skip
 """What may come as a message of its own."""
 

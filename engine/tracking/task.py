@@ -102,7 +102,9 @@ class Tracking(Task[TargetMemory, Track]):
             if not isinstance(frame, Frame):
                 raise FrameError(f"{type(frame).__name__} is no Frame", "give the frame with its time")
             memory = self._following.move_on(memory, frame)
-        memory = self._following.correct(memory, region, std)
+        said = frame is None and std is None and learn and memory.renew and memory.box == region
+        if not said:  # the same word twice, as after a lost connection, changes nothing
+            memory = self._following.correct(memory, region, std)
         if look:
             if frame is None:
                 raise OptionError("there is no frame to look at", "give the frame")

@@ -76,6 +76,9 @@ def test_without_a_frame_the_template_is_made_in_the_next_one(
         before = engine.store.save_row(session.slot)
         session.correct(clips[0][0][1])
         assert session.memory.renew
+        once = session.snapshot()
+        session.correct(clips[0][0][1])
+        assert session.snapshot() == once  # the same word twice, as after a lost connection
         assert all(np.array_equal(engine.store.save_row(session.slot)[name], before[name]) for name in before)
         session.push(clips[0][1][0])
         assert not session.memory.renew

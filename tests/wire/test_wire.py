@@ -69,6 +69,8 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "timings": st.builds(Timings, *[NUMBERS] * 5), "problem": TEXTS, "remedy": TEXTS, "reason": TEXTS,
     "closing": st.booleans(), "resumable": st.booleans(), "ended": st.booleans(),
     "token": st.none() | TEXTS,
+    "box": st.tuples(NUMBERS, NUMBERS, st.floats(0.1, 1e6), st.floats(0.1, 1e6)),
+    "error": st.none() | st.builds(Failure, TEXTS, TEXTS, TEXTS, TEXTS, st.none() | INDICES, st.booleans()),
 }  # fmt: skip
 
 

@@ -33,6 +33,8 @@ def test_sessions_survive_a_restart(runtime: Any, open_runtime: Make, frame: Mak
         gone.close()
         sessions[0].push(frame(0, 6))
         assert autosave.save() == 1
+        sessions[1].correct((14.0, 10.0, 16.0, 12.0))
+        assert autosave.save() == 1
         sessions[0].push(frame(0, 7))
     assert autosave.failure is None
     assert sorted(os.listdir(tmp_path / "state")) == ["s0.session", "s1.session", "s2.session"]
