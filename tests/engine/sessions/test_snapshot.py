@@ -131,7 +131,9 @@ def test_a_first_template_is_kept_within_its_limit(size: int) -> None:
             assert np.array_equal(again, view)
         else:
             assert abs(again.mean() - view.mean()) < 2
+    kept = compact(noise)
     wrong: list[Any] = [np.zeros(10, np.uint8), np.zeros(LIMIT_BYTES + 1, np.uint8), noise.astype(np.float32)]
+    wrong += [kept.view(np.int8), kept.astype(np.uint16)]  # of the right length, and no bytes
     for bad in wrong:
         with pytest.raises(StateError):
             expand(bad, size)

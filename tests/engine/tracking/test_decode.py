@@ -83,6 +83,27 @@ def test_a_size_of_nothing_is_still_a_box() -> None:
     assert box.h > 0
 
 
+def test_a_cell_is_asked_for_and_read_in_shares_of_the_crop() -> None:
+    """What a graph that ends with the best cell is told, and what it gives."""
+    step = CENTRE.function("step")
+    ends = replace(
+        step,
+        inputs=(*step.inputs, TensorSpec("belief", "float32", ("batch", 4))),
+        outputs=(TensorSpec("cell", "float32", ("batch", 9)),),
+    )
+    spec = replace(CENTRE, functions={"step": ends}, preprocess={"decode": "cell"})
+    decode = open_decoder(spec, replace(PLAIN, window=0.25, change=0.5))
+    previous = Box(190, 90, 36, 18)
+    assert decode.asks(CROP, previous)["belief"].tolist() == [[0.5, 0.25, 0.5, 0.25]]
+    assert open_decoder(CENTRE, PLAIN).asks(CROP, previous) == {}
+    cell = np.array([0.8, 0.75, 0.25, 0.5, 0.25, *np.log([0.01, 0.04, 0.09, 0.16])], np.float32)
+    found = decode({"cell": cell}, CROP, previous)
+    assert found.box.centre == pytest.approx((164 + 54, 64 + 18))
+    assert (found.box.w, found.box.h) == pytest.approx((36, 18))
+    assert found.score == pytest.approx(0.8)
+    assert found.std == pytest.approx([3.6, 0.2 * 18, 0.3 * 36, 0.4 * 18], rel=1e-5)
+
+
 def test_points_are_read_in_image_pixels() -> None:
     maps = {
         "classes": np.zeros((2, GRID, GRID), np.float32),

@@ -144,7 +144,18 @@ def test_unusable_boxes_are_refused(box: Box) -> None:
         tracker.update(box, [1.0] * 4)
 
 
-@pytest.mark.parametrize("std", [[1.0] * 3, [1.0, 1.0, 1.0, math.nan], [1.0, 1.0, -1.0, 1.0], 1.0])
+@pytest.mark.parametrize(
+    "std",
+    [
+        [1.0] * 3,
+        1.0,
+        *(
+            [one if place == where else 0.0 for place in range(4)]
+            for where in range(4)
+            for one in (-0.5, math.nan)
+        ),
+    ],
+)
 def test_unusable_uncertainties_are_refused(std: list[float] | float) -> None:
     tracker = _moving()
     with pytest.raises(StepError, match="standard deviations"):

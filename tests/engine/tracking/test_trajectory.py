@@ -78,11 +78,14 @@ def test_a_sure_answer_is_the_mean_of_its_two_readings() -> None:
     assert found.std == pytest.approx([0, 0, 0, 0], abs=1e-6)
 
 
-def test_doubt_is_the_spread_of_the_distribution() -> None:
-    maps = sure([200, 250, 600, 650])
-    maps["logits"][0, 240] = 0  # the left side: half at either of two places 0.1 apart
+@pytest.mark.parametrize("side", range(4))
+def test_doubt_is_the_spread_of_the_distribution(side: int) -> None:
+    words = [200, 250, 600, 650]
+    maps = sure(words)
+    maps["logits"][side, words[side] + 40] = 0  # half at either of two places 0.1 apart
     found = TrajectoryDecoder(tracker())(maps, CROP, Box(0, 0, 1, 1))
-    assert found.std == pytest.approx([0.05 * 80 / 2, 0, 0.05 * 80, 0], abs=1e-6)
+    wide, high = (0.05 * 80 if side % 2 == axis else 0 for axis in (0, 1))
+    assert found.std == pytest.approx([wide / 2, high / 2, wide, high], abs=1e-6)
 
 
 def test_a_box_inside_out_still_has_a_size() -> None:
