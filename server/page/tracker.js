@@ -63,7 +63,6 @@ export class Tracker extends Picking {
   }
 
   async play() {
-    clearError();
     this.resume = false;
     this.review.at = null;
     this.state = "running";
@@ -77,6 +76,7 @@ export class Tracker extends Picking {
   }
 
   togglePause() {
+    clearError();
     if (this.state === "running") {
       this.hold();
       this.figures.state("paused", "Paused");
@@ -100,8 +100,8 @@ export class Tracker extends Picking {
 
   /** A box was changed, or drawn, on the picture that is shown. */
   async commit(item) {
-    const shot = this.review.shot();
-    const resume = this.resume;
+    clearError();
+    const [shot, resume] = [this.review.shot(), this.resume];
     this.resume = false;
     this.plain = false;
     try {

@@ -113,11 +113,12 @@ def test_page_stream_and_job_work(
 ) -> None:
     keys = tmp_path / "keys"
     keys.write_text("0123456789abcdef-key\n")
+    pond = (f"pond={film[0]}",)
     if name == "itself":
-        site = host(tls_cert=pair[0], tls_key=pair[1], api_key_file=keys)
+        site = host(tls_cert=pair[0], tls_key=pair[1], api_key_file=keys, sources=pond)
         seen = Seen(site.url.replace("http://127.0.0.1", "https://localhost"), site)
     else:
-        site = host(proxies=("127.0.0.1",), root_path=prefix, api_key_file=keys)
+        site = host(proxies=("127.0.0.1",), root_path=prefix, api_key_file=keys, sources=pond)
         seen = Seen(proxy(name, site.server.address[1]), site)
     expected = ("status of 401",)
     page = visit(seen, ignore_https_errors=True, ready=False, expected=expected)
@@ -128,6 +129,16 @@ def test_page_stream_and_job_work(
     draw(page, film[1])
     page.click("#start")
     wait_for_tracks(page)
+    page.click("#other")
+    page.click("#pick-sample")
+    expect(page.locator("#targets li")).to_have_count(2, timeout=WAIT_MS)
+    page.click("#tab-live")
+    page.get_by_role("button", name="pond").click()
+    expect(page.locator("#live-picture")).to_be_visible(timeout=WAIT_MS)
+    page.click("#live-picture")
+    expect(page.locator("#live-targets li")).to_have_count(1)
+    page.get_by_role("button", name="End target 1").click()
+    expect(page.locator("#live-targets li")).to_have_count(0)
     page.click("#tab-interpolate")
     page.set_input_files("#job-file", film[0])
     page.click("#job-start")
