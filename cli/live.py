@@ -49,6 +49,11 @@ class Newest:
             return frame, skipped
 
 
+def address_of(where: str) -> str:
+    """A camera's number as its device; anything else as it is."""
+    return f"/dev/video{where}" if where.isdecimal() else where
+
+
 def follow_live(
     where: str,
     regions: list[Region],
@@ -74,7 +79,7 @@ def follow_live(
 
     Returns the number of frames. Raises UnavailableError: nothing comes.
     """
-    address = parse_source(f"live=/dev/video{where}" if where.isdecimal() else f"live={where}")
+    address = parse_source(f"live={address_of(where)}")
     newest, lines = Newest(), out or sys.stdout
     reader = LiveReader(address, newest.put, MAX_PIXELS)
     count = 0

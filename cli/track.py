@@ -16,7 +16,19 @@ if TYPE_CHECKING:
     from .follow import Run
 
 LIVE = frozenset(
-    {"live", "box", "model", "runtime", "device", "threads", "precision", "end", "as_json", "debug"}
+    {
+        "live",
+        "show_page",
+        "box",
+        "model",
+        "runtime",
+        "device",
+        "threads",
+        "precision",
+        "end",
+        "as_json",
+        "debug",
+    }
     | {"detections", "detector", "detect_every", "classes", "detector_score"}
 )
 """Parameters that a live source has a use for."""
@@ -67,6 +79,13 @@ def track(
             "until --end.",
         ),
     ] = None,
+    show_page: Annotated[
+        bool,
+        typer.Option(
+            "--show",
+            help="With --live: the server's page in a browser, where targets are drawn and put right.",
+        ),
+    ] = False,
     detections: detecting.File = None,
     detector: detecting.Model = None,
     detect_every: detecting.Rounds = 10,
@@ -100,13 +119,18 @@ def track(
 
             regions = [Region.of(text) for text in box or ()]
             options.check_device(device)
+            if show_page and (live is None or detections is not None):
+                raise OptionError(
+                    "--show is for live sources, without --detections",
+                    "Give --live FILE: a file is shown at its own speed.",
+                )
             detect = detecting.detect_with(
                 detections, detector, detect_every, classes, detector_score, device, threads
             )
             if live is not None:
-                if not regions and detect is None:
+                if not regions and detect is None and not show_page:
                     raise OptionError(
-                        "nothing says what to follow", "Give --box, --detector or --detections."
+                        "nothing says what to follow", "Give --box, --detector, --detections or --show."
                     )
                 if given := _without_use(ctx):
                     raise OptionError(
@@ -118,11 +142,21 @@ def track(
                 last = span.Place.of("--end", end)
                 if last is not None and last.seconds is None:
                     raise OptionError(f"--end is {end}", "Give seconds: a live source has no frame numbers.")
-                follow_live(
-                    live, regions, model, detect, runtime=runtime, device=device, threads=threads,
-                    precision=precision, out=lines,
-                    seconds=None if last is None else float(last.seconds or 0),
-                )  # fmt: skip
+                on: dict[str, Any] = {
+                    "runtime": runtime,
+                    "device": device,
+                    "threads": threads,
+                    "precision": precision,
+                }
+                seconds = None if last is None else float(last.seconds or 0)
+                if show_page:
+                    from .eval_shared import names_in
+                    from .show import Finding, show_live
+
+                    finding = Finding(detector, detect_every, names_in(classes), detector_score)
+                    show_live(live, regions, model, finding, seconds=seconds, out=lines, **on)
+                else:
+                    follow_live(live, regions, model, detect, seconds=seconds, out=lines, **on)
                 return
             assert video is not None, "or --live was given"
             no_output_named = out is None and boxes is None

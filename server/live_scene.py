@@ -19,7 +19,7 @@ from ..vision import Frame, Image
 from ..wire import SceneAnswer, Track
 from .logs import logger
 from .pictures import Strand
-from .settings import Settings
+from .settings import MEGABYTE, Settings
 
 T = TypeVar("T")
 Four = tuple[float, float, float, float]
@@ -53,6 +53,12 @@ class LiveScene:
     def clock(self) -> Clock | None:
         """At the last frame; None before the first."""
         return self._scene.memory.clock
+
+    @property
+    def most_snapshot_bytes(self) -> int:
+        """Of its blob: its targets, the picture that motion is looked for in, and what is known of them."""
+        o = self._scene.options
+        return o.most_targets * self._engine.most_snapshot_bytes + o.flow_side**2 + MEGABYTE
 
     @property
     def has_frame(self) -> bool:

@@ -18,6 +18,7 @@ from .documents import binary_body, described, problems
 from .entry import Entry
 from .frame_answers import MULTIPART, Pictures, answer_of
 from .hub import Hub
+from .live_scene import LiveScene
 from .options import checked
 from .pictures import Decoder
 from .schemas import FrameAnswer, SessionAnswer, SessionsAnswer, session_answer
@@ -241,6 +242,9 @@ def sessions_api(hub: Hub, decoder: Decoder) -> APIRouter:
         """Go on from a blob: a session that is open goes back to it (200), another is made of it (201)."""
         hub.check_running()
         limit = max(engine.most_snapshot_bytes for engine in hub.engines.values())
+        entry = hub.find(session_id)
+        held: object = None if entry is None else entry.session
+        limit = held.most_snapshot_bytes if isinstance(held, LiveScene) else limit
         blob = await read_body(request, limit, settings.body_s)
         entry, is_new = await hub.put(session_id, blob, model)
         response.status_code = 201 if is_new else 200

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Protocol, get_args
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Protocol, get_args
 
 from .live import LiveReader, State
 from .metrics import Reading
+
+
+class HasTargets(Protocol):
+    """What is followed in a source."""
+
+    def all(self) -> Sequence[Any]:
+        """Every target."""
 
 
 class HasReader(Protocol):
@@ -14,6 +21,10 @@ class HasReader(Protocol):
 
     name: str
     reader: LiveReader
+
+    @property
+    def targets(self) -> HasTargets:
+        """What is followed in it."""
 
 
 def readings(sources: Iterable[HasReader]) -> Iterator[Reading]:
@@ -28,5 +39,7 @@ def readings(sources: Iterable[HasReader]) -> Iterator[Reading]:
         if reader.age is not None:
             yield Reading("framestate_source_age_seconds", "Since the last frame.", reader.age, label)
         yield Reading("framestate_source_frames_total", "Frames received.", reader.frames, label)
+        count = len(source.targets.all())
+        yield Reading("framestate_source_targets", "Targets that are followed.", count, label)
         again = max(0, reader.connections - 1)
         yield Reading("framestate_source_reconnects_total", "Connections after the first.", again, label)

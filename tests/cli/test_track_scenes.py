@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import webbrowser
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -156,11 +158,35 @@ def test_a_live_source_gives_a_line_a_frame(invoke: Invoke, make_clip: MakeClip,
         assert any(target["target"] == 1 for one in lines for target in one["targets"])
 
 
+def test_a_live_source_is_shown_on_the_servers_page(
+    invoke: Invoke, make_clip: MakeClip, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = make_clip(frames=25)
+    given = ("track", "--live", clip, "--show", *ONE)
+    done = invoke(*given, "--box", "12,10,20,20", "--box", "0.2s:30,20,20,20", "--end", 3)
+    assert done.exit_code == 0, done.output
+    assert re.search(r"open http://127\.0\.0\.1:\d+/#live/live yourself", done.stderr)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [one["frame"] for one in lines] == sorted({one["frame"] for one in lines})
+    assert {target["target"] for one in lines for target in one["targets"]} == {1, 2}
+    (work / "browser").write_text('#!/bin/sh\necho "$1" > seen\n')
+    (work / "browser").chmod(0o755)
+    monkeypatch.setenv("BROWSER", f"{work / 'browser'} %s")
+    monkeypatch.setattr(webbrowser, "_tryorder", None)
+    monkeypatch.setattr("framestate.cli.show.can_draw", lambda: True)  # no test sits at a terminal
+    done = invoke(*given, "--end", 0.4)
+    assert (done.exit_code, done.stdout) == (0, ""), done.output  # nobody has drawn anything
+    assert (work / "seen").read_text().strip() in done.stderr
+    assert invoke(*given, "--box", "900,1,9,9", "--end", 3).exit_code == 2
+
+
 def test_what_a_live_source_cannot_have_is_refused(refused: Refused, make_clip: MakeClip, box: str) -> None:
     clip = make_clip(frames=3)
     for given in (
         ("--live", clip),
         ("--live", clip, "--box", box, "--out", "o.mp4"),
+        (clip, "--box", box, "--show"),
+        ("--live", clip, "--show", "--detections", "d.txt"),
         (clip, "--live", clip, "--box", box),
         ("--live", clip, "--box", box, "--end", "30f"),
         ("--live", clip, "--box", box, "--every", 1),

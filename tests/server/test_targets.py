@@ -148,6 +148,28 @@ def test_targets_are_told_of_and_have_zones(source: Any, until: Any) -> None:
     assert told().count(("zone.entered", 1)) == 1
 
 
+def test_a_scene_is_a_session_for_whoever_asks(source: Any, until: Any) -> None:
+    call, path = source.call, "/v1/sessions/source-cam"
+    for box in (ONE, OTHER):
+        assert call("POST", f"/v1/sources/cam/targets?{box}").status == 201
+    blob = call("GET", f"{path}/snapshot").body
+    both = call("POST", f"{path}/correction?{ONE}")
+    assert (both.status, both.json["code"]) == (422, "OptionError")  # which of them?
+    assert call("DELETE", "/v1/sources/cam/targets/1").status == 204
+    assert call("POST", f"{path}/correction?{OTHER}").json["box"] == pytest.approx([10, 10, 30, 30])
+    assert call("PUT", f"{path}/snapshot", blob[:-1]).status == 422
+    assert list(targets(source)) == [2]
+    assert call("PUT", f"{path}/snapshot", blob).status == 200
+    assert list(targets(source)) == [1, 2]
+    before = call("GET", path).json["last_index"]
+    until(lambda: call("GET", path).json["last_index"] > before + 2)
+    assert b'framestate_source_targets{source="cam"} 2.0' in call("GET", "/metrics").body
+    assert call("PUT", "/v1/sessions/mine/snapshot", blob).status == 413  # a session is less
+    assert call("DELETE", path).status == 204
+    assert call("GET", "/v1/sources/cam").json["session"] is None
+    until(lambda: source.engine.slots.num_used == 0)
+
+
 def test_every_target_is_drawn() -> None:
     boxes = {1: Box(9, 5, 8, 8), 4: Box(36, 5, 8, 8)}
     seen = [wire.Sighting(number, box, 0.5, "tracking", "fish", "carried") for number, box in boxes.items()]
