@@ -64,6 +64,7 @@ class Told(Tracking):
     def open(self, frame: Frame, box: Any) -> Any:  # type: ignore[override]
         """As any tracker; the first look is kept."""
         made = yield from super().open(frame, box)
+        assert made.row is not None, "init writes it"
         self._first = self._only_read(made.row)
         return made if self.telling.learns else replace(made, memory=made.memory.but({"first_view": None}))
 
