@@ -4,7 +4,7 @@ const HEADER = 44;
 const VERSION = 2;
 const KINDS = [null, "frame", "made", "tensor"];
 const ENCODINGS = ["rgb", "jpeg", "png", "webp", "npy"];
-const AWAY = { code: "Gone", problem: "the connection to the server ended", remedy: "Check that it runs, then try again." };
+export const AWAY = { code: "Gone", problem: "the connection to the server ended", remedy: "Check that it runs, then try again." };
 
 /** One picture as a binary message. `pts` is in microseconds; `payload` is an ArrayBuffer. */
 export function encodePicture(index, pts, encoding, payload) {
@@ -41,7 +41,7 @@ export class ServerError extends Error {
 }
 
 /**
- * A stream. `on` has a function for each kind of message (answer, ack, drop, error, bye), and for `closed`;
+ * A stream. `on` has a function for each kind of message (answer, ack, drop, corrected, error, bye), and for `closed`;
  * `on.answer` is given the pictures and tensors of the answer, too. With the `session`, `token`, `index` and `lastIndex` of a stream that was lost, it goes on where that one was.
  */
 export class Stream {

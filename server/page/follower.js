@@ -1,7 +1,6 @@
 // Frames of a source to the sessions of all targets, and what they say to the reel.
 
 import { jpegOf } from "./camera.js";
-import { ask } from "./page.js";
 import { Target } from "./target.js";
 
 const IN_FLIGHT = 3; // frames that may be on their way at once; the others are dropped here
@@ -50,10 +49,8 @@ export class Follower {
 
   /** Puts a target right in the shot that was answered last. */
   async correct(number, box, shot) {
-    await this.settled();
-    const { session } = this.targets.get(number);
-    await ask("POST", `v1/sessions/${session}/correction?box=${box.join(",")}`);
-    shot.tracks.set(number, { box, score: 1, status: "tracking", given: true });
+    const track = await this.targets.get(number).correct(box);
+    shot.tracks.set(number, { ...track, given: true });
   }
 
   /** Ends a target's session. */

@@ -1,6 +1,6 @@
 // One followed target: a session of its own, over a stream that is found again when the connection is lost.
 
-import { Stream } from "./client.js";
+import { AWAY, ServerError, Stream } from "./client.js";
 import { apiKey } from "./keys.js";
 import { GONE, pause } from "./page.js";
 import { trouble } from "./camera.js";
@@ -14,7 +14,7 @@ const ANOTHER_TRY = [GONE, "UnavailableError", "SessionBusyError"];
  */
 export class Target {
   constructor(number, on) {
-    Object.assign(this, { number, on, flight: new Map(), stream: null, opening: null, isAway: false, isOver: false });
+    Object.assign(this, { number, on, flight: new Map(), corrections: [], stream: null, opening: null, isAway: false, isOver: false });
   }
 
   /** Opens the session on a shot's picture. Throws what the server says against it. */
@@ -33,6 +33,7 @@ export class Target {
         answer: ({ index, values }) => this.answered(stream, index, values),
         ack: ({ index }) => this.flight.delete(index) && this.opening?.resolve(),
         drop: ({ index }) => this.unanswered(index),
+        corrected: (message) => this.stream === stream && this.corrected(message),
         error: (error, closing) => this.failed(stream, error, closing),
         closed: (error) => this.lost(stream, error),
       },
@@ -48,6 +49,21 @@ export class Target {
 
   send(shot, payload) {
     this.flight.set(this.stream.send(shot.pts, "jpeg", payload), shot);
+  }
+
+  /** Puts it right in the frame that was sent last. Gives the track as it is by now, or throws why it stays as it was. */
+  correct(box) {
+    return new Promise((resolve, reject) => {
+      const correction = { type: "correct", box };
+      this.corrections.push({ correction, resolve, reject });
+      this.stream.say(correction); // again when the connection is back, if nobody has answered by then
+    });
+  }
+
+  corrected({ values, error }) {
+    const asked = this.corrections.shift();
+    if (error) asked?.reject(new ServerError(error));
+    else asked?.resolve(values);
   }
 
   answered(stream, index, track) {
@@ -86,6 +102,7 @@ export class Target {
         if (this.isOver) return;
         if (!welcome.resumed) throw trouble("the session has ended meanwhile", "Draw a box on the frame you see, and start again.");
         this.isAway = false;
+        for (const { correction } of this.corrections) this.stream.say(correction);
         return this.on.back(this, welcome.frames_lost);
       } catch (again) {
         if (this.isOver) return;
@@ -98,6 +115,7 @@ export class Target {
   /** Ends the session, so that its place is free at once. */
   leave() {
     this.isOver = true;
+    for (const { reject } of this.corrections.splice(0)) reject(new ServerError(AWAY));
     this.stream?.end();
     this.stream = null;
     for (const number of [...this.flight.keys()]) this.unanswered(number);

@@ -110,6 +110,8 @@ def test_the_sample_plays_at_once_and_is_looked_back_on(site: Any, visit: Any, t
 
 def test_a_box_is_dragged_right_a_target_added_and_one_ended(site: Any, visit: Any, film: Film) -> None:
     page, scene = visit(site), Scene(0, 24, (320, 180))
+    said: list[str | bytes] = []
+    page.on("websocket", lambda socket: socket.on("framesent", lambda data: said.append(data)))
     load(page, film)
     far = Box(230, 120, film[1].w, film[1].h)  # where nothing is
     draw(page, far)
@@ -143,6 +145,11 @@ def test_a_box_is_dragged_right_a_target_added_and_one_ended(site: Any, visit: A
     after = next(row for row in first if row["seconds"] > now)  # later it swims under a leaf
     assert math.dist(Box(*after["box"]).centre, scene.box(round(after["seconds"] * RATE)).centre) < 25
     assert {row["frame"] for row in rows if row["target"] == 2} < {row["frame"] for row in first}
+    corrections = [json.loads(text) for text in said if isinstance(text, str) and '"correct"' in text]
+    assert [one["type"] for one in corrections] == ["correct"], "over the stream, and once"
+    assert (
+        math.dist((corrections[0]["box"][0] + box[2] / 2, corrections[0]["box"][1] + box[3] / 2), truth) < 4
+    )
     assert page.is_hidden("#save-job"), "the server knows nothing of corrections"
     site.until_free()
 
