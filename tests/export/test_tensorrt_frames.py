@@ -35,12 +35,12 @@ from torch import Tensor, nn
 from .test_interpolator_bundle import SMALL
 
 PARSED = {
-    "Abs", "Add", "AveragePool",
+    "Abs", "Add", "ArgMax", "AveragePool",
     "Cast", "Clip", "Concat", "Constant", "ConstantOfShape", "Conv", "Div", "Exp", "Expand",
-    "Gather", "Gelu", "Greater", "GridSample", "Identity", "LeakyRelu", "MatMul", "Max", "Min", "Mul",
-    "Neg", "Pad", "Pow", "Range", "Reciprocal", "ReduceL2", "ReduceMean", "ReduceSum", "Reshape", "Resize",
-    "Shape", "Sigmoid", "Slice", "Softmax", "Softplus", "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Tanh",
-    "Tile", "Transpose", "Unsqueeze", "Where",
+    "Gather", "GatherElements", "Gelu", "Greater", "GridSample", "Identity", "LeakyRelu", "MatMul",
+    "Max", "Min", "Mul", "Neg", "Pad", "Pow", "Range", "Reciprocal", "ReduceL2", "ReduceMean", "ReduceSum",
+    "Reshape", "Resize", "Round", "Shape", "Sigmoid", "Slice", "Softmax", "Softplus", "Split", "Sqrt",
+    "Squeeze", "Sub", "Sum", "Tanh", "Tile", "Transpose", "Unsqueeze", "Where",
 }  # fmt: skip
 """What the exported graphs may use: operators that TensorRT's parser (read: 10.1) takes in float32."""
 

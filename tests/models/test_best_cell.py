@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from framestate.bundles import Bundle, ModelSpec, write_bundle
@@ -19,6 +20,8 @@ from framestate.models.best_cell import best_cell
 from framestate.runtimes import open_runtime
 from framestate.vision import Box, SquareCrop
 from framestate.vision.synthetic import demo_clip
+
+from ..export.test_tensorrt_frames import PARSED
 
 FRAMES = 8
 
@@ -85,6 +88,14 @@ def followed(bundle: Bundle, runtime: str) -> Iterator[Any]:
         session = engine.open(first, box=box)
         for image, _, _ in rest:
             yield session.push(image)
+
+
+def test_tensorrt_knows_the_operators(tiny_bundle: Bundle, tiny_cell_bundle: Bundle) -> None:
+    kinds = [
+        {node.op_type for node in onnx.load(one.file("step.onnx"), load_external_data=False).graph.node}
+        for one in (tiny_bundle, tiny_cell_bundle)
+    ]
+    assert "ArgMax" in kinds[1] - kinds[0] <= PARSED
 
 
 def test_where_the_answer_can_be_found(tiny_bundle: Bundle, tiny_trajectory_bundle: Bundle) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from framestate.bundles import Bundle, FunctionSpec, ModelSpec, TensorSpec, load_bundle
@@ -23,6 +24,7 @@ from framestate.runtimes.tensorrt import TensorRTRuntime
 from framestate.runtimes.tensorrt_plan import FrameRange
 from torch import Tensor, nn
 
+from ..export.test_tensorrt_frames import PARSED
 from ..runtimes.host_gpu import plan_bundle, stand_in
 
 STATE = ("batch", 3, "height", "width")
@@ -56,7 +58,8 @@ class Dissolve(nn.Module):
         }
 
     def mixed(self, t: Tensor, state: Mapping[str, Tensor]) -> Tensor:
-        return torch.lerp(state["first.image"], state["second.image"], t[..., None, None])
+        first, second = state["first.image"], state["second.image"]
+        return first + t[..., None, None] * (second - first)
 
 
 def build(spec: ModelSpec, operators: Operators) -> nn.Module:
@@ -129,6 +132,12 @@ def test_a_quarter_of_the_bytes_move(
     for ours, before, after in zip((3, 2), *moved, strict=True):  # three frames go in, two come out
         assert before >= ours * 4 * count
         assert ours * count <= after <= ours * count + 8 * 512  # small tensors beside them, in blocks
+
+
+def test_tensorrt_knows_the_operators(bundles: tuple[Bundle, Bundle]) -> None:
+    for name, kind in (("encode", "Cast"), ("interpolate", "Round")):
+        nodes = onnx.load(bundles[1].file(f"{name}.onnx"), load_external_data=False).graph.node
+        assert kind in {node.op_type for node in nodes} <= PARSED
 
 
 def test_frames_of_16_bits_are_refused(bundles: tuple[Bundle, Bundle]) -> None:
