@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -92,6 +93,22 @@ def alone(seed: int, indices: list[int]) -> tuple[list[Any], Arrays]:
         session = engine.open(picture(seed, 0), box=BOX)
         answers = [key(session.push(picture(seed, index))) for index in indices]
         return answers, engine.store.save_row(session.slot)
+
+
+def test_a_batch_shares_its_time_out() -> None:
+    """What its frames say that the model took is no more than it took for all of them."""
+
+    class Slow(FakeRuntime):
+        def call(self, function: str, inputs: Arrays, state: State | None) -> tuple[Arrays, State | None]:
+            time.sleep(0.05)
+            return super().call(function, inputs, state)
+
+    with Engine(Slow(), capacity=4, lanes=Lanes(batched=True, max_batch=4)) as engine:
+        sessions = [engine.open(picture(seed, 0), box=BOX) for seed in range(4)]
+        began = time.perf_counter()
+        answers = pushed_together(engine, sessions, [picture(seed, 1) for seed in range(4)])
+        passed = 1e3 * (time.perf_counter() - began)
+    assert 50 <= sum(answer.timings.model_ms for answer in answers) <= 2 * passed  # two lanes
 
 
 @pytest.mark.parametrize("name", ["onnx", "eager"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -202,8 +203,11 @@ def test_a_graph_that_fails_while_it_runs(tiny_bundle: Bundle, rewrite: Rewrite,
         runtime.call("step", {name: crops[name] for name in ("search", "carry")}, state)
 
 
-def test_threads_by_default() -> None:
-    assert 1 <= default_threads() <= 4
+@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 1), (4, 2), (6, 3), (64, 4)])
+def test_threads_by_default(monkeypatch: pytest.MonkeyPatch, cores: int, threads: int) -> None:
+    """Half the cores: the others decode the video."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(cores)), raising=False)
+    assert default_threads() == threads
 
 
 def test_what_doctor_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

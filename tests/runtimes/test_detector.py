@@ -85,6 +85,13 @@ def test_heads_are_read(tmp_path: Path, output: npt.NDArray[Any], half: bool, si
     assert not Detector(tmp_path / "d.onnx", side=64, score=0.95)(IMAGE).labels
 
 
+@pytest.mark.parametrize("room", [6, 7])
+def test_a_table_is_told_by_its_classes(tmp_path: Path, room: int) -> None:
+    """As many boxes as another head would have columns: six of one that chooses, seven of an older one."""
+    output = v8((32, 32, 16, 16, 0.1, 0.9), (10, 20, 4, 4, 0.5, 0.2), room=room)
+    assert Detector(write(tmp_path / "d.onnx", output))(IMAGE).labels == ["dog", "cat"]
+
+
 def test_boxes_of_one_class_are_one_and_of_two_are_two(tmp_path: Path) -> None:
     output = v8((32, 32, 16, 16, 0.9, 0.0), (32, 32, 16, 16, 0.0, 0.8), (33, 33, 16, 16, 0.7, 0.0))
     assert Detector(write(tmp_path / "d.onnx", output))(IMAGE).labels == ["cat", "dog"]

@@ -47,6 +47,13 @@ def test_the_small_graphs_are_sound_onnx() -> None:
         assert onnx.helper.np_dtype_to_tensor_dtype(np.dtype(kind)) == number
 
 
+def test_a_cpu_keeps_its_state_in_numpy(tiny_bundle: Bundle) -> None:
+    """Binding by address is for devices: there it saves copies, here it would make some."""
+    runtime = OnnxRuntime(tiny_bundle)
+    _, written = runtime.call("init", {"template": np.zeros((1, 3, 32, 32), np.float32)}, None)
+    assert all(isinstance(value, np.ndarray) for value in (written or {}).values())
+
+
 def test_rows_are_new_zeros_and_keep_apart(bound: OnnxRuntime) -> None:
     store = bound.allocate(5)
     assert isinstance(store, DeviceStateStore)
