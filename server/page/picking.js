@@ -47,6 +47,7 @@ export class Picking {
     for (const id of ["run-controls", "transport"]) $(id).hidden = !begun;
     $("pause").textContent = { running: "Pause", ended: "Replay" }[state] ?? "Go on";
     $("restart").hidden = this.source.live;
+    $("from-here").hidden = state !== "ended" || this.source.live;
     $("save").hidden = !["paused", "ended"].includes(state);
     $("speed").closest("label").hidden = this.source.live;
     $("hint").textContent = HINTS[state];

@@ -118,10 +118,17 @@ export class Tracker extends Picking {
     if (resume) await this.play();
   }
 
-  /** Follows everything anew from a frame that was looked back on. */
+  /** Follows everything anew from the frame that is shown. */
+  fromHere() {
+    this.plain = false;
+    this.again(this.review.shot(), null).catch(showError);
+  }
+
+  /** Follows everything anew from a frame, with one target where it was put. */
   async again(shot, item) {
     if (this.source.live) throw trouble("the camera's past cannot be followed again", "Go on, and draw on the newest frame.");
-    const boxes = new Map([...shot.tracks].map(([number, { box }]) => [number, box.map(Math.round)])).set(item.number, item.box);
+    const boxes = new Map([...shot.tracks].map(([number, { box }]) => [number, box.map(Math.round)]));
+    if (item) boxes.set(item.number, item.box);
     this.follower.leave();
     this.reel.cutBefore(shot);
     await this.source.seek(shot.seconds + 0.001);
@@ -177,7 +184,7 @@ export class Tracker extends Picking {
     this.follower.leave();
     this.state = "ended";
     this.figures.state("ended", `The end: ${this.figures.summary()}`);
-    $("hint").textContent = `The end: ${this.figures.summary()}. Look back on the timeline; drag a box to follow again from there.`;
+    $("hint").textContent = `The end: ${this.figures.summary()}. Look back on the timeline, or drag a box right.`;
     this.review.show();
   }
 

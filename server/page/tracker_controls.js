@@ -15,6 +15,7 @@ export function wireTracker(tracker) {
     pause: () => tracker.togglePause(),
     again: () => tracker.pick(),
     restart: () => tracker.restart(),
+    "from-here": () => tracker.fromHere(),
     other: () => tracker.empty(),
   };
   for (const [id, act] of Object.entries(actions)) $(id).onclick = act;

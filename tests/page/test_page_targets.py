@@ -15,7 +15,7 @@ from framestate.vision import Box, VideoReader
 from framestate.vision.synthetic import Scene
 from playwright.sync_api import Page, expect
 
-from .test_page import draw, load, place, status, wait_for_tracks
+from .test_page import draw, load, place, wait_for_tracks
 from .test_page_videos import until
 
 Film = tuple[Path, Box]
@@ -174,7 +174,13 @@ def test_an_earlier_frame_is_followed_again_and_videos_are_made(site: Any, visit
     page.keyboard.press("Enter")
     expect(page.locator("#status-word")).not_to_have_text("Ended")
     at_the_end(page)
-    assert status(page) == "Ended"
+    page.fill("#scrub", "1")
+    page.click("#from-here")  # with the boxes as they are there
+    expect(page.locator("#status-word")).not_to_have_text("Ended")
+    at_the_end(page)
+    frames = [row["seconds"] for row in rows_of(page)]
+    assert frames == sorted(frames)
+    assert frames[-1] > 1.5
     site.until_free()
 
 
