@@ -1,12 +1,13 @@
 """What may stand at a model's ends within its graph, in place of work on the host: a row a kind of model.
 
-An ending changes what goes in and comes out, and no weight. The spec says whether a model has one.
+An ending changes what goes in and comes out, and no weight. ``preprocess.ends`` of a spec says that a model
+has one; a model may also give the same by itself, and then has none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import nn
@@ -33,6 +34,8 @@ class Ending:
     wrapped: Callable[[Mapping[str, Any]], dict[str, Any]]
 
 
+ENDS, GRAPH = "ends", "graph"
+
 ENDINGS = (
     Ending(best_cell.fits, best_cell.ends, best_cell.changed, best_cell.wrapped),
     Ending(byte_frames.fits, byte_frames.ends, byte_frames.changed, byte_frames.wrapped),
@@ -46,7 +49,7 @@ def decoded(spec: ModelSpec, where: str) -> ModelSpec:
     """
     if where not in ("", "host", "graph"):
         raise OptionError(f"--decode {where} is unknown", "choose host or graph")
-    if any(one.ends(spec) for one in ENDINGS):
+    if spec.preprocess.get(ENDS) == GRAPH:
         if where == "host":
             raise OptionError(
                 f"{spec.name!r} ends in its graph already", "export the model that it was made of"
@@ -57,13 +60,16 @@ def decoded(spec: ModelSpec, where: str) -> ModelSpec:
         raise OptionError(
             f"{spec.name!r} is neither a tracker with a centre head nor an interpolator", "leave --decode out"
         )
-    return fitting[0].changed(spec) if fitting and where != "host" else spec
+    if not fitting or where == "host":
+        return spec
+    changed = fitting[0].changed(spec)
+    return replace(changed, preprocess={**changed.preprocess, ENDS: GRAPH})
 
 
 def functions_of(model: nn.Module, spec: ModelSpec) -> dict[str, Any]:
     """A model's functions as its spec has them."""
     functions: Mapping[str, Any] = model.functions()  # type: ignore[operator]
     for one in ENDINGS:
-        if one.ends(spec):
+        if spec.preprocess.get(ENDS) == GRAPH and one.ends(spec):
             functions = one.wrapped(functions)
     return dict(functions)

@@ -15,11 +15,12 @@ from framestate.bundles import Bundle, ModelSpec, write_bundle
 from framestate.engine import Engine, TrackingOptions
 from framestate.engine.tracking.decode import CellDecoder, CentreDecoder, open_decoder
 from framestate.errors import BundleError, OptionError
-from framestate.models import decoded
+from framestate.models import decoded, functions_of
 from framestate.models.best_cell import best_cell
 from framestate.runtimes import open_runtime
 from framestate.vision import Box, SquareCrop
 from framestate.vision.synthetic import demo_clip
+from torch import nn
 
 from ..export.test_tensorrt_frames import PARSED
 
@@ -109,6 +110,19 @@ def test_where_the_answer_can_be_found(tiny_bundle: Bundle, tiny_trajectory_bund
         decoded(decoded(spec, "graph"), "host")
     with pytest.raises(OptionError, match="--decode gpu is unknown"):
         decoded(spec, "gpu")
+
+
+def test_a_model_may_find_its_cell_by_itself(tiny_bundle: Bundle) -> None:
+    """Then its own functions are called, with nothing behind them."""
+
+    class Own(nn.Module):
+        def functions(self) -> dict[str, Any]:
+            return {"step": len}
+
+    spec = decoded(tiny_bundle.spec, "graph")
+    own = replace(spec, preprocess={name: one for name, one in spec.preprocess.items() if name != "ends"})
+    assert functions_of(Own(), own) == {"step": len}
+    assert functions_of(Own(), spec)["step"] is not len
 
 
 def test_a_spec_that_lacks_what_the_decoder_needs(tiny_bundle: Bundle) -> None:
