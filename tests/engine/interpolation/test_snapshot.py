@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from framestate.engine import Engine, InterpolationOptions
 from framestate.errors import StateError
 from framestate.vision import Frame, Image
 
+from ...tiny_graphs import write_interpolator
 from .conftest import Counting, frames
 
 Pictures = Callable[..., Image]
@@ -41,6 +43,29 @@ def same(found: list[Frame], wanted: list[Frame]) -> bool:
     return alike and all(
         np.array_equal(one.image, other.image) for one, other in zip(found, wanted, strict=True)
     )
+
+
+@pytest.mark.parametrize("way", ["twice", "tiles", "half size in tiles"])
+def test_the_motion_that_is_carried_goes_along(tmp_path: Path, picture: Pictures, way: str) -> None:
+    """Of each tile, or of the small frame where motion is found there."""
+    options = InterpolationOptions(**WAYS[way])
+    shown = frames(
+        [picture(3 * step**2, size=(180, 240)) for step in range(6)], [40 * step for step in range(6)]
+    )
+    bundle = write_interpolator(tmp_path / "carrying", carries=True)
+    with Engine.load(bundle, runtime="onnx", device="cpu", threads=1) as engine:
+        with engine.open(options=options) as session:
+            for frame in shown[:3]:
+                session.push(frame)
+            blob = session.snapshot()
+            wanted = [made for frame in shown[3:6] for made in session.push(frame)]
+        with engine.restore(blob) as session:
+            found = [made for frame in shown[3:6] for made in session.push(frame)]
+        with engine.open(options=options) as fresh:
+            fresh.push(shown[2])
+            forgot = [made for frame in shown[3:6] for made in fresh.push(frame)]
+    assert same(found, wanted)
+    assert not all(np.array_equal(one.image, other.image) for one, other in zip(forgot, wanted, strict=False))
 
 
 @pytest.mark.parametrize("lookahead", [False, True])

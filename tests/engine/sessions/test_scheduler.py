@@ -232,3 +232,17 @@ def test_many_sessions_go_in_parts() -> None:
         assert len(scheduler.take()) == min(first, sessions - first)
     with pytest.raises(OptionError):
         Scheduler(4, parts=0)
+
+
+@given(st.lists(st.floats(1e-3, 10), min_size=1, max_size=20))
+def test_what_a_step_takes_is_estimated_between_what_steps_took(seconds: list[float]) -> None:
+    """And slowly: one long step moves it by a fifth."""
+    scheduler: Scheduler[int] = Scheduler(1)
+    for place, one in enumerate(seconds):
+        before = scheduler.step_seconds
+        scheduler.note(one)
+        assert (
+            min(seconds[: place + 1]) * 0.999 <= scheduler.step_seconds <= max(seconds[: place + 1]) * 1.001
+        )
+        assert not place or scheduler.step_seconds == pytest.approx(0.8 * before + 0.2 * one)
+    assert scheduler.step_seconds > 0
