@@ -6,8 +6,10 @@ from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
+import pytest
 from framestate.engine import Engine
 from framestate.engine.scene import Detections, Scene, SceneAnswer, SceneOptions
+from framestate.errors import FrameError
 from framestate.vision import Frame, Image
 
 from .conftest import Watched, no_detections
@@ -45,6 +47,41 @@ def test_a_target_that_is_not_seen_is_lost_and_then_ended(open_scenes_engine: Op
         assert (engine.slots.num_used, [one.id for one in scene.targets()]) == (1, [2])
         again = scene.update(still(16), detected(ONE, OTHER))
         assert {one.id for one in again} == {2, 3}  # no id is given twice
+
+
+def test_a_target_by_hand_is_waited_for(open_scenes_engine: OpenEngine) -> None:
+    engine, gone = open_scenes_engine(), np.full((144, 192, 3), 90, np.uint8)
+    with Scene(engine, SceneOptions(look_every=60.0, patience=0.2, keep=0.4)) as scene:
+        scene.update(still(0))
+        scene.add(ONE)
+        scene.add((-18.0, 60.0, 40.0, 40.0))  # about to leave
+        answers = [scene.update(still(number, gone), no_detections()) for number in range(1, 30)]
+        assert [one.id for one in answers[0]] == [1, 2]
+        assert (answers[-1].targets, answers[-1].lost) == ((), (1, 2))
+        assert not any(answer.ended for answer in answers)
+        scene.target(1).correct(OTHER)
+        assert [one.id for one in scene.update(still(30, gone))] == [1]
+        blob = scene.snapshot()
+    with Scene.restore(engine, blob) as again:
+        assert [one.id for one in again.targets()] == [1, 2]
+
+
+def test_a_target_of_an_earlier_frame_is_searched_for(open_scenes_engine: OpenEngine) -> None:
+    engine = open_scenes_engine()
+    frames = [still(number) for number in range(6)]
+    with Scene(engine, UNSEEN) as scene:
+        for frame in frames[:4]:
+            scene.update(frame)
+        target = scene.add(ONE, "koi", frames[1])
+        assert scene.update(frames[4]).looked == (1,)
+        target.correct(OTHER, frames[2])
+        assert scene.update(frames[5]).looked == (1,)
+        assert engine.slots.num_used == 1
+        with pytest.raises(FrameError):
+            scene.add(ONE, "", Frame(np.zeros((40, 40, 3), np.uint8), 9, Fraction(1, 25), 9))
+        blob = scene.snapshot()
+    with Scene.restore(engine, blob, UNSEEN) as again:
+        assert again.snapshot() == blob
 
 
 def test_two_targets_that_turn_out_to_be_one_are_merged(open_scenes_engine: OpenEngine) -> None:
