@@ -30,6 +30,8 @@ FIRST, SECOND, MOTION = "first.", "second.", "motion."
 FINE = "encode_fine"
 """As ``encode``, of frames whose motion is found at another size: only what making them reads."""
 PIXELS, IMAGE = "pixels", "image"
+BYTES = ("batch", "height", "width", 3)
+"""Frames as bytes, RGB."""
 MEAN = "mean"
 """What ``interpolate`` may give beside bytes, so that what is not finite is seen."""
 MOST_MULTIPLE = 1024
@@ -165,6 +167,9 @@ def _what_is_wrong(spec: ModelSpec) -> str:
             return f"{name} takes {[tensor.name for tensor in function.inputs]}, not {inputs}"
         if [tensor.name for tensor in function.outputs if tensor.name != MEAN] != outputs:
             return f"{name} gives {[tensor.name for tensor in function.outputs]}, not {outputs}"
+        for tensor in (*function.inputs, *function.outputs):
+            if tensor.name == IMAGE and tensor.dtype == "uint8" and tensor.shape != BYTES:
+                return f"{name} has an image of bytes of {tensor.shape}, not {BYTES}"
     shapes = {tensor.name: tensor.shape for tensor in spec.state}
     for name, shape in shapes.items():
         if not name.startswith((FIRST, SECOND, MOTION)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,10 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from framestate.bundles import Bundle, FunctionSpec, ModelSpec, TensorSpec, load_bundle
+from framestate.bundles import Bundle, FunctionSpec, ModelSpec, TensorSpec, load_bundle, write_bundle
 from framestate.engine import Engine, InterpolationOptions
 from framestate.engine.interpolation.padding import as_input, as_pixels
-from framestate.errors import FrameError, StepError
+from framestate.errors import BundleError, FrameError, StepError
 from framestate.export.bundle import bundle_model
 from framestate.models import build_model, decoded, load_weights
 from framestate.models.byte_frames import PLANES, pixels, planes
@@ -146,6 +147,18 @@ def test_frames_of_16_bits_are_refused(bundles: tuple[Bundle, Bundle]) -> None:
         session.push(deep[0])
         with pytest.raises(FrameError, match="16 bits a component, and this model takes bytes"):
             session.push(deep[1])
+
+
+def test_bytes_of_another_order_are_refused_when_it_is_opened(
+    bundles: tuple[Bundle, Bundle], tmp_path: Path
+) -> None:
+    spec = bundles[1].spec
+    wrong = replace(spec.functions["encode"], inputs=(replace(PLANES, dtype="uint8"),))
+    changed = replace(spec, functions={**spec.functions, "encode": wrong})
+    files: dict[str, Path | bytes] = {name: bundles[1].file(name) for name in bundles[1].files}
+    made = write_bundle(tmp_path / "wrong", changed, files, provenance={}, metrics={}, parity={})
+    with pytest.raises(BundleError, match=r"no interpolator: encode has an image of bytes of"):
+        Engine(EagerRuntime(made, build=build))
 
 
 def test_what_is_not_finite_does_not_hide_in_bytes(bundles: tuple[Bundle, Bundle]) -> None:
