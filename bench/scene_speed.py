@@ -27,6 +27,8 @@ class SceneSpeed:
         cpu_ms, p99_cpu_ms: of the processor's time of an update, all threads together: what it would take on
             one core that has nothing else to do.
         p50_ms, p99_ms: of a frame's age: from when it was due until its answer was there.
+        alone_ms, p99_alone_ms: of the age that frames would have on one core that does nothing else, reckoned
+            from the processor's time: a frame begins when it is due and the one before it is done.
         behind: whether the last frames were older than the median by more than a frame: it does not keep up.
         looks: of the model, a target and second.
         least_looks: of the target that was looked at least, a second.
@@ -41,6 +43,8 @@ class SceneSpeed:
     p99_cpu_ms: float
     p50_ms: float
     p99_ms: float
+    alone_ms: float
+    p99_alone_ms: float
     behind: bool
     looks: float
     least_looks: float
@@ -83,7 +87,8 @@ def measure_scene(
         for index, one in enumerate(moments)
     ]
     skip = round(warm_up * rate)
-    ages, work, cpu, counts = [], [], [], []
+    ages, work, cpu, counts, alone = [], [], [], [], []
+    free = 0.0  # when that one core would be done
     looked: dict[int, int] = {}
     alive: dict[int, int] = {}
     with Scene(engine, options) as scene:
@@ -93,12 +98,14 @@ def measure_scene(
             time.sleep(max(0.0, due - time.perf_counter()))
             started, busy = time.perf_counter(), time.process_time()
             answer = scene.update(moment.frame, found[index])
-            done = time.perf_counter()
+            done, busy = time.perf_counter(), time.process_time() - busy
+            free = max(free, index / rate) + busy
             if index < skip:
                 continue
+            alone.append(free - index / rate)
             ages.append(done - due)
             work.append(done - started)
-            cpu.append(time.process_time() - busy)
+            cpu.append(busy)
             counts.append(len(answer))
             for one in answer:
                 alive[one.id] = alive.get(one.id, 0) + 1
@@ -116,6 +123,8 @@ def measure_scene(
         1e3 * float(np.quantile(cpu, 0.99)),
         1e3 * float(np.median(ages)),
         1e3 * float(np.quantile(ages, 0.99)),
+        1e3 * float(np.median(alone)),
+        1e3 * float(np.quantile(alone, 0.99)),
         bool(np.mean(ages[-5:]) > np.median(ages) + 1 / rate),
         sum(looked.values()) * rate / max(sum(alive.values()), 1),
         min(rates, default=0.0),

@@ -76,6 +76,8 @@ def scene(
                 f"{targets} objects, {found.followed} targets followed at {rate:g} frames/s: "
                 f"age {found.p50_ms:.0f} ms, p99 {found.p99_ms:.0f} ms; an update {found.work_ms:.0f} ms, "
                 f"of the processor's time {found.cpu_ms:.0f} ms",
+                f"by the processor's time, on one core with nothing else to do: age {found.alone_ms:.0f} ms, "
+                f"p99 {found.p99_alone_ms:.0f} ms",
                 f"each was looked at {found.looks:.1f} times a second, the least {found.least_looks:.1f}",
                 *(["it does not keep up"] if found.behind else []),
             )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ...vision import Box
@@ -16,7 +18,8 @@ _ALONE = 0.2  # overlap with another target, below which a target is seen alone
 _REACH = 0.6  # how far a detection may be, in units of the size, of a target whose place is known
 _STRAYS = 0.05  # how much farther for each frame without it, the more the less the flow is trusted
 _FARTHEST, _SEARCHED = 2.5, 8.0
-_NEAR = 3.0  # how far the lost are looked for where others look the same
+_NEAREST, _NEAR = 0.75, 3.0  # how far the lost are looked for where others look the same: at least, at most
+_DRIFTS = 0.15  # how much farther a frame, in sizes, or twice as far as they moved
 _TELLS = 0.05  # how much likelier than anybody else a look must be to tell
 _DOUBTED = 0.4  # trust in the flow, below which a target may be elsewhere
 _RIGHT, _WRONG = 0.15, 0.3  # how far off the flow may be, in sizes, and how much more is all wrong
@@ -82,9 +85,8 @@ def _detected(desk: Desk, one: Known, found: Detections, place: int, elsewhere: 
         if filter.gate(box, spread(box, 0.1, 0.1)) > o.filter.gate:
             filter.restart(box)
             desk.change(one.number, belief=filter.belief)
-    desk.measure(
-        one.number, box, spread(box, o.detection_std * (1.5 - score), o.detection_std * (1.5 - score))
-    )
+    doubt = 1.5 - score
+    desk.measure(one.number, box, spread(box, o.detection_std * doubt, o.detection_size * doubt))
     strayed = float(distances(boxes_of([one]), found.boxes[[place]])[0, 0]) / max(one.carried, 1) ** 0.5
     desk.detected.add(one.number)
     label = one.label if one.label else found.labels[place]
@@ -125,7 +127,7 @@ def _found_again(desk: Desk, found: Detections, left: list[int], looks: list[Loo
         own = alike[known.index(one)]
         tells = own - np.where(own == rivals[1], rivals[0], rivals[1]) > _TELLS
         far = min(2.0 + 4.0 * (desk.seconds - one.detected), _SEARCHED)
-        reach = np.where(tells, far, min(far, _NEAR))
+        reach = np.where(tells, far, min(far, _near(desk, one)))
         same = (labels == one.label) | (labels == "") | (one.label == "")
         can_be = same & (own >= o.appearance) & (apart[row] <= reach)
         costs[row, can_be] = ((1 - own) + 0.3 * apart[row] / reach)[can_be]
@@ -134,6 +136,12 @@ def _found_again(desk: Desk, found: Detections, left: list[int], looks: list[Loo
         _detected(desk, lost[row], found, left[column], elsewhere=True)
         taken.add(left[column])
     return [place for place in left if place not in taken]
+
+
+def _near(desk: Desk, one: Known) -> float:
+    """How far a target may have got by its own motion, in units of its size."""
+    speed = math.hypot(*desk.filter_of(one.number).velocity[:2]) / math.sqrt(one.box.area)
+    return min(_NEAREST + max(2 * speed, _DRIFTS) * one.carried, _NEAR)
 
 
 def _new(desk: Desk, found: Detections, place: int, look: Look, is_first: bool) -> None:

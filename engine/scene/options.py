@@ -43,7 +43,8 @@ class SceneOptions:
     flow_size: float = 0.06  # of its word for each side
     drift_place: float = 0.02  # how far the place drifts a frame that only the flow tells of, as a walk
     drift_size: float = 0.01  # each side
-    detection_std: float = 0.05  # deviation of a detection of score 0.5, as a share of the size
+    detection_std: float = 0.05  # deviation of a detection of score 0.5, its place, as a share of the size
+    detection_size: float = 0.075  # its sides, which change from frame to frame more than they drift
     look_place: float = 0.08  # of a look of score 1, its place
     look_size: float = 0.15  # its sides
     flow_first: float = 4.0  # how much less a look counts where the flow is trusted

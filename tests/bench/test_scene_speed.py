@@ -21,5 +21,7 @@ def test_ages_work_and_looks_are_counted(tiny_bundle: Bundle) -> None:
     assert found.p50_ms <= found.p99_ms
     assert found.p99_work_ms <= found.p99_ms + 1
     assert found.least_looks >= 0
+    assert 0 < found.cpu_ms <= found.p99_alone_ms * 1.001
+    assert found.alone_ms <= found.p99_alone_ms
     assert found.looks <= 50
     assert found.to_json()["frames"] == 10
