@@ -74,6 +74,7 @@ class InterpolatorConfig:
         refine_width: its channels.
         start_flow: "dis" where the caller hands in a classical flow to start from, see ``vision.motion``.
         bend: whether it comes with how the motion bends, as the pairs before and after tell.
+        rest: whether places whose motion cannot be told fall back to both frames as they are, see ``rest``.
         kept_neurons: hidden channels of each LGS block's MLP that pruning left, level 32 first; empty is all.
         carry: what the next pair starts from: "flow", "ssm", both or nothing.
     """
@@ -111,6 +112,7 @@ class InterpolatorConfig:
     refine_width: int = 32
     start_flow: Literal["none", "dis"] = "none"
     bend: bool = False
+    rest: bool = False
     kept_neurons: tuple[int, ...] = ()
     carry: tuple[str, ...] = ()
 
@@ -180,6 +182,10 @@ class InterpolatorConfig:
             )
         if self.bend and self.start_flow == "none":
             raise OptionError("bend is on and start_flow is 'none'", "start from a flow, which tells it")
+        if self.rest and not (self.bend and self.refine == "patch"):
+            raise OptionError(
+                "rest is on without what tells it", "give bend = true and refine = 'patch', or leave it off"
+            )
         for name in ("stem_kernel", "window", "streams", "sinkhorn_iterations", "hidden", "refine_width"):
             if getattr(self, name) < 1:
                 raise OptionError(f"{name} is {getattr(self, name)}", "give at least 1")
@@ -232,6 +238,7 @@ def nano() -> InterpolatorConfig:
         refine_width=32,
         start_flow="dis",
         bend=True,
+        rest=True,
     )
 
 

@@ -27,6 +27,7 @@ from .hyper import HyperConnection
 from .layers import Layer, conv, enlarge, enlarge_in_patches, head, shrink
 from .lgs import LgsBlock
 from .refine import FullRefine, PatchRefine, QuarterRefine
+from .rest import Rest, at_rest
 from .spec import LEVELS, spec_of
 from .start import Choice, extra_channels, seen_along
 from .warp import choose_warp
@@ -106,6 +107,7 @@ class HybridInterpolator(nn.Module):
         self.scale8 = NextScale(config, 1, self._warp, extra=extra_channels(config))
         self.head8 = head(config.flow_width[1], FLOW + 1 + config.hidden, config.head_kernels[1])
         self.choice = Choice(config) if starts else None
+        self.rest = Rest(config) if config.rest else None
         self.scale4 = NextScale(config, 2, self._warp, extra=1)
         self.head4 = head(config.flow_width[2], FLOW + 1, config.head_kernels[2])
         self.refine = REFINES[config.refine](config)
@@ -161,6 +163,10 @@ class HybridInterpolator(nn.Module):
                 flow = self.choice.bent(trunk, flow, bend)
             found8 = torch.cat([flow, found8[:, FLOW:]], dim=1)
         found8 = self._still(found8)
+        if self.rest is not None:
+            pair8 = first["f8"], second["f8"]
+            resting = self.rest.of_pair(trunk, pair8, seen, start, bend)
+            found8 = torch.cat([found8, resting], dim=1)
         state = {"flow": found8[:, :FLOW], "hidden": found8[:, FLOW:]}
         state.update({name: value for name, value in zip(names, [*finals, *more], strict=True) if name})
         return state, found16
@@ -172,36 +178,69 @@ class HybridInterpolator(nn.Module):
 
         ``times`` is how much larger the images are than level 4; training also gives them at half size.
         """
-        known, trunk = self._aimed(first, second, motion, t, times)
+        known, trunk, keep = self._aimed(first, second, motion, t, times)
         if isinstance(self.refine, QuarterRefine):
             refined = self.refine(trunk).float()
             mask = torch.sigmoid(known[:, FLOW:] + refined[:, 3:])
             one, other = self._fetch(first, second, known, times)
             blend = other + enlarge(mask, times) * (one - other)
             return blend + enlarge(refined[:, :3], times), known
-        one, other = self._fetch(first, second, known, times)
         if isinstance(self.refine, PatchRefine):
-            return self._blended(one, other, known[:, FLOW:], trunk, times), known
+            return self.shown(first["image"], second["image"], known, trunk, keep, times), known
+        one, other = self._fetch(first, second, known, times)
         logit = enlarge(known[:, FLOW:], times)
         blend = other + torch.sigmoid(logit) * (one - other)
         refined = self.refine(torch.cat([one, other, blend], dim=1), trunk)
         share = torch.sigmoid(logit + refined[:, 3:])
         return other + share * (one - other) + refined[:, :3], known
 
+    def shown(
+        self,
+        first: Tensor,
+        second: Tensor,
+        known: Tensor,
+        trunk: Tensor,
+        keep: Tensor | None,
+        times: int = 4,
+    ) -> Tensor:
+        """Both frames (B, 3, H, W), and what ``interpolate`` aims by -> the frame, not clipped.
+
+        That is flow and mask ``known`` (B, 5, H/4, W/4), the ``trunk`` of level 4, and the share that a place
+        keeps (B, 1, H/4, W/4).
+        """
+        one, other = self._fetch({"image": first}, {"image": second}, known, times)
+        return self._blended(one, other, known[:, FLOW:], trunk, keep, times)
+
     def _aimed(
         self, first: State, second: State, motion: State, t: Tensor, times: int
-    ) -> tuple[Tensor, Tensor]:
-        """Flow and mask of the frame at t (B, 5, H/4, W/4), and what they were made of."""
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Flow and mask of the frame at t (B, 5, H/4, W/4), what they were made of, and what is kept of them.
+
+        That is the share (B, 1, H/4, W/4) of its motion that a place keeps; None where all keep it.
+        """
         found = retime(torch.cat([motion["flow"], motion["hidden"]], dim=1), t, self._warp)
         found = onto_finer(found)
+        count = FLOW + 1 + self.config.hidden
+        found, resting = found[:, :count], found[:, count:]
         when = t.view(-1, 1, 1, 1).expand(-1, 1, found.shape[2], found.shape[3])
         trunk = self.scale4(first["f4"], second["f4"], found, when, self._small(first, second, times))
-        return self._still(found[:, : FLOW + 1] + self.head4(trunk).float()), trunk
+        known = self._still(found[:, : FLOW + 1] + self.head4(trunk).float())
+        if self.rest is None:
+            return known, trunk, None
+        keep = 1.0 - self.rest.of_frame(resting, trunk, first["f4"], second["f4"])
+        return at_rest(known, keep, t), trunk, keep
 
-    def _blended(self, one: Tensor, other: Tensor, logit: Tensor, trunk: Tensor, times: int) -> Tensor:
-        """Both warped frames (B, 3, H, W), mask and trunk of level 4 -> the frame, by patches."""
+    def _blended(
+        self, one: Tensor, other: Tensor, logit: Tensor, trunk: Tensor, keep: Tensor | None, times: int
+    ) -> Tensor:
+        """Both warped frames (B, 3, H, W), mask and trunk of level 4 -> the frame, by patches.
+
+        ``keep`` is the share of what is mended that a place keeps, as it does of its motion.
+        """
         assert isinstance(self.refine, PatchRefine)
         near, looked = self.refine(trunk, one, other, folded=self._for_graphs)
+        if keep is not None:
+            near, looked = near * keep, looked * keep
         near = torch.cat([near[:, :3], logit + near[:, 3:]], dim=1).float()
         if self._for_graphs:
             refined = functional.pixel_shuffle(looked + enlarge_in_patches(near, times), times)
@@ -270,13 +309,15 @@ class HybridInterpolator(nn.Module):
 
     def _aim_function(self, inputs: State, state: State) -> tuple[State, State]:
         pair = part(state, "first"), part(state, "second")
-        known, trunk = self._aimed(*pair, part(state, "motion"), inputs["t"], LEVELS[0])
+        known, trunk, keep = self._aimed(*pair, part(state, "motion"), inputs["t"], LEVELS[0])
         flow = known[:, :FLOW] * float(LEVELS[0])
-        return {"flow": flow, "mask": known[:, FLOW:], "trunk": trunk}, {}
+        told = {"flow": flow, "mask": known[:, FLOW:], "trunk": trunk}
+        return told if keep is None else {**told, "keep": keep}, {}
 
     def _blend_function(self, inputs: State, state: State) -> tuple[State, State]:
-        told = inputs["one"], inputs["other"], inputs["mask"], inputs["trunk"]
-        return {"image": self._blended(*told, LEVELS[0]).clamp(0.0, 1.0)}, {}
+        one, other, mask, trunk = (inputs[name] for name in ("one", "other", "mask", "trunk"))
+        image = self._blended(one, other, mask, trunk, inputs.get("keep"), LEVELS[0])
+        return {"image": image.clamp(0.0, 1.0)}, {}
 
     def _motion_function(self, inputs: State, state: State) -> tuple[State, State]:
         pair = part(state, "first"), part(state, "second")

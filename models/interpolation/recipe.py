@@ -35,6 +35,7 @@ class InterpolationRecipe:
     ratio: tuple[int, ...] = (1,)  # how many batches of each set come in a row
     start: str = ""  # weights (safetensors) to start from; what they lack starts by adding nothing
     without: tuple[str, ...] = ()  # layers of those weights to leave out, as "scale8.layers.0"
+    rest_samples: int = 0  # learn only where to rest, by so many samples; see ``rest_task``
     freeze_backbone: int = 0  # steps for which encoder and LGS blocks stay as they are
     mamba_from_attention: bool = False  # copy trained attention into the Mamba-2 branches, where it fits
     features: str = ""  # weights of a VGG (safetensors), relative to the data folder, for losses.perceptual
@@ -44,6 +45,11 @@ class InterpolationRecipe:
     def __post_init__(self) -> None:
         clashes = {"videos": "sets", "held_out": "sets"}
         check_used(self, {"ratio": "sets", "without": "start"}, clashes)
+        if self.rest_samples and (not self.model.rest or self.sets or self.samples.off_middle):
+            raise OptionError(
+                f"rest_samples is {self.rest_samples} without what it needs",
+                "give a model with rest = true, videos, and samples with off_middle = 0",
+            )
         check_used(self.losses, {"teacher_steps": "teacher"})
         told = self.model.start_flow != "none"
         for name, use, need in (

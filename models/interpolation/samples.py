@@ -14,9 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import DataError, OptionError
-from ...vision.motion import MiddleFlow, grey_of
-from ...vision.pixels import as_uint8
 from .cache import GAPS, SHRINK, CachedClip
+from .untold import dissolve, hold, spark, stop, with_noise
 
 Picture = npt.NDArray[Any]
 """RGB, uint8, (H, W, 3)."""
@@ -35,6 +34,9 @@ class TripletConfig:
         rescaled: share of samples shrunk or enlarged.
         scales: the least and the most of that; the more, the further things move.
         dissolved: share of samples that fade into another clip, or from or to one colour.
+        held: share of samples whose middle is one of its ends, as in drawings that are held.
+        still: share of samples in which nothing moves, although the pairs around say so.
+        sparks: share of samples with specks that are elsewhere in each frame.
         before: whether samples bring the frame before the pair too, for models that carry something.
         seek_motion: share of samples cut where, of three places, most moves.
         start: whether samples bring a flow to start from, for models that want one.
@@ -51,6 +53,9 @@ class TripletConfig:
     rescaled: float = 0.3
     scales: tuple[float, float] = (0.67, 1.3)
     dissolved: float = 0.0
+    held: float = 0.0
+    still: float = 0.0
+    sparks: float = 0.0
     seek_motion: float = 0.5
     before: bool = False
     start: bool = False
@@ -75,6 +80,16 @@ class TripletConfig:
             raise OptionError(f"scales is {self.scales}", "give the least and the most, from 0.25 to 4")
         if len(self.gaps) != len(GAPS) or min(self.gaps) < 0 or sum(self.gaps) <= 0:
             raise OptionError(f"gaps is {self.gaps}", f"give {len(GAPS)} shares")
+
+        if min(self.dissolved, self.held, self.still, self.sparks) < 0 or self.untold > 1:
+            raise OptionError(
+                f"dissolved, held, still and sparks are {self.untold:g} in all", "give shares of one"
+            )
+
+    @property
+    def untold(self) -> float:
+        """The share of samples whose motion cannot be told."""
+        return self.dissolved + self.held + self.still + self.sparks
 
     def crop_at(self, step: int) -> int:
         """The side of the crops of a step."""
@@ -119,9 +134,19 @@ class TripletSource:
         also start (4, S/8, S/8), with ``bend`` also bend, alike. Flows are in pixels of their grids."""
         rng = np.random.default_rng((self.seed, index))
         found = self.cut(self.choose(rng), size, rng)
-        if self.config.dissolved and rng.random() < self.config.dissolved:
+        kind = rng.random() if self.config.untold else 1.0
+        if kind < self.config.dissolved:
             other = None if rng.random() < 0.3 else self.cut(self.choose(rng), size, rng)
-            found = dissolve(found, other, rng)
+            return dissolve(found, other, rng)
+        kind -= self.config.dissolved
+        for share, change in (
+            (self.config.held, hold),
+            (self.config.still, stop),
+            (self.config.sparks, spark),
+        ):
+            if 0 <= kind < share:
+                return change(found, rng)
+            kind -= share
         return found
 
     def choose(self, rng: np.random.Generator) -> Choice:
@@ -267,34 +292,6 @@ def recolour(pictures: list[Picture], rng: np.random.Generator) -> list[Picture]
         table = np.clip(255 * (offset + gain * (np.arange(256) / 255) ** gamma), 0, 255).astype(np.uint8)
         pictures = [table[picture] for picture in pictures]
     return pictures
-
-
-def dissolve(one: dict[str, Any], other: dict[str, Any] | None, rng: np.random.Generator) -> dict[str, Any]:
-    """A sample that fades into another one, or to one colour; what its flow starts from is found anew."""
-    begun, length, t = rng.uniform(0.0, 0.6), rng.uniform(0.05, 0.4), float(one["t"][0])
-    if rng.random() < 0.5:
-        begun, length = 1.0 - begun, -length
-    colour = np.full((3, 1, 1), rng.choice([0, 0, 255, int(rng.integers(256))]), np.float32)
-    found = {**one, "known": np.zeros(1, np.float32)}
-    for name, when in (("first", 0.0), ("target", t), ("second", 1.0)):
-        share = np.float32(begun + length * when)
-        into = colour if other is None else other[name].astype(np.float32)
-        found[name] = np.rint((1 - share) * one[name] + share * into).astype(np.uint8)
-    if "start" in one:
-        greys = [grey_of(found[name].transpose(1, 2, 0)) for name in ("first", "second")]
-        found["start"] = MiddleFlow().find(greys[0], greys[1], *one["start"].shape[1:]).middle
-    if "bend" in one:
-        found["bend"] = np.zeros_like(one["bend"])
-    return found
-
-
-MOST_NOISE = 6.0  # levels, as a standard deviation
-
-
-def with_noise(picture: Picture, rng: np.random.Generator) -> Picture:
-    """A camera's noise, of a strength by chance: a made frame should have less than the two it is made of."""
-    noise = rng.standard_normal(picture.shape, dtype=np.float32) * rng.uniform(1.0, MOST_NOISE)
-    return as_uint8(np.clip(np.rint(picture + noise), 0, 255).astype(np.uint8))
 
 
 def planes(picture: Picture) -> Picture:

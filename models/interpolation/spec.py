@@ -26,7 +26,7 @@ def spec_of(
         features[f"f{level}"] = ("batch", channels, f"height/{level}", f"width/{level}")
     motion: dict[str, tuple[Dim, ...]] = {
         "flow": ("batch", FLOW, "height/8", "width/8"),
-        "hidden": ("batch", 1 + config.hidden, "height/8", "width/8"),
+        "hidden": ("batch", 1 + config.hidden + config.rest, "height/8", "width/8"),
     }
     if "ssm" in config.carry:
         for key, dim in zip(carried_states, config.dims, strict=True):
@@ -78,7 +78,7 @@ def parts_of(
     config: InterpolatorConfig, t: TensorSpec, image: TensorSpec, reads: tuple[str, ...]
 ) -> dict[str, FunctionSpec]:
     """``interpolate`` in two functions, between which the caller warps both frames."""
-    widths = {"flow": FLOW, "mask": 1, "trunk": config.flow_width[2]}
+    widths = {"flow": FLOW, "mask": 1, "trunk": config.flow_width[2], **({"keep": 1} if config.rest else {})}
     aimed = tuple(
         TensorSpec(name, "float32", ("batch", width, "height/4", "width/4")) for name, width in widths.items()
     )

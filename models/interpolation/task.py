@@ -187,14 +187,19 @@ class InterpolationTask:
 
         Where the model is told how the motion bends, ``live`` is without the pair that comes after.
         """
-        assert isinstance(model, HybridInterpolator)
-        scores: dict[str, float] = {}
-        for gap in GAPS[:2] if self.held_out else ():
-            for live in (False, True) if model.config.bend else (False,):
-                psnr, edges = quality_of_clips(model, self.held_out, gap, live=live)
-                ending = f"gap{gap}_live" if live else f"gap{gap}"
-                scores |= {f"psnr_{ending}": round(psnr, 3), f"edges_{ending}": round(edges, 5)}
-        return scores
+        return validated(model, self.held_out)
+
+
+def validated(model: nn.Module, clips: list[CachedClip]) -> dict[str, float]:
+    """See ``InterpolationTask.validate``."""
+    assert isinstance(model, HybridInterpolator)
+    scores: dict[str, float] = {}
+    for gap in GAPS[:2] if clips else ():
+        for live in (False, True) if model.config.bend else (False,):
+            psnr, edges = quality_of_clips(model, clips, gap, live=live)
+            ending = f"gap{gap}_live" if live else f"gap{gap}"
+            scores |= {f"psnr_{ending}": round(psnr, 3), f"edges_{ending}": round(edges, 5)}
+    return scores
 
 
 def annealed(done: float) -> float:

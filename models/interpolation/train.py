@@ -26,6 +26,7 @@ from .matvlm import start_mamba_from_attention
 from .model import HybridInterpolator
 from .moments import MomentSource, open_sets
 from .recipe import InterpolationRecipe
+from .rest_task import RestTask
 from .samples import TripletSource
 from .task import InterpolationTask
 
@@ -57,7 +58,7 @@ def train_interpolator(
         load_weights(model, grown(thinned(load_file(recipe.start), recipe.without), model))
     if recipe.mamba_from_attention:
         start_mamba_from_attention(model)
-    task = InterpolationTask(
+    task: InterpolationTask | RestTask = InterpolationTask(
         model,
         source,
         held_out,
@@ -69,13 +70,38 @@ def train_interpolator(
         freeze_backbone=recipe.freeze_backbone,
         perceptual=read_features(data / recipe.features) if recipe.features else None,
     )
+    if recipe.rest_samples:
+        task = rest_task(recipe, model, source, held_out)
     result = mode.train(recipe, task, recipe.loop, out, progress)
     if isinstance(source, MomentSource):
         report["unreadable"] = source.skipped
     return result, report
 
 
-ADDED = ("choice.", "scale16.start.", "refine.patches.", "refine.join.", "refine.fine.")
+def rest_task(
+    recipe: InterpolationRecipe,
+    model: HybridInterpolator,
+    source: TripletSource | MomentSource,
+    held_out: list[CachedClip],
+) -> RestTask:
+    """The task of learning only where to rest: all else of the model stays as it is."""
+    assert isinstance(source, TripletSource), "the recipe was checked"
+    model.requires_grad_(False)
+    assert model.rest is not None, "the recipe was checked"
+    model.rest.requires_grad_(True)
+    return RestTask(
+        model,
+        source,
+        held_out,
+        recipe.rest_samples,
+        recipe.batch,
+        recipe.loop.steps,
+        recipe.losses,
+        recipe.samples,
+    )
+
+
+ADDED = ("choice.", "rest.", "scale16.start.", "refine.patches.", "refine.join.", "refine.fine.")
 """What a model may have that the weights it starts from lack: it begins by adding nothing."""
 
 

@@ -36,6 +36,7 @@ CONFIG = InterpolatorConfig(
     refine_width=8,
     start_flow="dis",
     bend=True,
+    rest=True,
 )
 
 

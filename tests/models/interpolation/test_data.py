@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -171,6 +172,44 @@ def test_bends_are_dropped_now_and_then(turning: CachedClip) -> None:
     told = [TripletSource(config, [turning], seed=5).sample(index, 64)["bend"] for index in range(40)]
     assert not any(bend[:2].any() for bend in told)
     assert 4 < sum(bool(bend[2:].any()) for bend in told) < 36
+
+
+@pytest.mark.parametrize("kind", ["dissolved", "held", "still", "sparks"])
+def test_samples_whose_motion_cannot_be_told(turning: CachedClip, kind: str) -> None:
+    plain: dict[str, Any] = {"start": True, "start_dropped": 0.0, "bend": True, "before_dropped": 0.0}
+    plain |= {"after_dropped": 0.0, "gaps": (1.0, 0.0, 0.0), "rescaled": 0.0}
+    made: dict[str, Any] = {**plain, kind: 1.0}
+    before, source = (TripletSource(TripletConfig(**given), [turning], seed=5) for given in (plain, made))
+    for index in range(12):
+        was, sample = before.sample(index, 64), source.sample(index, 64)
+        assert {name: (x.shape, x.dtype) for name, x in sample.items()} == {
+            name: (x.shape, x.dtype) for name, x in was.items()
+        }
+        first, target, second = (sample[name].astype(float) for name in ("first", "target", "second"))
+        changed = [float(np.abs(sample[end] - was[end].astype(float)).mean()) for end in ("first", "second")]
+        away = [float(np.abs(end - target).mean()) for end in (first, second)]
+        if kind == "dissolved":
+            assert min(changed) > 3
+        elif kind == "held":
+            assert min(away) < 3 < max(away), "it shows one of its ends"
+            still = [np.allclose(sample["bend"][side], was["start"][side] / 4) for side in SIDES]
+            assert any(still), "a pair beside it stands still"
+        elif kind == "still":
+            assert max(away) < 3
+            assert np.abs(sample["start"]).mean() < 0.1 * np.abs(was["start"]).mean() + 0.05
+        else:
+            brighter = sample["first"] > was["first"]
+            assert 0.001 < brighter.mean() < 0.5
+            assert (sample["first"] >= was["first"]).all(), "sparks are light"
+
+
+SIDES = slice(0, 2), slice(2, 4)
+
+
+@pytest.mark.parametrize("shares", [{"held": -0.1}, {"held": 0.6, "still": 0.5}])
+def test_shares_of_samples_are_shares(shares: dict[str, Any]) -> None:
+    with pytest.raises(OptionError, match="in all"):
+        TripletConfig(**shares)
 
 
 def test_noise_is_added_to_the_ends_alone(clips: list[CachedClip]) -> None:

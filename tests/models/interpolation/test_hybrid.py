@@ -19,7 +19,7 @@ from framestate.models.interpolation.refine import PatchRefine
 from framestate.models.interpolation.start import Choice
 from framestate.models.interpolation.warp import warp_grid
 from framestate.plugins import eager_operators
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 Build = Callable[..., HybridInterpolator]
@@ -50,6 +50,7 @@ def test_any_time_in_any_mode(build: Build, frames: list[Tensor], mode: str, t: 
         {"backbone_mode": "gated_attn_only", "window_frames": "each", "carry": ("flow",)},
         {"refine": "full", "flow_layers": ("full", "full", "full"), "correlation_radius": 0},
         {"refine": "patch", "start_flow": "dis"},
+        {"refine": "patch", "start_flow": "dis", "bend": True, "rest": True},
     ],
 )
 def test_every_parameter_learns(build: Build, frames: list[Tensor], options: dict[str, Any]) -> None:
@@ -57,7 +58,8 @@ def test_every_parameter_learns(build: Build, frames: list[Tensor], options: dic
     first, second, third = (model.encode(frame) for frame in frames)
     last, _ = model.motion(first, second, {})
     start = torch.randn(2, 4, 8, 12) if model.choice is not None else None
-    motion, found = model.motion(second, third, last, start)
+    bend = torch.randn(2, 4, 8, 12) if model.config.bend else None
+    motion, found = model.motion(second, third, last, start, bend)
     made, _ = model.interpolate(second, third, motion, at(0.4))
     (made.square().mean() + found.square().mean()).backward()
     for name, parameter in model.named_parameters():
@@ -225,6 +227,34 @@ def test_a_bend_moves_both_halves_alike(build: Build, frames: list[Tensor]) -> N
     share = torch.tensor([0.4, -0.2]).tanh()
     aside = share[0] * bend[:, :2] + share[1] * bend[:, 2:]
     torch.testing.assert_close(straight["flow"] - bent["flow"], torch.cat([aside, aside], dim=1))
+
+
+@pytest.mark.parametrize("t", [0.2, 0.5])
+def test_a_place_that_rests_is_a_mix_of_both_frames(build: Build, frames: list[Tensor], t: float) -> None:
+    """Wholly at rest it is that, moving it is what a model without rest gives, and between it goes over."""
+    told = {"start_flow": "dis", "bend": True, "refine": "patch"}
+    model, without = build(**told, rest=True), build(**told)
+    without.load_state_dict({name: x for name, x in model.state_dict().items() if "rest." not in name})
+    start, bend = torch.randn(2, 2, 4, 8, 12, generator=torch.Generator().manual_seed(2))
+    assert model.rest is not None
+    last = model.rest.coarse[-1]
+    assert isinstance(last, nn.Conv2d)
+    assert last.bias is not None
+    made = []
+    with torch.no_grad():
+        for logit in (-60.0, 0.0, 60.0):
+            last.bias.fill_(logit)
+            made.append(model(frames[0], frames[1], at(t), start, bend))
+        moved = without(frames[0], frames[1], at(t), start, bend)
+    plain = (1 - t) * frames[0] + t * frames[1]
+    torch.testing.assert_close(made[0], moved, atol=1e-5, rtol=0)
+    torch.testing.assert_close(made[2], plain, atol=1e-5, rtol=0)
+    assert all((made[1] - other).abs().mean() > 1e-3 for other in (moved, plain))
+
+
+def test_rest_wants_what_tells_it() -> None:
+    with pytest.raises(OptionError, match="rest is on"):
+        InterpolatorConfig(rest=True, start_flow="dis", bend=True)
 
 
 def test_a_bend_wants_a_flow_to_start_from() -> None:

@@ -102,6 +102,29 @@ def test_a_frozen_backbone_rests(data: Path, tmp_path: Path) -> None:
         assert torch.allclose(value, start[name], atol=1e-7) == rests, name
 
 
+def test_where_to_rest_is_learned_and_nothing_else(data: Path, tmp_path: Path) -> None:
+    plan = recipe(tmp_path)
+    told: dict[str, Any] = {"start_flow": "dis", "refine": "patch", "bend": True, "rest": True}
+    plan = dataclasses.replace(
+        plan,
+        model=dataclasses.replace(plan.model, **told),
+        losses=dataclasses.replace(plan.losses, half_steps=0, log_error=1.0),
+        samples=dataclasses.replace(plan.samples, off_middle=0.0, held=1.0),
+        loop=dataclasses.replace(plan.loop, steps=20, learning_rate=0.02),
+        rest_samples=4,
+    )
+    lines: list[dict[str, float]] = []
+    result, _ = train_interpolator(plan, data, tmp_path / "run", lambda step, line: lines.append(line))
+    still = dataclasses.replace(plan.loop, steps=1, learning_rate=0.0)
+    fresh, _ = train_interpolator(dataclasses.replace(plan, loop=still), data, tmp_path / "other")
+    start = fresh.model.state_dict()
+    changed = [name for name, value in result.model.state_dict().items() if not value.equal(start[name])]
+    assert changed
+    assert all(name.startswith("rest.") for name in changed)
+    errors = [np.mean([line["log_error"] for line in part]) for part in (lines[:4], lines[-4:])]
+    assert errors[1] < errors[0]
+
+
 def test_frames_of_any_size(build: BuildInterpolator) -> None:
     model = build()
     first, second = np.random.default_rng(0).integers(0, 256, (2, 45, 70, 3), np.uint8)

@@ -31,7 +31,7 @@ def recipe(folder: Path, **changes: str) -> InterpolationRecipe:
         'videos = ["clips"]\nheld_out = ["kept"]',
         "model": "channels = [4, 4, 8, 8]\nencoder_depth = [0, 1, 1, 0]\nhead_channels = 4\nstates = 4\n"
         'flow_width = [8, 8, 8]\nhidden = 2\nrefine = "quarter"\nstart_flow = "none"\n'
-        "bend = false\ncorrelation_radius = 4",
+        "bend = false\nrest = false\ncorrelation_radius = 4",
         "samples": "" if "samples" in changes else "crops = [64]",
         "losses": "half_steps = 2\nteacher_steps = 30",
         "loop": ("" if "loop" in changes else "steps = 4\n")
