@@ -19,26 +19,30 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .aio import AsyncClient
     from .aio_rest import AsyncRestSession, AsyncVideo
+    from .aio_sources import AsyncSource
     from .aio_streams import AsyncStream
-    from .records import SessionInfo, VideoInfo
+    from .records import SessionInfo, TargetInfo, VideoInfo
     from .results import Reply
-    from .sync import Client, RestSession, Stream, Video
+    from .sync import Client, RestSession, Source, Stream, Video
 
 __all__ = [
     "AsyncClient",
     "AsyncRestSession",
+    "AsyncSource",
     "AsyncStream",
     "AsyncVideo",
     "Client",
     "Reply",
     "RestSession",
     "SessionInfo",
+    "Source",
     "Stream",
+    "TargetInfo",
     "Video",
     "VideoInfo",
 ]
 
-_HOMES = ("sync", "aio", "aio_streams", "aio_rest", "records", "results")
+_HOMES = ("sync", "aio", "aio_streams", "aio_rest", "aio_sources", "records", "results")
 
 
 def __getattr__(name: str) -> Any:

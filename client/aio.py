@@ -15,6 +15,7 @@ from ..vision import Box
 from ..wire import VERSION, Encoding, Hello, Open
 from .address import Address
 from .aio_rest import AsyncRestSession, AsyncVideo
+from .aio_sources import AsyncSource
 from .aio_streams import AsyncStream
 from .boxes import BoxLike, numbers_of, text_of
 from .http import Http, json_of, record
@@ -207,6 +208,10 @@ class AsyncClient:
         """
         answer = await self._http.send("PUT", f"{_session(session_id)}/snapshot", body=blob)
         return record(SessionInfo, json_of(answer))
+
+    def source(self, name: str) -> AsyncSource:
+        """A live source, by its name."""
+        return AsyncSource(self._http, name)
 
     # Videos
 

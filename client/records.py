@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ..vision import Box
+from ..wire import Status
+
 VideoState = Literal["queued", "running", "done", "failed", "cancelled"]
 
 
@@ -32,6 +35,27 @@ class SessionInfo:
     connected: bool
     restored: bool
     seconds_left: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TargetInfo:
+    """A target of a live source.
+
+    Attributes:
+        id: stable; never given twice.
+        box: pixels; of a lost one, where it would be.
+        label: its class, or name; empty where nobody said.
+        looks: how often the model has looked at it.
+        frame: the number of the frame that this is true of.
+    """
+
+    id: int
+    box: Box
+    score: float
+    status: Status
+    label: str
+    looks: int
+    frame: int | None
 
 
 @dataclass(frozen=True, slots=True)

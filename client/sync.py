@@ -12,10 +12,11 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 from ..wire import Welcome
 from .aio import AsyncClient
 from .aio_rest import AsyncRestSession, AsyncVideo
+from .aio_sources import AsyncSource, Boxes
 from .aio_streams import AsyncStream
 from .boxes import BoxLike
 from .pictures import FrameLike
-from .records import SessionInfo, VideoInfo
+from .records import SessionInfo, TargetInfo, VideoInfo
 
 _END = object()
 T = TypeVar("T")
@@ -136,6 +137,38 @@ class RestSession(_Wrapped[AsyncRestSession]):
         return self._portal.run(self._inner.push(frame))
 
 
+class Source:
+    """A live source. Arguments and errors: as ``AsyncSource``."""
+
+    def __init__(self, portal: Portal, inner: AsyncSource) -> None:
+        self._portal, self._inner = portal, inner
+
+    @property
+    def name(self) -> str:
+        """What the server calls it."""
+        return self._inner.name
+
+    def targets(self) -> list[TargetInfo]:
+        """What is followed in it, lost ones too."""
+        return self._portal.run(self._inner.targets())
+
+    def add(self, box: BoxLike, label: str = "", **options: Any) -> TargetInfo:
+        """Follows one target more."""
+        return self._portal.run(self._inner.add(box, label, **options))
+
+    def correct(self, target: int, box: BoxLike, *, index: int | None = None) -> TargetInfo:
+        """Puts right where a target is; its id stays."""
+        return self._portal.run(self._inner.correct(target, box, index=index))
+
+    def end(self, target: int) -> None:
+        """Follows a target no longer."""
+        self._portal.run(self._inner.end(target))
+
+    def detected(self, xywh: Boxes | None = None, **told: Any) -> int:
+        """Tells what a detector found in one frame."""
+        return self._portal.run(self._inner.detected(xywh, **told))
+
+
 class Video:
     """A video that a server works on."""
 
@@ -236,6 +269,10 @@ class Client:
     def restore(self, session_id: str, blob: bytes) -> SessionInfo:
         """Makes ``session_id`` the session of a blob; ``resume`` then goes on with it."""
         return self._portal.run(self._inner.restore(session_id, blob))
+
+    def source(self, name: str) -> Source:
+        """A live source, by its name."""
+        return Source(self._portal, self._inner.source(name))
 
     def upload(self, path: str | Path, **options: Any) -> Video:
         """Hands over a whole video: to be tracked from ``box``, or made ``factor`` times as smooth."""
