@@ -32,7 +32,7 @@ export class Source {
     }
     this.live = true;
     await this.loaded("the camera");
-    await this.video.play();
+    await play(this.video);
     this.name = "the camera";
   }
 
@@ -76,6 +76,15 @@ export class Source {
     this.video.removeAttribute("src");
     if (this.url) URL.revokeObjectURL(this.url);
     Object.assign(this, { url: null, file: null, live: false });
+  }
+}
+
+/** Plays a video; one that is paused before it began is no fault. */
+export async function play(video) {
+  try {
+    await video.play();
+  } catch (error) {
+    if (error.name !== "AbortError") throw error;
   }
 }
 

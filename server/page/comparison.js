@@ -1,6 +1,6 @@
 // Before and after at the same time in one picture, with a line between them that can be moved.
 
-import { trouble } from "./camera.js";
+import { play, trouble } from "./camera.js";
 import { $ } from "./elements.js";
 import { clock } from "./timeline.js";
 
@@ -59,7 +59,7 @@ export class Comparison {
     if ($("before").ended) this.seek(0);
     $("after").currentTime = $("before").currentTime;
     $("play").textContent = "Pause";
-    await Promise.all(this.videos.map((video) => video.play()));
+    await Promise.all(this.videos.map(play));
   }
 
   pause() {

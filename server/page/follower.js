@@ -1,6 +1,6 @@
 // Frames of a source to the sessions of all targets, and what they say to the reel.
 
-import { jpegOf } from "./camera.js";
+import { jpegOf, play } from "./camera.js";
 import { Target } from "./target.js";
 
 const IN_FLIGHT = 3; // frames that may be on their way at once; the others are dropped here
@@ -68,7 +68,7 @@ export class Follower {
   async play() {
     if (this.running) return;
     this.running = true;
-    await this.source.video.play();
+    await play(this.source.video);
     this.follow();
   }
 
@@ -153,7 +153,7 @@ export class Follower {
 
   back(_, lost) {
     if (this.isAway) return;
-    if (this.running && !this.source.live) this.source.video.play();
+    if (this.running && !this.source.live) play(this.source.video);
     this.on.back(lost);
   }
 

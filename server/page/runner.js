@@ -1,6 +1,6 @@
 // The tab Any model: a file through a session of any task that opens without a box; values and pictures shown.
 
-import { Source, jpegOf, trouble } from "./camera.js";
+import { Source, jpegOf, play, trouble } from "./camera.js";
 import { Stream } from "./client.js";
 import { $ } from "./elements.js";
 import { apiKey } from "./keys.js";
@@ -67,7 +67,7 @@ export class Runner {
       if (this.stream === stream) stream.say({ type: "bye" });
     };
     await this.send(stream, 0);
-    await this.source.video.play();
+    await play(this.source.video);
     this.follow(stream);
   }
 

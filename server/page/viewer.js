@@ -2,7 +2,7 @@
 
 import { Stream } from "./client.js";
 import { apiKey } from "./keys.js";
-import { GONE, pause } from "./page.js";
+import { GONE, pause, showError } from "./page.js";
 
 const ANOTHER_TRY = [GONE, "UnavailableError"];
 
@@ -76,11 +76,12 @@ export class Viewer {
   /** Pictures are decoded and shown in order. */
   show(stream, picture, found) {
     if (found === null) this.isFollowing = false;
-    this.chain = this.chain.then(async () => {
+    const shown = async () => {
       if (this.stream !== stream) return;
       const bitmap = await createImageBitmap(new Blob([picture.payload]));
       if (this.stream === stream) this.on.frame(bitmap, found);
-    });
+    };
+    this.chain = this.chain.then(shown).catch(showError); // the next one may be good
   }
 
   close() {
