@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..bundles import ModelSpec
+from ..models import functions_of
 from ..plugins import Operators
 from ..plugins.mlstm_scan import MlstmState
 from .graphs import example
@@ -125,7 +126,7 @@ def count_flops(
     with torch.device("meta"):
         model = build(tally.operators).to("meta").eval()
         states = {tensor.name: example(tensor, 1) for tensor in spec.state}
-        calls = model.functions()  # type: ignore[operator]
+        calls = functions_of(model, spec)
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             for name in functions:
                 described = spec.function(name)

@@ -18,7 +18,7 @@ from safetensors.numpy import save
 from torch import nn
 
 from ..bundles import Bundle, ModelSpec, TensorSpec, write_bundle
-from ..models import dump_weights
+from ..models import dump_weights, functions_of
 from ..models.systems import System
 from ..plugins import Operators, eager_operators
 from ..plugins.operators import Dialect
@@ -78,7 +78,7 @@ def eager_call(system: System) -> Call:
     """One frame in eager PyTorch on one thread."""
     model = system.build(eager_operators()).eval()
     spec = system.sized(system.spec(model))
-    functions: Any = model.functions()  # type: ignore[operator]
+    functions: Any = functions_of(model, spec)
     state = {tensor.name: torch.from_numpy(given(tensor)) for tensor in spec.state}
     inputs = {
         name: {one.name: torch.from_numpy(given(one)) for one in spec.function(name).inputs}

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from ..bundles import ModelSpec
 from ..errors import ParityError
-from ..models import Build
+from ..models import Build, functions_of
 from ..plugins import eager_operators, onnx_operators
 from ..plugins.cases import CONFIGURATIONS, Configuration, Tensors, doubled, error_by_step
 from ..plugins.forms import forms_of
@@ -103,7 +103,7 @@ def recorded(spec: ModelSpec, build: Build) -> list[Call]:
     size = None if spec.is_sized else (side, 2 * side)
     recorder = Recorder(open_time=not spec.is_sized)
     model = build(spec, recorder.operators).eval()
-    functions = model.functions()  # type: ignore[operator]
+    functions = functions_of(model, spec)
     states = {tensor.name: example(tensor, 1, size) for tensor in spec.state}
     with torch.inference_mode():
         for name in spec.functions:

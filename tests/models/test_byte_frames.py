@@ -50,7 +50,7 @@ class Dissolve(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.gain = nn.Parameter(torch.tensor(1.25))
+        self.gain = nn.Parameter(torch.full((3, 1, 1), 1.25))
 
     def functions(self) -> Mapping[str, Any]:
         return {
