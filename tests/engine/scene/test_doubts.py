@@ -134,3 +134,19 @@ def test_a_lost_target_is_found_far_away_only_where_its_looks_tell(
         assert gone[-1].lost == (1,)
         answer = scene.update(painted(32, (164, 20, first), (20, 100, second)), detected(there, far))
         assert {one.id for one in answer} == ({1, 2} if found else {2, 3})
+
+
+@pytest.mark.parametrize(("frames", "found"), [(3, False), (16, True)])
+def test_among_lookalikes_a_lost_target_is_found_where_it_may_have_got(
+    open_scenes_engine: OpenEngine, frames: int, found: bool
+) -> None:
+    """Two and a half sizes away: too far for a moment, not for longer."""
+    red = 220, 30, 30
+    here, there, off = (20, 20, 24, 24), (20, 100, 24, 24), (80, 20, 24, 24)
+    with Scene(open_scenes_engine(), SceneOptions(look_every=60.0, misses=1, missed_for=0.0)) as scene:
+        for number in (0, 1):
+            scene.update(painted(number, (20, 20, red), (20, 100, red)), detected(here, there))
+        for number in range(2, frames):
+            scene.update(painted(number, (20, 100, red)), detected(there))
+        answer = scene.update(painted(frames, (80, 20, red), (20, 100, red)), detected(there, off))
+        assert {one.id for one in answer} == ({1, 2} if found else {2, 3})
