@@ -12,9 +12,10 @@ from .meeting import is_alone
 from .memory import Known
 from .parting import is_meeting
 
-Kind = Literal["open", "learn", "look", "search"]
+Kind = Literal["open", "learn", "look", "search", "follow"]
 SEARCHED = 3
 """Looks in a row that did not see the target, from which it is searched for."""
+_LED = 0.01  # deviation of a session's word that is taken as it is, as a share of the size
 _TRUSTED = 0.6  # trust in the flow, below which the model looks the sooner
 
 
@@ -25,7 +26,7 @@ class Errand:
     Attributes:
         number: of the target.
         kind: its first template; a fresh one; where it is now, around where it is expected; where it is,
-            wherever.
+            wherever; or whatever its session says.
         need: 1 or more, the more the sooner.
     """
 
@@ -47,6 +48,8 @@ def _errand(desk: Desk, one: Known) -> Errand | None:
     if detected:
         due = o.learn_every and now - one.learnt >= o.learn_every and is_alone(desk, one.number)
         return Errand(one.number, "learn", 1.0) if due else None
+    if one.led:
+        return Errand(one.number, "follow", 4.0)
     waited = (now - max(one.looked, one.seen)) / o.look_every if o.look_every else 1.0
     if one.is_lost:
         wanted = waited >= 1 and one.misses < o.misses and (one.hits > 1 or one.pinned)
@@ -63,6 +66,15 @@ def settle(desk: Desk, errand: Errand, track: Track) -> None:
     o, one = desk.options, desk.known[errand.number]
     desk.looked.append(one.number)
     one = desk.change(one.number, looked=desk.seconds, looks=one.looks + 1)
+    if errand.kind == "follow":
+        filter = desk.filter_of(one.number)
+        filter.update(track.box, spread(track.box, _LED, _LED))
+        seen = one.seen if track.status == "lost" else desk.seconds
+        desk.change(
+            one.number, belief=filter.belief, box=track.box, status=track.status, score=track.score,
+            seen=seen, trust=1.0, unsure=0, carried=0,
+        )  # fmt: skip
+        return
     sees = track.score >= o.seen and track.status == "tracking"
     if errand.kind == "search":
         alike = likeness(one.look, look_of(desk.frame.image, track.box)) >= o.appearance
@@ -116,5 +128,7 @@ def tidy(desk: Desk) -> None:
         unseen = now - one.seen
         if one.is_lost and not one.pinned and unseen > o.keep and now - one.detected > o.keep:
             desk.end(one.number)
-        elif not one.is_lost and (unseen > o.patience or (one.misses > 0 and one.unsure >= 2)):
+        elif one.led or one.is_lost:
+            continue
+        elif unseen > o.patience or (one.misses > 0 and one.unsure >= 2):
             desk.change(one.number, status="lost")

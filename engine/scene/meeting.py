@@ -93,7 +93,7 @@ def _detected(desk: Desk, one: Known, found: Detections, place: int, elsewhere: 
     desk.change(
         one.number,
         seen=desk.seconds, detected=desk.seconds, hits=one.hits + 1, misses=0, unsure=0, status="tracking",
-        score=0.5 * one.score + 0.5 * score, shown=True, label=label, trust=1.0,
+        score=0.5 * one.score + 0.5 * score, shown=True, label=label, trust=1.0, led=False,
         fault=0.5 * one.fault + 0.5 * min(1.0, max(0.0, strayed - _RIGHT) / _WRONG),
     )  # fmt: skip
     if is_alone(desk, one.number):

@@ -43,6 +43,7 @@ class Known:
         looks: how often the model looked.
         look: what it looks like.
         pinned: whether a person put it there: only a person ends it.
+        led: whether its session alone says where it is, at every frame: no detection has met it yet.
     """
 
     number: Count
@@ -67,6 +68,7 @@ class Known:
     roamed: tuple[Real, Real] = (0.0, 0.0)
     look: KeptLook = field(default_factory=lambda: UNKNOWN)
     pinned: bool = False
+    led: bool = False
     session: Count = 0
 
     @property

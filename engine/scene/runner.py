@@ -59,7 +59,7 @@ class Runner:
     def run(self, desk: Desk, due: list[Errand], began: float) -> None:
         """What is due, the most needed first; ``began`` is when work on the frame did (perf_counter)."""
         allowed = self._allowed(len(due), began)
-        desk.skipped += [one.number for one in due[allowed:] if one.kind in ("look", "search")]
+        desk.skipped += [one.number for one in due[allowed:] if one.kind in ("look", "search", "follow")]
         started = time.perf_counter()
         under_way = [(one, self._start(desk, one)) for one in due[:allowed]]
         for one, future in under_way:
@@ -92,7 +92,7 @@ class Runner:
         if errand.kind == "open":
             return _raised(lambda: self._opening(errand.number, frame, known.box))
         session = self.sessions[known.session]
-        if errand.kind == "search":
+        if errand.kind in ("search", "follow"):
             return _raised(lambda: self._push(session, frame))
         if errand.kind == "learn":
             return _raised(lambda: session.correct_nowait(known.box, frame=frame))

