@@ -80,6 +80,7 @@ def test_sources_are_shown_as_they_are_and_one_opens(wall: Any, visit: Any) -> N
     expect(page.locator("#source-view")).to_be_hidden()
 
 
+@pytest.mark.alone
 def test_targets_are_clicked_put_right_and_ended(wall: Any, visit: Any) -> None:
     scene = Scene()
     page = visit(wall)
