@@ -9,8 +9,10 @@ from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pytest
 from framestate.bundles import Bundle
+from framestate.client import Stream
 from framestate.engine import Engine, Track
 from framestate.server import Server, Settings
 from framestate.vision import Box, Frame
@@ -91,3 +93,21 @@ def truth(clip: tuple[list[Frame], Box], tiny_bundle: Bundle) -> list[Track]:
     with load(tiny_bundle, 1) as engine:
         target = engine.open(frames[0], box=box)
         return [target.push(frame) for frame in frames[1:]]
+
+
+def same(found: list[Track], wanted: list[Any], tolerance: float = 0.0) -> bool:
+    """Whether tracks are the same in everything but their timings."""
+    return [one.frame_index for one in found] == [one.frame_index for one in wanted] and all(
+        np.allclose(one.box.xywh, other.box.xywh, rtol=0, atol=tolerance) and one.status == other.status
+        for one, other in zip(found, wanted, strict=True)
+    )
+
+
+def lose_connection(target: Stream) -> None:
+    """Cuts the line, without a word to either side."""
+
+    async def cut() -> None:
+        link: Any = target._inner._link
+        link._socket.transport.abort()
+
+    target._portal.run(cut())
