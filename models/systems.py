@@ -261,7 +261,7 @@ SYSTEMS: tuple[System, ...] = (
         10_700_746,
         changes={**TEN, "mixer": "attention"},
     ),
-    System("interp-nano", "hybrid_interpolator", "one made frame, 1280 x 736", 304_564, frames=HD),
+    System("interp-nano", "hybrid_interpolator", "one made frame, 1280 x 736", 306_438, frames=HD),
     System(
         "interp-base",
         "hybrid_interpolator",

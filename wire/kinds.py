@@ -170,11 +170,19 @@ def _write_classification(one: Classification) -> Written:
     return Written("classification", values)
 
 
+def _floats(values: Any) -> npt.NDArray[np.float32]:
+    """Numbers as float32. Raises ValueError for what is none, or too large for one."""
+    found = np.array(values, np.float64)
+    if (np.abs(found) > np.finfo(np.float32).max).any():
+        raise ValueError("a number is too large")
+    return found.astype(np.float32)
+
+
 def _read_classification(values: Mapping[str, Any], parts: Parts) -> Classification:
     return Classification(
         tuple(str(one) for one in values["labels"]),
-        np.array(values["smoothed"], np.float32),
-        np.array(values["frame"], np.float32),
+        _floats(values["smoothed"]),
+        _floats(values["frame"]),
         parts.index,
         float(values["seconds"]),
         parts.dropped,

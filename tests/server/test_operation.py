@@ -59,7 +59,7 @@ def test_what_may_be_read_may_be_asked_for_its_head_alone(shared: Any) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", shared.port)
     for path in ["/", "/docs", "/static/none", "/openapi.json", *calls]:
         asked = path.format(
-            model="tracker-nano", session_id="none", video_id=32 * "0", name="none", key=32 * "0"
+            model="tracker-nano", session_id="none", video_id=32 * "0", name="none", key=32 * "0", target=1
         )
         answers = []
         for method in ("GET", "HEAD"):  # nothing of a body is left on the connection
