@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
+from unicodedata import category
 
 import numpy as np
 import numpy.typing as npt
@@ -181,5 +182,6 @@ def _numbers(given: Any) -> Numbers:
 
 
 def named(given: Any) -> str:
-    """What somebody calls a class, as text that can be sent and kept."""
-    return str(given)[:64].encode("utf-8", "replace").decode()
+    """What somebody calls a class, as text to be sent, kept and shown: a control character becomes "?"."""
+    text = "".join("?" if category(one) == "Cc" else one for one in str(given)[:64])
+    return text.encode("utf-8", "replace").decode()

@@ -161,3 +161,10 @@ def test_whatever_detectors_say_the_answers_hold_together(
                 seen |= set(ids)
                 assert len(scene.targets()) <= 12
         assert engine.slots.num_used == 0
+
+
+def test_labels_can_be_shown() -> None:
+    found = Detections.from_xywh(
+        [(1, 2, 3, 4)] * 3, [0.9] * 3, ["a\x00b\n\x1b[2J", "\ud800x", "\N{FISH} \u00fc"]
+    )
+    assert list(found.labels) == ["a?b??[2J", "?x", "\N{FISH} \u00fc"]
