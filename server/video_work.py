@@ -45,8 +45,8 @@ def work(hub: Hub, job: Job, folder: Path, step: Step) -> tuple[str, ...]:
         return WAYS.get(engine.task.name, followed)(engine, job, video, results, step)
 
 
-def check_video(path: Path, boxes: Sequence[Box], max_pixels: int) -> int | None:
-    """Opens a video and sees whether the boxes lie in it; returns how many frames to expect.
+def check_video(path: Path, task: str, boxes: Sequence[Box], max_pixels: int) -> int | None:
+    """Opens a video and sees whether the boxes lie in it; returns how many frames to expect, None for later.
 
     Raises:
         VideoError, BoxError: it cannot be used.
@@ -55,7 +55,7 @@ def check_video(path: Path, boxes: Sequence[Box], max_pixels: int) -> int | None
         with VideoReader(path, max_pixels=max_pixels, threads=1) as video:
             for box in boxes:
                 box.check(video.width, video.height)
-            return video.frame_count
+            return None if task in WAYS else video.frame_count  # a way of its own counts frames of its own
     except VideoError as error:
         problem = error.problem.replace(str(path), "the upload")  # no path of the server in an answer
         raise VideoError(problem, error.remedy) from None

@@ -118,7 +118,7 @@ class Videos:
                 path = folder / "input"
                 limit, seconds, rate = settings.max_upload_bytes, settings.body_s, settings.upload_rate
                 await save_body(request, path, limit, seconds, rate)
-            total = await asyncio.to_thread(check_video, path, boxes, settings.max_pixels)
+            total = await asyncio.to_thread(check_video, path, task, boxes, settings.max_pixels)
             job = self.store.put(replace(job, total=total))
         except BaseException:
             await asyncio.to_thread(shutil.rmtree, folder, True)

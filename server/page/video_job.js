@@ -35,7 +35,7 @@ export async function runJob(query, file, progress, signal) {
   if (job.state === "failed") throw job.error;
   if (job.state === "cancelled") throw new DOMException("cancelled", "AbortError");
   return async (ending) => {
-    progress("Fetching the result", null, null);
+    progress("Fetching the result", null, job);
     const name = job.results.find((one) => one.endsWith(ending)) ?? job.results[0];
     return (await request("GET", `v1/videos/${job.id}/results/${encodeURIComponent(name)}`, signal)).blob();
   };

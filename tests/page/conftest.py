@@ -40,6 +40,11 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+def painted(page: Page) -> None:
+    """Waits until a page has been painted: before, Chromium hands no keys to it."""
+    page.evaluate("new Promise((then) => requestAnimationFrame(() => requestAnimationFrame(then)))")
+
+
 class Site:
     """A server in a thread."""
 
@@ -133,6 +138,7 @@ def visit(browser: Browser) -> Iterator[Visit]:
         page.on("console", lambda message: said(message.type, message.text))
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.goto(site.url)
+        painted(page)
         if ready:
             expect(page.locator("#health-dot")).to_have_attribute("data-state", "good", timeout=30_000)
         return page

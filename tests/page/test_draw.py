@@ -19,6 +19,8 @@ from framestate.vision import VideoWriter
 from framestate.vision.synthetic import demo_clip
 from playwright.sync_api import Browser, Page, expect
 
+from .conftest import painted
+
 FRAMES = 3
 Command = Callable[..., tuple["subprocess.Popen[str]", str]]
 
@@ -103,10 +105,26 @@ def test_boxes_drawn_on_the_page_are_followed(
     assert len(rows) == 2 * FRAMES
 
 
+def test_a_frame_that_does_not_arrive_is_told_of_and_can_be_cancelled(
+    command: Command, clip: Path, browser: Browser
+) -> None:
+    process, address = command(clip)
+    page = browser.new_page()
+    page.route("**/frame.jpg", lambda route: route.abort())
+    page.goto(address)
+    expect(page.get_by_role("status")).to_contain_text("does not arrive")
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("status")).to_contain_text("Cancelled")
+    page.close()
+    process.communicate(timeout=60)
+    assert process.returncode == 2
+
+
 def test_nothing_drawn_is_an_error_with_a_remedy(command: Command, clip: Path, browser: Browser) -> None:
     process, address = command(clip)
     page = browser.new_page()
     page.goto(address)
+    painted(page)
     page.keyboard.press("Escape")
     expect(page.get_by_role("status")).to_contain_text("Cancelled")
     page.close()

@@ -160,10 +160,12 @@ def test_a_video_is_made_smoother(both: Any, film: Film, tmp_path: Path, until: 
             video.write(decode_image(jpeg))
     job = both.call("POST", "/v1/videos?task=interpolation&factor=3", path.read_bytes())
     assert (job.status, job.json["model"]) == (202, "tiny")
+    assert job.json["frames_total"] in (None, 16), "of the result, never of what was sent"
     where = f"/v1/videos/{job.json['id']}"
     until(lambda: both.call("GET", where).json["state"] not in ("queued", "running"))
     done = both.call("GET", where).json
     assert (done["state"], done["results"]) == ("done", ["interpolated.mp4"]), done
+    assert (done["frames"], done["frames_total"]) == (16, 16)
     (tmp_path / "out.mp4").write_bytes(both.call("GET", f"{where}/results/interpolated.mp4").body)
     with VideoReader(tmp_path / "out.mp4") as result:
         frames = list(result)
