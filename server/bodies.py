@@ -28,7 +28,7 @@ async def chunks(
 
     Raises:
         TooLargeError, TooSlowError, RequestError: see above; the last when the sender went away, or sent
-            a form.
+            a form, or a body that is compressed.
     """
     stream = request.stream().__aiter__()
     if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
@@ -36,6 +36,10 @@ async def chunks(
         raise RequestError(
             "the body is a form with files in it", "send the file itself, as curl --data-binary @FILE does"
         )
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    if coding not in ("", "identity"):
+        await drain(stream)
+        raise RequestError(f"the body is encoded ({coding[:40]!r})", "send it without Content-Encoding")
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limit:
         await drain(stream)

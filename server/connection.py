@@ -14,9 +14,11 @@ from ..errors import FramestateError, RequestError, TooLargeError, TooSlowError,
 from .crowd import KNOWN, REFUSED, Crowd
 from .problems import MEDIA_TYPE, problem_of
 from .settings import Settings
+from .stream_socket import handshake_problem
 from .strict_http import StrictConnection
 
 MAX_HEADER_BYTES = 32 * 1024
+PLAIN_GET = "send a GET without a body, with at most 128 headers of at most 8,000 bytes each"
 
 
 class GuardedConnection(H11Protocol):
@@ -72,12 +74,15 @@ class GuardedConnection(H11Protocol):
             self._wait_for_headers()
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
-        """The stream has time limits of its own."""
+        """The stream has time limits of its own, and leaves the crowd by itself."""
         self._stop_waiting()
         if self._crowded:
             self._answer(503, too_many())
-        else:
-            super().handle_websocket_upgrade(event)
+            return
+        super().handle_websocket_upgrade(event)
+        cause = handshake_problem(self.transport.get_protocol())
+        if cause is not None:
+            self._answer(400, RequestError(f"the WebSocket's handshake cannot be read ({cause})", PLAIN_GET))
 
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP request is answered with problem details too."""

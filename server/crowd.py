@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from starlette.types import Scope
@@ -66,7 +66,11 @@ class Crowd:
 
 def known(scope: Scope) -> None:
     """The request may pass: its connection is no stranger's any more."""
-    state: MutableMapping[str, Any] = scope.get("state") or {}
+    leave_crowd(scope.get("state") or {})
+
+
+def leave_crowd(state: Mapping[str, Any]) -> None:
+    """The connection of this state is known, or has ended."""
     call = state.get(KNOWN)
     if call is not None:
         call()

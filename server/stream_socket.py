@@ -8,9 +8,12 @@ counts only while the server listens.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from .crowd import leave_crowd
 
 READ_AHEAD = 4 * 1024 * 1024
 """Bytes of messages that are read before the application takes them."""
@@ -34,8 +37,18 @@ class HeldBackSocket(WebSocketsSansIOProtocol):
         self._heard_at = self.loop.time()
         super().data_received(data)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Makes room for another one."""
+        leave_crowd(self.app_state)
+        super().connection_lost(exc)
+
     def send_receive_event_to_app(self) -> None:
-        """Reads on until enough waits."""
+        """Reads on until enough waits. Text that is no UTF-8 ends the connection (1007)."""
+        if self.curr_msg_data_type == "text" and not is_utf8(self.frames):
+            self.frames = []
+            self.conn.send_close(1007)
+            self.handle_parser_exception()
+            return
         size = sum(len(frame) for frame in self.frames)
         waiting = self.queue.qsize()
         held_back, self.read_paused = self.read_paused, True  # uvicorn pauses at once where it is not yet
@@ -70,3 +83,20 @@ class HeldBackSocket(WebSocketsSansIOProtocol):
         self.read_paused = False
         self._heard_at = self.loop.time()
         self.transport.resume_reading()
+
+
+def is_utf8(parts: Sequence[bytes]) -> bool:
+    """Whether a message of text is one."""
+    try:
+        b"".join(parts).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def handshake_problem(protocol: object) -> str | None:
+    """Why a handshake was not even looked at, which nobody else would tell the peer."""
+    if not isinstance(protocol, HeldBackSocket) or protocol.handshake_initiated:
+        return None
+    problem = protocol.conn.handshake_exc
+    return str((problem and problem.__cause__) or problem or "it is no request")

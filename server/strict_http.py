@@ -9,6 +9,7 @@ import h11
 
 _END = re.compile(rb"\n\r?\n")
 _LINE = re.compile(rb"\r?\n")
+_FIRST = re.compile(rb"HTTP/1\.[0-9]$")
 
 
 class StrictConnection(h11.Connection):
@@ -32,6 +33,8 @@ def check_head(held: bytes) -> None:
     if re.search(rb"\r\n[ \t]", head):
         raise h11.RemoteProtocolError("a header is folded (RFC 9112, 5.2)")
     first, *lines = _LINE.split(head)
+    if not _FIRST.search(first):
+        raise h11.RemoteProtocolError("the version is another one than HTTP/1 (RFC 9112, 2.3)")
     names = [line.partition(b":")[0].strip().lower() for line in lines]
     if b"transfer-encoding" in names and (b"content-length" in names or not first.endswith(b"HTTP/1.1")):
         raise h11.RemoteProtocolError("the request has two lengths (RFC 9112, 6.3)")

@@ -20,6 +20,10 @@ from framestate.vision import Box
 
 Film = tuple[list[bytes], Box]
 Open = Callable[..., str]
+UPGRADE = (
+    b"host: localhost\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
+    b"sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+)
 
 
 def bomb(width: int, height: int) -> bytes:
@@ -130,6 +134,11 @@ def test_a_slow_second_request_is_not_waited_for(serve: Any) -> None:
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200) + b"\r\n\r\n", 400, "RequestError"),
         (b"GET / HTTP/1.1\r\n no: name\r\n\r\n", 400, "RequestError"),
         (b"GET / HTTP/1.1\r\n\r\n", 400, "RequestError"),  # no host
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9), 400, "RequestError"),  # HTTP/2 at once
+        (b"GET / HTTP/3.0\r\nhost: localhost\r\n\r\n", 400, "RequestError"),
+        (b"GET /v2 HTTP/1.1\r\n" + UPGRADE + b"content-length: 3\r\n\r\nabc", 400, "RequestError"),
+        (b"GET /v2 HTTP/1.1\r\n" + UPGRADE + b"cookie: " + b"y" * 9000 + b"\r\n\r\n", 400, "RequestError"),
+        (b"GET /v2 HTTP/1.1\r\n" + UPGRADE + b"x: y\r\n" * 200 + b"\r\n", 400, "RequestError"),
     ],
 )
 def test_what_is_no_request_is_told_so(shared: Any, data: bytes, status: int, code: str) -> None:
@@ -142,11 +151,9 @@ def test_what_is_no_request_is_told_so(shared: Any, data: bytes, status: int, co
 
 def test_half_a_handshake_holds_nothing(serve: Any) -> None:
     running = serve(header_s=0.5)
-    upgrade = b"host: localhost\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
-    handshake = b"GET /v1/sessions/x/stream HTTP/1.1\r\n" + upgrade
+    handshake = b"GET /v1/sessions/x/stream HTTP/1.1\r\n" + UPGRADE
     assert b" 408 " in raw(running.port, handshake)
-    key = b"sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-    answer = raw(running.port, handshake + key, b"TooSlowError")  # shakes hands, and is silent then
+    answer = raw(running.port, handshake + b"\r\n", b"TooSlowError")  # shakes hands, and is silent then
     assert b" 101 " in answer
     assert b"TooSlowError" in answer
 
@@ -193,6 +200,22 @@ def test_strangers_make_room_the_oldest_first(serve: Any, tmp_path: Any, caplog:
         link.close()
     told = [record for record in caplog.records if "as many connections" in record.getMessage()]
     assert len(told) == 1
+
+
+def test_streams_that_have_ended_are_no_strangers(serve: Any, tmp_path: Any, until: Any) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text("a-good-key-of-some-length\n")
+    running = serve(max_connections=4, api_key_file=keys)
+    for _ in range(8):
+        with running.stream("x") as talk:
+            assert talk.hear().code == "AccessError"
+    until(lambda: not running.server.server_state.connections)
+    links = [socket.create_connection(("127.0.0.1", running.port), timeout=5) for _ in range(8)]
+    for link in links[:4]:  # as silent as the later ones, for which they have to go
+        with contextlib.suppress(ConnectionResetError):
+            assert link.recv(1) == b""
+    for link in links:
+        link.close()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator
 from typing import Any
 
@@ -41,3 +42,11 @@ def test_a_form_is_no_file(running: Any, path: str) -> None:
     answer = running.call("POST", path, FORM, content_type="multipart/form-data; boundary=b")
     assert (answer.status, answer.json["code"]) == (400, "RequestError")
     assert "--data-binary" in answer.json["remedy"]
+
+
+@pytest.mark.parametrize("path", ["/v1/sessions/x/frames", "/v1/videos", "/v2/models/tiny-stream/infer"])
+def test_a_compressed_body_is_not_taken_for_a_picture(running: Any, path: str) -> None:
+    running.call("POST", "/v1/sessions", x_session_id="x")
+    answer = running.call("POST", path, gzip.compress(b"\xff\xd8\xff"), content_encoding="gzip")
+    assert (answer.status, answer.json["code"]) == (400, "RequestError")
+    assert "Content-Encoding" in answer.json["remedy"]
