@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
+import contextlib
 import hashlib
 import hmac
 import json
 import time
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ..errors import OptionError, RuntimeUnavailableError
 from .deliveries import Untaken
 
+if TYPE_CHECKING:
+    import httpx2
+
 TAKE_S = 10.0
+SKIM_S = 1.0
+MOST_SKIMMED = 64 * 1024
 PREFIX = "whsec_"
 _REMEDY = "Make one: echo whsec_$(openssl rand -base64 32) > FILE."
 
@@ -51,7 +59,7 @@ class Webhook:
 
         self._url, self._secret = url, secret
         self.name = f"webhook-{hashlib.sha256(url.encode()).hexdigest()[:8]}"
-        self._errors = httpx2.HTTPError
+        self._errors = (TimeoutError, httpx2.HTTPError, httpx2.InvalidURL)
         self._http = httpx2.AsyncClient(timeout=TAKE_S, follow_redirects=False, trust_env=False)
 
     async def send(self, seq: int, body: str) -> None:
@@ -65,11 +73,25 @@ class Webhook:
             "x-event-number": str(seq),
         }
         try:
-            answer = await self._http.post(self._url, content=content, headers=headers)
+            async with (
+                asyncio.timeout(TAKE_S),
+                self._http.stream("POST", self._url, content=content, headers=headers) as answer,
+            ):
+                if not answer.is_success:
+                    raise Untaken(f"it was answered with {answer.status_code}")
+                await self._skim(answer)
         except self._errors as error:
             raise Untaken(str(error) or type(error).__name__) from error
-        if not answer.is_success:
-            raise Untaken(f"it was answered with {answer.status_code}")
+
+    async def _skim(self, answer: httpx2.Response) -> None:
+        """Reads a little of what nobody needs, so that the connection can be used again."""
+        size = 0
+        with contextlib.suppress(*self._errors):
+            async with asyncio.timeout(SKIM_S), contextlib.aclosing(answer.aiter_raw()) as parts:
+                async for part in parts:
+                    size += len(part)
+                    if size > MOST_SKIMMED:
+                        return
 
     async def close(self) -> None:
         """Closes the connection."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import os
 import re
@@ -19,6 +21,7 @@ from framestate.errors import OptionError
 from framestate.server import Settings
 from framestate.server.event_sinks import sinks_of
 from framestate.server.mqtt import Mqtt
+from framestate.server.webhook import Webhook
 
 from ..ports import free_port
 
@@ -92,6 +95,36 @@ def test_the_password_of_a_broker_is_in_no_name() -> None:
     sink = Mqtt("mqtt://user:pass%2Fword@broker/shop/one")
     assert (sink._options["password"], sink._prefix) == ("pass/word", "shop/one")
     assert "pass" not in sink.name
+
+
+@pytest.mark.parametrize("talks", [True, False])
+def test_an_answer_without_an_end_is_not_read_to_it(talks: bool) -> None:
+    pytest.importorskip("httpx2")
+    ended = asyncio.Event()
+
+    async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b'"a"}')
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            while talks:
+                writer.write(bytes(65536))
+                await writer.drain()
+            await reader.read()
+        writer.transport.abort()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+        ended.set()
+
+    async def send() -> None:
+        async with await asyncio.start_server(endless, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            sink = Webhook(f"http://127.0.0.1:{port}/", b"secret" * 5)
+            async with asyncio.timeout(20):
+                await sink.send(1, json.dumps({"id": "a"}))  # it is taken: the status says so
+                await ended.wait()
+            await sink.close()
+
+    asyncio.run(send())
 
 
 class Program:
