@@ -26,6 +26,7 @@ COMMANDS = ("framestate", "pip", "python", "apt", "make", "torchrun")
 """Words that keep their small letter at the beginning of a sentence."""
 _OF_NAMES = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EACCES)
 """Errors of a file's name, which is the user's."""
+MORE_MEMORY = "Allow more, or ask for less: smaller frames, fewer sessions."
 _SHOWN = 80  # characters of such a name
 
 
@@ -48,6 +49,12 @@ def guarded(debug: bool) -> Iterator[None]:
         short = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}..."
         _line("error", "red", f"{short} cannot be used: {error.strerror}. Give another file name.")
         raise typer.Exit(2) from None
+    except MemoryError as error:
+        if debug:
+            traceback.print_exc()
+        why = f" ({error})" if str(error) else ""
+        _line("error", "red", f"there is not enough memory{why}. {MORE_MEMORY}")
+        raise typer.Exit(1) from None
     except KeyboardInterrupt:
         if debug:
             traceback.print_exc()

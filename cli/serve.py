@@ -267,6 +267,11 @@ def _announce(server: Server, settings: Settings, engines: dict[str, Engine]) ->
         )
     if settings.state_dir is None:
         note("sessions and videos end with the server; --state-dir keeps them")
+    if server.connections < settings.max_connections:
+        note(
+            f"{server.connections} connections are taken at once, not {settings.max_connections}: the "
+            "process may open too few files. ulimit -n, or LimitNOFILE of systemd, allows more"
+        )
     host, port = server.address
     shown = f"[{host}]" if ":" in host else host
     url = f"{'http' if settings.tls_cert is None else 'https'}://{shown}:{port}"

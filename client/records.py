@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ..vision import Box
@@ -67,6 +67,7 @@ class VideoInfo:
         progress: 0 to 1, or None.
         results: names of what can be downloaded.
         error: problem details of a job that failed.
+        notes: what the results lack of the video, a sentence each.
     """
 
     id: str
@@ -78,6 +79,7 @@ class VideoInfo:
     progress: float | None
     results: list[str]
     error: dict[str, Any] | None
+    notes: list[str] = field(default_factory=list)
 
     @property
     def is_over(self) -> bool:

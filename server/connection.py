@@ -128,9 +128,9 @@ class GuardedConnection(H11Protocol):
             )
 
 
-def connection_class(settings: Settings) -> type[GuardedConnection]:
+def connection_class(settings: Settings, crowd: Crowd) -> type[GuardedConnection]:
     """The connection with the limits of these settings, as uvicorn takes a class and no arguments."""
-    limits = {"header_s": settings.header_s, "crowd": Crowd(settings.max_connections)}
+    limits = {"header_s": settings.header_s, "crowd": crowd}
     return type("Connection", (GuardedConnection,), limits)
 
 

@@ -20,8 +20,10 @@ MOST_ATTEMPTS = 3
 SCHEMA = """CREATE TABLE IF NOT EXISTS jobs (
     id TEXT PRIMARY KEY, task TEXT NOT NULL, model TEXT NOT NULL, options TEXT NOT NULL, state TEXT NOT NULL,
     frames INTEGER NOT NULL, total INTEGER, attempts INTEGER NOT NULL, created REAL NOT NULL,
-    updated REAL NOT NULL, results TEXT NOT NULL, error TEXT)"""
-COLUMNS = "id, task, model, options, state, frames, total, attempts, created, updated, results, error"
+    updated REAL NOT NULL, results TEXT NOT NULL, error TEXT, notes TEXT NOT NULL DEFAULT '[]')"""
+ADDED = "ALTER TABLE jobs ADD COLUMN notes TEXT NOT NULL DEFAULT '[]'"
+"""For files of servers that kept no notes."""
+COLUMNS = "id, task, model, options, state, frames, total, attempts, created, updated, results, error, notes"
 CHANGES = "ON CONFLICT(id) DO UPDATE SET " + ", ".join(
     f"{name} = excluded.{name}" for name in COLUMNS.split(", ")[1:]
 )
@@ -39,6 +41,7 @@ class Job:
         created, updated: seconds since 1970.
         results: names of files that can be downloaded.
         error: class, problem and remedy of what failed it.
+        notes: what the results lack of the video, a sentence each.
     """
 
     id: str
@@ -53,6 +56,7 @@ class Job:
     updated: float = 0.0
     results: tuple[str, ...] = ()
     error: Mapping[str, str] | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def is_over(self) -> bool:
@@ -74,6 +78,8 @@ class JobStore:
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=FULL")
             self._database.execute(SCHEMA)
+            if "notes" not in {row[1] for row in self._database.execute("PRAGMA table_info(jobs)")}:
+                self._database.execute(ADDED)
             (found,) = self._database.execute("PRAGMA quick_check(1)").fetchone()
             if found != "ok":
                 raise sqlite3.DatabaseError(found)
@@ -90,6 +96,7 @@ class JobStore:
         row = (
             job.id, job.task, job.model, json.dumps(dict(job.options)), job.state, job.frames, job.total,
             job.attempts, job.created, job.updated, json.dumps(job.results), error,
+            json.dumps(job.notes),
         )  # fmt: skip
         with self._lock, stored("the record of a video"):
             marks = ", ".join("?" * len(row))
@@ -145,8 +152,8 @@ def failed(job: Job, error: FramestateError) -> Job:
 
 
 def _job(row: tuple[Any, ...]) -> Job:
-    key, task, model, options, state, frames, total, attempts, created, updated, results, error = row
+    key, task, model, options, state, frames, total, attempts, created, updated, results, error, notes = row
     return Job(
         key, task, model, json.loads(options), state, frames, total, attempts, created, updated,
-        tuple(json.loads(results)), None if error is None else json.loads(error),
+        tuple(json.loads(results)), None if error is None else json.loads(error), tuple(json.loads(notes)),
     )  # fmt: skip

@@ -20,6 +20,7 @@ from ..engine import Engine
 from ..errors import OptionError
 from .app import create_app
 from .connection import MAX_HEADER_BYTES, connection_class
+from .crowd import Crowd
 from .hub import Hub
 from .proxies import Behind
 from .reload import Reload
@@ -58,7 +59,8 @@ class Server(uvicorn.Server):
         self.hub: Hub = app.state.hub
         self.sources: Sources = app.state.sources
         self.reload: Reload = app.state.reload
-        config = listening_config(app, settings, 0)
+        self._crowd = Crowd(settings.max_connections)
+        config = listening_config(app, settings, 0, self._crowd)
         self._tls = tls_files(settings)
         if self._tls is not None:
             self.reload.add("certificate", self._new_certificate)
@@ -70,6 +72,11 @@ class Server(uvicorn.Server):
             raise
         self._told_at: float | None = None
         super().__init__(config)
+
+    @property
+    def connections(self) -> int:
+        """How many it takes at once."""
+        return self._crowd.most
 
     @property
     def address(self) -> tuple[str, int]:
@@ -107,7 +114,9 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def listening_config(app: ASGIApp, settings: Settings, drain_s: int) -> uvicorn.Config:
+def listening_config(
+    app: ASGIApp, settings: Settings, drain_s: int, crowd: Crowd | None = None
+) -> uvicorn.Config:
     """How an application of ours is served: its limits, its proxies and TLS, and nothing said of ourselves.
 
     Raises:
@@ -120,7 +129,7 @@ def listening_config(app: ASGIApp, settings: Settings, drain_s: int) -> uvicorn.
     return uvicorn.Config(
         Behind(app, settings),
         ssl_context_factory=None if tls is None else lambda *_: context,
-        http=connection_class(settings),
+        http=connection_class(settings, crowd or Crowd(settings.max_connections)),
         ws=HeldBackSocket,
         ws_max_size=settings.max_frame_bytes + WIRE_HEADER,
         ws_ping_interval=settings.ping_s,

@@ -107,6 +107,7 @@ class VideoAnswer(BaseModel):
     model_config = example(
         id=ID, task="tracking", model="tracker-nano", state="running", frames=120, frames_total=300,
         progress=0.4, attempts=1, created_at=1760000000.0, updated_at=1760000012.5, results=[], error=None,
+        notes=[],
     )  # fmt: skip
     id: str
     task: str
@@ -120,6 +121,10 @@ class VideoAnswer(BaseModel):
     updated_at: float
     results: list[str] = Field(description="What can be downloaded as /v1/videos/{id}/results/{name}.")
     error: Problem | None = Field(description="Why it failed.")
+    notes: list[str] = Field(
+        [],
+        description="What the results lack of the video: that it ends early, or what was broken.",
+    )
 
 
 class VideosAnswer(BaseModel):

@@ -30,8 +30,12 @@ Step = Callable[[int, int | None], None]
 """Called with frames done and frames to expect; raises ``Stopped`` to end the work."""
 
 
-def work(hub: Hub, job: Job, folder: Path, step: Step) -> tuple[str, ...]:
-    """Does a job's work and returns the names of its results, which lie in ``folder/results``.
+Done = tuple[tuple[str, ...], tuple[str, ...]]
+"""Names of results, and what these lack of the video, a sentence each."""
+
+
+def work(hub: Hub, job: Job, folder: Path, step: Step) -> Done:
+    """Does a job's work and returns the names of its results, which lie in ``folder/results``, and notes.
 
     Raises:
         FramestateError: why it cannot be done.
@@ -61,7 +65,13 @@ def check_video(path: Path, task: str, boxes: Sequence[Box], max_pixels: int) ->
         raise VideoError(problem, error.remedy) from None
 
 
-def followed(engine: Engine, job: Job, video: VideoReader, results: Path, step: Step) -> tuple[str, ...]:
+def notes_of(notes: Sequence[str], broken: int) -> tuple[str, ...]:
+    """What a video said of itself, and how many of its packets did not decode."""
+    lost = f"{broken} broken packet{'s were' if broken > 1 else ' was'} skipped; what was in there is missing"
+    return (*notes, lost) if broken else tuple(notes)
+
+
+def followed(engine: Engine, job: Job, video: VideoReader, results: Path, step: Step) -> Done:
     """One session, or one for each box; every frame's answers go to the task's sink."""
     boxes, options = job.options["boxes"], dict(job.options["options"])
     opens = [{**options, "box": box} for box in boxes] or [options]
@@ -82,10 +92,10 @@ def followed(engine: Engine, job: Job, video: VideoReader, results: Path, step: 
             sink.take(frame, [one.result() for one in flying])
             count += 1
             step(count, video.frame_count)
-        return tuple(sink.names)
+        return tuple(sink.names), notes_of(video.notes, video.broken_packets)
 
 
-def made(engine: Engine, job: Job, video: VideoReader, results: Path, step: Step) -> tuple[str, ...]:
+def made(engine: Engine, job: Job, video: VideoReader, results: Path, step: Step) -> Done:
     """A video of the frames that are made, with the sound of the one that was uploaded."""
     with opened(engine, job, 1, None, dict(job.options["options"]), step) as session:
         total, count = expected_frames(video, session.memory.options), 0
@@ -95,11 +105,11 @@ def made(engine: Engine, job: Job, video: VideoReader, results: Path, step: Step
             count += 1
             step(count, total)
 
-        interpolate_video(session, video, results / INTERPOLATED, OutputOptions(), on_frame)
-    return (INTERPOLATED,)
+        run = interpolate_video(session, video, results / INTERPOLATED, OutputOptions(), on_frame)
+    return (INTERPOLATED,), notes_of(run.notes, run.broken_packets)
 
 
-WAYS: Mapping[str, Callable[[Engine, Job, VideoReader, Path, Step], tuple[str, ...]]] = MappingProxyType(
+WAYS: Mapping[str, Callable[[Engine, Job, VideoReader, Path, Step], Done]] = MappingProxyType(
     {"interpolation": made}
 )
 """By the task; any other is followed frame by frame."""

@@ -141,8 +141,9 @@ class VideoWorkers:
             self._note(running, replace(running.job, frames=frames, total=total or job.total), on_disk)
 
         try:
-            names = work(self._hub, job, folder, step)
-            ending = replace(running.job, state="done", results=names, total=running.job.frames)
+            names, notes = work(self._hub, job, folder, step)
+            ended = running.job
+            ending = replace(ended, state="done", results=names, total=ended.frames, notes=notes)
         except Stopped:
             return
         except Exception as error:

@@ -137,4 +137,5 @@ def answer(job: Job) -> VideoAnswer:
         updated_at=job.updated,
         results=list(job.results),
         error=problem,
+        notes=list(job.notes),
     )

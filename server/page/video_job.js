@@ -1,6 +1,6 @@
 // A whole file as a job of the server: upload, progress, results.
 
-import { GONE, ask, pause, request, upload } from "./page.js";
+import { GONE, ask, pause, request, sentence, showError, upload } from "./page.js";
 
 const EVERY_MS = 500;
 const STAGES = { queued: "Waiting for its turn", running: "The server works" };
@@ -34,6 +34,7 @@ export async function runJob(query, file, progress, signal) {
   }
   if (job.state === "failed") throw job.error;
   if (job.state === "cancelled") throw new DOMException("cancelled", "AbortError");
+  if (job.notes.length) showError({ problem: job.notes.map(sentence).join(" "), remedy: "The result has the rest." });
   return async (ending) => {
     progress("Fetching the result", null, job);
     const name = job.results.find((one) => one.endsWith(ending)) ?? job.results[0];

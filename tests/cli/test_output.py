@@ -7,8 +7,9 @@ import math
 from pathlib import Path
 
 import pytest
+import typer
 from framestate.cli.options import check_apart, check_new_folder, check_output, need
-from framestate.cli.output import plain, print_json, replacing, sentence
+from framestate.cli.output import guarded, plain, print_json, replacing, sentence
 from framestate.errors import OptionError, RunError, RuntimeUnavailableError
 
 
@@ -102,3 +103,12 @@ def test_missing_modules_are_named() -> None:
     need("training", "json")
     with pytest.raises(RuntimeUnavailableError, match=r"training needs no_such_module.*framestate\[torch\]"):
         need("training", "json", "no_such_module")
+
+
+def test_too_little_memory_is_said_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit) as caught, guarded(False):
+        raise MemoryError("Unable to allocate 3.01 MiB")
+    assert caught.value.exit_code == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "3.01 MiB" in said

@@ -101,10 +101,10 @@ def request(port: int, method: str, path: str, body: bytes | None = None, **head
 class Process:
     """``framestate serve`` as a process of its own."""
 
-    def __init__(self, *arguments: str, **settings: str) -> None:
+    def __init__(self, *arguments: str, before: tuple[str, ...] = (), **settings: str) -> None:
         environment = {name: value for name, value in os.environ.items() if "FRAMESTATE" not in name}
         environment |= {f"FRAMESTATE_SERVE_{name.upper()}": value for name, value in settings.items()}
-        command = [sys.executable, "-m", "framestate.cli.main", "serve", "--port", "0", *arguments]
+        command = [*before, sys.executable, "-m", "framestate.cli.main", "serve", "--port", "0", *arguments]
         self.lines: list[str] = []
         self._process = subprocess.Popen(
             command, env=environment | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True
@@ -150,7 +150,7 @@ def process() -> Iterator[Callable[..., Process]]:
     """Starts servers as processes, and ends those that are left."""
     started: list[Process] = []
 
-    def start(*arguments: str, **settings: str) -> Process:
+    def start(*arguments: str, **settings: Any) -> Process:
         started.append(Process(*arguments, **settings))
         return started[-1]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import http.client
+import shutil
 import signal
 import statistics
 import threading
@@ -203,3 +204,10 @@ def test_a_full_server_leaves_no_error_that_nobody_hears(
     gc.collect()
     assert running.call("GET", "/healthz").status == 200
     assert not [record for record in caplog.records if record.name == "asyncio"]
+
+
+@pytest.mark.skipif(shutil.which("prlimit") is None, reason="needs prlimit")
+def test_a_server_that_may_open_few_files_says_what_it_takes(process: Any) -> None:
+    server = process(before=("prlimit", "--nofile=300"))
+    assert any("44 connections are taken at once, not 1024" in line for line in server.lines)
+    assert server.call("GET", "/v2").status == 200

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -87,6 +88,31 @@ def test_what_is_no_job_leaves_nothing(
     assert (answer.status, answer.json["code"]) == (status, code)
     assert "/tmp" not in answer.json["detail"]
     assert shared.call("GET", "/v1/videos").json == {"videos": []}
+
+
+def test_a_job_of_half_a_file_says_so(shared: Any, long_video: Path, until: Any) -> None:
+    data = long_video.read_bytes()
+    at = data.index(b"moov")  # a file whose table of contents comes first, as uploads that broke off have it
+    assert at < 1000, "write_clip puts it elsewhere"
+    key = shared.call("POST", f"/v1/videos?{BOX}", data[: len(data) // 2]).json["id"]
+    job = finished(shared, key, until)
+    assert job["state"] == "done"
+    assert 0 < job["frames"] < 600
+    assert any("ends early" in words for words in job["notes"])
+
+
+def test_records_of_a_server_without_notes_are_read(tmp_path: Path) -> None:
+    store = JobStore(tmp_path / "jobs.sqlite")
+    store.put(Job("a", "tracking", "m", {}))
+    store.close()
+    with sqlite3.connect(tmp_path / "jobs.sqlite") as database:
+        database.execute("ALTER TABLE jobs DROP COLUMN notes")
+    database.close()
+    store = JobStore(tmp_path / "jobs.sqlite")
+    assert store.get("a").notes == ()  # type: ignore[union-attr]
+    store.put(Job("b", "tracking", "m", {}, notes=("x",)))
+    assert [job.notes for job in store.all()] == [(), ("x",)]
+    store.close()
 
 
 def test_a_job_can_be_cancelled(serve: Any, long_video: Path, until: Any) -> None:
