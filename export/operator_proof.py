@@ -25,7 +25,7 @@ from ..plugins import eager_operators, onnx_operators
 from ..plugins.cases import CONFIGURATIONS, Configuration, Tensors, doubled, error_by_step
 from ..plugins.forms import forms_of
 from ..plugins.operators import Dialect
-from .graphs import OPSET, example, quiet_exporter
+from .graphs import OPSET, example, quick_exporter, quiet_exporter
 
 SPIKE = 1e6
 TOLERANCE = 1e-4
@@ -139,7 +139,7 @@ def graph_of(call: Call, dialect: Dialect) -> bytes:
         "dynamic_shapes": (tuple(axes.get(name) for name in call.case.tensors),),
         "input_names": list(call.case.tensors),
     }
-    with quiet_exporter():
+    with quiet_exporter(), quick_exporter():
         program = torch.onnx.export(
             One(call, form).eval(), tuple(call.draw(0.0).values()), dynamo=True, opset_version=OPSET,
             verbose=False, **arguments,
