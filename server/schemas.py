@@ -139,7 +139,7 @@ class SourceAnswer(BaseModel):
 
     model_config = example(
         name="door", state="live", width=1280, height=720, frames=5120, fps=25.0, age_seconds=0.02,
-        reconnects=1, viewers=2, session="source-door", problem=None,
+        reconnects=1, viewers=2, session="source-door", targets=3, problem=None,
     )  # fmt: skip
     name: str
     state: Literal["connecting", "live", "away", "ended"]
@@ -151,6 +151,9 @@ class SourceAnswer(BaseModel):
     reconnects: int
     viewers: int
     session: str | None = Field(description="The session that its frames go to; null: there is none.")
+    targets: int | None = Field(
+        None, description="How many it follows, lost ones too; null where no tracker has its frames."
+    )
     problem: str | None = Field(description="Why it is away.")
 
 

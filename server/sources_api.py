@@ -198,5 +198,6 @@ def answer(source: Source) -> SourceAnswer:
         reconnects=max(0, reader.connections - 1),
         viewers=len(source.viewers),
         session=source.key if source.entry else None,
+        targets=None if source.targets.scene is None else len(source.targets.all()),
         problem=reader.problem,
     )

@@ -1,6 +1,9 @@
 // Where frames come from: a file or the camera, as a video element whose frames can be taken.
 
+import { pause } from "./page.js";
+
 const LONGEST = 960; // pixels of the longer side that are sent
+const ASLEEP_MS = 1000;
 
 export class Source {
   constructor() {
@@ -60,10 +63,21 @@ export class Source {
     return this.live || !Number.isFinite(this.video.duration) ? null : this.video.duration;
   }
 
+  /** Shows another moment. WebKit's player falls asleep at the end of a video; playing wakes it. */
   async seek(seconds) {
     if (this.live) return;
-    await new Promise((resolve) => {
-      this.video.onseeked = resolve;
+    const sought = this.sought(seconds);
+    await Promise.race([sought, pause(ASLEEP_MS)]);
+    if (!this.video.seeking) return;
+    await play(this.video);
+    await sought;
+    this.video.pause();
+    await this.sought(seconds);
+  }
+
+  sought(seconds) {
+    return new Promise((resolve) => {
+      this.video.addEventListener("seeked", resolve, { once: true });
       this.video.currentTime = seconds;
     });
   }

@@ -68,6 +68,7 @@ export class Follower {
   async play() {
     if (this.running) return;
     this.running = true;
+    this.presented = null; // of the frames shown since, those that the browser did not hand over count as dropped
     await play(this.source.video);
     this.follow();
   }
@@ -88,10 +89,12 @@ export class Follower {
   follow() {
     if (this.waiting) return;
     this.waiting = true;
-    this.source.video.requestVideoFrameCallback((now, { mediaTime }) => {
+    this.source.video.requestVideoFrameCallback((now, { mediaTime, presentedFrames }) => {
       this.waiting = false;
       if (!this.running) return;
       this.follow();
+      for (let missed = (this.presented ?? presentedFrames) + 1; missed < presentedFrames; missed++) this.on.dropped();
+      this.presented = presentedFrames;
       const pts = Math.round(this.source.live ? (now - this.epoch) * 1000 : mediaTime * 1e6);
       if (pts <= this.lastPts) return;
       if (this.flight.size >= IN_FLIGHT || this.isAway) return this.on.dropped();

@@ -43,7 +43,9 @@ export async function record(reel, items, [width, height], progress, signal) {
     if (recorder.state !== "inactive") recorder.stop();
   }
   await stopped;
-  return new Blob(parts, { type: recorder.mimeType || type });
+  const film = new Blob(parts, { type: recorder.mimeType || type });
+  if (!film.size) throw trouble("this browser recorded nothing", "Save CSV, take the server's video, or use another browser.");
+  return film;
 }
 
 async function until(time) {

@@ -17,7 +17,7 @@ export function facts({ state, problem, fps, width, height, age_seconds: age, vi
     width ? `${Math.round(fps)} fps` : null,
     width ? `${width} × ${height}` : null,
     age === null ? null : `${age.toFixed(age < 10 ? 1 : 0)} s old`,
-    targets === undefined ? (session ? "followed" : null) : targets ? counted(targets, "target") : null,
+    targets ? counted(targets, "target") : session && targets === null ? "a model looks at it" : null,
     viewers ? counted(viewers, "viewer") : null,
   ];
   return known.filter(Boolean).join(" · ");

@@ -41,11 +41,13 @@ def scenes_of(viewer: Any, count: int) -> list[wire.SceneAnswer]:
 def test_targets_are_added_put_right_and_ended(source: Any, until: Any) -> None:
     call = source.call
     assert targets(source) == {}
+    assert call("GET", "/v1/sources/cam").json["targets"] is None
     assert call("PATCH", f"/v1/sources/cam/targets/1?{ONE}").status == 404
     first = call("POST", f"/v1/sources/cam/targets?{ONE}&label=koi")
     assert (first.status, first.json["id"], first.json["label"]) == (201, 1, "koi")
     assert first.headers["location"] == "/v1/sources/cam/targets/1"
     assert call("POST", f"/v1/sources/cam/targets?{OTHER}").json["id"] == 2
+    assert call("GET", "/v1/sources/cam").json["targets"] == 2
     session = call("GET", "/v1/sessions/source-cam").json
     assert (session["task"], session["policy"]) == ("tracking", "DROP_OLDEST")
     with source.stream("cam", "/v1/sources/{}/stream") as viewer:
