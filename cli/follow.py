@@ -127,17 +127,10 @@ def follow(
         reader = stack.enter_context((reading or Reading()).open(video, threads, deep=True))
         for region in regions:
             region.box.check(reader.width, reader.height)
-        engine = stack.enter_context(
-            load(
-                model,
-                Tracking,
-                runtime=runtime,
-                device=device,
-                threads=threads,
-                precision=precision,
-                capacity=len(regions) if detect is None else MOST_TARGETS,
-            )
-        )
+        engine, follower = follower_of(
+            stack, model, regions, detect,
+            runtime=runtime, device=device, threads=threads, precision=precision,
+        )  # fmt: skip
         notes: list[str] = []
         chosen = span.frames(reader)
         first = next(chosen)
@@ -149,15 +142,26 @@ def follow(
         bar = stack.enter_context(frames_bar(f"tracking {video.name}", reader.frame_count))
         frames = stack.enter_context(ReadAhead(developed))
         run = Run(engine.runtime.name, engine.runtime.device, str(reader.time_base))
-        follower: Follower = Boxes(engine, regions)
-        if detect is not None:
-            follower = Detected(stack.enter_context(Scene(engine)), detect, regions)
         _run(run, frames, follower, sinks, bar, is_scene)
         run.broken_packets = reader.broken_packets
         notes += reader.notes
     run.notes += notes
     run.seconds = time.perf_counter() - began
     return run
+
+
+def follower_of(
+    stack: ExitStack, model: str, regions: Sequence[Region], detect: Detect | None, **given: Any
+) -> tuple[Engine, Follower]:
+    """A tracker's engine, open as long as ``stack``, and what follows regions, or what is detected, with it.
+
+    ``given`` as ``Engine.load`` takes it. Raises as ``load``.
+    """
+    capacity = len(regions) if detect is None else MOST_TARGETS
+    engine = stack.enter_context(load(model, Tracking, capacity=capacity, **given))
+    if detect is None:
+        return engine, Boxes(engine, regions)
+    return engine, Detected(stack.enter_context(Scene(engine)), detect, regions)
 
 
 def load(model: str, task: type[Task[Any, Any]], **given: Any) -> Engine:

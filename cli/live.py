@@ -9,13 +9,11 @@ import time
 from contextlib import ExitStack
 from typing import TextIO
 
-from ..engine import Tracking
-from ..engine.scene import Scene
 from ..errors import UnavailableError
 from ..server.live import LiveReader, parse_source
 from ..vision import Frame
-from .follow import MOST_TARGETS, load
-from .followers import Boxes, Detect, Detected, Follower
+from .follow import follower_of
+from .followers import Detect
 from .seen import Region
 
 PATIENCE_S = 15.0
@@ -84,21 +82,10 @@ def follow_live(
     reader = LiveReader(address, newest.put, MAX_PIXELS)
     count = 0
     with ExitStack() as stack:
-        capacity = len(regions) if detect is None else MOST_TARGETS
-        engine = stack.enter_context(
-            load(
-                model,
-                Tracking,
-                runtime=runtime,
-                device=device,
-                threads=threads,
-                precision=precision,
-                capacity=capacity,
-            )
-        )
-        follower: Follower = Boxes(engine, regions)
-        if detect is not None:
-            follower = Detected(stack.enter_context(Scene(engine)), detect, regions)
+        _, follower = follower_of(
+            stack, model, regions, detect,
+            runtime=runtime, device=device, threads=threads, precision=precision,
+        )  # fmt: skip
         reader.start()
         stack.callback(reader.stop)
         first: float | None = None

@@ -19,7 +19,8 @@ from .core import Core
 from .flight import Flight
 from .futures import as_step_error
 from .inputs import Clock
-from .session import Session, Standing
+from .session import Session
+from .standing import Standing
 
 _AHEAD = 2  # flights, and pieces, a lane that may be begun before they are asked for: what bounds memory
 

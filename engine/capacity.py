@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..bundles import ModelSpec
-from ..errors import CapacityError, OptionError
+from ..errors import CapacityError, OptionError, RuntimeUnavailableError
 from ..runtimes import free_memory
 
 SHARE = 0.5
@@ -15,6 +15,8 @@ LARGEST = 256
 FRAME_BYTES = 1920 * 1080 * 3
 HOST_BYTES = 64 * 1024
 """Filter, queue, futures and clock of a session, rounded up generously."""
+SLOT_BYTES = 128
+"""Of a free slot in the process: its number, twice, and its places in two collections."""
 QUEUED = 4
 _FULL_HD = (1024, 2048)  # about that, and even in every multiple of a model
 
@@ -60,7 +62,7 @@ def choose_capacity(
 
     Raises:
         OptionError: ``given`` is below 1, or ``share`` is not in (0, 1].
-        CapacityError: not even one session fits.
+        CapacityError: not even one session fits, or the states of as many as ``given``.
     """
     if given is not None and given < 1:
         raise OptionError(f"capacity is {given}", "give at least 1 session")
@@ -73,6 +75,7 @@ def choose_capacity(
     )
     needs = {"cpu": state + host} if device == "cpu" else {"cpu": host, device: state}
     if given is not None:
+        check_given(given, state if rows else 0, device)  # what is allocated at once
         return Capacity(given, state, host, f"{given} sessions, as asked for")
     free = {where: free_memory(where) for where in needs}
     fits = {where: int(share * free[where]) // max(1, needs[where]) for where in needs}
@@ -89,6 +92,21 @@ def choose_capacity(
         else f"the most unless more are asked for; {fits[tightest]} would fit in {share:.0%} of the memory"
     )
     return Capacity(sessions, state, host, f"{sessions} sessions: {limit}")
+
+
+def check_given(sessions: int, state: int, device: str) -> None:
+    """Raises CapacityError where the states of so many sessions are larger than the memory that is free."""
+    try:
+        free = free_memory(device)
+    except RuntimeUnavailableError:  # nothing tells, and a number was asked for
+        return
+    needs = sessions * (state + SLOT_BYTES)
+    if needs > free:
+        raise CapacityError(
+            f"{sessions} sessions of {size(state)} of state each need {size(needs)} on {device}, where "
+            f"{size(free)} are free",
+            "give a smaller number, or use a model with less state",
+        )
 
 
 def size(count: int) -> str:

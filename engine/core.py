@@ -15,9 +15,10 @@ from .capacity import Capacity
 from .codec import Codec
 from .flight import Pilot
 from .lanes import Lanes
-from .session import Session, Standing
+from .session import Session
 from .slots import SlotPool
 from .snapshot import About, Content, decode, encode
+from .standing import Standing
 from .task import Task
 
 

@@ -15,7 +15,8 @@ from ..errors import FramestateError, SessionError
 from .core import Core
 from .futures import Landing, closed_error, fail, obey
 from .scheduler import Scheduler
-from .session import Job, Session, Standing
+from .session import Job, Session
+from .standing import Standing
 
 Errand = tuple[Session[Any] | None, Callable[[], Any], Future[Any]]
 

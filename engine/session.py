@@ -18,28 +18,10 @@ from .flight import Flight, OnPart
 from .futures import as_step_error, fail
 from .inputs import Clock, later
 from .session_options import SessionOptions
+from .standing import Standing
 from .task import Steps
 
 Answer = TypeVar("Answer")
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What the frames answered so far have led to, beside the row of state.
-
-    Attributes:
-        memory: the task's.
-        clock: at the last of these frames; None before the first.
-        frames: how many were answered.
-        ended: whether the session was flushed.
-        corrections: how many there were, since the session was opened or restored.
-    """
-
-    memory: Any
-    clock: Clock | None = None
-    frames: int = 0
-    ended: bool = False
-    corrections: int = 0
 
 
 @dataclass(eq=False)

@@ -162,17 +162,29 @@ def compare(
             zeros = {one.name: np.zeros(one.concrete(1), one.dtype) for one in spec.state}
             following = [key for key in wanted.states if key not in wanted.initial]
             state |= {key: _as_file(zeros[plain_name(key)], shapes.batch.get(key)) for key in following}
-        expected = plain.step({**given, **state})
+        before = state
+        expected = plain.step({**given, **before})
         state = {key: expected[out] for key, out in wanted.states.items()}
         found = {key: outputs[plain_name(key)] for key in plain.outputs if plain_name(key) in outputs}
         pairs = [(key, expected[key], one) for key, one in found.items()]
         pairs += [(key, state[key], runtime.to_host(written[plain_name(key)])) for key in wanted.states]
         for key, one, other in pairs:
             if one.dtype != other.dtype or not np.array_equal(one, _as_file(other, shapes.batch.get(key))):
-                raise ParityError(
-                    f"{key!r} of the bundle differs from the file's at frame {index}", "no bundle was written"
-                )
+                raise differs(key, index, expected, plain.step({**given, **before}))
         tick(index)
+
+
+def differs(key: str, index: int, expected: Feeds, again: Feeds) -> ParityError:
+    """The error for a bundle that gives other numbers than its file, which may give others every time."""
+    for name, one in expected.items():
+        if not np.array_equal(one, again[name], equal_nan=one.dtype.kind == "f"):
+            return ParityError(
+                f"{name!r} of the file differs from itself when the same frame is run twice",
+                "no bundle was written; export it without what is random, such as a dropout left on",
+            )
+    return ParityError(
+        f"{key!r} of the bundle differs from the file's at frame {index}", "no bundle was written"
+    )
 
 
 def rows_agree(spec: ModelSpec, folder: Path) -> bool:

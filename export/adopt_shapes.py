@@ -7,7 +7,8 @@ what comes out tells which axes are the batch's, which follow the frames' sides,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from ..errors import ExportError, OptionError, ParityError
 from .adopt_plain import Array, Feeds, Plain, Value, Wanted, frame_axes, sides_of
 
 UNIT = 64  # pixels: sides of the sizes that are tried are multiples of it
+MAX_TRIED = 2**27
+"""Numbers of a tensor: half a gigabyte of float32, eleven frames of 4K as RGB."""
 GIVE_SIZE = "give --size HxW, to which frames are resized"
 
 
@@ -43,6 +46,7 @@ class Shapes:
 
 def learn(plain: Plain, wanted: Wanted) -> Shapes:
     """Runs the graph and sees. Raises OptionError, ExportError or ParityError: it cannot be made to fit."""
+    check_sizes(plain)
     size = fixed_size(plain, wanted)
     unit = -(-UNIT // wanted.multiple) * wanted.multiple
     sizes = [size] if size else [(2 * unit, 3 * unit), (3 * unit, 5 * unit)]
@@ -72,14 +76,33 @@ def fixed_size(plain: Plain, wanted: Wanted) -> Size | None:
     sides = [sides_of(plain.inputs[name]) for name in wanted.frames]
     found = {side for side in sides if all(isinstance(one, int) for one in side)}
     size = wanted.size or next(iter(found), None)
+    if size and math.prod(size) > MAX_TRIED // 3:  # type: ignore[operator]
+        raise OptionError(f"frames of {size[0]}x{size[1]} are larger than any that is tried", "give less")
     if len(found) > 1 or (size and found - {size}):
         shown = " and ".join(f"{height}x{width}" for height, width in sorted(found))
-        raise OptionError(f"the file takes frames of {shown}", "leave --size out, or give that")
+        raise OptionError(
+            f"the file takes frames of {shown}",
+            "leave --size out, or give that"
+            if len(found) == 1
+            else "all frames of a model have one size; export the file so, or have it resize them itself",
+        )
     for name, side in zip(wanted.frames, sides, strict=True):
         if size is None and any(isinstance(one, int) for one in side):
             place = frame_axes(plain.inputs[name])[0 if isinstance(side[1], int) else 1]
             raise OptionError(f"{plain.inputs[name].axis(place)} is open, the other side is not", GIVE_SIZE)
     return size  # type: ignore[return-value]  # numbers both, as was asked
+
+
+def check_sizes(plain: Plain) -> None:
+    """Raises ExportError: a tensor is declared larger than any that is worth an attempt."""
+    for value in (*plain.inputs.values(), *plain.outputs.values()):
+        items = math.prod(dim for dim in value.dims if isinstance(dim, int))
+        if items > MAX_TRIED:
+            shown = ", ".join(str(one or "?") for one in value.dims)
+            raise ExportError(
+                f"{value.name!r} is declared as ({shown}): {items:,} numbers, of at most {MAX_TRIED:,}",
+                "export the file with smaller tensors",
+            )
 
 
 class Trial:
@@ -165,7 +188,8 @@ class Trial:
             if isinstance(dim, str) and dim not in self._batches:
                 raise OptionError(f"{value.axis(axis)} is open", "export the file with that axis fixed")
             numbers.append(1 if isinstance(dim, str) else dim)
-        return np.full(numbers, wanted.values.get(value.name, 0.04)).astype(value.dtype)
+        number = wanted.values.get(value.name, 0.04 if np.dtype(value.dtype).kind == "f" else 0.0)
+        return filled(f"input {value.name!r} is", number, numbers, value.dtype)
 
     def _check_same(self, given: Feeds, zeros: Feeds, first: Feeds) -> None:
         """Zeros of the shape that comes out must give what those of the first call gave."""
@@ -203,10 +227,6 @@ def _check_kept(value: Value, one: Array, later: Array | None = None) -> None:
             )
 
 
-def _same(one: Array, other: Array) -> bool:
-    return np.array_equal(one, other, equal_nan=other.dtype.kind == "f")
-
-
 def begin(value: Value, shape: tuple[int, ...], given: float | Path | None) -> Array:
     """What a state begins as. Raises OptionError: it does not fit."""
     if isinstance(given, Path):
@@ -221,15 +241,34 @@ def begin(value: Value, shape: tuple[int, ...], given: float | Path | None) -> A
                 f"{given} is {getattr(found, 'shape', 'no array')}, state {value.name!r} is {shape}",
                 "give an array of that shape",
             )
-        with np.errstate(over="ignore", invalid="ignore"):
-            made = found.reshape(shape).astype(value.dtype)
-        if found.dtype.kind not in "biuf" or not _same(made.astype(found.dtype), found.reshape(shape)):
+        if found.dtype.kind not in "biuf" or (made := held(found.reshape(shape), value.dtype)) is None:
             raise OptionError(f"{given} is {found.dtype}, which {value.dtype} cannot hold", "convert it")
     else:
-        made = np.full(shape, given or 0).astype(value.dtype)
+        made = filled(f"state {value.name!r} begins as", given or 0.0, shape, value.dtype)
     if made.dtype.kind == "f" and not np.isfinite(made).all():
         raise OptionError(f"state {value.name!r} would begin with a number that is not finite", "give others")
     return made
+
+
+def filled(what: str, number: float, shape: Sequence[int], dtype: str) -> Array:
+    """An array of one number. Raises OptionError: its type cannot hold that, to rounding."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        made = np.full(shape, number, np.float64).astype(dtype)
+    fits = np.isfinite(made) if made.dtype.kind == "f" else made.astype(np.float64) == number
+    if not fits.all():
+        raise OptionError(f"{what} {number:g}, which {dtype} cannot hold", "give a number of its type")
+    return made
+
+
+def held(found: Array, dtype: str) -> Array | None:
+    """The same numbers in a type; None where it cannot hold one of them."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        made = found.astype(dtype)
+        return (
+            made
+            if np.array_equal(made.astype(found.dtype), found, equal_nan=found.dtype.kind == "f")
+            else None
+        )
 
 
 def _dim(value: Value, axis: int, found: list[int], sizes: list[Size]) -> Dim:

@@ -163,9 +163,9 @@ def open_graph(content: bytes) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
 
 
-def spiked_error(call: Call, dialect: Dialect) -> float:
+def spiked_error(call: Call, dialect: Dialect, spike: float = SPIKE) -> float:
     """How far a call's graph is from the equation beside one huge step."""
-    tensors = call.draw(SPIKE)
+    tensors = call.draw(spike)
     reference = forms_of(call.case.operator).reference
     wanted = call.case.call(reference, doubled(tensors), **dict(call.options))
     return error_by_step(run_graph(open_graph(graph_of(call, dialect)), tensors), wanted)

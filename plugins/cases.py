@@ -47,6 +47,11 @@ class Configuration:
         return tuple(name for name, (dims, _) in self.tensors.items() if dims[1:2] == "T")
 
     @property
+    def shuts(self) -> bool:
+        """Whether a step may forget everything: a gate of -inf."""
+        return any(kind in ("forget", "log_decay") for _, kind in self.tensors.values())
+
+    @property
     def states(self) -> tuple[str, ...]:
         """The arguments that are states."""
         return tuple(name for name in self.tensors if name in ("state", "memory", "norm", "m"))

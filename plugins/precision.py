@@ -18,9 +18,9 @@ WIDE = (torch.float32, torch.float64)
 def in_float32(scan: AnyScan, *, keeps_inputs: bool = False) -> AnyScan:
     """An operator that computes in float32, or in float64 where an input has it, out of autocast too.
 
-    y comes back in the type of the first argument. Final states stay wide, since a state that is rounded at
-    every step drifts. With ``keeps_inputs`` the state is made of inputs: it has the type of the past state,
-    or of the first argument where there is none.
+    y comes back in the type of the first argument, or wide where that holds no fractions. Final states stay
+    wide, since a state that is rounded at every step drifts. With ``keeps_inputs`` the state is made of
+    inputs: it has the type of the past state, or of the first argument where there is none.
     """
     names = tuple(inspect.signature(scan).parameters)
 
@@ -34,10 +34,11 @@ def in_float32(scan: AnyScan, *, keeps_inputs: bool = False) -> AnyScan:
         wide = wide_type(kinds)
         with torch.autocast(device, enabled=False) if autocast else nullcontext():
             y, final = scan(*raised(arguments, wide), **raised(options, wide))
+        shown = kind if kind.is_floating_point or kind.is_complex else wide
         if keeps_inputs:
             past = (dict(zip(names, arguments, strict=False)) | options).get("state")
-            final = final.to(kind if past is None else past.dtype)
-        return y.to(kind), final
+            final = final.to(shown if past is None else past.dtype)
+        return y.to(shown), final
 
     return cast("AnyScan", call)
 

@@ -12,6 +12,9 @@ from torch import Tensor
 
 Triangle = tuple[Tensor, Tensor]
 
+ALL = -1e30
+"""A decay's logarithm from which nothing is left, in float32 and float64, however often it is added up."""
+
 
 def triangle(length: int, like: Tensor) -> Triangle:
     """The masks of ``segment_sums`` for up to ``length`` steps: 1 below the diagonal, and -inf above it."""
@@ -22,9 +25,12 @@ def triangle(length: int, like: Tensor) -> Triangle:
 def segment_sums(log_decay: Tensor, masks: Triangle) -> Tensor:
     """(..., L) -> (..., L, L): at row t and column s the sum of the steps s + 1 to t, -inf where s > t.
 
-    Its gradient is exact too: it adds up what crosses a step, and takes no differences either.
+    A step of -inf forgets everything; it counts as ``ALL``, since -inf x 0 is no number. The gradient is
+    exact too: it adds up what crosses a step, and takes no differences either.
     """
     length = log_decay.shape[-1]
     after, future = (mask[:length, :length] for mask in masks)
-    wide = log_decay.contiguous().unsqueeze(-1)  # of a transposed tensor sums take twice as long
+    wide = (
+        log_decay.clamp(min=ALL).contiguous().unsqueeze(-1)
+    )  # of a transposed tensor sums take twice as long
     return (wide * after).cumsum_(-2).add_(future)

@@ -17,7 +17,7 @@ the frame's own (``"height"``, ``"width"``), padded to a ``multiple``.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -77,9 +77,15 @@ class FrameInput:
             tall, wide = self.padded(height, width)
             if (tall, wide) != (height, width):
                 seen = np.pad(seen, ((0, tall - height), (0, wide - width), (0, 0)), mode="edge")
-        if self.dtype != "uint8":
-            seen = (seen * self.scale - self.shift).astype(self.dtype)
+        if self.dtype != "uint8" or self.is_changed:
+            levels = seen * self.scale - self.shift
+            seen = (levels if np.dtype(self.dtype).kind == "f" else np.rint(levels)).astype(self.dtype)
         return np.ascontiguousarray(seen if self.last else seen.transpose(2, 0, 1))[None]
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether levels are other numbers in the tensor than in a picture."""
+        return bool((self.scale != 1).any() or self.shift.any())
 
     def padded(self, height: int, width: int) -> tuple[int, int]:
         """The size of what the model sees of a frame."""
@@ -188,12 +194,12 @@ class StreamView:
         if kind == "frame":
             self.frames.append(self._frame(tensor, said))
         elif kind == "value":
-            self.values[tensor.name] = np.full(
-                tensor.concrete(1),
-                self._number(said.get("value"), f"the value of {tensor.name}"),
-                tensor.dtype,
-            )
+            number = self._number(said.get("value"), f"the value of {tensor.name}")
+            self._holds(tensor, [number], f"the value {number:g}")
+            self.values[tensor.name] = np.full(tensor.concrete(1), number).astype(tensor.dtype)
         elif kind == "seconds":
+            if np.dtype(tensor.dtype).kind != "f":
+                raise self._wrong(f"its input {tensor.name!r} is {tensor.dtype}, which holds no seconds")
             self.seconds.append(tensor)
         else:
             raise self._wrong(f"its input {tensor.name!r} is of kind {kind!r}, not frame, value or seconds")
@@ -214,7 +220,7 @@ class StreamView:
             raise self._wrong(
                 f"its input {tensor.name!r} is {shape}; frames are height x width, or a fixed size"
             )
-        top = self._number(said.get("range", 255 if tensor.dtype == "uint8" else 1), "range")
+        top = self._number(said.get("range", 255 if self._is_whole(tensor) else 1), "range")
         mean, std = (
             self._numbers(said.get(key, one), int(channels), key) for key, one in (("mean", 0), ("std", 1))
         )
@@ -230,10 +236,17 @@ class StreamView:
             raise self._wrong(
                 f"multiple is {multiple!r} and back is {back!r}; whole numbers, 1 to 1024 and 0 to 16"
             )
+        scale, shift = (np.float32(top / 255) / std).astype(np.float32), (mean / std).astype(np.float32)
+        ends = [float(one) for level in (0, 255) for one in level * scale - shift]
+        if tensor.dtype == "bool" or (self._is_whole(tensor) and max(ends) - min(ends) < 2):
+            shown = f"{tensor.dtype} from {min(ends):g} to {max(ends):g}"
+            raise self._wrong(f"its input {tensor.name!r} is {shown}, which is no picture")
+        if self._is_whole(tensor):
+            ends = [round(one) for one in ends]
+        self._holds(tensor, ends, f"levels from {min(ends):g} to {max(ends):g}; say range, mean and std")
         return FrameInput(
-            tensor.name, int(channels), last, size, multiple,
-            (np.float32(top / 255) / std).astype(np.float32), (mean / std).astype(np.float32),
-            self._bgr(said), back, tensor.dtype,
+            tensor.name, int(channels), last, size, multiple, scale, shift, self._bgr(said), back,
+            tensor.dtype,
         )  # fmt: skip
 
     def _output(self, tensor: TensorSpec, said: Mapping[str, Any]) -> OutputView:
@@ -241,11 +254,24 @@ class StreamView:
         kind = said.get("kind", "tensor")
         if kind not in ("picture", "mask", "tensor"):
             raise self._wrong(f"its output {tensor.name!r} is of kind {kind!r}, not picture, mask or tensor")
-        top = self._number(said.get("range", 255 if tensor.dtype == "uint8" else 1), "range")
+        top = self._number(said.get("range", 255 if self._is_whole(tensor) else 1), "range")
         if top <= 0:
             raise self._wrong(f"range of {tensor.name!r} is {top:g}")
         last = len(tensor.shape) == 4 and tensor.shape[1] not in (1, 3, 4)
         return OutputView(tensor.name, kind, top, self._bgr(said), last, self.frames[0].size is None)
+
+    @staticmethod
+    def _is_whole(tensor: TensorSpec) -> bool:
+        """Whether a tensor holds whole numbers, which levels from 0 to 255 are."""
+        return np.dtype(tensor.dtype).kind in "iu"
+
+    def _holds(self, tensor: TensorSpec, numbers: Sequence[float], what: str) -> None:
+        """Raises BundleError unless a tensor can hold numbers, to rounding where it holds fractions."""
+        kind = np.dtype(tensor.dtype)
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = np.array(numbers, np.float64).astype(kind)
+        if not (np.isfinite(found) if kind.kind == "f" else found.astype(np.float64) == numbers).all():
+            raise self._wrong(f"its input {tensor.name!r} is {tensor.dtype}, which cannot hold {what}")
 
     def _bgr(self, said: Mapping[str, Any]) -> bool:
         colours = said.get("colours", "RGB")

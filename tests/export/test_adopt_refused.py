@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import onnx
 import pytest
 from framestate.bundles import load_bundle
+from framestate.engine import Engine
 from framestate.errors import (
     BundleError,
     ExportError,
@@ -19,6 +21,7 @@ from framestate.errors import (
 )
 from framestate.export.adopt import adopt_stream
 from framestate.export.adopt_graphs import StreamOptions
+from framestate.vision import Frame
 
 from ..tiny_recurrent import (
     node,
@@ -154,6 +157,82 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     onnx.save(listed, path)
     with pytest.raises(ExportError, match=r"'list' is a seq\(tensor\(float\)\)"):
         adopted(path, states={})
+
+
+def listening(path: Path, *nodes: Any, **more: Any) -> Path:
+    """A file with a state ``h`` to which the mean of each frame is added, and what a test puts before it."""
+    mean = node("ReduceMean", ["seen"], ["mean"], axes=[1, 2, 3], keepdims=0)
+    inputs = {"image": (1, 3, 32, 48), "h": (1,), **more.pop("inputs", {})}
+    return write_graph(
+        path, [*nodes, mean, node("Add", ["h", "mean"], ["h_out"])], inputs,
+        {"h_out": (1,), **more.pop("outputs", {})}, **more,
+    )  # fmt: skip
+
+
+def test_a_file_that_is_never_the_same(tmp_path: Path) -> None:
+    """A dropout that was left on."""
+    drop = node("Dropout", ["image", "half", "on"], ["seen"])
+    path = listening(tmp_path / "drop.onnx", drop, constants={"half": np.float32(0.5), "on": np.array(True)})
+    with pytest.raises(ParityError, match=r"'h_out' of the file differs from itself.* dropout"):
+        adopted(path, states={"h": "h_out"})
+
+
+@pytest.mark.parametrize("kind", ["int64", "bool", "uint8", "float16"])
+def test_numbers_that_a_type_cannot_hold(tmp_path: Path, kind: str) -> None:
+    """Of a state's beginning, of a constant, and of the seconds between frames."""
+    copies = [node("Identity", ["image"], ["seen"]), node("Identity", ["n"], ["n_out"])]
+    path = listening(
+        tmp_path / "typed.onnx", *copies, inputs={"n": (1,)}, outputs={"n_out": (1,)},
+        kinds={"n": kind, "n_out": kind},
+    )  # fmt: skip
+    pairs = {"h": "h_out", "n": "n_out"}
+    wrong = [1e30, *([] if kind == "float16" else [2.5])]
+    for number in wrong:
+        with pytest.raises(OptionError, match=rf"state 'n' begins as .*, which {kind} cannot hold"):
+            adopted(path, states=pairs, initial={"n": number})
+        with pytest.raises(OptionError, match=rf"input 'n' is .*, which {kind} cannot hold"):
+            adopted(path, states={"h": "h_out"}, inputs={"n": number})
+    if kind != "float16":
+        with pytest.raises(BundleError, match=f"'n' is {kind}, which holds no seconds"):
+            adopted(path, states={"h": "h_out"}, inputs={"n": "seconds"})
+
+
+@pytest.mark.parametrize(
+    ("kind", "view", "words"),
+    [
+        ("int8", {}, "int8, which cannot hold levels from 0 to 255"),
+        ("int8", {"range": 255.0, "mean": 128.0}, None),
+        ("int32", {}, None),
+        ("int32", {"range": 1.0}, "int32 from 0 to 1, which is no picture"),
+        ("uint8", {"mean": 128.0}, "uint8, which cannot hold levels from -128 to 127"),
+        ("uint8", {"range": 100.0}, None),
+        ("bool", {}, "bool from 0 to 1, which is no picture"),
+        ("float16", {"range": 1e6}, "float16, which cannot hold levels"),
+    ],
+)
+def test_frames_as_whole_numbers(tmp_path: Path, kind: str, view: dict[str, Any], words: str | None) -> None:
+    """What a type cannot hold is refused; what it can is what the model sees, nothing is left out."""
+    path = listening(tmp_path / "whole.onnx", node("Cast", ["image"], ["seen"], to=1), kinds={"image": kind})
+    if words is not None:
+        with pytest.raises(BundleError, match=words):
+            adopted(path, states={"h": "h_out"}, view=view)
+        return
+    bundle = adopted(path, states={"h": "h_out"}, outputs={"h_out": "tensor"}, view=view)
+    with Engine.load(bundle, threads=1) as engine, engine.open() as session:
+        white = session.push(Frame(np.full((32, 48, 3), 255, np.uint8), 0, Fraction(1, 25), 0))
+    assert float(white.tensors["h_out"]) == view.get("range", 255.0) - view.get("mean", 0.0)
+
+
+def test_sizes_that_nobody_has_memory_for(tmp_path: Path) -> None:
+    path = listening(tmp_path / "huge.onnx", node("Identity", ["image"], ["seen"]))
+    model = onnx.load(path)
+    model.graph.input[1].type.tensor_type.shape.dim[0].dim_value = 2**40
+    onnx.save(model, path)
+    with pytest.raises(ExportError, match=r"'h' is declared as \(1099511627776\): .* of at most"):
+        adopted(path, states={"h": "h_out"})
+    fading = write_fading(tmp_path / "fading.onnx")
+    with pytest.raises(OptionError, match="1000000x1000000 are larger"):
+        adopted(fading, states={"mean_in": "mean_out"}, size=(10**6, 10**6))
 
 
 def test_data_in_files_beside_it(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from framestate.bundles import Bundle
 from framestate.errors import ParityError
@@ -29,6 +31,14 @@ def test_a_graph_keeps_its_digits_beside_a_huge_step(label: str, dialect: Dialec
 @pytest.mark.parametrize(("label", "dialect"), [("`ssd_scan`", "ort"), ("`mlstm_scan`", "portable")])
 def test_the_shipped_operators_do(label: str, dialect: Dialect) -> None:
     assert spiked_error(call_of(by_label[label]), dialect) <= 1e-5
+
+
+@pytest.mark.parametrize(
+    ("label", "dialect"),
+    [("`mlstm_scan`", "ort"), ("`mlstm_scan`", "portable"), ("`gated_scan`, delta rule", "portable")],
+)
+def test_a_gate_that_is_shut_is_no_other(label: str, dialect: Dialect) -> None:
+    assert spiked_error(call_of(by_label[label], 24), dialect, math.inf) <= 1e-5
 
 
 def test_so_does_a_graph_with_open_steps() -> None:

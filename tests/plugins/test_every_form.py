@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -68,6 +69,29 @@ def test_cuts_change_nothing(case: Configuration, form: str) -> None:
 def test_a_huge_step_takes_no_digits_from_the_others(case: Configuration, form: str, spike: float) -> None:
     tensors = case.draw(256, spike=spike)
     assert error_by_step(found(case, form, tensors), wanted(case, tensors)) <= 1e-5
+
+
+@pytest.mark.parametrize("case", [one for one in CONFIGURATIONS if one.shuts], ids=lambda case: case.label)
+@each_form
+def test_a_gate_that_is_shut_forgets_everything_and_spoils_nothing(case: Configuration, form: str) -> None:
+    """A decay of zero has the logarithm -inf: a memory that is emptied, as minGRU's is when its gate is 1."""
+    tensors = case.draw(40, spike=math.inf)
+    leaves = {name: tensor.clone().requires_grad_() for name, tensor in tensors.items()}
+    outputs = found(case, form, leaves)
+    detached = tuple(output.detach() for output in outputs)
+    assert error_by_step(detached, wanted(case, tensors)) <= 1e-5
+    sum(output.sum() for output in outputs).backward()  # type: ignore[union-attr]
+    assert all(torch.isfinite(leaf.grad).all() for leaf in leaves.values() if leaf.grad is not None)
+
+
+@each_configuration
+@each_form
+def test_whole_numbers_come_in_and_fractions_come_out(case: Configuration, form: str) -> None:
+    tensors = case.draw(5)
+    first = next(iter(tensors))
+    tensors[first] = (10 * tensors[first]).round()
+    whole = found(case, form, tensors | {first: tensors[first].long()})
+    assert all(torch.equal(one, other) for one, other in zip(whole, found(case, form, tensors), strict=True))
 
 
 @each_form

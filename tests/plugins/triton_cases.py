@@ -7,6 +7,7 @@ triton is imported and changes what every kernel is. ``python triton_cases.py cu
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -254,7 +255,7 @@ def configured_cases(device: str) -> dict[str, float]:
     return {
         f"{case.label} with a spike of {spike:g}": configured(case, device, 64 if spike == 0 else 256, spike)
         for case in CONFIGURATIONS
-        for spike in (0.0, 1e3, 1e5, 1e6)
+        for spike in (0.0, 1e3, 1e5, 1e6, *([math.inf] if case.shuts else []))
     }
 
 

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +22,17 @@ from framestate import wire
 from framestate.bundles import Bundle
 from framestate.engine import Engine
 from framestate.server import Server, Settings
-from framestate.vision import Box, Frame, VideoWriter, decode_image, encode_image
+from framestate.vision import Box, Frame, decode_image, encode_image
 from framestate.vision.synthetic import demo_clip
 from framestate.wire.format import MOST_TEXT
 from framestate.wire.kinds import Parts, read, unpacked
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
+from .clips import RATE, write_clip
 from .tiny_stream import write_stream
 
 MODEL = "tracker-nano"
-RATE = Fraction(1, 25)
 
 
 @dataclass
@@ -307,30 +306,6 @@ def truth(film: tuple[list[bytes], Box]) -> list[Box]:
 def clip_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two seconds of 160 x 120, ten frames a second."""
     return write_clip(tmp_path_factory.mktemp("video") / "clip.mp4", 20, drawn=20, rate=10)
-
-
-def write_clip(
-    path: Path, frames: int, *, drawn: int = 12, rate: int = 25, size: tuple[int, int] = (160, 120)
-) -> Path:
-    """A video of so many frames; after those that are drawn it begins again."""
-    images = [image for image, _, _ in demo_clip(3, min(frames, drawn), size)]
-    with VideoWriter(path, *size, rate) as film:
-        for index in range(frames):
-            film.write(images[index % len(images)])
-    return path
-
-
-@contextmanager
-def mounted(folder: Path, options: str) -> Iterator[Path]:
-    """A file system of its own in this folder, in memory."""
-    if sys.platform != "linux" or os.geteuid() != 0:
-        pytest.skip("only root mounts a file system, on Linux")
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
-    if subprocess.run(mount, check=False, capture_output=True).returncode != 0:
-        pytest.skip("no file system can be mounted here")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def query(box: Box) -> str:

@@ -13,7 +13,8 @@ from framestate.server.disk import Disk
 from framestate.server.jobs import Job, JobStore
 from framestate.server.videos import Videos
 
-from .conftest import mounted, write_clip
+from .clips import write_clip
+from .disks import mounted
 
 BOX = "box=60,50,40,30"
 

@@ -19,7 +19,7 @@ from framestate.engine import Engine
 from framestate.server import Settings
 from framestate.vision import Box
 
-from .conftest import RATE
+from .clips import RATE
 
 Film = tuple[list[bytes], Box]
 

@@ -17,7 +17,7 @@ from framestate.server.fitted import fitted
 from framestate.server.live import Address
 from framestate.vision import Frame, decode_image
 
-from .conftest import RATE, write_clip
+from .clips import RATE, write_clip
 
 
 def added(running: Any, name: str, where: object, **headers: str) -> Any:

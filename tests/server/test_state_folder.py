@@ -16,7 +16,7 @@ import pytest
 from framestate.errors import OptionError
 from framestate.server.state_folder import StateFolder
 
-from .conftest import mounted
+from .disks import mounted
 
 SERVE = [sys.executable, "-m", "framestate.cli.main", "serve", "--port", "0", "--state-dir"]
 

@@ -15,7 +15,7 @@ import pytest
 from framestate.server.jobs import MOST_ATTEMPTS, Job, JobStore
 from framestate.vision import VideoReader
 
-from .conftest import write_clip
+from .clips import write_clip
 
 BOX = "box=60,50,40,30"
 

@@ -34,6 +34,10 @@ def test_capacity_is_a_share_of_memory_over_what_a_session_needs(
     free["cuda"] = 64 * GIB
     assert choose_capacity(spec(), "cuda", queue=1, frame_bytes=1).sessions == capacity.LARGEST
     assert choose_capacity(spec(), "cpu", given=7).reason == "7 sessions, as asked for"
+    with pytest.raises(
+        CapacityError, match=r"1000000000 sessions of .* need .* GiB on cpu, where .* are free"
+    ):
+        choose_capacity(spec(), "cpu", given=10**9)
     free["cpu"] = 1000
     with pytest.raises(CapacityError, match="1000 B are free"):
         choose_capacity(spec(), "cpu")

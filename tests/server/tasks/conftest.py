@@ -16,7 +16,8 @@ from framestate.vision import Box, Frame, decode_image
 from framestate.wire import Made
 from framestate.wire.kinds import write
 
-from ..conftest import RATE, Running
+from ..clips import RATE
+from ..conftest import Running
 
 TASKS = ("tracking", "interpolation", "classification", "stream")
 Film = tuple[list[bytes], Box]
