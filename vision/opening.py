@@ -18,6 +18,7 @@ import av
 import av.error
 
 from ..errors import VideoError
+from .images import IMAGE_SUFFIXES
 
 # Video containers only. Playlists (hls, concat, dash) could make FFmpeg open other files and addresses, and
 # text, subtitles and raw bytes would pass for a video.
@@ -57,6 +58,11 @@ def open_input(path: Path) -> Any:
     try:
         return av.open(f"file:{path.absolute()}", format=form, **INPUT_OPTIONS)
     except (av.error.FFmpegError, OSError, ValueError) as error:
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            raise VideoError(
+                f"{path} cannot be opened as a video: its name is that of a picture",
+                "Give a video, or the folder that holds numbered pictures.",
+            ) from None
         raise VideoError(f"{path} cannot be opened as a video ({reason(error)})", REMEDY) from None
 
 
@@ -82,11 +88,13 @@ def check_there(path: Path) -> None:
     """Raises VideoError if nothing is at ``path``, or if it is an address."""
     if address := _ADDRESS.match(str(path)):
         raise VideoError(
-            f"{path} is an address ({address[1]}), and only files are read",
+            f"{str(path).replace(':/', '://', 1)} is an address ({address[1]}), and only files are read",
             "Fetch it first (curl, yt-dlp), or pipe it in: curl ADDRESS | framestate ... -",
         )
     if not path.exists():
         raise VideoError(f"{path} does not exist", "Check the path of the video.")
+    if path.is_file() and not path.stat().st_size:
+        raise VideoError(f"{path} is empty", "Check that it was copied, or downloaded, whole.")
 
 
 def is_pipe(path: Path) -> bool:

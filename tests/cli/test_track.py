@@ -153,7 +153,7 @@ def an_empty_file(clip: Path) -> Path:
     [
         (no_such_file, "does not exist"),
         (a_text, "cannot be opened as a video"),
-        (an_empty_file, "cannot be opened as a video"),
+        (an_empty_file, "is empty"),
         (without_its_index, "clip.mp4"),
         (without_frames, "clip.mp4"),
     ],

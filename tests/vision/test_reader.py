@@ -134,7 +134,6 @@ def test_what_is_no_video(tmp_path: Path) -> None:
     with pytest.raises(VideoError, match="does not exist"):
         VideoReader(tmp_path / "missing.mp4")
     for name, data in (
-        ("empty.mp4", b""),
         ("text.mp4", b"This is a text and not a video.\n" * 200),
         ("subtitles.mp4", b"1\n00:00:01,000 --> 00:00:02,000\nHello\n\n" * 50),
         ("picture.mp4", encode_image(picture(0), "png")),
@@ -143,6 +142,12 @@ def test_what_is_no_video(tmp_path: Path) -> None:
         path.write_bytes(data)
         with pytest.raises(VideoError, match="cannot be opened"):
             VideoReader(path)
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    with pytest.raises(VideoError, match="is empty"):
+        VideoReader(tmp_path / "empty.mp4")
+    (tmp_path / "one.png").write_bytes(b"no picture either")
+    with pytest.raises(VideoError, match="that of a picture"):
+        VideoReader(tmp_path / "one.png")
 
 
 def test_a_playlist_opens_no_other_file(make_clip: ClipMaker, tmp_path: Path) -> None:
