@@ -95,9 +95,11 @@ def _announce(options: ClusterOptions, choice: ClusterChoice) -> None:
 
 
 def _wait() -> None:
-    """Until SIGTERM or SIGINT."""
+    """Until SIGTERM or SIGINT; SIGHUP, which has a server by itself read its files again, ends nothing."""
     told = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: told.set())
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, lambda *_: note("each server reads its files again when they change"))
     while not told.wait(0.5):
         pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import uuid
@@ -26,6 +27,8 @@ from .vault import Vault, open_vault
 from .view import DirectoryLink, MemberInfo
 
 START_S = 60.0
+LOOK_S = 2.0
+"""How often its files of keys and certificate are looked at: no signal reaches a server of a cluster."""
 
 
 class Replica(Server):
@@ -69,6 +72,9 @@ class Replica(Server):
         app.include_router(cluster_api(self.member))
         most = max(engine.most_snapshot_bytes for engine in engines.values())
         app.add_middleware(Membership, member=self.member, token=token, most_bytes=most)
+        files = (settings.api_key_file, settings.tls_cert, settings.tls_key)
+        self._files = [path for path in files if path is not None]
+        self._watching: asyncio.Task[None] | None = None
         self.left = 0
         """Sessions that nobody took when it ended."""
 
@@ -76,9 +82,12 @@ class Replica(Server):
         """Listens, and joins the cluster."""
         await super().startup(sockets)
         await self.member.start()
+        self._watching = asyncio.create_task(self.reload.watch(self._files, LOOK_S), name="watch files")
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Gives its sessions away, and ends as any server."""
+        if self._watching is not None:
+            self._watching.cancel()
         self.left = await self.member.leave()
         await super().shutdown(sockets)
 

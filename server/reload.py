@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
 
 from ..errors import FramestateError
 from .logs import logger
@@ -27,3 +30,23 @@ class Reload:
                 logger().error("not read again", extra={"what": name, "error": str(error)})
             else:
                 logger().info("read again", extra={"what": name})
+
+    async def watch(self, paths: Sequence[Path], every_s: float) -> None:
+        """Reads everything again whenever one of these files is another one, for ever: where no signal comes."""
+        before = await asyncio.to_thread(stamps, paths)
+        while True:
+            await asyncio.sleep(every_s)
+            now = await asyncio.to_thread(stamps, paths)
+            if now != before:
+                self()
+            before = now
+
+
+def stamps(paths: Sequence[Path]) -> list[tuple[int, int, int]]:
+    """What tells a file from what it was; of those that are away for the moment, nothing."""
+    found = []
+    for path in paths:
+        with suppress(OSError):
+            stat = path.stat()
+            found.append((stat.st_ino, stat.st_size, stat.st_mtime_ns))
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.client
 import json
 import re
@@ -171,6 +172,16 @@ def test_keys_are_checked_by_the_servers(cluster: Make, film: Film, tmp_path: An
             async with await client.track(film[0][0], film[1]) as target:
                 await target.push(film[0][1])
             assert await client.sessions() == []
+        keys.write_text("another-key-of-16\n")
+        async with AsyncClient(servers.url, api_key="another-key-of-16") as client, asyncio.timeout(30):
+            while True:  # read again without a signal, and without a restart
+                with contextlib.suppress(AccessError):
+                    assert await client.sessions() == []
+                    break
+                await asyncio.sleep(0.2)
+        async with AsyncClient(servers.url, api_key="0123456789abcdef") as client:
+            with pytest.raises(AccessError):
+                await client.sessions()
 
     asyncio.run(run())
 
