@@ -32,7 +32,7 @@ class Reload:
                 logger().info("read again", extra={"what": name})
 
     async def watch(self, paths: Sequence[Path], every_s: float) -> None:
-        """Reads everything again whenever one of these files is another one, for ever: where no signal comes."""
+        """Reads everything again whenever one of these files has changed, for ever: where no signal comes."""
         before = await asyncio.to_thread(stamps, paths)
         while True:
             await asyncio.sleep(every_s)
