@@ -15,12 +15,15 @@ from framestate.vision import Box, VideoReader
 from framestate.vision.synthetic import Scene
 from playwright.sync_api import Page, expect
 
+from .conftest import painted
 from .test_page import draw, load, place, wait_for_tracks
 from .test_page_videos import until
 
 Film = tuple[Path, Box]
 WAIT_MS = 30_000
 RATE = 12  # of the film
+SETTLED = "(async () => (await import('/static/app.js')).tracker.follower.flight.size === 0)()"
+"""No frame is on its way any more."""
 
 
 def at_the_end(page: Page) -> None:
@@ -100,7 +103,11 @@ def test_the_sample_plays_at_once_and_is_looked_back_on(site: Any, visit: Any, t
         page,
         "document.getElementById('scrub').getAttribute('aria-valuetext').includes('1 tracking, 2 tracking')",
     )
-    assert page.locator("#picture").screenshot() != newest
+    for _ in range(200):  # nothing tells when what is drawn is seen
+        if page.locator("#picture").screenshot() != newest:
+            break
+    else:
+        pytest.fail("the first picture is not shown")
     page.click("#pause")  # replay
     expect(page.locator("#pause")).to_have_text("Stop")
     until(page, "Number(document.getElementById('scrub').value) > 0.5")
@@ -121,7 +128,8 @@ def test_a_box_is_dragged_right_a_target_added_and_one_ended(site: Any, visit: A
     page.click("#pause")
     expect(page.locator("#status-word")).to_have_text("Paused")
     session = page.inner_text("#health-text")
-    page.wait_for_timeout(200)  # frames that were on their way
+    until(page, SETTLED)
+    painted(page)
     now = page.evaluate("Number(document.getElementById('scrub').value)")
     truth = scene.box(round(now * RATE)).centre
     box = page.evaluate(
