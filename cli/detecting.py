@@ -34,7 +34,12 @@ Rounds = Annotated[
     int, typer.Option("--detect-every", metavar="N", min=1, help="Ask the detector at every Nth frame.")
 ]
 Classes = Annotated[
-    str, typer.Option("--classes", metavar="A,B", help="Only these classes of the detector, by name.")
+    str,
+    typer.Option(
+        "--classes",
+        metavar="A,B",
+        help="Only these classes of the detector, by name; a name with a comma in double quotes.",
+    ),
 ]
 Score = Annotated[
     float, typer.Option("--detector-score", min=0, max=1, help="Least score of the detector that counts.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,8 +20,18 @@ SHEETS: Mapping[str, Literal["png", "jpeg", "webp"]] = {
 
 
 def names_in(text: str) -> list[str]:
-    """The names of a list with commas, each once."""
-    return list(dict.fromkeys(name for name in (part.strip() for part in text.split(",")) if name))
+    """The names of a list with commas, each once, as a line of CSV: a name with a comma is in double quotes.
+
+    Raises OptionError: a quote is not closed.
+    """
+    try:
+        parts = next(csv.reader([text], skipinitialspace=True, strict=True), [])
+    except csv.Error as error:
+        raise OptionError(
+            f"the list {text[:80]!r} cannot be read ({error})",
+            """write names as CSV has them: cat,"lights, red" """.strip(),
+        ) from error
+    return list(dict.fromkeys(name for name in (part.strip() for part in parts) if name))
 
 
 def check_name(name: str, others: Container[str], kind: str) -> None:

@@ -129,7 +129,11 @@ def serve(
     ] = None,
     classes: Annotated[
         str | None,
-        typer.Option("--classes", metavar="A,B", help="Only these classes of the detector, by name."),
+        typer.Option(
+            "--classes",
+            metavar="A,B",
+            help="Only these classes of the detector, by name; a name with a comma in double quotes.",
+        ),
     ] = None,
     push: Annotated[
         list[str] | None,

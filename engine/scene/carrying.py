@@ -16,7 +16,7 @@ _OUT = 0.3  # share of a box in the frame, below which its target has left
 
 
 def carry(desk: Desk, grey: Grey) -> None:
-    """Every target at the frame's time; those that have left the frame are ended, or lost if pinned."""
+    """Every target at the frame's time."""
     clock, options, frame = desk.memory.clock, desk.options, desk.frame
     targets = list(desk.known.values())
     if clock is None or not targets:
@@ -29,9 +29,18 @@ def carry(desk: Desk, grey: Grey) -> None:
     )
     for place, one in enumerate(targets):
         _carry(desk, one, motion, place, steps)
-    for one in targets:
-        box = desk.known[one.number].box
-        if _shown(box, frame.width, frame.height) >= _OUT * box.area:
+
+
+def let_go(desk: Desk) -> None:
+    """Targets that have left the frame are ended, or lost if pinned; not while a detector still sees them.
+
+    Where detections come at every frame, one of an object on its way out may be missing.
+    """
+    frame, o = desk.frame, desk.options
+    for one in list(desk.known.values()):
+        inside = _shown(one.box, frame.width, frame.height)
+        is_found = one.number in desk.detected or (inside > 0 and desk.seconds - one.detected < o.missed_for)
+        if inside >= _OUT * one.box.area or is_found:
             continue
         if one.pinned:
             desk.change(one.number, status="lost")

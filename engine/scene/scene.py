@@ -17,7 +17,7 @@ from ..session_options import check_id
 from ..tracking import BoxFilter, Tracking
 from . import blob as blobs
 from .appearance import look_of
-from .carrying import carry
+from .carrying import carry, let_go
 from .desk import Desk
 from .detections import Detections, named
 from .looking import SEARCHED, errands, tidy
@@ -124,6 +124,7 @@ class Scene:
             given = found.fitting(current.width, current.height, self.options)
             desk.ignored += len(found) - len(given)
             meet(desk, given)
+        let_go(desk)
         ready = time.perf_counter()
         self._runner.run(desk, errands(desk), began)
         looked = time.perf_counter()

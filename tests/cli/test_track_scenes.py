@@ -108,13 +108,16 @@ def test_a_detector_names_what_it_finds(
         [held, zero],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    helper.set_model_props(model, {"names": "{0: 'cat', 1: 'square'}"})
+    helper.set_model_props(model, {"names": "{0: 'cat', 1: 'square, white'}"})
     onnx.save(model, str(work / "d.onnx"))
     given = ("track", make_clip(frames=4), "--detector", "d.onnx", "--boxes", "b.csv", *ONE)
     found = report(*given, "--detect-every", 50)
-    assert [one["label"] for one in found["targets"]] == ["square"]
-    assert [row["label"] for row in rows(work / "b.csv")] == ["square"] * 4
+    assert [one["label"] for one in found["targets"]] == ["square, white"]
+    assert [row["label"] for row in rows(work / "b.csv")] == ["square, white"] * 4
     assert report(*given, "--classes", "cat")["targets"] == []
+    both = report(*given, "--classes", 'cat, "square, white"')["targets"]
+    assert [one["label"] for one in both] == ["square, white"]
+    assert "cannot be read" in refused(*given, "--classes", '"square, white')
     assert "no class" in refused(*given, "--classes", "dog")
 
 

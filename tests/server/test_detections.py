@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,14 @@ HOSTILE: list[tuple[Any, int, str]] = [
     ({"xywh": [[1, 2, 3]]}, 422, "OptionError"),
     ({"xywh": [[1, 2, 3, 4, 5, 6, 7, 8]]}, 422, "OptionError"),
     ({"xywh": [["a", "b", "c", "d"]]}, 422, "OptionError"),
-    ({"xywh": [[None, 1, 5, 5]]}, 422, "BoxError"),
+    ({"xywh": [[None, 1, 5, 5]]}, 422, "OptionError"),
+    ({"xywh": [["10", "10", "5", "5"]]}, 422, "OptionError"),
+    ({"xywh": [[True, 1, 5, 5]]}, 422, "OptionError"),
+    ({"xywh": [1, 1, 5, 5]}, 422, "OptionError"),
+    ({"xywh": [BOX], "scores": 0.5}, 422, "OptionError"),
+    ({"xywh": [BOX], "scores": ["high"]}, 422, "OptionError"),
+    ({"xywh": [BOX], "labels": [["cat"]]}, 422, "OptionError"),
+    ({"xywh": [BOX], "labels": []}, 422, "OptionError"),
     ({"xywh": {"0": [1, 1, 5, 5]}}, 422, "OptionError"),
     ({"xywh": None}, 422, "OptionError"),
     ({}, 422, "OptionError"),
@@ -108,6 +116,8 @@ def test_hostile_detections_are_refused_and_change_nothing(source: Any, until: A
         answer = tell(source, body)
         assert (answer.status, answer.json["code"]) == (status, code), (str(body)[:60], answer.body)
         assert answer.json["remedy"]
+        said = f"{answer.json['detail']} {answer.json['remedy']}"  # in the words of JSON, not of Python
+        assert not re.search(r"ndarray|\bdict\b|NoneType|object is not|could not convert|shape", said), said
     assert list(targets(source)) == [1]
     goes_on(source, until)
     assert tell(source, {"xywh": [BOX]}, "none").status == 404

@@ -50,6 +50,21 @@ def test_a_target_that_is_not_seen_is_lost_and_then_ended(open_scenes_engine: Op
         assert {one.id for one in again} == {2, 3}  # no id is given twice
 
 
+def test_what_is_detected_half_out_of_the_frame_keeps_its_id(open_scenes_engine: OpenEngine) -> None:
+    """It goes as far as a sixth, is missed once, and comes back; then it leaves for good."""
+    xs = [-20.0, -24.0, -28.0, -31.0, -32.0, -33.0, -33.0, -32.0, -29.0, -25.0]
+    with Scene(open_scenes_engine(), UNSEEN) as scene:
+        for number, x in enumerate(xs):
+            box = (x, 60.0, 40.0, 40.0)
+            answer = scene.update(still(number), detected(box) if number != 5 else no_detections())
+            assert [one.id for one in scene.targets()] == [1]
+            assert not answer.ended
+        for number, x in enumerate((-29.0, -33.0), len(xs)):
+            scene.update(still(number), detected((x, 60.0, 40.0, 40.0)))
+        answers = [scene.update(still(number), no_detections()) for number in range(12, 24)]
+        assert [one for answer in answers for one in answer.ended] == [1]
+
+
 def test_a_target_by_hand_is_waited_for(open_scenes_engine: OpenEngine) -> None:
     engine, gone = open_scenes_engine(), np.full((144, 192, 3), 90, np.uint8)
     with Scene(engine, SceneOptions(look_every=60.0, patience=0.2, keep=0.4)) as scene:
