@@ -144,6 +144,16 @@ class Process:
         return self._process.returncode is not None
 
 
+def after_a_round(folder: Path) -> None:
+    """Waits until what is true now is in the snapshots below a folder, which are taken every 0.2 s."""
+    now, end = time.time_ns(), time.monotonic() + 3
+    while time.monotonic() < end:
+        if any(path.stat().st_mtime_ns > now for path in folder.rglob("sessions/*") if path.is_file()):
+            break
+        time.sleep(0.02)
+    time.sleep(0.3)  # that one may have begun before
+
+
 @pytest.fixture
 def process() -> Iterator[Callable[..., Process]]:
     """Starts servers as processes, and ends those that are left."""

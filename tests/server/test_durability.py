@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,8 @@ import pytest
 from framestate import wire
 from framestate.bundles import load_bundle
 from framestate.vision import Box
+
+from .conftest import after_a_round
 
 Film = tuple[list[bytes], Box]
 
@@ -28,7 +29,7 @@ def test_a_killed_server_goes_on_from_its_last_snapshot(
         talk.begin(clip, box)
         boxes = [talk.track(index, clip[index]).box for index in range(1, 7)]
         until(lambda: len(list(state.rglob("*.session"))) == 2)
-        time.sleep(0.7)  # a round of snapshots, or two
+        after_a_round(state)
         for index in (7, 8):  # answered, and perhaps not in a snapshot any more
             boxes.append(talk.track(index, clip[index]).box)
         assert first.end(signal.SIGKILL) == -signal.SIGKILL
@@ -51,7 +52,7 @@ def test_a_killed_server_goes_on_from_its_last_snapshot(
 
 
 def test_a_server_that_is_told_to_stop_loses_nothing(
-    process: Any, film: Film, truth: Any, tmp_path: Path
+    process: Any, film: Film, truth: Any, tmp_path: Path, until: Any
 ) -> None:
     clip, box = film
     arguments = ("--state-dir", str(tmp_path), "--max-sessions", "2")
@@ -63,7 +64,7 @@ def test_a_server_that_is_told_to_stop_loses_nothing(
         talk.begin(clip, box)
         assert [talk.track(index, clip[index]).box for index in range(1, 6)] == truth[:5]
         talk.frame(6, clip[6])
-        time.sleep(0.3)
+        until(lambda: first.call("GET", "/v1/sessions/live").json["last_index"] == 6)
         assert first.end(signal.SIGTERM) == 0
         heard = talk.rest()
         assert heard[0].box == truth[5]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,8 @@ import pytest
 from framestate import wire
 from framestate.server.screen import marks_of
 from framestate.vision import Box
+
+from .conftest import after_a_round
 
 ONE, OTHER = "box=60,50,40,30", "box=10,10,30,30"
 
@@ -194,7 +195,7 @@ def test_a_scene_survives_the_kill_of_its_server(
     until(lambda: list(tmp_path.rglob("*.scene")))
     until(lambda: targets(first)[3]["looks"] > 1)
     before = first.call("GET", "/v1/sessions/source-cam").json["last_index"]
-    time.sleep(0.7)  # a round of snapshots, or two
+    after_a_round(tmp_path)
     assert first.end(signal.SIGKILL) == -signal.SIGKILL
     assert not list(tmp_path.rglob("*.session"))  # its targets are in the scene's file
 

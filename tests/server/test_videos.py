@@ -7,7 +7,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -141,8 +140,8 @@ def test_live_sessions_go_first(serve: Any, video: Path, until: Any, open_sessio
     running = serve(capacity=1)
     key = open_session(running)
     job = running.call("POST", f"/v1/videos?{BOX}", video.read_bytes()).json["id"]
-    time.sleep(1.2)
-    assert running.call("GET", f"/v1/videos/{job}").json["state"] == "running"  # it waits for a slot
+    until(lambda: running.call("GET", f"/v1/videos/{job}").json["state"] == "running")
+    assert running.call("GET", f"/v1/videos/{job}").json["frames"] == 0  # it waits for a slot
     running.call("DELETE", f"/v1/sessions/{key}")
     assert finished(running, job, until)["state"] == "done"
 
