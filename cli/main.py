@@ -40,6 +40,7 @@ from . import (
     train,
     welcome,
 )
+from .plain_help import speak_plainly
 
 Verb = Callable[..., Any] | typer.Typer
 
@@ -110,6 +111,7 @@ for _name, (_panel, _verb) in REST.items():
     _add(more, _name, _verb, panel=_panel)
     _add(app, _name, _verb, hidden=True)
 app.add_typer(more, name="more")
+speak_plainly(app, more, benchmarks, evaluation)
 
 
 def _print_version(asked: bool) -> None:

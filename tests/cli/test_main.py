@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -10,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from framestate.cli.main import FIRST, REST
+from framestate.cli.main import FIRST, REST, app
 from framestate.errors import FramestateError, InputError, RunError
-from typer.testing import Result
+from typer.testing import CliRunner, Result
 
 Invoke = Callable[..., Result]
 MakeClip = Callable[..., Path]
@@ -111,3 +112,10 @@ def test_an_interrupted_run_leaves_nothing(
     assert (process.returncode, stdout) == (code, "")
     assert "Traceback" not in stderr
     assert list(work.iterdir()) == []
+
+
+def test_help_shows_what_is_typed_after_an_option() -> None:
+    for verb in ("track", "serve", "demo"):
+        shown = CliRunner().invoke(app, [verb, "--help"], env={"COLUMNS": "200"}).output
+        assert "--help" in shown
+        assert not re.search("<(bool|int|float)", shown), verb
