@@ -36,6 +36,7 @@ class GuardedConnection(H11Protocol):
         self.app_state = {**self.app_state, KNOWN: partial(self.crowd.leave, self)}
         self._header_timer: asyncio.TimerHandle | None = None
         self._crowded = False
+        self._listens_only = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Starts the clock for the first request."""
@@ -53,6 +54,22 @@ class GuardedConnection(H11Protocol):
         self._stop_waiting()
         self.crowd.leave(self)
         super().connection_lost(exc)
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """What was asked for whole is answered, though the peer says no more: it may still listen.
+
+        With TLS there is no such half of a connection.
+        """
+        cycle = self.cycle
+        whole = cycle is not None and not cycle.more_body and not cycle.response_started
+        self._listens_only = whole and self.scheme == "http"
+        return self._listens_only
+
+    def on_response_complete(self) -> None:
+        """Closes after the last answer to a peer that says no more."""
+        super().on_response_complete()
+        if self._listens_only and self.cycle.response_complete:
+            self.transport.close()
 
     def shed(self) -> None:
         """Makes room for another one: this one's peer has shown no right to it."""

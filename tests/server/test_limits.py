@@ -149,6 +149,25 @@ def test_what_is_no_request_is_told_so(shared: Any, data: bytes, status: int, co
     assert (json.loads(body)["code"], json.loads(body)["status"]) == (code, status)
 
 
+def test_who_says_no_more_is_answered(shared: Any, film: Film) -> None:
+    box = ",".join(map(str, film[1].xywh))
+    for path, index, status in (
+        (f"/v1/sessions?box={box}", 0, b"201"),
+        ("/v1/sessions/half/frames", 1, b"200"),
+        ("/v1/sessions/none/frames", 1, b"404"),
+    ):
+        body = film[0][index]
+        head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\nx-session-id: half\r\n"
+        head += f"content-length: {len(body)}\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", shared.port), timeout=10) as link:
+            link.sendall(head.encode() + body)
+            link.shutdown(socket.SHUT_WR)
+            heard = b"".join(iter(lambda link=link: link.recv(65536), b""))  # type: ignore[misc]
+        assert heard.startswith(b"HTTP/1.1 " + status)
+        assert heard.endswith(b"}")
+    shared.call("DELETE", "/v1/sessions/half")
+
+
 def test_half_a_handshake_holds_nothing(serve: Any) -> None:
     running = serve(header_s=0.5)
     handshake = b"GET /v1/sessions/x/stream HTTP/1.1\r\n" + UPGRADE
