@@ -28,6 +28,7 @@ class Disk:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.problem: str | None = None
+        self._remedy = ""
 
     def probe(self) -> None:
         """Writes a little, takes it away again, and notes whether that went well. Any thread."""
@@ -40,6 +41,7 @@ class Disk:
             self.problem = None
         except OSError as error:
             self.problem = error.strerror or type(error).__name__
+            self._remedy = "make room in it" if error.errno in FULL else "have it writable again"
         finally:
             with suppress(OSError):
                 path.unlink()
@@ -47,7 +49,7 @@ class Disk:
     def check(self) -> None:
         """Raises UnavailableError when it could not be written lately."""
         if self.problem is not None:
-            raise UnavailableError(f"the state folder cannot be written ({self.problem})", "make room in it")
+            raise UnavailableError(f"the state folder cannot be written ({self.problem})", self._remedy)
 
     def room(self, size: int) -> None:
         """Raises StorageError unless so many bytes fit."""
