@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -11,9 +12,9 @@ import numpy as np
 from rich.table import Table
 
 from ..engine.interpolation import InterpolationModel
-from ..engine.interpolation.model import Features
-from ..engine.interpolation.padding import as_image, as_input, as_levels, padded_size
+from ..engine.interpolation.model import Features, Motion
 from ..engine.interpolation.padding import padded as grow
+from ..engine.interpolation.padding import padded_size, put_pixels
 from ..engine.step_runner import StepRunner
 from ..errors import StepError
 from ..runtimes import Arrays
@@ -68,8 +69,7 @@ def measure_pair(
     def seen(image: Image) -> Seen:
         """A frame encoded, and the guide of its flow."""
         grown = grow(image, *padded)
-        planes = as_input(grown, *padded, whole=model.takes_bytes)
-        return run(model.encode(planes)), None if prior is None else prior.guide(grown)
+        return run(model.encode(image, padded)), None if prior is None else prior.guide(grown)
 
     def flow(earlier: Seen, later: Seen) -> Arrays:
         if prior is None or earlier[1] is None or later[1] is None:
@@ -81,18 +81,21 @@ def measure_pair(
     def between(earlier: Seen) -> Image:
         later = seen(second)
         motion = run(model.motion(earlier[0], later[0], start, flow(earlier, later)))
-        plane = run(model.interpolate(earlier[0], later[0], motion, 0.5))
-        return as_image(as_levels(plane, height, width))
+        return made(earlier, later, motion)
+
+    def made(earlier: Seen, later: Seen, motion: Motion) -> Image:
+        image = np.empty_like(first)
+        run(model.interpolate(earlier[0], later[0], motion, 0.5, partial(put_pixels, image)))
+        return image
 
     one, two = seen(first), seen(second)
-    other = as_input(second, *padded, whole=model.takes_bytes)
     found = flow(one, two)
     motion = run(model.motion(one[0], two[0], start, found))
     calls: dict[str, Callable[[], Any]] = {
-        "encode": lambda: run(model.encode(other)),
+        "encode": lambda: run(model.encode(second, padded)),
         "start": lambda: flow(one, two),
         "motion": lambda: run(model.motion(one[0], two[0], start, found)),
-        "interpolate": lambda: run(model.interpolate(one[0], two[0], motion, 0.5)),
+        "interpolate": lambda: made(one, two, motion),
         "once": lambda: between(one),
         "twice": lambda: between(seen(first)),
     }

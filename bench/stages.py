@@ -9,9 +9,11 @@ from typing import Any
 
 from ..engine import Engine, Session
 from ..engine.classification.model import ClassificationModel
+from ..engine.interpolation import model as interpolation_model
 from ..engine.interpolation import sized_model
 from ..engine.interpolation import task as interpolating
 from ..engine.interpolation.cuts import Sketch
+from ..engine.interpolation.outside import Desk
 from ..engine.interpolation.prior import Prior
 from ..engine.stream import views
 from ..engine.tracking import cropping
@@ -22,7 +24,8 @@ from .timing import EndlessClip
 
 REST = "the rest"
 STAGES = (
-    "crop", "normalise", "compare", "flow", "model", "decode", "filter", "picture", "state rows", REST,
+    *("crop", "normalise", "compare", "flow", "model", "warp", "decode", "filter", "picture", "state rows"),
+    REST,
 )  # fmt: skip
 """In the order of a frame; each task has some of them. "compare" looks for cuts and duplicates."""
 
@@ -83,19 +86,20 @@ def _watched(engine: Engine, watch: Stopwatch) -> Iterator[None]:
         "crop": [(cropping, "cut")],
         "normalise": [
             (cropping, "normalise"),
-            (sized_model, "as_input"),
+            (interpolation_model, "as_input"),
             (ClassificationModel, "inputs"),
             (views.FrameInput, "of"),
         ],
         "compare": [(Sketch, "of"), (interpolating, "compare"), (interpolating, "is_cut")],
         "flow": [(Prior, name) for name in ("guide", "find", "told")],
         "model": [(engine.runtime, "call")],
+        "warp": [(Desk, "both")],
         "decode": [
             (kind, "__call__") for kind in (CentreDecoder, PointDecoder, TrajectoryDecoder, CellDecoder)
         ],
         "filter": [(Following, name) for name in ("predict", "observe")],
         "picture": [
-            *((sized_model, name) for name in ("as_pixels", "as_levels", "as_image")),
+            *((sized_model, name) for name in ("put_pixels", "put_levels", "as_image")),
             (views.OutputView, "picture"),
         ],
         "state rows": rows,

@@ -36,6 +36,7 @@ class Sketch:
     @classmethod
     def of(cls, image: Image) -> Sketch:
         """The sketch of RGB (height, width, 3)."""
+        image = _nearer(image)
         height, width = image.shape[:2]
         shrink = _SMALL / max(height, width)
         size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
@@ -44,6 +45,14 @@ class Sketch:
         thumbnail = cv2.resize(grey, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
         counts = cv2.calcHist([small], [0, 1, 2], None, [_BINS] * 3, [0, 256] * 3).ravel()
         return cls(thumbnail, (counts / counts.sum()).astype(np.float32))
+
+
+def _nearer(image: Image) -> Image:
+    """The picture halved as often as it goes evenly and stays twice too large: quicker than at one stroke."""
+    while max(image.shape[:2]) >= 4 * _SMALL and image.shape[0] % 2 == image.shape[1] % 2 == 0:
+        size = image.shape[1] // 2, image.shape[0] // 2
+        image = as_uint8(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
+    return image
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,19 +6,22 @@ State is never copied: what ``encode`` wrote for one frame as ``second.*`` is wh
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Generator, Mapping
+from functools import cache, partial
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from ...bundles import ModelSpec, TensorSpec
+from ...bundles import ModelSpec, Size, TensorSpec
 from ...errors import BundleError
 from ...runtimes import Arrays, Runtime, State
+from ...vision import Image
 from ..task import call
-from .outside import AIM, BLEND, WARPED, OutsideWarp, as_pixels_of, warps_outside
+from .outside import AIM, BLEND, WARPED, Desks, warps_outside
 from .outside import FLOW as PLACES
-from .padding import Plane
+from .padding import Plane, as_input
 from .prior import BEND, FLOW, prior_of
+from .strips import cut, reach_of, strips_of
 
 Features = Mapping[str, Any]
 """What ``encode`` wrote for one frame: by name, without ``second.``."""
@@ -29,12 +32,26 @@ Resize = Literal["flow", "map"]
 FIRST, SECOND, MOTION = "first.", "second.", "motion."
 FINE = "encode_fine"
 """As ``encode``, of frames whose motion is found at another size: only what making them reads."""
-PIXELS, IMAGE = "pixels", "image"
+SHOWN, IMAGE = "shown", "image"
 BYTES = ("batch", "height", "width", 3)
 """Frames as bytes, RGB."""
 MEAN = "mean"
 """What ``interpolate`` may give beside bytes, so that what is not finite is seen."""
 MOST_MULTIPLE = 1024
+Take = Callable[[Plane, int], None]
+"""Takes some rows of a made frame, (1, 3, rows, width) in [0, 1] or bytes, and the number of the first."""
+
+
+class Shown(NamedTuple):
+    """What frames between are made of where the model does not warp itself.
+
+    Attributes:
+        image: RGB of 8 or 16 bits (height, width, 3).
+        size: height and width of it, padded as the model sees it.
+    """
+
+    image: Image
+    size: Size
 
 
 class InterpolationModel:
@@ -60,24 +77,30 @@ class InterpolationModel:
         read = runtime.spec.functions["motion"].reads_state if self.finds_motion else ()
         self.carries = any(name.startswith(MOTION) for name in read)
         """Whether the motion of a pair starts from that of the pair before."""
-        self._outside = OutsideWarp() if warps_outside(runtime) else None
+        self._desks = Desks() if warps_outside(runtime) else None
+        self._reach = cache(partial(reach_of, runtime, self.multiple))
         self.prior = prior_of(runtime.spec)
         """What finds the flow that the motion of a pair starts from; None where the model takes none."""
 
     def encode(
-        self, planes: Plane, *, moves: bool = True, shown: bool = True
+        self, image: Image, size: Size, *, moves: bool = True, shown: bool = True
     ) -> Generator[Any, Any, Features]:
-        """The features of one frame, as ``as_input`` makes it; sides are multiples of ``multiple``.
+        """The features of RGB (h, w, 3), padded to ``size``, whose sides are multiples of ``multiple``.
 
         ``moves`` and ``shown`` tell whether motion is found by them, and whether frames are made of them.
         """
         name = "encode" if moves or FINE not in self.runtime.spec.functions else FINE
-        made = yield from call(name, {"image": planes}, None)
-        found = {name.removeprefix(SECOND): made.state[name] for name in made.state}
-        if self._outside is not None:
-            found.pop(IMAGE, None)
-            if shown:
-                found[PIXELS] = as_pixels_of(planes)
+        if self._desks is None:
+            made = yield from call(name, {IMAGE: as_input(image, *size, whole=self.takes_bytes)}, None)
+            return _named(made.state)
+        desk = self._desks.lend()
+        planes = as_input(image, *size, whole=self.takes_bytes, out=desk.input(*size))
+        made = yield from call(name, {IMAGE: planes}, None)
+        self._desks.take_back(desk)
+        found = _named(made.state)
+        found.pop(IMAGE, None)
+        if shown:
+            found[SHOWN] = Shown(image, size)
         return found
 
     def start(self, height: int, width: int) -> Motion | None:
@@ -89,8 +112,8 @@ class InterpolationModel:
 
     def give_back(self) -> None:
         """Frees what is kept for the next frame."""
-        if self._outside is not None:
-            self._outside.give_back()
+        if self._desks is not None:
+            self._desks.give_back()
 
     @property
     def carried(self) -> list[TensorSpec]:
@@ -117,27 +140,36 @@ class InterpolationModel:
         return dict(made.state)
 
     def interpolate(
-        self, first: Features, second: Features, motion: Motion, t: float
-    ) -> Generator[Any, Any, Plane]:
-        """The frame at ``t`` in (0, 1) between the two: (1, 3, height, width) in [0, 1], or bytes."""
+        self, first: Features, second: Features, motion: Motion, t: float, take: Take
+    ) -> Generator[Any, Any, None]:
+        """Makes the frame at ``t`` in (0, 1) between the two; ``take`` is handed it, some rows at a time."""
         inputs = {"t": np.array([[t]], np.float32)}
         state = _pair(first, second, motion)
-        if self._outside is None:
+        if self._desks is None:
             made = yield from call("interpolate", inputs, state)
-        else:
-            aimed = yield from call(AIM, inputs, state)
-            told = dict(aimed.outputs)
-            warped = self._outside.both(first[PIXELS], second[PIXELS], told.pop(PLACES))
-            made = yield from call(BLEND, {**told, **dict(zip(WARPED, warped, strict=True))}, None)
-            self._outside.take_back(warped)
-        image: Plane = made.outputs["image"]
-        return image
+            take(made.outputs["image"], 0)
+            return
+        aimed = yield from call(AIM, inputs, state)
+        told = dict(aimed.outputs)
+        flow, ends = told.pop(PLACES), (first[SHOWN], second[SHOWN])
+        times = ends[0].size[0] // flow.shape[2]
+        for strip in strips_of(flow, times, self._reach):
+            desk = self._desks.lend()
+            warped = desk.both(ends[0].image, ends[1].image, flow, strip.seen, times)
+            given = {**cut(told, strip), **dict(zip(WARPED, warped, strict=True))}
+            made = yield from call(BLEND, given, None)
+            self._desks.take_back(desk)
+            take(strip.shown_of(made.outputs["image"], times), strip.shown.start * times)
+
+
+def _named(state: State) -> dict[str, Any]:
+    return {name.removeprefix(SECOND): state[name] for name in state}
 
 
 def _pair(first: Features, second: Features, motion: Motion | None) -> State:
     state: dict[str, Any] = dict(motion or {})
     for owner, features in ((FIRST, first), (SECOND, second)):
-        state.update({owner + name: value for name, value in features.items() if name != PIXELS})
+        state.update({owner + name: value for name, value in features.items() if name != SHOWN})
     return state
 
 

@@ -4,6 +4,8 @@ A model that offers it has, beside ``interpolate``, the same in two parts: ``aim
 the made frame lies in both frames, ``blend`` makes it of both frames warped. Between them OpenCV warps, in
 float. OpenCV 4 rounds places to 1/32 of a pixel, so it takes OpenCV 5; without it, and on other runtimes, the
 model warps itself. See decision 0013.
+
+A large frame is warped and blended a strip of rows at a time: see ``strips``.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import numpy.typing as npt
 
 from ...bundles import ModelSpec
 from ...runtimes import Runtime
+from ...vision import Image
 from .padding import Plane
 
 AIM, BLEND = "aim", "blend"
@@ -28,8 +31,6 @@ WARPED = ("one", "other")
 
 BAND = 8
 """Rows of a flow that are enlarged and followed at once."""
-Pixels = npt.NDArray[np.float32]
-"""A frame as OpenCV samples it quickest: (height, width, 4), the last channel a spare one."""
 
 
 def warps_outside(runtime: Runtime) -> bool:
@@ -53,56 +54,92 @@ def _nothing() -> Any:
     return None
 
 
-def as_pixels_of(planes: Plane) -> Pixels:
-    """(1, 3, height, width) -> (height, width, 4)."""
-    red, green, blue = planes[0]
-    return np.asarray(cv2.merge([red, green, blue, red]), np.float32)
-
-
-class OutsideWarp:
-    """Warps frames along flows of a coarser grid, some rows at a time: what is between stays in a cache.
-
-    Threads may share one: what it keeps for the next frame is lent to one of them at a time.
-    """
+class Desk:
+    """Room for what is made of one frame after the other, so that none of it is fresh memory."""
 
     def __init__(self) -> None:
-        self._idle: deque[list[Plane]] = deque()
+        self._input = np.empty(0, np.float32)
+        self._planes: list[Plane] = []
+        self._raw: npt.NDArray[Any] = np.empty((0, 0, 4), np.uint8)
+        self._pixels = np.empty((0, 0, 4), np.float32)
 
-    def both(self, first: Pixels, second: Pixels, flow: Plane) -> list[Plane]:
-        """Two frames and ``FLOW`` -> both warped, (1, 3, height, width) each, lent until ``take_back``."""
-        shape = (1, 3, *first.shape[:2])
+    def input(self, height: int, width: int) -> Plane:
+        """A place for a frame as ``encode`` takes it, (1, 3, height, width)."""
+        count = 3 * height * width
+        if self._input.size < count:
+            self._input = np.empty(count, np.float32)
+        return self._input[:count].reshape(1, 3, height, width)
+
+    def both(self, first: Image, second: Image, flow: Plane, rows: slice, times: int) -> list[Plane]:
+        """Some rows of ``FLOW``, so many ``times`` as coarse as the frames, and these -> both warped there.
+
+        That is (1, 3, height, width) each; they stand until the next call.
+        """
+        shape = (1, 3, (rows.stop - rows.start) * times, flow.shape[3] * times)
+        if [one.shape for one in self._planes] != [shape] * 2:
+            self._planes = [np.empty(shape, np.float32) for _ in range(2)]
+        for image, way, out in zip((first, second), (flow[0, :2], flow[0, 2:]), self._planes, strict=True):
+            self._warp(image, way, rows, out[0])
+        return self._planes
+
+    def _warp(self, image: Image, way: Plane, rows: slice, out: Plane) -> None:
+        """A frame fetched along rows of a flow (2, height/N, width/N), in its pixels, into (3, h, w).
+
+        Only those rows of the frame that the flow of ``BAND`` rows leads to are brought into floats for them.
+        """
+        width = out.shape[2]
+        times = width // way.shape[2]
+        columns = np.arange(width, dtype=np.float32)
+        for row in range(rows.start, rows.stop, BAND):
+            end = min(row + BAND, rows.stop)
+            above, below = int(row > 0), int(end < way.shape[1])  # enlarging looks one row further
+            part = np.ascontiguousarray(way[:, row - above : end + below].transpose(1, 2, 0))
+            top, bottom = _reached(part, row * times, end * times, image.shape[0])
+            places: Any = cv2.resize(part, (width, part.shape[0] * times), interpolation=cv2.INTER_LINEAR)
+            places = places[above * times : places.shape[0] - below * times]
+            places[..., 0] += columns
+            places[..., 1] += np.arange(row * times - top, end * times - top, dtype=np.float32)[:, None]
+            pixels = self._sampled(image[top:bottom])
+            warped = cv2.remap(pixels, places, _nothing(), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            into = slice((row - rows.start) * times, (end - rows.start) * times)
+            cv2.mixChannels([warped], [plane[into] for plane in out], [0, 0, 1, 1, 2, 2])
+
+    def _sampled(self, rows: Image) -> npt.NDArray[np.float32]:
+        """Rows of RGB, 8 or 16 bits, as OpenCV samples them quickest: (height, width, 4) in [0, 1]."""
+        height, width = rows.shape[:2]
+        if self._raw.dtype != rows.dtype or self._raw.shape[0] < height or self._raw.shape[1] != width:
+            self._raw = np.empty((height, width, 4), rows.dtype)
+            self._pixels = np.empty((height, width, 4), np.float32)
+        raw, pixels = self._raw[:height], self._pixels[:height]
+        cv2.cvtColor(rows, cv2.COLOR_RGB2RGBA, raw)
+        np.multiply(raw, np.float32(1 / np.iinfo(rows.dtype).max), out=pixels, dtype=np.float32)
+        return pixels
+
+
+def _reached(flow: Plane, start: int, stop: int, height: int) -> tuple[int, int]:
+    """The rows of a frame that its rows from ``start`` to ``stop`` are fetched from, moved by ``flow``."""
+    least, most = float(flow[..., 1].min()), float(flow[..., 1].max())
+    top = int(min(max(start + least - 1, 0), height - 1))
+    return top, max(top + 1, int(min(max(stop + most + 2, 0), height)))
+
+
+class Desks:
+    """Those of all frames that are made at once. Threads may share them: each is lent to one at a time."""
+
+    def __init__(self) -> None:
+        self._idle: deque[Desk] = deque()
+
+    def lend(self) -> Desk:
+        """One that is idle, or a new one, until ``take_back``."""
         try:
-            planes = self._idle.pop()
+            return self._idle.pop()
         except IndexError:
-            planes = []
-        if [one.shape for one in planes] != [shape] * 2:
-            planes = [np.empty(shape, np.float32) for _ in range(2)]
-        for pixels, way, out in zip((first, second), (flow[0, :2], flow[0, 2:]), planes, strict=True):
-            warp(pixels, np.ascontiguousarray(way.transpose(1, 2, 0)), out)
-        return planes
+            return Desk()
 
-    def take_back(self, planes: list[Plane]) -> None:
-        """What ``both`` lent, which nobody looks at any more."""
-        self._idle.append(planes)
+    def take_back(self, desk: Desk) -> None:
+        """One that was lent, and that nobody looks at any more."""
+        self._idle.append(desk)
 
     def give_back(self) -> None:
         """Frees what is kept for the next frame."""
         self._idle.clear()
-
-
-def warp(pixels: Pixels, flow: Plane, out: Plane) -> None:
-    """A frame fetched along a flow (height/N, width/N, 2), in its pixels, into (1, 3, height, width)."""
-    height, width = pixels.shape[:2]
-    times = height // flow.shape[0]
-    columns = np.arange(width, dtype=np.float32)
-    for top in range(0, flow.shape[0], BAND):
-        bottom = min(top + BAND, flow.shape[0])
-        above, below = int(top > 0), int(bottom < flow.shape[0])  # enlarging looks one row further
-        part = flow[top - above : bottom + below]
-        places: Any = cv2.resize(part, (width, part.shape[0] * times), interpolation=cv2.INTER_LINEAR)
-        places = places[above * times : places.shape[0] - below * times]
-        rows = slice(top * times, bottom * times)
-        places[..., 0] += columns
-        places[..., 1] += np.arange(rows.start, rows.stop, dtype=np.float32)[:, None]
-        warped = cv2.remap(pixels, places, _nothing(), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        cv2.mixChannels([warped], [plane[rows] for plane in out[0]], [0, 0, 1, 1, 2, 2])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import cv2
@@ -15,9 +16,9 @@ from ...vision import Image
 from ...vision.motion import Grey, Neighbour, PairFlow
 from ...vision.pixels import as_uint8, is_deep
 from ..codec import DAMAGED
-from .model import Features, InterpolationModel, Motion
+from .model import Features, InterpolationModel, Motion, Take
 from .options import SCALES, InterpolationOptions
-from .padding import Plane, as_image, as_input, as_levels, as_pixels, padded, padded_size
+from .padding import Plane, as_image, padded, padded_size, put_levels, put_pixels
 from .resampling import Maps, enlarged, part
 from .tiles import plan
 
@@ -85,12 +86,10 @@ class SizedModel:
         """The features of RGB uint8 (height, width, 3), a call a tile."""
         tiles, whole = [], self._times == 1
         for tile in self.tiles:
-            planes = as_input(image[tile.area], *self.tile_size, whole=self._model.takes_bytes)
-            tiles.append((yield from self._model.encode(planes, moves=whole)))
-        if whole:
-            return EncodedFrame(tiles, None, is_deep(image))
-        planes = as_input(self._shrunk(image), *self._motion_size, whole=self._model.takes_bytes)
-        small = yield from self._model.encode(planes, shown=False)
+            tiles.append((yield from self._model.encode(image[tile.area], self.tile_size, moves=whole)))
+        small = None
+        if not whole:
+            small = yield from self._model.encode(self._shrunk(image), self._motion_size, shown=False)
         return EncodedFrame(tiles, small, is_deep(image))
 
     def guides(self, image: Image) -> Guides:
@@ -170,11 +169,12 @@ class SizedModel:
         self, first: EncodedFrame, second: EncodedFrame, motion: PairMotion, t: float
     ) -> Generator[Any, Any, Image]:
         """The RGB frame at ``t`` in (0, 1) between two, as deep as they are, a call a tile."""
-        if len(self.tiles) == 1:
-            plane = yield from self._made(0, first, second, motion, t)
-            return as_pixels(plane, *self.tiles[0].size, deep=first.is_deep)
-        levels = yield from self.levels(first, second, motion, t)
-        return as_image(levels, deep=first.is_deep)
+        if len(self.tiles) > 1:
+            levels = yield from self.levels(first, second, motion, t)
+            return as_image(levels, deep=first.is_deep)
+        image = as_uint8(np.empty((self._height, self._width, 3), np.uint16 if first.is_deep else np.uint8))
+        yield from self._made(0, first, second, motion, t, partial(put_pixels, image))
+        return image
 
     def levels(
         self, first: EncodedFrame, second: EncodedFrame, motion: PairMotion, t: float
@@ -182,7 +182,8 @@ class SizedModel:
         """As `between`, but float32 levels that are neither rounded nor kept within 0 to 255."""
         total = np.zeros((self._height, self._width, 3), np.float32) if len(self.tiles) > 1 else None
         for place, tile in enumerate(self.tiles):
-            levels = as_levels((yield from self._made(place, first, second, motion, t)), *tile.size)
+            levels = np.empty((*tile.size, 3), np.float32)
+            yield from self._made(place, first, second, motion, t, partial(put_levels, levels))
             if total is None:
                 return levels
             total[tile.area] += np.multiply(levels, tile.weights(), out=levels)
@@ -190,10 +191,10 @@ class SizedModel:
         return total
 
     def _made(
-        self, place: int, first: EncodedFrame, second: EncodedFrame, motion: PairMotion, t: float
-    ) -> Generator[Any, Any, Plane]:
+        self, place: int, first: EncodedFrame, second: EncodedFrame, motion: PairMotion, t: float, take: Take
+    ) -> Generator[Any, Any, None]:
         found = self._motion_of(place, motion)
-        return self._model.interpolate(first.tiles[place], second.tiles[place], found, t)
+        return self._model.interpolate(first.tiles[place], second.tiles[place], found, t, take)
 
     def _motion_of(self, place: int, motion: PairMotion) -> Motion:
         if motion.maps is None:

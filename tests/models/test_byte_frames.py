@@ -13,7 +13,7 @@ import pytest
 import torch
 from framestate.bundles import Bundle, FunctionSpec, ModelSpec, TensorSpec, load_bundle, write_bundle
 from framestate.engine import Engine, InterpolationOptions
-from framestate.engine.interpolation.padding import as_input, as_pixels
+from framestate.engine.interpolation.padding import as_input, put_pixels
 from framestate.errors import BundleError, FrameError, StepError
 from framestate.export.bundle import bundle_model
 from framestate.models import build_model, decoded, load_weights
@@ -98,7 +98,9 @@ def test_conversion_is_the_hosts_to_the_bit() -> None:
     assert np.array_equal(as_input(image, 16, 24, whole=True)[0, :, 16:], np.repeat(image[:, 15:], 8, 1))
     drawn = np.random.default_rng(0).uniform(-0.2, 1.2, (1, 3, 40, 40)).astype(np.float32)
     drawn[0, 0, :4] = (np.arange(160, dtype=np.float32).reshape(4, 40) + 0.5) / 255  # between levels
-    assert np.array_equal(pixels(torch.from_numpy(drawn))[0].numpy(), as_pixels(drawn, 40, 40))
+    expected = np.empty((40, 40, 3), np.uint8)
+    put_pixels(expected, drawn, 0)
+    assert np.array_equal(pixels(torch.from_numpy(drawn))[0].numpy(), expected)
 
 
 @pytest.mark.parametrize("tiles", [False, True])

@@ -15,7 +15,7 @@ from framestate.engine import Engine
 from framestate.engine.interpolation.anywhere import Anywhere
 from framestate.engine.interpolation.model import check_interpolator
 from framestate.engine.interpolation.options import InterpolationOptions
-from framestate.engine.interpolation.outside import OutsideWarp, remap_is_exact, warps_outside
+from framestate.engine.interpolation.outside import Desks, remap_is_exact, warps_outside
 from framestate.errors import BundleError
 from framestate.runtimes import Runtime, RuntimeOver, open_runtime
 from framestate.vision import Frame, Image
@@ -137,12 +137,13 @@ def test_parts_that_do_not_belong_together_are_refused() -> None:
 
 
 def test_what_is_kept_for_the_next_frame_is_freed() -> None:
-    warp = OutsideWarp()
-    pixels = np.zeros((32, 48, 4), np.float32)
-    planes = warp.both(pixels, pixels, np.zeros((1, 4, 8, 12), np.float32))
+    desks = Desks()
+    desk = desks.lend()
+    pixels = np.zeros((32, 48, 3), np.uint8)
+    planes = desk.both(pixels, pixels, np.zeros((1, 4, 8, 12), np.float32), slice(0, 8), 4)
     kept = [weakref.ref(one) for one in planes]
-    warp.take_back(planes)
-    del planes
+    desks.take_back(desk)
+    del planes, desk
     assert all(one() is not None for one in kept)
-    warp.give_back()
+    desks.give_back()
     assert all(one() is None for one in kept)
