@@ -3,7 +3,8 @@
 Read are the heads of YOLOv8, v9, v11 and v12 (``(1, 4 + classes, boxes)``: cx, cy, w, h, a score a class),
 of YOLOv5 and v7 (``(1, boxes, 5 + classes)``: cx, cy, w, h, objectness, a score a class), and those that end
 in their own suppression (``(1, boxes, 6)``: left, top, right, bottom, score, class), as v10 and ``nms=True``
-export them. Class names come from the model's metadata, where its exporter wrote them.
+export them. Of models of masks and poses the boxes are read. Class names come from the model's metadata,
+where its exporter wrote them, and so does the size of the picture, where the model takes any.
 """
 
 from __future__ import annotations
@@ -53,7 +54,8 @@ class Detector:
         score: least score that counts.
         overlap: from which two boxes of one class are one, where the model leaves that to others.
         classes: only these, by name; empty: all.
-        side: of the square that the picture is shown in, where the model takes any.
+        side: of the square that the picture is shown in, where the model takes any; None: as its exporter
+            wrote, or 640.
 
     Raises:
         BundleError: the file is no ONNX model, or of another form.
@@ -69,9 +71,9 @@ class Detector:
         score: float = 0.25,
         overlap: float = 0.6,
         classes: Collection[str] = (),
-        side: int = _SIDE,
+        side: int | None = None,
     ) -> None:
-        if not (0 <= score <= 1 and 0 < overlap <= 1 and 32 <= side <= 8192):
+        if not (0 <= score <= 1 and 0 < overlap <= 1 and (side is None or 32 <= side <= 8192)):
             raise OptionError(
                 f"score is {score}, overlap {overlap}, side {side}",
                 "give a score from 0 to 1, an overlap above 0 and up to 1, a side from 32 to 8192",
@@ -94,10 +96,15 @@ class Detector:
             )
         self._input = inputs[0].name
         self._number = _NUMBERS[inputs[0].type]
+        told: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
         tall, wide = inputs[0].shape[2:]
-        self.size = (wide if isinstance(wide, int) else side, tall if isinstance(tall, int) else side)
+        usual = _size(told) if side is None else (side, side)
+        self.size = (wide if isinstance(wide, int) else usual[0], tall if isinstance(tall, int) else usual[1])
         """Width and height of what the model sees."""
-        self.names = _names(self._session.get_modelmeta().custom_metadata_map)
+        self.names = _names(told)
+        self._has_more = told.get("task") in ("segment", "pose")
+        if told.get("task") == "obb":
+            raise BundleError(f"{file.name} finds boxes that are turned", "give a model of upright boxes")
         unknown = sorted(set(classes) - set(self.names.values()))
         if unknown:
             known = ", ".join(self.names.values()) or "none: its metadata names no classes"
@@ -139,6 +146,8 @@ class Detector:
         if output.ndim != 3 or output.shape[0] != 1 or (output.size == 0 and output.shape[2] != 6):
             raise BundleError(f"{self.path.name} gives {output.shape}", _FORM)
         table, known = output[0], len(self.names)
+        if self._has_more:  # masks or points come after the box
+            table = table[:, :6] if table.shape[0] > table.shape[1] else table[: 4 + known]
         if table.shape[1] == 6 and table.shape[0] != 4 + known:
             table = table[np.isfinite(table).all(1)]
             keep = (table[:, 4] >= self._score) & self._is_wanted(table[:, 5].astype(np.int64))
@@ -183,6 +192,16 @@ _NUMBERS: Mapping[str, type[np.floating[Any]]] = MappingProxyType(
     {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 )
 _FORM = "export it in the form of YOLOv8 or v11, with or without nms, or of v5"
+
+
+def _size(metadata: Mapping[str, str]) -> tuple[int, int]:
+    """Width and height that a model was exported for, as Ultralytics writes them (height first)."""
+    try:
+        found = ast.literal_eval(metadata.get("imgsz", ""))
+        tall, wide = (int(one) for one in (found if isinstance(found, list | tuple) else (found, found)))
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+        return _SIDE, _SIDE
+    return (wide, tall) if min(wide, tall) >= 32 and max(wide, tall) <= 8192 else (_SIDE, _SIDE)
 
 
 def _names(metadata: Mapping[str, str]) -> dict[int, str]:

@@ -18,7 +18,13 @@ NAMES = "{0: 'cat', 1: 'dog'}"
 
 
 def write(
-    path: Path, output: npt.NDArray[Any], *, names: str | None = NAMES, half: bool = False, sides: Any = 64
+    path: Path,
+    output: npt.NDArray[Any],
+    *,
+    names: str | None = NAMES,
+    half: bool = False,
+    sides: Any = 64,
+    more: dict[str, str] | None = None,
 ) -> Path:
     """A model that gives ``output`` whatever it sees."""
     kind = TensorProto.FLOAT16 if half else TensorProto.FLOAT
@@ -38,7 +44,7 @@ def write(
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     if names is not None:
-        helper.set_model_props(model, {"names": names})
+        helper.set_model_props(model, {"names": names, **(more or {})})
     onnx.save(model, str(path))
     return path
 
@@ -103,6 +109,39 @@ def test_without_names_classes_are_numbers(tmp_path: Path) -> None:
         assert Detector(file)(IMAGE).labels == ["1"]
         with pytest.raises(OptionError, match="no class"):
             Detector(file, classes=["cat"])
+
+
+@pytest.mark.parametrize(("task", "extra"), [("segment", 32), ("pose", 51)])
+def test_of_masks_and_poses_the_boxes_are_read(tmp_path: Path, task: str, extra: int) -> None:
+    dense = v8((32, 32, 16, 16, 0.1, 0.9), width=6 + extra, room=84)
+    dense[0, 6:] = 40.0  # no scores
+    chosen = np.concatenate([ended((24, 24, 40, 40, 0.9, 1))] * 20, axis=1)
+    chosen[:, 1:] = 0
+    masks = np.full((1, 100, extra), 40.0)
+    for output in (dense, np.concatenate([chosen, masks], axis=2)):
+        found = Detector(write(tmp_path / "d.onnx", output, more={"task": task}))(IMAGE)
+        assert (found.labels, found.scores.round(2).tolist()) == (["dog"], [0.9])
+        assert np.allclose(found.xyxy, [[45, 15, 75, 45]])
+
+
+def test_turned_boxes_are_refused_at_once(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="turned"):
+        Detector(write(tmp_path / "d.onnx", v8(width=7), more={"task": "obb"}))
+
+
+@pytest.mark.parametrize(
+    ("told", "size"),
+    [("[96, 128]", (128, 96)), ("320", (320, 320)), ("[0, 0]", (640, 640)), ("[[", (640, 640))],
+)
+def test_a_picture_is_shown_as_large_as_the_exporter_wrote(
+    tmp_path: Path, told: str, size: tuple[int, int]
+) -> None:
+    output = v8((size[0] / 2, size[1] / 2, 16, 16, 0.1, 0.9))
+    file = write(tmp_path / "d.onnx", output, sides="side", more={"imgsz": told})
+    detect = Detector(file)
+    assert (detect.size, len(detect(IMAGE).scores)) == (size, 1)
+    assert Detector(file, side=64).size == (64, 64)
+    assert Detector(write(tmp_path / "e.onnx", output, more={"imgsz": told})).size == (64, 64)
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 8), (1, 9, 8), (2, 6, 8), (6, 8), (1, 6, 0)])
