@@ -15,7 +15,7 @@ from torch import nn
 from ..bundles import JSON, Bundle, ModelSpec, write_bundle
 from ..errors import OptionError
 from ..models import Build, build_model, dump_weights, load_weights
-from ..plugins import onnx_operators
+from ..plugins import eager_operators, onnx_operators
 from ..plugins.operators import Dialect
 from ..runtimes import open_runtime
 from ..runtimes.eager import EagerRuntime
@@ -26,6 +26,7 @@ from .precision import PRECISIONS, Precision, shrink
 from .proof import Proof, Tick, proven
 from .proof import prove as prove_runtimes
 from .quicker_graphs import quicken
+from .rows_alone import check_rows
 from .shared_weights import share_weights
 from .trials import tolerance_of, trial_of
 
@@ -192,6 +193,9 @@ def write_graphs(
         say(f"exporting {function} ({dialect})")
         files[f"{function}.onnx"] = folder / f"{function}.onnx"
         export_function(model, spec, function, files[f"{function}.onnx"])
+    plain = build(spec, eager_operators()).eval()
+    load_weights(plain, weights)
+    check_rows(plain, spec)
     return files
 
 

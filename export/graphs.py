@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -153,14 +154,21 @@ def export_function(
         assert program is not None
         proto = program.model_proto
     except Exception as error:  # the exporter raises many classes, none of them ours
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ExportError(
-            f"function {function!r} of {spec.name!r} cannot be exported ({reason})",
+            f"function {function!r} of {spec.name!r} cannot be exported ({innermost(error)})",
             "use only operators of framestate.plugins and standard PyTorch in its forward path",
         ) from error
     declare_names(proto, names, results, spec, function)
     check_graph(proto.graph, spec, function)
     onnx.save(proto, path)
+
+
+def innermost(error: BaseException) -> str:
+    """The first line of what an error comes from, without the colours of a terminal."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
+    return f"{type(error).__name__}: {next(iter(text.splitlines()), '')}"
 
 
 def declare_names(

@@ -26,6 +26,7 @@ from ..plugins.cases import CONFIGURATIONS, Configuration, Tensors, doubled, err
 from ..plugins.forms import forms_of
 from ..plugins.operators import Dialect
 from .graphs import OPSET, example, quick_exporter, quiet_exporter
+from .rows_alone import small_size
 
 SPIKE = 1e6
 TOLERANCE = 1e-4
@@ -98,9 +99,7 @@ class Recorder:
 
 def recorded(spec: ModelSpec, build: Build) -> list[Call]:
     """The operators' calls in one run of each function of a model, which needs no weights for that."""
-    multiple = spec.preprocess.get("multiple", 1)
-    side = 4 * multiple if isinstance(multiple, int) else 4
-    size = None if spec.is_sized else (side, 2 * side)
+    size = small_size(spec)
     recorder = Recorder(open_time=not spec.is_sized)
     model = build(spec, recorder.operators).eval()
     functions = functions_of(model, spec)

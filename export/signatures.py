@@ -43,12 +43,34 @@ def check_function(
                     f"({type(error).__name__}: {reason})",
                     "it has to take any batch, and the inputs and states that the spec names",
                 ) from error
+        check_kind(function, outputs, written)
         for what, wanted, found in (
             ("output", described.outputs, outputs),
             ("state", [states[name] for name in described.writes_state], written),
         ):
             for tensor in wanted:
                 check_tensor(f"{what} {tensor.name!r} of function {function!r}", tensor, found, batch, size)
+            for name in set(found) - {tensor.name for tensor in wanted}:
+                raise ExportError(
+                    f"function {function!r} gives {what} {name!r}, which the spec does not name",
+                    "name it in the spec, or leave it out",
+                )
+
+
+def check_kind(function: str, *found: object) -> None:
+    """Raises ExportError unless outputs and states are tensors by name."""
+    for what, values in zip(("outputs", "states"), found, strict=True):
+        shown = f"a {type(values).__name__}"
+        if isinstance(values, Mapping):
+            wrong = (
+                f"{type(one).__name__} {key!r}" for key, one in values.items() if not isinstance(one, Tensor)
+            )
+            shown = ", ".join(wrong)
+        if shown:
+            raise ExportError(
+                f"the {what} of function {function!r} are no tensors by name, but {shown}",
+                "return two dicts of tensors, outputs and next states; give what is nested names of its own",
+            )
 
 
 def made(tensor: TensorSpec, batch: int, size: Size) -> Tensor:

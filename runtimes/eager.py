@@ -180,6 +180,8 @@ class EagerRuntime(HostRuntime):
         """A call without a graph."""
         tensors = {name: self._taken(one) for name, one in inputs.items()}
         outputs, written = self._compute(function, tensors, self._given(function, state))
+        if self._device.type == "cpu":  # elsewhere an input is a copy, and an output is copied
+            outputs, written = apart(outputs, tensors), apart(written, tensors)
         arrays = {name: value.cpu().numpy() for name, value in outputs.items()}
         if self._device.type == "cpu":
             check_finite(function, {name: value.numpy() for name, value in written.items()})
@@ -214,6 +216,15 @@ class EagerRuntime(HostRuntime):
             name: StateRows(state.pool.tensors[name], index) if name in self._by_row else state[name]
             for name in names
         }
+
+
+def apart(found: dict[str, Tensor], given: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What a model gives, in other memory than what it was given, which is its caller's."""
+    taken = {tensor.untyped_storage().data_ptr() for tensor in given.values()}
+    return {
+        name: tensor.clone() if tensor.untyped_storage().data_ptr() in taken else tensor
+        for name, tensor in found.items()
+    }
 
 
 def by_row(operators: Operators) -> Operators:

@@ -49,7 +49,7 @@ class StateStore(Protocol):
     capacity: int
 
     def read(self, rows: Sequence[int]) -> State:
-        """The states of some rows as a batch, in that order. One row comes as views, without a copy."""
+        """The states of some rows as a batch, in that order: copies, which a model may hand on or change."""
 
     def write(self, rows: Sequence[int], state: State) -> None:
         """Puts a batch back, row by row; what has no row, which -1 says, is left out.

@@ -64,16 +64,17 @@ class Pool:
 
 
 class RowsState(Mapping[str, Tensor]):
-    """States of some rows of a pool; a tensor is gathered when it is asked for, and one row is a view."""
+    """States of some rows of a pool; a tensor is gathered when it is asked for.
+
+    One row is copied too: a model may hand a state on as another one, or as an output, or work in it in
+    place, and what it was given must not change when the row is written, nor the row before that.
+    """
 
     def __init__(self, pool: Pool, rows: Sequence[int]) -> None:
         self.pool, self.rows = pool, tuple(rows)
 
     def __getitem__(self, name: str) -> Tensor:
-        tensor = self.pool.tensors[name]
-        if len(self.rows) == 1:
-            return tensor[self.rows[0] : self.rows[0] + 1]
-        return tensor.index_select(0, self.pool.index(self.rows)[0])
+        return row_copies(self.pool.tensors[name], self.rows, self.pool)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.pool.tensors)
@@ -86,13 +87,20 @@ class RowsState(Mapping[str, Tensor]):
         return self.pool.described(len(self.rows))
 
 
+def row_copies(tensor: Tensor, rows: Sequence[int], pool: Pool) -> Tensor:
+    """Some rows of a pool's tensor, in memory of their own."""
+    if len(rows) == 1:
+        return tensor[rows[0] : rows[0] + 1].clone()
+    return tensor.index_select(0, pool.index(rows)[0])
+
+
 class TorchStateStore:
     """Rows of state as PyTorch tensors.
 
     Args:
         spec, capacity: as ``Runtime.allocate``.
         device: where they are.
-        resident: batches are read as ``RowsState``; by default they are copied out.
+        resident: batches are read as ``RowsState``; by default they are copied out at once.
     """
 
     def __init__(
@@ -106,9 +114,7 @@ class TorchStateStore:
         """See ``StateStore.read``."""
         if self._resident:
             return RowsState(self.pool, rows)
-        if len(rows) == 1:
-            return {name: tensor[rows[0] : rows[0] + 1] for name, tensor in self._rows.items()}
-        return {name: tensor[list(rows)] for name, tensor in self._rows.items()}
+        return {name: row_copies(tensor, rows, self.pool) for name, tensor in self._rows.items()}
 
     def write(self, rows: Sequence[int], state: State) -> None:
         """See ``StateStore.write``."""

@@ -6,8 +6,10 @@ import dataclasses
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 from framestate.bundles import FunctionSpec, ModelSpec, TensorSpec, past_name, present_name
+from framestate.bundles.tensor import ITEM_BYTES
 from framestate.errors import BundleError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,6 +33,14 @@ def test_a_shape_becomes_concrete() -> None:
 def test_a_fixed_shape_has_no_batch_axis() -> None:
     assert TensorSpec("x", "int64", (2, 3)).batch_axis is None
     assert TensorSpec("x", "int64", ()).bytes_per_row == 8
+
+
+def test_every_type_is_as_long_as_numpys() -> None:
+    assert {name: np.dtype(name).itemsize for name in ITEM_BYTES} == dict(ITEM_BYTES)
+
+
+def test_eight_axes_are_allowed() -> None:
+    assert TensorSpec("x", "float32", (1,) * 8).bytes_per_row == 4
 
 
 @pytest.mark.parametrize(
