@@ -72,9 +72,19 @@ class Bundle:
         """The weights, by parameter name.
 
         Raises:
-            BundleError: the bundle has no ``weights.safetensors``.
+            BundleError: the bundle has no ``weights.safetensors``, or one of types that NumPy does not have.
         """
-        return dict(load_file(self.file(WEIGHTS)))
+        file = self.file(WEIGHTS)
+        try:
+            found = dict(load_file(file))
+        except (TypeError, KeyError):  # of a type that NumPy does not know
+            found = {}
+        if any(array.dtype.kind not in "biuf" for array in found.values()) or (self.parameters and not found):
+            raise BundleError(
+                f"{WEIGHTS} of {self.spec.name!r} holds tensors of a type that NumPy does not have",
+                "store them as float32, which holds bfloat16 exactly",
+            )
+        return found
 
     @cached_property
     def hash(self) -> str:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 from torch import nn
 
 from ..bundles import ModelSpec
-from ..errors import BundleError, DataError
+from ..errors import BundleError
 from ..plugins import Operators
 from .systems import ARCHITECTURES, architecture
+from .weight_files import as_array
 
 Build = Callable[[ModelSpec, Operators], nn.Module]
 """Makes the model that a spec describes around given operators, without its weights: ``build_model``, or what
@@ -71,16 +69,6 @@ def misfits_of(own: Mapping[str, Any], given: Mapping[str, Any]) -> str:
     )
 
 
-def read_weights(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """Every tensor of a safetensors file, to start from. Raises DataError where it cannot be read."""
-    try:
-        return dict(load_file(path))
-    except (OSError, SafetensorError) as error:
-        raise DataError(
-            f"weights {path} cannot be read ({error})", "give start the name of a safetensors file"
-        ) from error
-
-
 def dump_weights(model: nn.Module) -> dict[str, npt.NDArray[Any]]:
     """Every tensor of a model as NumPy arrays, by name: what ``write_bundle`` stores."""
-    return {name: value.detach().cpu().contiguous().numpy() for name, value in model.state_dict().items()}
+    return {name: as_array(value) for name, value in model.state_dict().items()}

@@ -8,16 +8,14 @@ from typing import Any
 
 import cv2
 import torch
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
-from ...errors import DataError
 from ..datasets.footage import FootageMix
 from ..datasets.opening import ClipSet
 from ..registry import load_weights
 from ..tracking.recipe import open_sources
 from ..training.loop import Result, parameter_groups
 from ..training.mode import Mode
+from ..weight_files import read_weights
 from .model import ArtrackMambaV2
 from .recipe import TrajectoryRecipe
 from .sequence import SequenceTask
@@ -72,12 +70,7 @@ def train_trajectory(
 
 def load_start(model: ArtrackMambaV2, path: Path) -> None:
     """Weights of an earlier phase, all of them. Raises DataError, or BundleError where they do not fit."""
-    try:
-        load_weights(model, load_file(path))
-    except (OSError, SafetensorError) as error:
-        raise DataError(
-            f"the weights {path} cannot be read ({error})", "give weights.safetensors of an earlier bundle"
-        ) from error
+    load_weights(model, read_weights(path, "give weights.safetensors of an earlier bundle"))
 
 
 def grouped(

@@ -10,19 +10,17 @@ from __future__ import annotations
 
 import argparse
 import math
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 
 from ...errors import DataError
+from ..weight_files import read_published
 from .attention import Attention
 from .blocks import Block
 from .mixers import Mamba1Direction, Mixer
@@ -64,19 +62,8 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     Raises:
         DataError: it cannot be read, or holds no tensors by name.
     """
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        with torch.serialization.safe_globals([argparse.Namespace]):  # the options of the run stand beside it
-            found: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise DataError(f"weights {path} cannot be read ({reason})", _LAYOUT) from error
-    if isinstance(found, Mapping) and isinstance(found.get("model"), Mapping):
-        found = found["model"]
-    if not isinstance(found, Mapping) or not all(isinstance(value, Tensor) for value in found.values()):
-        raise DataError(f"{path} holds no tensors by name", _LAYOUT)
-    return {str(name): value for name, value in found.items()}
+    options = (argparse.Namespace,)  # of the run, which stand beside them
+    return read_published(path, _LAYOUT, entry="model", classes=options)
 
 
 def load_vim(

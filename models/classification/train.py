@@ -10,10 +10,11 @@ from typing import Any
 import cv2
 import torch
 
-from ..registry import load_weights, read_weights
+from ..registry import load_weights
 from ..training.distributed import pick_device
 from ..training.loop import Result
 from ..training.mode import Mode
+from ..weight_files import read_weights
 from .cifar import read_cifar
 from .groups import parameter_groups
 from .model import MambaClassifier

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ...errors import DataError
-from ..registry import read_weights
+from ..weight_files import read_weights
 
 LAPLACIAN_LEVELS = 4
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -12,13 +12,13 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.numpy import load_file
 
 from ...errors import DataError, OptionError
 from ..registry import load_weights
 from ..training.distributed import main_first
 from ..training.loop import Result
 from ..training.mode import Mode
+from ..weight_files import read_weights
 from .cache import CachedClip, build_bends, build_cache, build_starts, clip_files, open_cache
 from .config import InterpolatorConfig
 from .losses import read_features
@@ -55,7 +55,7 @@ def train_interpolator(
     assert isinstance(model, HybridInterpolator)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if recipe.start:
-        load_weights(model, grown(thinned(load_file(recipe.start), recipe.without), model))
+        load_weights(model, grown(thinned(read_weights(recipe.start), recipe.without), model))
     if recipe.mamba_from_attention:
         start_mamba_from_attention(model)
     task: InterpolationTask | RestTask = InterpolationTask(

@@ -6,11 +6,9 @@ its runs.
 
 from __future__ import annotations
 
-import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +17,7 @@ import torch
 from ...errors import DataError, OptionError
 from ...plugins import eager_operators
 from ..registry import load_weights
+from ..weight_files import read_published
 from .config import FLOW, MASK, RifeConfig
 from .model import Rife
 
@@ -42,16 +41,7 @@ def read_rife(path: Path) -> tuple[RifeConfig, Weights]:
     file = path / FILE if path.is_dir() else path
     if not file.is_file():
         raise DataError(f"{file} is not a file", f"give RIFE's {FILE}, or the folder that it lies in")
-    try:
-        found: Any = torch.load(file, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
-        told = str(error).partition("\n")[0][:160]
-        raise DataError(
-            f"{file} holds no weights that are safe to read ({told})",
-            f"give the {FILE} of RIFE's authors",
-        ) from error
-    if not isinstance(found, Mapping) or not all(isinstance(value, torch.Tensor) for value in found.values()):
-        raise DataError(f"{file} is no table of tensors", f"give the {FILE} of RIFE's authors")
+    found = read_published(file, f"give the {FILE} of RIFE's authors")
     weights = {}
     for key, value in found.items():
         if value.is_floating_point() and (name := renamed(str(key))):

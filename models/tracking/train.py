@@ -15,11 +15,12 @@ from torch import Tensor, nn
 
 from ...errors import OptionError
 from ..artrack_mamba import ArtrackMamba
-from ..registry import load_weights, read_weights
+from ..registry import load_weights
 from ..training.config import LoopConfig
 from ..training.distributed import current
 from ..training.loop import Result
 from ..training.mode import Mode
+from ..weight_files import read_weights
 from .distil import DistilTask, ViewSource
 from .recipe import TrackerRecipe, open_sources
 from .samples import SampleSource

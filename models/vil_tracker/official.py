@@ -7,20 +7,17 @@ Files are read as safetensors, or as PyTorch's own by its restricted unpickler, 
 
 from __future__ import annotations
 
-import pickle
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 
 from ...errors import DataError, OptionError
+from ..weight_files import read_published
 from .model import VilTracker
 
 IN_BLOCK = {
@@ -95,22 +92,8 @@ def load_official(model: VilTracker, tensors: Mapping[str, Tensor]) -> Accountin
 
 def read_official(model: VilTracker, path: Path) -> Accounting:
     """``load_official`` from a file. Raises DataError when it cannot be read, or holds no tensors by name."""
-    try:
-        if path.suffix == ".safetensors":
-            found: Any = load_file(path)
-        else:
-            found = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise DataError(
-            f"the weights {path} cannot be read ({reason})",
-            "give the published checkpoint, or its state_dict as safetensors",
-        ) from error
-    if isinstance(found, Mapping) and isinstance(found.get("state_dict"), Mapping):
-        found = found["state_dict"]
-    if not isinstance(found, Mapping) or not all(isinstance(value, Tensor) for value in found.values()):
-        raise DataError(f"{path} holds no tensors by name", "give the published checkpoint of vil-small")
-    return load_official(model, {str(name): value for name, value in found.items()})
+    remedy = "give the published checkpoint of vil-small, or its state_dict as safetensors"
+    return load_official(model, read_published(path, remedy, entry="state_dict"))
 
 
 def translated(

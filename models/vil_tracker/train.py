@@ -8,8 +8,6 @@ from typing import Any
 
 import cv2
 import torch
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from ...errors import DataError
 from ..registry import load_weights
@@ -17,6 +15,7 @@ from ..tracking.recipe import open_sources
 from ..tracking.teacher import FeatureTeacher
 from ..training.loop import Result
 from ..training.mode import Mode
+from ..weight_files import read_weights
 from .experts import ExpertMixture
 from .model import VilTracker
 from .official import read_official
@@ -74,13 +73,7 @@ def begin(model: VilTracker, recipe: VilRecipe, data: Path) -> dict[str, Any]:
     report: dict[str, Any] = {}
     if recipe.start:
         path = Path(recipe.start)
-        try:
-            load_weights(model, load_file(path))
-        except (OSError, SafetensorError) as error:
-            raise DataError(
-                f"the weights {path} cannot be read ({error})",
-                "give weights.safetensors of an earlier phase's bundle",
-            ) from error
+        load_weights(model, read_weights(path, "give weights.safetensors of an earlier phase's bundle"))
         report["start"] = Path(recipe.start).name
     if recipe.published:
         accounting = read_official(model, data / recipe.published)

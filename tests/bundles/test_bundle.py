@@ -58,6 +58,16 @@ def test_a_bundle_without_weights(tmp_path: Path, spec: ModelSpec) -> None:
         bare.weights()
 
 
+def test_weights_of_a_type_that_numpy_has_not(spec: ModelSpec, tmp_path: Path) -> None:
+    """A sound file of the format: two numbers of bfloat16."""
+    header = b'{"a":{"dtype":"BF16","shape":[2],"data_offsets":[0,4]}}'
+    stored = len(header).to_bytes(8, "little") + header + bytes(4)
+    files: dict[str, Path | bytes] = {"weights.safetensors": stored}
+    halves = write_bundle(tmp_path / "halves", spec, files, provenance={}, metrics={}, parity={})
+    with pytest.raises(BundleError, match="holds tensors of a type that NumPy does not have"):
+        halves.weights()
+
+
 @pytest.mark.parametrize("name", ["no-such-model", "no/such/folder", "", "a\0b"])
 def test_an_unknown_model(name: str) -> None:
     with pytest.raises(UnknownModelError) as caught:
