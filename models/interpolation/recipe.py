@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
 from ...errors import OptionError
 from ..training.config import LoopConfig
 from ..training.tables import build, check_counts, check_used, take_tables
 from .config import InterpolatorConfig, base, nano
+from .late_task import LatePart
 from .samples import TripletConfig
 from .task import LossConfig
 
@@ -35,7 +36,8 @@ class InterpolationRecipe:
     ratio: tuple[int, ...] = (1,)  # how many batches of each set come in a row
     start: str = ""  # weights (safetensors) to start from; what they lack starts by adding nothing
     without: tuple[str, ...] = ()  # layers of those weights to leave out, as "scale8.layers.0"
-    rest_samples: int = 0  # learn only where to rest, by so many samples; see ``rest_task``
+    part: LatePart | Literal[""] = ""  # learn only this part of the model; see ``late_task``
+    part_samples: int = 0  # by so many samples
     freeze_backbone: int = 0  # steps for which encoder and LGS blocks stay as they are
     mamba_from_attention: bool = False  # copy trained attention into the Mamba-2 branches, where it fits
     features: str = ""  # weights of a VGG (safetensors), relative to the data folder, for losses.perceptual
@@ -45,9 +47,15 @@ class InterpolationRecipe:
     def __post_init__(self) -> None:
         clashes = {"videos": "sets", "held_out": "sets"}
         check_used(self, {"ratio": "sets", "without": "start"}, clashes)
-        if self.rest_samples and (not self.model.rest or self.sets or self.samples.off_middle):
+        if self.part not in ("", *get_args(LatePart)):
+            raise OptionError(f"part is {self.part!r}", f"choose one of {', '.join(get_args(LatePart))}")
+        if bool(self.part) != (self.part_samples > 0):
             raise OptionError(
-                f"rest_samples is {self.rest_samples} without what it needs",
+                f"part is {self.part!r} and part_samples is {self.part_samples}", "give both, or neither"
+            )
+        if self.part and (not self.model.rest or self.sets or self.samples.off_middle):
+            raise OptionError(
+                f"part is {self.part!r} without what it needs",
                 "give a model with rest = true, videos, and samples with off_middle = 0",
             )
         check_used(self.losses, {"teacher_steps": "teacher"})

@@ -21,12 +21,12 @@ from ..training.mode import Mode
 from ..weight_files import read_weights
 from .cache import CachedClip, build_bends, build_cache, build_starts, clip_files, open_cache
 from .config import InterpolatorConfig
+from .late_task import LateTask
 from .losses import read_features
 from .matvlm import start_mamba_from_attention
 from .model import HybridInterpolator
 from .moments import MomentSource, open_sets
 from .recipe import InterpolationRecipe
-from .rest_task import RestTask
 from .samples import TripletSource
 from .task import InterpolationTask
 
@@ -58,7 +58,7 @@ def train_interpolator(
         load_weights(model, grown(thinned(read_weights(recipe.start), recipe.without), model))
     if recipe.mamba_from_attention:
         start_mamba_from_attention(model)
-    task: InterpolationTask | RestTask = InterpolationTask(
+    task: InterpolationTask | LateTask = InterpolationTask(
         model,
         source,
         held_out,
@@ -70,30 +70,31 @@ def train_interpolator(
         freeze_backbone=recipe.freeze_backbone,
         perceptual=read_features(data / recipe.features) if recipe.features else None,
     )
-    if recipe.rest_samples:
-        task = rest_task(recipe, model, source, held_out)
+    if recipe.part:
+        task = late_task(recipe, model, source, held_out)
     result = mode.train(recipe, task, recipe.loop, out, progress)
     if isinstance(source, MomentSource):
         report["unreadable"] = source.skipped
     return result, report
 
 
-def rest_task(
+def late_task(
     recipe: InterpolationRecipe,
     model: HybridInterpolator,
     source: TripletSource | MomentSource,
     held_out: list[CachedClip],
-) -> RestTask:
-    """The task of learning only where to rest: all else of the model stays as it is."""
+) -> LateTask:
+    """The task of learning only one part: all else of the model stays as it is."""
     assert isinstance(source, TripletSource), "the recipe was checked"
+    assert recipe.part, "the recipe was checked"
     model.requires_grad_(False)
-    assert model.rest is not None, "the recipe was checked"
-    model.rest.requires_grad_(True)
-    return RestTask(
+    model.get_submodule(recipe.part).requires_grad_(True)
+    return LateTask(
         model,
         source,
         held_out,
-        recipe.rest_samples,
+        recipe.part,
+        recipe.part_samples,
         recipe.batch,
         recipe.loop.steps,
         recipe.losses,
@@ -198,9 +199,9 @@ def open_sources(
     names = [name for name in files if name in index]
     kept = [name for name in names if name not in recipe.held_out]
     if starts:
-        build_starts(folder, names, say)
+        build_starts(folder, kept, say)
     if bend:
-        build_bends(folder, names, say)
+        build_bends(folder, kept, say)
     samples = replace(recipe.samples, start=starts, bend=bend)
     source = TripletSource(samples, open_cache(folder, kept), recipe.seed)
     report = {

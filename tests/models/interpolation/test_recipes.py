@@ -30,7 +30,9 @@ RECIPES = Path(__file__).parents[3] / "models" / "recipes"
         ("samples", "before = true", "before is True and does nothing.*carries"),
         ("samples", "after_dropped = 0.5", "after_dropped is 0.5 and does nothing.*bend"),
         ("samples", "start = true", "samples say start or bend"),
-        ("", "rest_samples = 9", "rest_samples is 9 without what it needs"),
+        ("", 'part = "rest"\npart_samples = 9', "part is 'rest' without what it needs"),
+        ("", 'part = "refine"', "part is 'refine' and part_samples is 0"),
+        ("", 'part = "encoder"\npart_samples = 9', "part is 'encoder'.*rest, refine"),
         ("", "ratio = [2, 1]", r"ratio is \(2, 1\) and sets is not set"),
         ("", 'sets = ["vimeo:x"]', "videos is .*and sets takes its place"),
     ],
@@ -44,7 +46,7 @@ def test_an_option_that_does_nothing_is_refused(tmp_path: Path, table: str, line
 def test_the_recipes_that_come_along(path: Path) -> None:
     plan = read_plan(path)
     assert isinstance(plan, InterpolationRecipe)
-    parts = ("shallow", "own-flow", "deep", "straight", "bent", "edges")
+    parts = ("shallow", "own-flow", "deep", "straight", "bent", "rested", "edges")
     assert plan.name in (
         "interp-nano",
         *(f"interp-nano-{part}" for part in parts),
@@ -55,7 +57,14 @@ def test_the_recipes_that_come_along(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("start", "end"),
-    [("shallow", "own-flow"), ("own-flow", "deep"), ("deep", "straight"), ("straight", "bent"), ("bent", "")],
+    [
+        ("shallow", "own-flow"),
+        ("own-flow", "deep"),
+        ("deep", "straight"),
+        ("straight", "bent"),
+        ("bent", "rested"),
+        ("rested", ""),
+    ],
 )
 def test_each_recipe_goes_on_from_the_one_before(start: str, end: str) -> None:
     before, after = (

@@ -11,6 +11,7 @@ import pytest
 import torch
 from framestate.errors import DataError, OptionError
 from framestate.models.interpolation import HybridInterpolator
+from framestate.models.interpolation.late_task import LatePart
 from framestate.models.interpolation.task import InterpolationTask, make_frame
 from framestate.models.interpolation.train import train_interpolator
 from framestate.models.training.mode import Mode
@@ -102,7 +103,8 @@ def test_a_frozen_backbone_rests(data: Path, tmp_path: Path) -> None:
         assert torch.allclose(value, start[name], atol=1e-7) == rests, name
 
 
-def test_where_to_rest_is_learned_and_nothing_else(data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("part", ["rest", "refine"])
+def test_one_part_is_learned_and_nothing_else(data: Path, tmp_path: Path, part: LatePart) -> None:
     plan = recipe(tmp_path)
     told: dict[str, Any] = {"start_flow": "dis", "refine": "patch", "bend": True, "rest": True}
     plan = dataclasses.replace(
@@ -111,7 +113,8 @@ def test_where_to_rest_is_learned_and_nothing_else(data: Path, tmp_path: Path) -
         losses=dataclasses.replace(plan.losses, half_steps=0, log_error=1.0),
         samples=dataclasses.replace(plan.samples, off_middle=0.0, held=1.0),
         loop=dataclasses.replace(plan.loop, steps=20, learning_rate=0.02),
-        rest_samples=4,
+        part=part,
+        part_samples=4,
     )
     lines: list[dict[str, float]] = []
     result, _ = train_interpolator(plan, data, tmp_path / "run", lambda step, line: lines.append(line))
@@ -120,7 +123,7 @@ def test_where_to_rest_is_learned_and_nothing_else(data: Path, tmp_path: Path) -
     start = fresh.model.state_dict()
     changed = [name for name, value in result.model.state_dict().items() if not value.equal(start[name])]
     assert changed
-    assert all(name.startswith("rest.") for name in changed)
+    assert all(name.startswith(f"{part}.") for name in changed)
     errors = [np.mean([line["log_error"] for line in part]) for part in (lines[:4], lines[-4:])]
     assert errors[1] < errors[0]
 

@@ -1,18 +1,19 @@
-"""Learning where to rest, and nothing else: what the rest of the model finds of a sample is computed once.
+"""Learning a late part of the model, and nothing else: what comes before it is computed once for each sample.
 
-Only the last part of the model comes after ``rest``: both frames are warped and mended. So a step costs a
-fraction of one through the whole model, and its few weights see many samples in little time.
+Such a part is ``rest`` (where to rest) or ``refine`` (how the warped frames are mended). After either, both
+frames are warped and mended, and that is all. So a step costs a fraction of one through the whole model, and
+few weights see many samples in little time.
 
 Half of a motion is worse than all or nothing of it, so a place that begins to rest is punished at first, and
-never would. In the first half of a run a frame is therefore mixed of two that are whole, one with all motion
-and one with none; in the second half it is the frame that the model really makes.
+never would. In the first half of a run of ``rest`` a frame is therefore mixed of two that are whole, one with
+all motion and one with none; in the second half, and with ``refine``, it is the frame that the model makes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -27,14 +28,15 @@ from .rest import at_rest
 from .samples import TripletConfig, TripletSource
 from .task import LossConfig, picture, validated
 
+LatePart = Literal["rest", "refine"]
 NEVER = -60.0  # a logit
 CHOSEN = 1 << 32
 """Seeds of what samples a step sees begin here, beyond those of the samples."""
 
 
 @dataclass
-class RestTask:
-    """The training task of a model's ``rest``, over ``count`` samples that are kept in memory.
+class LateTask:
+    """The training task of one ``part`` of a model, over ``count`` samples that are kept in memory.
 
     Of each sample: its frames; what the coarse and the fine part of ``rest`` are told; flow and mask where
     nothing rests. Times are the middle.
@@ -43,6 +45,7 @@ class RestTask:
     model: HybridInterpolator
     source: TripletSource
     held_out: list[CachedClip]
+    part: LatePart
     count: int
     batch: int = 8
     steps: int = 1000
@@ -101,7 +104,7 @@ class RestTask:
         first, second, real = (picture(batch[name]) for name in ("first", "second", "target"))
         fine, mixed = batch["fine"].float(), 0.5 * (first + second)
         share = torch.sigmoid(enlarge(rest.coarse(batch["coarse"].float()), 2) + rest.fine(fine))
-        if int(batch["step"]) < self.steps // 2:
+        if self.part == "rest" and int(batch["step"]) < self.steps // 2:
             with torch.no_grad():
                 moved = self.shown(batch, torch.zeros_like(share))
             shown = moved + enlarge(share, 4) * (mixed - moved)
