@@ -205,7 +205,7 @@ TEN = {"labels": tuple(str(digit) for digit in range(10))}
 HD: Size = (736, 1280)
 
 SYSTEMS: tuple[System, ...] = (
-    System("tracker-nano", "artrack_mamba", "the shipped tracker: centre head, 256 px search", 252_577),
+    System("tracker-nano", "artrack_mamba", "the shipped tracker: centre head, 256 px search", 294_593),
     System(
         "artrack-mamba-tiny",
         "artrack_mamba_v2",

@@ -31,6 +31,8 @@ class Cropping:
         self.template_factor = number(spec, "template_factor")
         self.search_factor = number(spec, "search_factor")
         self.context = number(spec, "context") if "context" in spec.preprocess else 0.0
+        self.look_factor = number(spec, "look_factor") if "look" in spec.functions else 0.0
+        self.look_size = _side(spec)
         self.raw = self._choice(spec, "normalisation", ("imagenet", "none")) == "none"
         self.mean_padding = self._choice(spec, "padding", ("zero", "mean")) == "mean"
 
@@ -41,6 +43,10 @@ class Cropping:
     def search(self, box: Box, growth: float) -> SquareCrop:
         """The search square around a box in image pixels, ``growth`` times its usual side."""
         return around(self._extended(box), self.search_factor * growth, self.search_size)
+
+    def look(self, box: Box) -> SquareCrop:
+        """The square around a box in image pixels whose looks are compared."""
+        return around(box, self.look_factor, self.look_size)
 
     def fill(self, image: Image) -> npt.NDArray[np.uint8] | None:
         """The colour (3,) for what lies outside the frame, or None for black."""
@@ -77,6 +83,14 @@ class Cropping:
                 f"preprocess.{key} of model {spec.name!r} is {value!r}", f"known: {', '.join(allowed)}"
             )
         return str(value)
+
+
+def _side(spec: ModelSpec) -> int:
+    """Pixels on each side of what `look` takes, where there is such a function; else 0."""
+    side = spec.function("look").inputs[0].shape[-1] if "look" in spec.functions else 0
+    if not isinstance(side, int):
+        raise BundleError(f"'look' of model {spec.name!r} takes views of {side} pixels", "give a fixed size")
+    return side
 
 
 def paint_outside(piece: Image, crop: SquareCrop, image: Image, colour: npt.NDArray[np.uint8]) -> None:

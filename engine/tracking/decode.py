@@ -20,6 +20,11 @@ from .measurement import Array, HostDecoder, Maps, Measurement, number
 from .options import TrackingOptions
 from .trajectory import TrajectoryDecoder
 
+RIVAL_AWAY = 0.8
+"""How far from the target another place is at least, in its own widths or heights."""
+RIVAL_SCORE = 0.02
+"""Least score of such a place."""
+
 
 class Decoder(Protocol):
     """Reads one session's maps, or what ``step`` made of them."""
@@ -29,6 +34,9 @@ class Decoder(Protocol):
 
     def __call__(self, maps: Maps, crop: SquareCrop, previous: Box) -> Measurement:
         """Maps of a search crop and the box believed before (image pixels) into a measurement."""
+
+    def rival(self, maps: Maps, crop: SquareCrop, target: Box) -> Box | None:
+        """What the maps show beside the target, if they can say so: the likest other place (image pixels)."""
 
 
 class CentreDecoder(HostDecoder):
@@ -57,8 +65,25 @@ class CentreDecoder(HostDecoder):
         )
         return measured(crop, place, score[row, column].item(), maps["log_variance"][:, row, column])
 
+    def rival(self, maps: Maps, crop: SquareCrop, target: Box) -> Box | None:
+        """See ``Decoder``."""
+        score = maps["score"][0]
+        cell = crop.size / score.shape[0]
+        line = (np.arange(score.shape[0], dtype=np.float32) + 0.5) * np.float32(cell)
+        (cx, cy), shown = crop.to_crop(target).centre, crop.to_crop(target)
+        away = np.maximum(
+            np.abs(line - cx)[None] / max(shown.w, cell), np.abs(line - cy)[:, None] / max(shown.h, cell)
+        )
+        row, column = divmod(int(np.where(away > RIVAL_AWAY, score, 0).argmax()), score.shape[0])
+        if away[row, column] <= RIVAL_AWAY or score[row, column] < RIVAL_SCORE:
+            return None
+        right, down = maps["offset"][:, row, column].tolist()
+        width, height = (maps["size"][:, row, column] * crop.size).tolist()
+        place = Box.from_centre((column + 0.5 + right) * cell, (row + 0.5 + down) * cell, width, height)
+        return crop.to_image(place) if min(width, height) >= 1 else None
 
-class CellDecoder:
+
+class CellDecoder(HostDecoder):
     """What a centre head gives whose graph ends with the best cell; ``models/best_cell.py`` says the same.
 
     cell (9,): score; centre, width and height as shares of the crop's side; their log variances.

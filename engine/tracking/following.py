@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from ...errors import StateError
@@ -10,6 +11,7 @@ from ...vision import Box, Frame
 from ..codec import DAMAGED
 from ..inputs import Clock
 from .kalman import BoxFilter, Four, nominal_steps
+from .looks import OTHERS, Vectors
 from .measurement import Measurement
 from .memory import Pixels, TargetMemory
 from .options import TrackingOptions
@@ -41,7 +43,8 @@ class Following:
 
     def carry(self, memory: TargetMemory) -> float:
         """Share of the temporal state that the next frame starts from; 0 after a doubtful frame."""
-        return self.options.carry if memory.status == "tracking" and memory.frames else 0.0
+        followed = memory.status == "tracking" or (memory.unseen == 0 and _doubted(memory))
+        return self.options.carry if followed and memory.frames else 0.0
 
     def wants_refresh(self, memory: TargetMemory) -> bool:
         """Whether a template refresh is due, and the target seen well enough for one."""
@@ -69,15 +72,53 @@ class Following:
             expected = memory.box
         return memory, _inside(memory, expected), min(o.growth**late, o.widest)
 
-    def observe(self, memory: TargetMemory, measured: Measurement) -> TargetMemory:
-        """Takes a measurement in, or coasts; settles box, score and status."""
+    def wants_look(self, memory: TargetMemory, measured: Measurement) -> bool:
+        """Whether what was measured is to be compared with how the target looks, before it is believed."""
+        o = self.options
+        if memory.looks is None or not o.look_every:
+            return False
+        if memory.status == "lost":
+            return measured.score >= (o.sweep_sure if memory.elsewhere else o.sure)
+        pressing = memory.unconfirmed > 0 or memory.looks.doubtful
+        return measured.score >= o.seen and (pressing or memory.looks.since + 1 >= o.look_every)
+
+    def looked(self, memory: TargetMemory, look: Vectors | None) -> tuple[TargetMemory, float | None]:
+        """Takes a look (D,) at this frame's measurement in, or none; also its margin."""
+        if memory.looks is None:
+            return memory, None
+        if look is None:
+            return replace(memory, looks=replace(memory.looks, since=memory.looks.since + 1)), None
+        margin = memory.looks.margin_of(look)
+        doubtful = margin < self.options.look_least
+        return replace(memory, looks=replace(memory.looks, margin=margin, since=0, doubtful=doubtful)), margin
+
+    def learns_look(self, memory: TargetMemory) -> bool:
+        """After ``observe``: whether what was looked at in this frame is sure to be the target."""
+        o, looks = self.options, memory.looks
+        alike = looks is not None and looks.margin >= o.look_sure
+        return alike and memory.status == "tracking" and memory.score >= o.refresh_sure
+
+    def learns_others(self, memory: TargetMemory) -> bool:
+        """Whether others of this frame are to be looked at: at first each time, then at every third look."""
+        if memory.looks is None or memory.status != "tracking" or not self.options.look_every:
+            return False
+        early = len(memory.looks.others) < OTHERS and memory.frames <= OTHERS // 2
+        return early or memory.frames % (3 * self.options.look_every) == 0
+
+    def observe(
+        self, memory: TargetMemory, measured: Measurement, margin: float | None = None
+    ) -> TargetMemory:
+        """Takes a measurement in, or coasts; settles box, score and status.
+
+        ``margin`` is how much more alike the target it looks than anything else, if it was looked at.
+        """
         filter = BoxFilter.of(memory.belief, self.options.filter)
         changes: dict[str, Any] = {
             "frames": memory.frames + 1,
             "since_refresh": memory.since_refresh + 1,
             "score": float(measured.score),
         }
-        self._settle(memory, filter, measured, changes)
+        self._settle(memory, filter, measured, margin, changes)
         changes["belief"] = filter.belief
         if memory.recent:
             changes["recent"] = (*memory.recent[1:], changes["box"])
@@ -101,6 +142,8 @@ class Following:
             filter.update(box, _EXACT if std is None else std)
         changes: dict[str, Any] = {"belief": filter.belief, "box": box, "unseen": 0, "status": "tracking"}
         changes |= {"candidate": None, "elsewhere": False, "unconfirmed": 0}
+        if memory.looks is not None:
+            changes["looks"] = replace(memory.looks, doubtful=False, margin=1.0)
         if std is None:
             changes["usual_size"] = box.w, box.h
         if memory.recent:
@@ -114,9 +157,21 @@ class Following:
             for look in range(self.options.sweep_looks):
                 yield place(memory.box, _size(memory), first + look)
 
-    def glanced(self, memory: TargetMemory, measured: Measurement) -> TargetMemory:
+    def elsewhere(self, memory: TargetMemory) -> Box | None:
+        """A box that does not touch the target, another one each time; None where the frame has no room."""
+        width, height = _size(memory)
+        for step in range(4):
+            box = place(memory.box, (width, height), memory.frames + step)
+            apart = abs(box.x - memory.box.x) >= box.w or abs(box.y - memory.box.y) >= box.h
+            if apart:
+                return box
+        return None
+
+    def glanced(
+        self, memory: TargetMemory, measured: Measurement, margin: float | None = None
+    ) -> TargetMemory:
         """What one of these looks changes: something to look at again in the next frame, or nothing."""
-        if measured.score < self.options.sweep_sure:
+        if measured.score < self.options.sweep_sure or self._unlike(margin):
             return memory
         held = _held(memory, *measured.box.centre, measured.box.w, measured.box.h)
         return memory.but({"candidate": held})
@@ -136,26 +191,43 @@ class Following:
             )
         if min(_size(memory)) < 1:
             raise StateError("the frames of the memory have no pixels", DAMAGED)
+        if memory.looks is not None:
+            memory.looks.check()
         for box in _there(memory.box, memory.candidate, *memory.recent):
             if not (box.w > 0 and box.h > 0 and max(map(abs, box.xywh)) <= 1e6):
                 raise StateError(f"the memory holds the box {box}, which is none", DAMAGED)
         return memory
 
+    def _unlike(self, margin: float | None) -> bool:
+        """Whether it was looked at, and looks like something else."""
+        return margin is not None and margin < self.options.look_least
+
+    def _alike(self, margin: float | None) -> bool:
+        """Whether it was looked at, and is the target beyond doubt."""
+        return margin is not None and margin >= self.options.look_sure
+
     def _settle(
-        self, memory: TargetMemory, filter: BoxFilter, measured: Measurement, changes: dict[str, Any]
+        self,
+        memory: TargetMemory,
+        filter: BoxFilter,
+        measured: Measurement,
+        margin: float | None,
+        changes: dict[str, Any],
     ) -> None:
         """Adds to what changes in the memory; the filter takes the measurement in, or coasts."""
         o, accepted = self.options, False
         if memory.elsewhere:
-            accepted = self._found_elsewhere(memory, measured, changes)
+            accepted = self._found_elsewhere(memory, measured, margin, changes)
             if accepted:
                 filter.restart(changes["box"])  # nothing of its old motion holds
         elif measured.score >= (o.sure if memory.status == "lost" else o.seen):
             passes = filter.gate(measured.box, measured.std) <= o.filter.gate
             accepted = passes or measured.score >= o.override
+            if memory.status == "lost" and self._unlike(margin):
+                accepted = False
         if accepted:
             filter.update(measured.box, measured.std)
-            self._see(memory, measured, changes)
+            self._see(memory, measured, margin, changes)
             return
         filter.coast()
         if memory.unconfirmed:
@@ -168,27 +240,35 @@ class Following:
         changes["unseen"], changes["box"] = unseen, box
         changes["status"] = "lost" if unseen >= o.lost_after else "uncertain"
 
-    def _see(self, memory: TargetMemory, measured: Measurement, changes: dict[str, Any]) -> None:
+    def _see(
+        self, memory: TargetMemory, measured: Measurement, margin: float | None, changes: dict[str, Any]
+    ) -> None:
         """After a measurement that was believed."""
         o = self.options
         box = self._smoothed(memory, changes.get("box", memory.box), measured)
         changes["box"], changes["unseen"], changes["status"] = box, 0, "uncertain"
         missing = o.confirm if memory.status == "lost" else memory.unconfirmed
         if missing:
-            changes["unconfirmed"] = missing - 1 if measured.score >= o.sure else o.confirm
-        elif measured.score >= o.sure:
+            sure = measured.score >= o.sure and (margin is None or margin >= o.look_found)
+            left = 0 if self._alike(margin) else missing - 1
+            changes["unconfirmed"] = left if sure else o.confirm
+        elif measured.score >= o.sure and not _doubted(memory):
             w, h = memory.usual_size
             changes["usual_size"] = w + o.usual_rate * (box.w - w), h + o.usual_rate * (box.h - h)
             changes["status"] = "tracking"
 
-    def _found_elsewhere(self, memory: TargetMemory, measured: Measurement, changes: dict[str, Any]) -> bool:
-        """Whether it is the target, seen for the second time in a row far from where it was lost."""
+    def _found_elsewhere(
+        self, memory: TargetMemory, measured: Measurement, margin: float | None, changes: dict[str, Any]
+    ) -> bool:
+        """Whether it is the target, far from where it was lost: seen twice in a row, or surely alike."""
+        o = self.options
         changes["candidate"] = None
-        if measured.score < self.options.sweep_sure:
+        if measured.score < o.sweep_sure or self._unlike(margin):
             return False
         held = _held(memory, *measured.box.centre, measured.box.w, measured.box.h)
-        changes["candidate" if memory.candidate is None else "box"] = held
-        return memory.candidate is not None
+        known = memory.candidate is not None or self._alike(margin)
+        changes["box" if known else "candidate"] = held
+        return known
 
     def _smoothed(self, memory: TargetMemory, box: Box, measured: Measurement) -> Box:
         """Centre as measured; size moves from ``box`` to the measured one, more so the surer the model is."""
@@ -198,6 +278,11 @@ class Following:
         w = box.w + share * (measured.box.w - box.w)
         h = box.h + share * (measured.box.h - box.h)
         return _held(memory, cx, cy, w, h)
+
+
+def _doubted(memory: TargetMemory) -> bool:
+    """Whether what is followed looked like something else the last time."""
+    return memory.looks is not None and memory.looks.doubtful
 
 
 def _there(*boxes: Box | None) -> list[Box]:

@@ -27,11 +27,15 @@ class Measurement:
 
 
 class HostDecoder:
-    """What looks for the best cell itself asks nothing of ``step``."""
+    """What most decoders do: they look for the best cell themselves, and tell of no other place."""
 
     def asks(self, crop: SquareCrop, previous: Box) -> Arrays:
         """See ``Decoder``."""
         return {}
+
+    def rival(self, maps: Maps, crop: SquareCrop, target: Box) -> Box | None:
+        """See ``Decoder``."""
+        return None
 
 
 def number(spec: ModelSpec, key: str) -> float:

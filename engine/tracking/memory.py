@@ -15,6 +15,7 @@ from ...wire import Status
 from ..codec import Count, Positive, Real, array, derived
 from ..inputs import Clock
 from .belief import Belief
+from .looks import Looks
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -38,6 +39,7 @@ class TargetMemory:
         elsewhere: whether the look at this frame was not at where the target is believed.
         recent: the last boxes, oldest first, where the model is told them.
         first_view: the first template's pixels, kept small, where it gets refreshed.
+        looks: how it and others look, where the model can tell.
         renew: whether the template is to be made anew where the next frame is expected to show it.
         first_row: what the model makes of them, once it is needed.
     """
@@ -57,6 +59,7 @@ class TargetMemory:
     elsewhere: bool = False
     recent: tuple[Box, ...] = ()
     first_view: Annotated[Pixels, array("uint8", None)] | None = None
+    looks: Looks | None = None
     renew: bool = False
     first_row: Annotated[Any, derived()] = None
 

@@ -48,6 +48,10 @@ class TrackingOptions:
     refresh_every: int = 0  # frames between template refreshes; 0 is never
     refresh_sure: float = 0.7  # least score for a refresh
     refresh_share: float = 0.3  # of the new template in the blend with the first one
+    look_every: int = 0  # frames between looks at a followed target, where the model has `look`; 0 is never
+    look_least: float = -2.0  # margin below which what is found is not taken, and what is followed is doubted
+    look_found: float = -2.0  # margin from which a frame counts towards `confirm` …
+    look_sure: float = 2.0  # … and from which one frame is enough
     carry: float = 1.0  # how much of the temporal state a confident frame hands on; 0 restarts every frame
     score_slope: float = 1.0  # a track's own score: sigmoid(slope · logit(score) + offset), the chance
     score_offset: float = 0.0  # of an overlap of 0.5; `framestate eval confidence` fits both
@@ -70,11 +74,17 @@ class TrackingOptions:
                 f"score_slope is {self.score_slope} and the offsets of scores are {offsets}",
                 "give finite numbers, the slope above 0, so that a higher score stays higher",
             )
+        margins = self.look_least, self.look_found, self.look_sure
+        if not -2 <= margins[0] <= margins[1] <= margins[2] <= 2:
+            raise OptionError(
+                f"look_least, look_found and look_sure are {margins}",
+                "margins lie between -2 and 2, and rise in this order",
+            )
         counts = self.lost_after - 1, self.refresh_every, self.sweep_after, self.sweep_looks, self.confirm
-        if min(counts) < 0 or self.reference_rate <= 0:
+        if min(*counts, self.look_every) < 0 or self.reference_rate <= 0:
             raise OptionError(
                 "a frame count or rate is out of range",
-                "lost_after >= 1; confirm, refresh_every, sweep_after and sweep_looks >= 0; rate > 0",
+                "lost_after >= 1; confirm and all others that count frames or looks >= 0; rate > 0",
             )
 
     def chance(self, score: float, status: Status = "tracking") -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,17 +13,19 @@ from ...runtimes import Arrays, Crop, Parts, Runtime, State
 from ...vision import Box, Frame, Image, Piece
 from ...wire import Track
 from ..inputs import BoxLike, as_box
-from ..task import OWN, Next, Own, Steps, Task, call, mix
+from ..task import OWN, Call, Next, Own, Steps, Task, call, mix
 from .cropping import Cropping
 from .decode import open_decoder
 from .first_view import Bytes, compact, expand
 from .following import Following
 from .kalman import Four
+from .looks import Looks, Vectors
+from .measurement import Measurement
 from .memory import TargetMemory
 from .options import TrackingOptions
 from .trajectory import Vocabulary
 
-STEP, INIT = "step", "init"
+STEP, INIT, LOOK = "step", "init", "look"
 
 
 class Tracking(Task[TargetMemory, Track]):
@@ -51,6 +54,7 @@ class Tracking(Task[TargetMemory, Track]):
         step = spec.function(STEP)
         self._carried = frozenset(step.writes_state)
         inputs = {tensor.name: tensor for tensor in step.inputs}
+        self._looks = LOOK in spec.functions and self.options.look_every > 0
         self._carries = "carry" in inputs
         self._words = Vocabulary(spec) if "history" in inputs else None
         history = int(inputs["history"].shape[1]) // 4 if "history" in inputs else 0
@@ -71,6 +75,9 @@ class Tracking(Task[TargetMemory, Track]):
         if self.options.refresh_every:
             memory = replace(memory, first_view=compact(view))
         made = yield from call(INIT, self._templates(view), None)
+        if self._looks:
+            (look,) = yield from self._looked_at(memory, frame, [region])
+            memory = replace(memory, looks=Looks.first(look))
         return Next(memory, None, made.state)
 
     def correct(  # type: ignore[override]
@@ -90,7 +97,8 @@ class Tracking(Task[TargetMemory, Track]):
             frame: that one or a later one; without it the template is made in the next frame.
             std: how far off the box may be, in pixels of cx, cy, w, h; None: it is where the target is.
             learn: make the template anew.
-            look: then look at ``frame`` around the box, as ``step`` does; nothing is learnt then.
+            look: then look at ``frame`` around the box, as ``step`` does; nothing is learnt then, and how it
+                looks is not compared.
 
         Raises:
             BoxError: the box is not finite, is empty, or lies outside the frame.
@@ -108,7 +116,7 @@ class Tracking(Task[TargetMemory, Track]):
         if look:
             if frame is None:
                 raise OptionError("there is no frame to look at", "give the frame")
-            return (yield from self.step(memory, frame))
+            return (yield from self._seen_in(memory, frame, told=True))
         row: State | None = None
         if learn and frame is None:
             memory = replace(memory, renew=True)
@@ -118,15 +126,25 @@ class Tracking(Task[TargetMemory, Track]):
 
     def step(self, memory: TargetMemory, frame: Frame) -> Steps[TargetMemory, Track]:
         """Where the target is in the next frame."""
+        return self._seen_in(memory, frame, told=False)
+
+    def _seen_in(self, memory: TargetMemory, frame: Frame, *, told: bool) -> Steps[TargetMemory, Track]:
+        """``step``; where somebody has ``told`` the place in this frame, looks are not compared."""
         memory, expected, growth = self._following.predict(memory, frame)
         state: State | Own = OWN
         if memory.renew:
             memory, state = yield from self._learnt(memory, frame, expected)
-        measured, written = yield from self._look(memory, frame, expected, growth, state)
-        memory = self._following.observe(memory, measured)
+        measured, written, rival = yield from self._look(memory, frame, expected, growth, state)
+        look = None if told else (yield from self._compared(memory, frame, measured))
+        memory, margin = self._following.looked(memory, look)
+        memory = self._following.observe(memory, measured, margin)
+        if not told:
+            memory = yield from self._learnt_looks(memory, frame, look, rival)
         for elsewhere in self._following.glances(memory):
-            measured, _ = yield from self._look(memory, frame, elsewhere, 1.0, state)
-            memory = self._following.glanced(memory, measured)
+            measured, _, _ = yield from self._look(memory, frame, elsewhere, 1.0, state)
+            look = yield from self._compared(memory, frame, measured)
+            margin = None if look is None or memory.looks is None else memory.looks.margin_of(look)
+            memory = self._following.glanced(memory, measured, margin)
             if memory.candidate is not None:
                 break
         row = written if isinstance(state, Own) else Parts(state, written)
@@ -158,12 +176,16 @@ class Tracking(Task[TargetMemory, Track]):
         changes: dict[str, Any] = {"since_refresh": 0, "renew": False}
         if memory.first_view is not None:
             changes |= {"first_view": compact(view), "first_row": None}
+        if self._looks:
+            (look,) = yield from self._looked_at(memory, frame, [box])
+            others = None if memory.looks is None else memory.looks.others
+            changes["looks"] = Looks.first(look, others)
         return memory.but(changes), made.state
 
     def _look(
         self, memory: TargetMemory, frame: Frame, around: Box, growth: float, state: State | Own
     ) -> Any:
-        """What the model sees around a box, and what it writes of the row."""
+        """What the model sees around a box, what it writes of the row, and who else is there."""
         crop = self._cropping.search(around, growth)
         inputs: dict[str, Any] = {"search": self._seen(frame.image, crop, memory)}
         inputs |= self._decode.asks(crop, around)
@@ -173,7 +195,43 @@ class Tracking(Task[TargetMemory, Track]):
             inputs["history"] = self._words.words(memory.recent, crop)[None]
         seen = yield from call(STEP, inputs, state)
         maps = {name: value[0] for name, value in seen.outputs.items()}
-        return self._decode(maps, crop, around), seen.state
+        measured = self._decode(maps, crop, around)
+        return measured, seen.state, lambda target: self._decode.rival(maps, crop, target)
+
+    def _compared(self, memory: TargetMemory, frame: Frame, measured: Measurement) -> Any:
+        """How what was measured looks, (D,), or None where that is not asked."""
+        if not self._looks or not self._following.wants_look(memory, measured):
+            return None
+        return (yield from self._looked_at(memory, frame, [measured.box]))[0]
+
+    def _learnt_looks(
+        self,
+        memory: TargetMemory,
+        frame: Frame,
+        look: Vectors | None,
+        rival: Callable[[Box], Box | None],
+    ) -> Any:
+        """The memory after what this frame teaches of how the target and others look."""
+        looks = memory.looks
+        if looks is None:
+            return memory
+        if look is not None and self._following.learns_look(memory):
+            looks = looks.with_own(look)
+        if self._following.learns_others(memory):
+            boxes = [box for box in (rival(memory.box), self._following.elsewhere(memory)) if box is not None]
+            for other in (yield from self._looked_at(memory, frame, boxes)):
+                looks = looks.with_other(other)
+        return memory if looks is memory.looks else replace(memory, looks=looks)
+
+    def _looked_at(self, memory: TargetMemory, frame: Frame, boxes: Sequence[Box]) -> Any:
+        """How what is in these boxes looks: vectors (D,), made in one batch where the runtime gains by it."""
+        calls = [Call(LOOK, self._viewed(memory, frame, box), None) for box in boxes]
+        results = (yield calls) if calls else []
+        return [np.array(one.outputs["look"][0], np.float32) for one in results]
+
+    def _viewed(self, memory: TargetMemory, frame: Frame, box: Box) -> Arrays:
+        crop = self._cropping.look(box)
+        return {"crop": self._seen(frame.image, crop, memory)}
 
     def _refreshed(self, memory: TargetMemory, frame: Frame) -> Any:
         """A step of its own: the first template blended with a fresh one, and the memory that knows of it."""

@@ -36,6 +36,8 @@ class ArtrackMambaConfig:
     head_widths: tuple[int, int] | tuple[()] = ()  # inside the head's two blocks; empty: 2 * head_dim
     kept_heads: int = 0  # state-space heads of a direction; 0: dim * expand / head_channels
     norm_epsilon: float = 1e-5  # of the mixers' gated norm
+    look_dim: int = 0  # length of the vectors by which looks are compared; 0: there is no `look`
+    look_factor: float = 1.5  # side of what `look` sees in units of sqrt(w * h)
 
     def __post_init__(self) -> None:
         for name in ("stem_channels", "stem_widths", "head_widths"):
@@ -65,6 +67,11 @@ class ArtrackMambaConfig:
                 raise OptionError(f"{name} is {list(widths)}", f"give {lengths[-1]} counts of at least 1")
         if self.kept_heads < 0:
             raise OptionError(f"kept_heads is {self.kept_heads}", "give a count, or 0 for all")
+        if self.look_dim < 0 or self.look_factor <= 0 or (self.look_dim and self.stem != "mobile"):
+            raise OptionError(
+                f"look_dim is {self.look_dim}, look_factor {self.look_factor}, and the stem is {self.stem!r}",
+                "give a length and a factor above 0 with the stem 'mobile', or look_dim 0",
+            )
 
     @property
     def template_grid(self) -> int:

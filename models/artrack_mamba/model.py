@@ -1,6 +1,7 @@
 """ARTrackMamba, stateful: the template becomes a state once; every frame brings only its own tokens.
 
-``init(template) -> state`` and ``step(search, carry, state) -> maps, next state``.
+``init(template) -> state`` and ``step(search, carry, state) -> maps, next state``; with ``look_dim`` also
+``look(crop) -> vector``.
 
 State tensors (named, one row a session):
     template.features       (C, L_z)   unit-length template features, the key of the pixel-wise correlation
@@ -24,6 +25,7 @@ from torch.nn import functional
 
 from ...bundles import JSON, Dim, FunctionSpec, ModelSpec, TensorSpec
 from ...plugins import Operators
+from . import look
 from .config import ArtrackMambaConfig
 from .head import CentreHead
 from .mixer import MambaBlock
@@ -48,6 +50,8 @@ class ArtrackMamba(nn.Module):
         if config.temporal == "carry":
             self.carry_logit = nn.Parameter(torch.zeros(config.layers, config.heads))
         self.head = CentreHead(config)
+        if config.look_dim:
+            self.look = look.Look(config.look_dim)
 
     def tokens(self, features: Tensor, keys: Tensor, position: Tensor) -> Tensor:
         """features (B, C, G, G), unit template keys (B, C, L_z) -> tokens (B, G², C) with their match."""
@@ -130,13 +134,17 @@ class ArtrackMamba(nn.Module):
 
     def functions(self) -> dict[str, Any]:
         """The named functions of the spec, as callables over positional tensors and a state."""
-        return {"init": self._init_function, "step": self._step_function}
+        functions: dict[str, Any] = {"init": self._init_function, "step": self._step_function}
+        return functions | ({"look": self._look_function} if self.config.look_dim else {})
 
     def _init_function(self, inputs: dict[str, Tensor], state: State) -> tuple[dict[str, Tensor], State]:
         return {}, self.init(inputs["template"])
 
     def _step_function(self, inputs: dict[str, Tensor], state: State) -> tuple[dict[str, Tensor], State]:
         return self.step(inputs["search"], inputs["carry"], state)
+
+    def _look_function(self, inputs: dict[str, Tensor], state: State) -> tuple[dict[str, Tensor], State]:
+        return {"look": self.look(look.read(self.stem, inputs["crop"]))}, {}
 
     def spec(self, name: str) -> ModelSpec:
         """Everything that a runtime must know of this model."""
@@ -179,13 +187,16 @@ class ArtrackMamba(nn.Module):
             "search_factor": c.search_factor,
             "normalisation": "imagenet",
         }
+        if c.look_dim:
+            preprocess["look_factor"] = c.look_factor
         return ModelSpec(
             name=name,
             task="tracking",
             architecture="artrack_mamba",
             config=c.to_dict(),
             preprocess=preprocess,
-            functions={"init": init, "step": step},
+            functions={"init": init, "step": step}
+            | ({"look": look.function(c.look_dim)} if c.look_dim else {}),
             state=tuple(state),
         )
 
