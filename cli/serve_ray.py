@@ -66,7 +66,10 @@ def cluster_options(settings: Settings, choice: ClusterChoice) -> ClusterOptions
     from ..cluster.ray_options import ClusterOptions
 
     own = {"host", "port", "state_dir", "sources"}
-    given = {name: getattr(settings, name) for name in settings.model_fields_set - own}
+    names = settings.model_fields_set - own
+    given = settings.model_dump(mode="json", include=names)  # as Serve writes it down
+    paths = {name: getattr(settings, name) for name in names if isinstance(getattr(settings, name), Path)}
+    given |= {name: str(path.resolve()) for name, path in paths.items()}  # servers work in other folders
     return ClusterOptions(
         host=settings.host,
         port=settings.port or 8000,
