@@ -64,7 +64,12 @@ class Bundle:
         if name not in self.files:
             raise BundleError(
                 f"bundle {self.spec.name!r} at {self.path} has no file {name!r}",
-                f"It has: {', '.join(self.files) or 'none'}. Make what is missing with 'framestate export'.",
+                f"It has: {', '.join(self.files) or 'none'}. "
+                + (
+                    "Give a bundle with weights; an adopted model has graphs alone."
+                    if name == WEIGHTS
+                    else "Make what is missing with 'framestate export'."
+                ),
             )
         return self.path / name
 
