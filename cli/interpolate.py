@@ -183,6 +183,7 @@ def _report(run: VideoRun, where: dict[str, str], seconds: float, target: Path) 
         "frames_made": counts.made,
         "fps_out": float(run.rate),
         "fps": counts.frames_out / seconds,
+        "fps_made": counts.made / seconds,
         "scene_cuts": counts.scene_cuts,
         "duplicates": counts.duplicates,
         "pauses": counts.pauses,

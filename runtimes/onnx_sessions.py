@@ -19,12 +19,16 @@ CUDA_BUILD = "pip uninstall --yes onnxruntime && pip install 'onnxruntime-gpu[cu
 """The build with CUDA in place of the one without: both are one folder, so no extra can ask for it."""
 
 
-def session_options(threads: int) -> onnxruntime.SessionOptions:
-    """Options of one session: ``threads`` within an operator, operators one by one, warnings unsaid."""
+def session_options(threads: int, *, sized: bool = True) -> onnxruntime.SessionOptions:
+    """Options of one session: ``threads`` within an operator, operators one by one, warnings unsaid.
+
+    Where frames come in any size (not ``sized``) memory is not laid out for each: that would keep more.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    options.enable_mem_pattern = sized
     return options
 
 
@@ -53,16 +57,16 @@ def providers_for(device: str, *, graphs: bool = False) -> list[Any]:
 
 
 def open_session(
-    graph: str | bytes, name: str, device: str, threads: int, *, graphs: bool = False
+    graph: str | bytes, name: str, device: str, threads: int, *, graphs: bool = False, sized: bool = True
 ) -> onnxruntime.InferenceSession:
     """A session of a graph in a file or in memory; ``name`` is what errors call it. ``graphs``: runs on CUDA
-    are captured as CUDA graphs.
+    are captured as CUDA graphs; for ``sized`` see ``session_options``.
 
     Raises RuntimeUnavailableError or BundleError when the graph cannot be loaded, or not on that device.
     """
     providers = providers_for(device, graphs=graphs)
     try:
-        session = onnxruntime.InferenceSession(graph, session_options(threads), providers)
+        session = onnxruntime.InferenceSession(graph, session_options(threads, sized=sized), providers)
     except Exception as error:  # ONNX Runtime raises a different class for each of its status codes
         raise translate_load_error(name, error) from error
     if device == "cuda" and session.get_providers()[0] != CUDA:  # it falls back to the CPU without an error
@@ -79,7 +83,8 @@ def open_function(
 ) -> onnxruntime.InferenceSession:
     """A session of one function, whose graph is as the spec says. Errors as in ``open_session``."""
     file = f"{function}.onnx"
-    session = open_session(str(bundle.file(file)), file, device, threads, graphs=graphs)
+    path, sized = str(bundle.file(file)), bundle.spec.is_sized
+    session = open_session(path, file, device, threads, graphs=graphs, sized=sized)
     check_signature(bundle.spec, function, session)
     return session
 

@@ -27,6 +27,7 @@ def test_twice_the_frames(report: Report, make_clip: MakeClip, model: tuple[str,
     }  # fmt: skip
     assert (found["frames_in"], found["frames_out"], found["frames_made"]) == (5, 9, 4)
     assert found["fps_out"] == 50
+    assert found["fps_made"] == pytest.approx(found["frames_made"] / found["seconds"])
     assert found["peak_rss_mb"] > 10
     with VideoReader(work / "out.mp4") as video:
         assert [frame.pts * video.time_base * 50 for frame in video] == list(range(9))
