@@ -79,8 +79,10 @@ def evaluate_scenes(
                 began = time.perf_counter()
                 told = tracker.update(frame, given if index % n == 0 else None)
                 seconds[name, n] = seconds.get((name, n), 0.0) + time.perf_counter() - began
-                found[name, n][scene.name].append(told)
+                if told is not None:
+                    found[name, n][scene.name].append(told)
         for key, tracker in open_now.items():
+            found[key][scene.name] += tracker.rest()
             if isinstance(tracker, Ours):
                 looks[key] = looks.get(key, 0) + tracker.looks
                 tracker.scene.close()
@@ -107,9 +109,9 @@ def _row(
     return SceneRow(key[0], key[1], whole, each, frames / max(seconds, 1e-9), rate)
 
 
-def our_scenes(engine: Engine, options: SceneOptions | None = None) -> Make:
-    """What makes our tracker."""
-    return lambda scene, every: Ours(Scene(engine, options))
+def our_scenes(engine: Engine, options: SceneOptions | None = None, late: int = 0) -> Make:
+    """What makes our tracker; its answers may come ``late`` frames late, see `Delayed`."""
+    return lambda scene, every: Ours(Scene(engine, options), late)
 
 
 def peer_of(make: Callable[[float], SceneTracker]) -> Make:

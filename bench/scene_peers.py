@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ..engine.scene import Detections, Scene
+from ..engine.scene import Delayed, Detections, Scene, SceneAnswer
 from ..errors import OptionError
 from ..vision import Frame
 from .scene_scores import REMEDY
@@ -27,26 +27,47 @@ from .scene_scores import REMEDY
 Numbers = npt.NDArray[np.float64]
 
 
+Told = tuple[list[int], Numbers]
+"""Ids and boxes (N, 4) in one frame."""
+
+
 class SceneTracker(Protocol):
     """Follows many objects through one video."""
 
-    def update(self, frame: Frame, found: Detections | None) -> tuple[list[int], Numbers]:
-        """Ids and boxes (N, 4) in the next frame; ``found`` is None where no detector ran."""
+    def update(self, frame: Frame, found: Detections | None) -> Told | None:
+        """What is in the next frame it has not told of; ``found`` is None where no detector ran.
+
+        None: it tells of that frame later.
+        """
+
+    def rest(self) -> list[Told]:
+        """What it has not told of yet, at the end."""
 
 
 class Ours:
-    """A scene."""
+    """A scene; its answers may come ``late`` frames late."""
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: Scene, late: int = 0) -> None:
         self.scene = scene
         self.looks = 0
+        self._late = Delayed(late) if late else None
 
-    def update(self, frame: Frame, found: Detections | None) -> tuple[list[int], Numbers]:
+    def update(self, frame: Frame, found: Detections | None) -> Told | None:
         """See the protocol."""
-        answer = self.scene.update(frame, found)
+        answer: SceneAnswer | None = self.scene.update(frame, found)
+        assert answer is not None
         self.looks += len(answer.looked)
-        boxes = np.array([one.box.xywh for one in answer], float).reshape(-1, 4)
-        return [one.id for one in answer], boxes
+        if self._late is not None:
+            answer = self._late.add(answer)
+        return None if answer is None else _told(answer)
+
+    def rest(self) -> list[Told]:
+        """See the protocol."""
+        return [] if self._late is None else [_told(one) for one in self._late.rest()]
+
+
+def _told(answer: SceneAnswer) -> Told:
+    return [one.id for one in answer], np.array([one.box.xywh for one in answer], float).reshape(-1, 4)
 
 
 class Peer:
@@ -56,13 +77,17 @@ class Peer:
         self._tracker = tracker
         self._held: tuple[list[int], Numbers] = [], np.zeros((0, 4))
 
-    def update(self, frame: Frame, found: Detections | None) -> tuple[list[int], Numbers]:
+    def update(self, frame: Frame, found: Detections | None) -> Told:
         """See the protocol."""
         if found is not None:
             self._held = self._round(found)
         return self._held
 
-    def _round(self, found: Detections) -> tuple[list[int], Numbers]:
+    def rest(self) -> list[Told]:
+        """See the protocol."""
+        return []
+
+    def _round(self, found: Detections) -> Told:
         import supervision
 
         x, y, w, h = found.boxes.T

@@ -44,6 +44,17 @@ Classes = Annotated[
 Score = Annotated[
     float, typer.Option("--detector-score", min=0, max=1, help="Least score of the detector that counts.")
 ]
+Delay = Annotated[
+    int,
+    typer.Option(
+        "--delay",
+        metavar="N",
+        min=0,
+        max=1000,
+        help="Hold N frames in memory, and put their boxes right by the detections that follow: two rounds' "
+        "worth is plenty.",
+    ),
+]
 
 
 def detect_with(

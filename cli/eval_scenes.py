@@ -27,6 +27,14 @@ def evaluate(
     against: Annotated[
         str, typer.Option("--against", metavar="A,B", help="Others to run too: sort, bytetrack, ocsort.")
     ] = "",
+    delay: Annotated[
+        str,
+        typer.Option(
+            "--delay",
+            metavar="N,M",
+            help="Also with answers that come N frames late, put right by the detections that came since.",
+        ),
+    ] = "",
     detections: Annotated[
         str,
         typer.Option(
@@ -72,17 +80,19 @@ def evaluate(
                 raise OptionError(f"--detections is {detections!r}", "choose public or noise")
             rounds = bench_shared.numbers("--every", every)
             found = load_scenes(folder, names_in(scenes) or None)
+            delays = bench_shared.numbers("--delay", delay) if delay else []
             peers = {name: peer_of(open_scene_peer(name)) for name in names_in(against)}
             noise = Noise(missed, jitter, false)
             most = max(max(map(len, one.ids)) for one in found)
-            capacity = len(rounds) * max(64, 4 * most)
+            capacity = len(rounds) * (1 + len(delays)) * max(64, 4 * most)
             engine = load(model, Tracking, runtime=runtime, device=device, workers=workers, capacity=capacity)
             with engine:
                 name = engine.runtime.spec.name
                 check_name(name, CLASSES, "tracker")
+                ours = {f"{name}, {n} frames late": our_scenes(engine, late=n) for n in delays}
                 rows = evaluate_scenes(
                     found,
-                    {name: our_scenes(engine), **peers},
+                    {name: our_scenes(engine), **ours, **peers},
                     rounds,
                     noise,
                     public=detections == "public",

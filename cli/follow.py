@@ -18,7 +18,7 @@ from ..errors import BundleError
 from ..vision import Encoding, Frame, ReadAhead
 from .annotate import Developed, Part, Sink
 from .files import Reading
-from .followers import Boxes, Detect, Detected, Follower
+from .followers import Boxes, Detect, Detected, Follower, Told
 from .progress import Bar, frames_bar
 from .seen import Region, Seen
 from .sinks import open_sinks
@@ -114,8 +114,11 @@ def follow(
     encoding: Encoding | None = None,
     span: Span | None = None,
     detect: Detect | None = None,
+    delay: int = 0,
 ) -> Run:
     """Track regions, and what ``detect`` finds, into a video ``out`` and a table ``boxes``.
+
+    ``delay``: frames that are held until later detections have put their boxes right, see ``Delayed``.
 
     Raises:
         InputError: the video, a region or the model cannot be used.
@@ -128,7 +131,7 @@ def follow(
         for region in regions:
             region.box.check(reader.width, reader.height)
         engine, follower = follower_of(
-            stack, model, regions, detect,
+            stack, model, regions, detect, delay,
             runtime=runtime, device=device, threads=threads, precision=precision,
         )  # fmt: skip
         notes: list[str] = []
@@ -151,7 +154,12 @@ def follow(
 
 
 def follower_of(
-    stack: ExitStack, model: str, regions: Sequence[Region], detect: Detect | None, **given: Any
+    stack: ExitStack,
+    model: str,
+    regions: Sequence[Region],
+    detect: Detect | None,
+    delay: int = 0,
+    **given: Any,
 ) -> tuple[Engine, Follower]:
     """A tracker's engine, open as long as ``stack``, and what follows regions, or what is detected, with it.
 
@@ -161,7 +169,7 @@ def follower_of(
     engine = stack.enter_context(load(model, Tracking, capacity=capacity, **given))
     if detect is None:
         return engine, Boxes(engine, regions)
-    return engine, Detected(stack.enter_context(Scene(engine)), detect, regions)
+    return engine, Detected(stack.enter_context(Scene(engine)), detect, regions, delay)
 
 
 def load(model: str, task: type[Task[Any, Any]], **given: Any) -> Engine:
@@ -188,16 +196,25 @@ def answers(
         yield frame, found
 
 
+def told(frames: Iterable[Frame], follower: Follower, watch: Watch) -> Iterator[Told]:
+    """What a follower tells of every frame; its time is watched, but for the first frame, which opens."""
+    is_first = True
+    for frame in frames:
+        began = time.perf_counter()
+        now = list(follower(frame))
+        if not is_first:
+            watch.seconds += time.perf_counter() - began
+            watch.frames += 1
+        is_first = False
+        yield from now
+    yield from follower.rest()
+
+
 def _run(
     run: Run, frames: Iterable[Frame], follower: Follower, sinks: Sequence[Sink], bar: Bar, labelled: bool
 ) -> None:
     """Every frame: to the follower, and what it sees to the sinks."""
-    for frame in frames:
-        began = time.perf_counter()
-        seen, lost = follower(frame)
-        if run.frames:
-            run.watch.seconds += time.perf_counter() - began
-            run.watch.frames += 1
+    for frame, seen, lost in told(frames, follower, run.watch):
         for sink in sinks:
             sink(frame, seen)
         run.frames += 1

@@ -102,7 +102,7 @@ def follow_live(
             frame = Frame(
                 frame.image, frame.pts - round(first / frame.time_base), frame.time_base, frame.index
             )
-            seen, lost = follower(frame)
+            ((_, seen, lost),) = follower(frame)
             line = {
                 "frame": frame.index,
                 "seconds": round(frame.seconds, 3),

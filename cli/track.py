@@ -91,6 +91,7 @@ def track(
     detect_every: detecting.Rounds = 10,
     classes: detecting.Classes = "",
     detector_score: detecting.Score = 0.25,
+    delay: detecting.Delay = 0,
     start: span.Start = None,
     end: span.End = None,
     every: span.Every = 1,
@@ -127,6 +128,11 @@ def track(
             detect = detecting.detect_with(
                 detections, detector, detect_every, classes, detector_score, device, threads
             )
+            if delay and detect is None:
+                raise OptionError(
+                    "--delay waits for detections, and there are none",
+                    "Give --detections or --detector, too.",
+                )
             if live is not None:
                 if not regions and detect is None and not show_page:
                     raise OptionError(
@@ -187,6 +193,7 @@ def track(
                 span=part,
                 encoding=files.encoding(codec, crf, preset, bitrate, pixel_format),
                 detect=detect,
+                delay=delay,
             )
             if no_output_named:
                 note(f"without --out and --boxes, the annotated video went to {out}")

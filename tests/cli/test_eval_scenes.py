@@ -21,7 +21,11 @@ def test_ours_and_others_on_the_same_detections(report: Report, refused: Refused
     assert set(rows) == {(name, every) for name in ("tracker-nano", "sort") for every in (1, 3)}
     assert all(0 <= row["scores"]["hota"] <= 100 and set(row["scenes"]) == {"one"} for row in rows.values())
     assert (work / "curve.png").stat().st_size > 1000
+    found = report("eval", "scenes", "all", "--every", "3", "--delay", "4,9")
+    names = {"tracker-nano", "tracker-nano, 4 frames late", "tracker-nano, 9 frames late"}
+    assert {row["tracker"] for row in found["rows"]} == names
     for given, words in (
+        (("--delay", "0"), "list of numbers"),
         (("--against", "nobody"), "bytetrack"),
         (("--every", "0"), "list of numbers"),
         (("--scenes", "two"), "no scene"),

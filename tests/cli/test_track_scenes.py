@@ -47,6 +47,22 @@ def test_a_box_at_its_time(report: Report, make_clip: MakeClip, work: Path, box:
     assert [float(first[name]) for name in "xywh"] == [18, 13, 20, 20]
 
 
+def test_answers_come_late_and_all_the_same(
+    report: Report, refused: Refused, make_clip: MakeClip, work: Path, box: str
+) -> None:
+    clip, found = make_clip(frames=9), detections(work / "det.txt", 4, 9)
+    given = ("track", clip, "--detections", found, "--box", f"3:{box}", *ONE)
+    plain = report(*given, "--boxes", "at_once.csv")
+    late = report(*given, "--boxes", "late.csv", "--delay", 3, "--out", "late.mp4")
+    assert (late["frames"], late["targets"]) == (plain["frames"], plain["targets"])
+    pairs = list(zip(rows(work / "at_once.csv"), rows(work / "late.csv"), strict=True))
+    for one, other in pairs:
+        assert (one["frame"], one["target"]) == (other["frame"], other["target"])
+    assert any(one["x"] != other["x"] for one, other in pairs)
+    assert "--detections or --detector" in refused("track", clip, "--box", box, "--delay", 3)
+    assert "--delay" in refused("track", "--live", clip, "--detections", found, "--delay", 3)
+
+
 def test_a_box_after_the_end_is_said(report: Report, make_clip: MakeClip, box: str) -> None:
     given = ("--box", box, "--box", "99s:1,1,9,9", "--boxes", "b.csv")
     found = report("track", make_clip(frames=3), *given, *ONE)
