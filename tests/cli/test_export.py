@@ -23,7 +23,7 @@ def test_an_export_proves_itself(invoke: Invoke, report: Report, work: Path) -> 
     pytest.importorskip("torch")
     found = report("export", "tracker-nano", "--to", "onnx", "--out", "new", "--frames", 3)
     assert (found["bundle"], found["runtime"]) == ("new", "onnx")
-    names = ("init.onnx", "step.onnx", "weights.data", "weights.safetensors")
+    names = ("init.onnx", "look.onnx", "step.onnx", "weights.data", "weights.safetensors")
     assert set(found["files"]) == {f"new/{name}" for name in names}
     assert (found["ops"], found["precision"], found["calibration"]) == ("ort", "fp32", None)
     for path, size in found["files"].items():

@@ -122,7 +122,7 @@ def test_single_weights_are_masked_and_told(
     assert again["runs"][1]["sparsity"] == after["sparsity"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_interpolator_is_cut_without_data(report: Callable[..., dict[str, Any]], work: Path) -> None:
     pytest.importorskip("torch")
     found = report(
