@@ -29,7 +29,7 @@ def names_in(text: str) -> list[str]:
     except csv.Error as error:
         raise OptionError(
             f"the list {text[:80]!r} cannot be read ({error})",
-            """write names as CSV has them: cat,"lights, red" """.strip(),
+            'write names as CSV has them: cat,"lights, red"',
         ) from error
     return list(dict.fromkeys(name for name in (part.strip() for part in parts) if name))
 
