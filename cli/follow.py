@@ -14,8 +14,9 @@ from typing import Any, TypeVar
 from ..bundles import load_bundle
 from ..engine import Engine, Session, Task, Tracking
 from ..engine.scene import Scene
-from ..errors import BundleError
-from ..vision import Encoding, Frame, ReadAhead
+from ..errors import BundleError, OptionError
+from ..runtimes import free_memory
+from ..vision import Encoding, Frame, ReadAhead, VideoReader
 from .annotate import Developed, Part, Sink
 from .files import Reading
 from .followers import Boxes, Detect, Detected, Follower, Told
@@ -130,6 +131,7 @@ def follow(
         reader = stack.enter_context((reading or Reading()).open(video, threads, deep=True))
         for region in regions:
             region.box.check(reader.width, reader.height)
+        check_held(delay, reader)
         engine, follower = follower_of(
             stack, model, regions, detect, delay,
             runtime=runtime, device=device, threads=threads, precision=precision,
@@ -151,6 +153,20 @@ def follow(
     run.notes += notes
     run.seconds = time.perf_counter() - began
     return run
+
+
+def check_held(delay: int, reader: VideoReader) -> None:
+    """Raises OptionError where so many frames of a video are more than half of the memory that is free."""
+    each = (
+        3 * reader.width * reader.height * (3 if reader.is_deep else 1)
+    )  # deep ones are held in 8 bits, too
+    free = free_memory("cpu") if delay else 0
+    if 2 * delay * each > free:
+        most = free // (2 * each)
+        raise OptionError(
+            f"--delay {delay} would hold {delay * each / 1e9:.1f} GB of frames; {free / 1e9:.1f} GB are free",
+            f"Give {most} or less." if most else "Leave --delay out.",
+        )
 
 
 def follower_of(

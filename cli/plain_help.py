@@ -1,4 +1,4 @@
-"""`PlainCommand`: a verb whose help shows what is typed after an option"""
+"""`PlainCommand`: a verb whose help shows what is typed after an option."""
 
 from __future__ import annotations
 

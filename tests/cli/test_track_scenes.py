@@ -17,6 +17,8 @@ from framestate.bench.scenes import read_mot
 from onnx import TensorProto, helper, numpy_helper
 from typer.testing import Result
 
+from .conftest import HEIGHT, WIDTH
+
 MakeClip = Callable[..., Path]
 Report = Callable[..., dict[str, Any]]
 Refused = Callable[..., str]
@@ -48,7 +50,12 @@ def test_a_box_at_its_time(report: Report, make_clip: MakeClip, work: Path, box:
 
 
 def test_answers_come_late_and_all_the_same(
-    report: Report, refused: Refused, make_clip: MakeClip, work: Path, box: str
+    report: Report,
+    refused: Refused,
+    make_clip: MakeClip,
+    work: Path,
+    box: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clip, found = make_clip(frames=9), detections(work / "det.txt", 4, 9)
     given = ("track", clip, "--detections", found, "--box", f"3:{box}", *ONE)
@@ -60,6 +67,9 @@ def test_answers_come_late_and_all_the_same(
         assert (one["frame"], one["target"]) == (other["frame"], other["target"])
     assert any(one["x"] != other["x"] for one, other in pairs)
     assert "--detections or --detector" in refused("track", clip, "--box", box, "--delay", 3)
+    monkeypatch.setattr("framestate.cli.follow.free_memory", lambda device: 2 * 4 * 3 * WIDTH * HEIGHT)
+    assert "Give 4 or less" in refused(*given, "--boxes", "late.csv", "--delay", 5)
+    assert report(*given, "--boxes", "late.csv", "--delay", 4)["frames"] == 9
     assert "--delay" in refused("track", "--live", clip, "--detections", found, "--delay", 3)
 
 
