@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple, Self
 
 import cv2
 import numpy as np
@@ -28,6 +28,7 @@ _LEVELS = tuple((1 / (255 * std), -mean / std) for mean, std in zip(IMAGENET_MEA
 Interpolation = Literal["smooth", "nearest", "linear", "cubic"]
 
 _SHRINK_SMOOTHLY = 1.5  # image pixels an output pixel, from which a plain bilinear resize would alias
+_HALVE = 2.5  # and from which pixels are halved first, two by two: two halves cost less than one quarter
 _MOST_OVERSAMPLING = 16  # bounds the cost of absurdly large crops
 
 
@@ -87,6 +88,9 @@ class SquareCrop:
 def around(box: Box, factor: float, size: int) -> SquareCrop:
     """The crop of ``factor`` times the box's geometric-mean side around its centre, on whole image pixels.
 
+    The side of a crop that shrinks by more than 2.5 is even, by more than 5 a multiple of 4, and so on:
+    it can be `halved`.
+
     Raises:
         BoxError: the box is not finite or has a side that is not positive, or the factor is not positive.
     """
@@ -98,6 +102,7 @@ def around(box: Box, factor: float, size: int) -> SquareCrop:
             "Give a finite box with a positive width and height, and a positive factor.",
         )
     side = max(math.ceil(wanted), 2)
+    side += -side % 2 ** _halvings(side / size)
     left, top = round(box.x + box.w / 2 - side / 2), round(box.y + box.h / 2 - side / 2)
     return SquareCrop(left + side / 2, top + side / 2, float(side), size)
 
@@ -108,7 +113,8 @@ def cut(image: Image, crop: SquareCrop, *, interpolation: Interpolation = "smoot
     The result never shares memory with the image, and the cost depends on the crop, not on the image.
     Crops on whole pixels (all that `around` makes) take one bilinear resize; others are sampled between
     pixels. Where a smooth crop shrinks by more than 1.5, it is sampled a whole number of times more densely
-    and averaged, which is nearly as smooth as OpenCV's area resize and two to three times faster.
+    and averaged, which is nearly as smooth as OpenCV's area resize and two to three times faster; by more
+    than 2.5, its pixels are halved before, two by two.
 
     Args:
         image: RGB frame.
@@ -120,7 +126,7 @@ def cut(image: Image, crop: SquareCrop, *, interpolation: Interpolation = "smoot
         OptionError: the interpolation has none of the four names.
     """
     height, width = check_image(image).shape[:2]
-    dense = density(crop) if interpolation == "smooth" else 1
+    dense = density(crop.side, crop.size) if interpolation == "smooth" else 1
     flag = _flag(interpolation)
     exact = crop.left, crop.top, crop.side
     left, top, side = map(int, exact)
@@ -132,15 +138,56 @@ def cut(image: Image, crop: SquareCrop, *, interpolation: Interpolation = "smoot
     if covered.area == 0.0:
         return np.zeros((crop.size, crop.size, 3), np.uint8)
     if is_on_pixels(crop, covered):
-        samples = _resized(image, crop, covered, crop.size * dense, flag)
+        if interpolation == "smooth":
+            part = halved(image, crop, covered)
+            dense = density(part.side, crop.size)
+        else:
+            part = Part.of(image, crop, covered)
+        samples = _resized(part, crop.size * dense, flag)
         return samples if dense == 1 else _averaged(samples, crop.size, crop.size)
     return _sampled(image, crop, covered, dense, flag)
 
 
-def density(crop: SquareCrop) -> int:
-    """Samples a side of an output pixel that a smooth crop takes and averages."""
-    shrink = crop.side / crop.size
+def density(side: float, size: int) -> int:
+    """Samples a side of an output pixel that a smooth crop of ``side`` pixels takes and averages."""
+    shrink = side / size
     return min(round(shrink), _MOST_OVERSAMPLING) if shrink > _SHRINK_SMOOTHLY else 1
+
+
+class Part(NamedTuple):
+    """What of a crop lies in the image: ``pixels`` (h, w, 3) at ``left, top`` of a square of ``side``."""
+
+    pixels: Image
+    left: int
+    top: int
+    side: int
+
+    @classmethod
+    def of(cls, image: Image, crop: SquareCrop, covered: Box) -> Self:
+        """Of a crop on whole pixels, of which ``covered`` lies in the image: a view."""
+        left, top, right, bottom = (int(value) for value in covered.xyxy)
+        return cls(image[top:bottom, left:right], left - int(crop.left), top - int(crop.top), int(crop.side))
+
+
+def halved(image: Image, crop: SquareCrop, covered: Box) -> Part:
+    """``Part.of``, each two by two pixels averaged into one, as often as a smooth crop asks for it."""
+    part = Part.of(image, crop, covered)
+    for _ in range(_halvings(crop.side / crop.size)):
+        pixels, left, top, side = part
+        if side % 2:
+            break  # a crop that `around` did not make
+        height, width = pixels.shape[:2]
+        border = top % 2, (top + height) % 2, left % 2, (left + width) % 2
+        if any(border):
+            pixels = as_uint8(cv2.copyMakeBorder(pixels, *border, cv2.BORDER_CONSTANT, value=(0, 0, 0)))
+        height, width = pixels.shape[:2]
+        part = Part(_averaged(pixels, width // 2, height // 2), left // 2, top // 2, side // 2)
+    return part
+
+
+def _halvings(shrink: float) -> int:
+    """How often pixels are halved that are to shrink so much."""
+    return max(0, math.ceil(math.log2(shrink / _HALVE)))
 
 
 def is_on_pixels(crop: SquareCrop, covered: Box) -> bool:
@@ -163,17 +210,15 @@ def _flag(interpolation: Interpolation) -> int:
     )
 
 
-def _resized(image: Image, crop: SquareCrop, covered: Box, size: int, flag: int) -> Image:
-    """Slice whole pixels, pad with zeros if some lie outside, resize once to ``size``."""
-    left, top, right, bottom = (int(value) for value in covered.xyxy)
-    region = image[top:bottom, left:right]
-    side = int(crop.side)
-    if region.shape[:2] != (side, side):
+def _resized(part: Part, size: int, flag: int) -> Image:
+    """Pads with zeros what lies outside, and resizes once to ``size``."""
+    pixels, left, top, side = part
+    height, width = pixels.shape[:2]
+    if (height, width) != (side, side):
         padded = np.zeros((side, side, 3), np.uint8)
-        y, x = top - int(crop.top), left - int(crop.left)
-        padded[y : y + region.shape[0], x : x + region.shape[1]] = region
-        region = padded
-    return as_uint8(cv2.resize(region, (size, size), interpolation=flag))
+        padded[top : top + height, left : left + width] = pixels
+        pixels = padded
+    return as_uint8(cv2.resize(pixels, (size, size), interpolation=flag))
 
 
 def _sampled(image: Image, crop: SquareCrop, covered: Box, dense: int, flag: int) -> Image:

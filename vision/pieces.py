@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .crop import SquareCrop, cut, density, is_on_pixels
+from .crop import SquareCrop, cut, density, halved, is_on_pixels
 from .pixels import Image, check_image
 
 MOST_DENSE = 4
@@ -18,7 +18,7 @@ class Piece:
     """What ``cut`` would resize: a square of whole pixels, of which only a part may lie in the frame.
 
     Attributes:
-        pixels: that part, RGB uint8 (h, w, 3): a view of the frame.
+        pixels: that part, RGB uint8 (h, w, 3): a view of the frame, unless it was halved.
         left, top: its place in the square, in pixels; zeros are all around it.
         side: of the square, in pixels.
         size: of the crop that it is to become.
@@ -34,18 +34,19 @@ class Piece:
 
     @classmethod
     def of(cls, image: Image, crop: SquareCrop) -> Piece:
-        """The piece of a crop. What is not on whole pixels, or shrinks a lot, is cut and resized here.
+        """The piece of a crop, halved as ``cut`` does. What is not on whole pixels is cut and resized here.
 
         Raises FrameError: the image is not uint8 of shape (H, W, 3).
         """
         height, width = check_image(image).shape[:2]
-        dense = density(crop)
         covered = crop.box.clipped(width, height)
-        if covered.area == 0.0 or dense > MOST_DENSE or not is_on_pixels(crop, covered):
+        if covered.area == 0.0 or not is_on_pixels(crop, covered):
             return cls.ready(cut(image, crop))
-        left, top, right, bottom = (int(value) for value in covered.xyxy)
-        place = left - int(crop.left), top - int(crop.top)
-        return cls(image[top:bottom, left:right], *place, int(crop.side), crop.size, dense)
+        part = halved(image, crop, covered)
+        dense = density(part.side, crop.size)
+        if dense > MOST_DENSE:
+            return cls.ready(cut(image, crop))
+        return cls(*part, crop.size, dense)
 
     @classmethod
     def ready(cls, view: Image) -> Piece:

@@ -28,12 +28,13 @@ CROPS = [
     SquareCrop(100.5, 80.5, 91.0, SIZE),  # a little smaller
     SquareCrop(100.0, 80.0, 130.0, SIZE),  # two samples a pixel
     SquareCrop(100.5, 80.5, 201.0, SIZE),  # three, and out of the frame
-    SquareCrop(100.0, 80.0, 262.0, SIZE),  # four
+    SquareCrop(100.5, 80.5, 263.0, SIZE),  # four
+    SquareCrop(101.0, 80.0, 262.0, SIZE),  # halved by the host
     SquareCrop(3.0, 4.0, 80.0, SIZE),  # mostly outside
     SquareCrop(190.0, 150.0, 71.0, SIZE),  # between pixels, beyond the other corner
     SquareCrop(900.0, 900.0, 64.0, SIZE),  # nothing to see
     SquareCrop(100.0, 80.0, 2.0, SIZE),  # almost nothing
-    SquareCrop(100.0, 80.0, 700.0, SIZE),  # so small that the host resizes it
+    SquareCrop(100.5, 80.5, 701.0, SIZE),  # so small that the host resizes it
 ]
 
 

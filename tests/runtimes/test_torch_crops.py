@@ -47,7 +47,9 @@ def test_a_piece_is_what_lies_in_the_frame(image: Image) -> None:
     assert (piece.left, piece.top, piece.side) == (37, 36, 80)
     assert piece.pixels.shape == (44, 43, 3)
     assert np.shares_memory(piece.pixels, image)
-    dense = Piece.of(image, SquareCrop(100.0, 80.0, 64.0 * (MOST_DENSE + 1), 64))
+    halved = Piece.of(image, SquareCrop(100.0, 80.0, 64.0 * (MOST_DENSE + 1), 64))
+    assert (halved.side, halved.dense, halved.pixels.shape) == (160, 2, (80, 100, 3))
+    dense = Piece.of(image, SquareCrop(100.5, 80.5, 64.0 * (MOST_DENSE + 1) + 1, 64))
     assert (dense.side, dense.dense) == (64, 1)
     view = np.zeros((9, 9, 3), np.uint8)
     assert Piece.ready(view).side == 9

@@ -35,7 +35,9 @@ def test_around_lies_on_whole_pixels_and_centres_the_box(target: Box, factor: fl
     crop = around(target, factor, size)
     assert crop.left.is_integer()
     assert crop.top.is_integer()
-    assert crop.side == max(math.ceil(math.sqrt(target.w * target.h) * factor), 2)
+    least = max(math.ceil(math.sqrt(target.w * target.h) * factor), 2)
+    halves = 2 ** max(0, math.ceil(math.log2(least / size / 2.5)))
+    assert crop.side == math.ceil(least / halves) * halves
     assert crop.cx == pytest.approx(target.centre[0], abs=0.5 + 1e-6)
     assert crop.cy == pytest.approx(target.centre[1], abs=0.5 + 1e-6)
     assert crop.to_crop(crop.box).xywh == pytest.approx((0, 0, size, size))
@@ -74,15 +76,16 @@ def test_a_crop_shows_each_place_where_to_crop_says(side: float, centre: tuple[f
     ramp = np.dstack([columns * 0.75, rows, np.full_like(rows, 200)]).round().astype(np.uint8)
     odd = side % 2 / 2
     crop = SquareCrop(centre[0] + odd, centre[1] + odd, side, 64)
-    inside = Box(1, 1, 318, 238)
+    edge = 1 + side // 80  # pixels that are halved reach farther, and it is black outside
+    inside = Box(edge, edge, 320 - 2 * edge, 240 - 2 * edge)
     for found in (cut(ramp, crop), cut(ramp, SquareCrop(crop.cx, crop.cy, side + 1e-9, 64))):
         for place in range(64):
             seen = crop.to_image(Box(place, place, 1, 1))
             if inside.intersection(seen) < seen.area - 1e-6:
                 continue
             x, y = seen.centre
-            assert found[place, place, 0] == pytest.approx((x - 0.5) * 0.75, abs=1.3)
-            assert found[place, place, 1] == pytest.approx(y - 0.5, abs=1.3)
+            assert found[place, place, 0] == pytest.approx((x - 0.5) * 0.75, abs=2 if side > 160 else 1.3)
+            assert found[place, place, 1] == pytest.approx(y - 0.5, abs=2 if side > 160 else 1.3)
             assert abs(int(found[place, place, 2]) - 200) <= 1
 
 
@@ -113,7 +116,8 @@ def test_both_ways_of_sampling_agree(image: Image) -> None:
         crop = SquareCrop(160.0, 120.0, side, 64)
         between = SquareCrop(160.0, 120.0, side + 1e-7, 64)
         difference = cut(image, crop).astype(int) - cut(image, between)
-        assert abs(difference[1:-1, 1:-1]).max() <= 3, side
+        inner = abs(difference[1:-1, 1:-1])
+        assert (inner.max() <= 3) if side < 2.5 * 64 else (inner.mean() <= 10), side  # one is halved
 
 
 def test_shrinking_is_as_smooth_as_an_area_average() -> None:
