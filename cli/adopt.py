@@ -118,6 +118,14 @@ def adopt(
     search_size: Annotated[
         int | None, typer.Option("--search-size", min=8, help="Side of the search crop.", show_default="255")
     ] = None,
+    look: Annotated[
+        str | None,
+        typer.Option(
+            "--look",
+            metavar="MODEL",
+            help="A tracker whose `look` the Siamese one shall have too, such as tracker-nano.",
+        ),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -158,7 +166,7 @@ def adopt(
                 "--state": state, "--initial": initial, "--input": inputs, "--output": outputs,
                 "--size": size, "--range": levels, "--mean": mean, "--std": std, "--colours": colours,
                 "--multiple": multiple, "--frames": frames, "--template-size": template_size,
-                "--search-size": search_size, "--set": settings,
+                "--search-size": search_size, "--look": look, "--set": settings,
             }  # fmt: skip
             kind, files = checked(given, name, out)
             assert out is not None, "that was checked"
@@ -194,8 +202,12 @@ def adopt(
                         tick=bar.at,
                     )
             else:
+                from ..bundles import load_bundle
                 from ..export.siamese import adopt_siamese
 
+                lender = load_bundle(look) if look else None
+                if lender is not None:
+                    told["look"] = {"model": lender.spec.name, "sha256": lender.hash}
                 bundle = adopt_siamese(
                     files["backbone"],
                     files["head"],
@@ -204,6 +216,7 @@ def adopt(
                     provenance=told,
                     template_size=template_size or 127,
                     search_size=search_size or 255,
+                    look=lender,
                     options={
                         key: whole(number("--set", value)) for key, value in pairs("--set", settings).items()
                     },

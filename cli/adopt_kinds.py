@@ -39,7 +39,7 @@ STREAM = Kind(
         "--multiple", "--frames",
     ),
 )  # fmt: skip
-SIAMESE = Kind(("--backbone", "--head"), ("--template-size", "--search-size", "--set"))
+SIAMESE = Kind(("--backbone", "--head"), ("--template-size", "--search-size", "--look", "--set"))
 RIFE = Kind(("--rife",), ("--multiple", "--frames"))
 KINDS = (STREAM, SIAMESE, RIFE)
 

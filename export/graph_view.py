@@ -59,6 +59,8 @@ class GraphView:
     def constant(self, array: npt.NDArray[Any]) -> str:
         """A new constant's name."""
         self._made += 1
+        while f"quicker.{self._made}" in self._constants:  # of an earlier rewriting
+            self._made += 1
         tensor = numpy_helper.from_array(np.ascontiguousarray(array), f"quicker.{self._made}")
         self._constants[tensor.name] = tensor
         return tensor.name
@@ -78,7 +80,7 @@ class GraphView:
         for node in reversed(self._nodes):  # users come after makers
             if used.intersection(node.output):
                 live.insert(0, node)
-                used |= set(node.input)
+                used |= reads(node)
         self._nodes = live
         made = {name for node in self._nodes for name in node.output}
         notes = [entry for entry in self._graph.value_info if entry.name in made]
@@ -95,7 +97,7 @@ class GraphView:
         self._makers = {name: node for node in self._nodes for name in node.output}
         self._users: dict[str, list[Node]] = {}
         for node in self._nodes:
-            for name in node.input:
+            for name in reads(node):
                 self._users.setdefault(name, []).append(node)
 
 
@@ -103,3 +105,9 @@ def attribute(node: Node, name: str, default: Any = None) -> Any:
     """An attribute's value."""
     found = next((entry for entry in node.attribute if entry.name == name), None)
     return default if found is None else helper.get_attribute_value(found)
+
+
+def reads(node: Node) -> set[str]:
+    """All values that a node takes: its inputs, and what the nodes of its bodies read, their own included."""
+    inner = [body for entry in node.attribute for body in (entry.g, *entry.graphs)]
+    return set(node.input).union(*(reads(one) for body in inner for one in body.node))

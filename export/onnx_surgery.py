@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import onnx
 from onnx import compose
 
@@ -74,6 +75,20 @@ def inferred(model: onnx.ModelProto, what: str) -> onnx.ModelProto:
         ) from error
 
 
+def with_constants_inside(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy whose constants are all initializers, none of them made by a node."""
+    copy = copy_of(model)
+    made = [
+        node for node in copy.graph.node if node.op_type == "Constant" and node.attribute[0].name == "value"
+    ]
+    for node in made:
+        tensor = copy.graph.initializer.add()
+        tensor.CopyFrom(node.attribute[0].t)
+        tensor.name = node.output[0]
+        copy.graph.node.remove(node)
+    return copy
+
+
 def joined(eyes: onnx.ModelProto, brain: onnx.ModelProto) -> onnx.ModelProto:
     """One graph of a backbone and the head that reads it: the head's second input is the backbone's output.
 
@@ -107,6 +122,44 @@ def renamed(model: onnx.ModelProto, names: Mapping[str, str]) -> onnx.ModelProto
             for attribute in node.attribute:
                 graphs += [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]
     return copy
+
+
+def refitted(brain: onnx.ModelProto, side: int) -> onnx.ModelProto:
+    """A copy of a head for search features of another side than its file has: (1, C, side, side).
+
+    Its convolutions slide, so every square map that follows from them grows or shrinks by as many cells; what
+    a Reshape says of them is changed with it. A head that says nothing of their size stays as it is.
+    """
+    copy = inferred(with_constants_inside(brain), "the head")
+    given = copy.graph.input[1].type.tensor_type.shape.dim
+    before = given[-1].dim_value
+    if not before or before == side:
+        return copy
+    for axis in (2, 3):
+        given[axis].dim_value = side
+    sizes = {
+        value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        for value in copy.graph.value_info
+    }
+    constants = {tensor.name: tensor for tensor in copy.graph.initializer}
+    seen = {copy.graph.input[1].name}
+    for index, node in enumerate(copy.graph.node):
+        if seen.isdisjoint(node.input):
+            continue
+        seen |= set(node.output)
+        if node.op_type == "Reshape" and node.input[1] in constants:
+            shape = onnx.numpy_helper.to_array(constants[node.input[1]])
+            squares = [
+                one[-1]
+                for one in (sizes.get(name, []) for name in (node.input[0], node.output[0]))
+                if len(one) == 4 and one[-1] == one[-2]
+            ]
+            other = {square: square + side - before for square in squares}
+            other |= {square**2: (square + side - before) ** 2 for square in squares}
+            new = np.array([*shape[:2], *(other.get(int(one), int(one)) for one in shape[2:])], np.int64)
+            node.input[1] = f"refitted/shape_{index}"
+            copy.graph.initializer.append(onnx.numpy_helper.from_array(new, node.input[1]))
+    return inferred(copy, f"a head on features of {side} x {side}")
 
 
 def batched(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -5,23 +5,26 @@ Each finds a pattern that PyTorch's exporter leaves, by its shape and never by a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import helper
 
 from .graph_view import GraphView, attribute
 
+Wide = npt.NDArray[np.float64]
+Rules = Mapping[str, Callable[[GraphView], int]]
 ELEMENTWISE = ("Add", "Sub", "Mul", "Div")
 
 
-def quicken(model: onnx.ModelProto) -> dict[str, int]:
-    """Rewrites a float32 graph of the dialect "ort" in place; how often each rule was used."""
+def quicken(model: onnx.ModelProto, rules: Rules | None = None) -> dict[str, int]:
+    """Rewrites a float32 graph of the dialect "ort" in place, by RULES or others; how often each was used."""
     view = GraphView(model)
-    found = {name: rule(view) for name, rule in RULES.items()}
+    found = {name: rule(view) for name, rule in (rules or RULES).items()}
     view.finish()
     return found
 
@@ -87,37 +90,72 @@ def softplus(view: GraphView) -> int:
 
 def folded_norms(view: GraphView) -> int:
     """A batch norm that goes, with other channels, into a 1 x 1 convolution is folded into its weights."""
+    return folded(view, view.nodes("BatchNormalization"))
+
+
+def folded_maps(view: GraphView) -> int:
+    """The same of a 1 x 1 convolution, alone or with other channels, where that is less work."""
+    return folded(view, view.nodes("Conv"))
+
+
+def folded(view: GraphView, nodes: Sequence[onnx.NodeProto]) -> int:
+    """Folds these into the 1 x 1 convolutions that they go into; how many."""
     count = 0
-    for norm in view.nodes("BatchNormalization"):
-        joined = view.only_user(norm, "Concat")
-        conv = None if joined is None else view.only_user(joined, "Conv")
-        if joined is None or conv is None or attribute(joined, "axis") != 1:
+    for node in nodes:
+        joined = view.only_user(node, "Concat")
+        conv = view.only_user(node if joined is None else joined, "Conv")
+        if conv is None or (joined is not None and attribute(joined, "axis") != 1):
             continue
-        if any(attribute(conv, "pads", [])) or attribute(conv, "group", 1) != 1:
+        inner, outer = map_of(view, node), map_of(view, conv)
+        if inner is None or outer is None or (joined is None and node.op_type != "Conv"):
             continue
-        weight, bias = (view.value(name) for name in [*conv.input, ""][1:3])
-        scale, shift, mean, variance = (view.value(name) for name in norm.input[1:])
-        if weight is None or weight.shape[2:] != (1, 1) or bias is None:
-            continue
-        if scale is None or shift is None or mean is None or variance is None:
-            continue
-        before = list(joined.input)[: list(joined.input).index(norm.output[0])]
+        before = [] if joined is None else list(joined.input)[: list(joined.input).index(node.output[0])]
         channels = [one for name in before for one in view.shape(name)[1:2] if isinstance(one, int)]
         if len(channels) != len(before):
             continue
-        gain = scale.astype(np.float64) / np.sqrt(variance + np.float64(attribute(norm, "epsilon", 1e-5)))
-        part = slice(sum(channels), sum(channels) + len(gain))
-        made, offset = weight.astype(np.float64), bias.astype(np.float64)
-        offset = offset + made[:, part, 0, 0] @ (shift - mean * gain)
-        made[:, part, 0, 0] *= gain
-        values = [norm.input[0] if name == norm.output[0] else name for name in joined.input]
-        weights = [view.constant(made.astype(weight.dtype)), view.constant(offset.astype(bias.dtype))]
-        new_conv = onnx.NodeProto.FromString(conv.SerializeToString())
-        new_conv.input[:] = [conv.input[0], *weights]
-        new_join = helper.make_node("Concat", values, list(joined.output), axis=1)
-        view.replace([norm, joined, conv], [new_join, new_conv])
+        (weight, shift), (matrix, offset) = inner, outer
+        middle, taken = weight.shape
+        part = slice(sum(channels), sum(channels) + middle)
+        if taken * len(matrix) > middle * (taken + len(matrix)):
+            continue
+        folded = np.concatenate(
+            [matrix[:, : part.start], matrix[:, part] @ weight, matrix[:, part.stop :]], axis=1
+        )
+        dtype = view.value(conv.input[1]).dtype  # type: ignore[union-attr]
+        weights = [folded[:, :, None, None], offset + matrix[:, part] @ shift]
+        new = onnx.NodeProto.FromString(conv.SerializeToString())
+        new.input[1:] = [view.constant(one.astype(dtype)) for one in weights]
+        if joined is None:
+            new.input[0] = node.input[0]
+            view.replace([node, conv], [new])
+        else:
+            values = [node.input[0] if name == node.output[0] else name for name in joined.input]
+            view.replace(
+                [node, joined, conv], [helper.make_node("Concat", values, list(joined.output), axis=1), new]
+            )
         count += 1
     return count
+
+
+def map_of(view: GraphView, node: onnx.NodeProto) -> tuple[Wide, Wide] | None:
+    """What a batch norm or a plain 1 x 1 convolution does to each cell: a matrix (out, in), an offset (out,).
+
+    None for any other node.
+    """
+    values = [view.value(name) for name in node.input[1:]]
+    wide = [one.astype(np.float64) for one in values if one is not None]
+    if len(wide) < len(values):
+        return None
+    if node.op_type == "BatchNormalization":
+        scale, shift, mean, variance = wide
+        gain = scale / np.sqrt(variance + np.float64(attribute(node, "epsilon", 1e-5)))
+        return np.diag(gain), shift - mean * gain
+    weight = wide[0]
+    plain = weight.shape[2:] == (1, 1) and attribute(node, "group", 1) == 1
+    moved = any(attribute(node, "pads", [])) or any(one != 1 for one in attribute(node, "strides", []))
+    if not plain or moved or attribute(node, "auto_pad", b"NOTSET") != b"NOTSET":
+        return None
+    return weight[:, :, 0, 0], wide[1] if len(wide) > 1 else np.zeros(len(weight))
 
 
 def broadcasts(view: GraphView) -> int:
@@ -164,7 +202,7 @@ def depthwise_lines(view: GraphView) -> int:
     return count
 
 
-RULES: Mapping[str, Callable[[GraphView], int]] = MappingProxyType(
+RULES: Rules = MappingProxyType(
     {
         "rms_norms": rms_norms,
         "global_pools": global_pools,
@@ -175,6 +213,9 @@ RULES: Mapping[str, Callable[[GraphView], int]] = MappingProxyType(
     }
 )
 """In the order in which they are used."""
+
+MORE_RULES: Rules = MappingProxyType({**RULES, "folded_maps": folded_maps})
+"""For graphs of others, too."""
 
 
 def _axes(view: GraphView, node: onnx.NodeProto) -> list[int] | None:

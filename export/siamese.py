@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,9 +23,23 @@ from ..bundles import JSON, Bundle, FunctionSpec, ModelSpec, TensorSpec, past_na
 from ..engine import TrackingOptions
 from ..errors import ExportError, ParityError, StepError
 from ..runtimes import open_runtime
+from .borrowed_look import LOOK, borrowed_look
 from .made_kernels import open_made_kernels
-from .onnx_surgery import batched, first_line, inferred, joined, load_graph, output_shapes, renamed, resized
+from .onnx_surgery import (
+    batched,
+    first_line,
+    inferred,
+    joined,
+    load_graph,
+    output_shapes,
+    refitted,
+    renamed,
+    resized,
+    with_constants_inside,
+)
+from .quicker_graphs import MORE_RULES, quicken
 from .shared_weights import share_weights
+from .template_part import with_template_part
 
 KEY = "template.features"
 
@@ -70,6 +85,7 @@ def adopt_siamese(
     search_size: int = 255,
     preprocess: Mapping[str, JSON] | None = None,
     options: Mapping[str, JSON] | None = None,
+    look: Bundle | None = None,
 ) -> Bundle:
     """Writes a bundle from two ONNX files.
 
@@ -81,6 +97,7 @@ def adopt_siamese(
         name: of the model.
         provenance: where the files come from and under what licence.
         template_size, search_size: pixels.
+        look: a bundle whose function `look` it shall have too, so that looks are compared (``look_every``).
         preprocess, options: see ``Cropping``, ``PointDecoder``, ``TrackingOptions``; NanoTrack's by default.
 
     Raises:
@@ -90,18 +107,33 @@ def adopt_siamese(
     """
     eyes, brain = load_graph(backbone, inputs=1, outputs=1), load_graph(head, inputs=2, outputs=2)
     seeing, searching = resized(eyes, template_size), resized(eyes, search_size)
+    settings = {**NANOTRACK, **(preprocess or {})}
+    check_size(eyes, search_size, settings["stride"])
+    brain = refitted(brain, output_shapes(searching)[searching.graph.output[0].name][-1])
     init = renamed(
         seeing, {seeing.graph.input[0].name: "template", seeing.graph.output[0].name: present_name(KEY)}
     )
+    check_template(output_shapes(init)[present_name(KEY)], brain)
     step = search_graph(searching, brain)
-    spec = siamese_spec(name, template_size, search_size, output_shapes(init), output_shapes(step))
+    maps = output_shapes(step)
+    open_made_kernels(step)
+    (init, step), states = with_template_part(init, inferred(step, "backbone and head together"), KEY)
+    for graph in (init, step):
+        quicken(graph, MORE_RULES)
+    kept = output_shapes(init)
+    state = {key: kept[present_name(key)] for key in states}
+    spec = siamese_spec(name, template_size, search_size, state, maps)
+    parts = {"init": batched(init), "step": batched(step)}
+    if look is not None:
+        parts[LOOK], function, factor = borrowed_look(look, settings["normalisation"])
+        functions = {**spec.functions, LOOK: function}
+        spec = replace(spec, functions=functions, preprocess={**spec.preprocess, "look_factor": factor})
     spec = with_settings(spec, preprocess or {}, options or {})
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        graphs = {"init.onnx": folder / "init.onnx", "step.onnx": folder / "step.onnx"}
-        onnx.save(batched(init), graphs["init.onnx"])
-        open_made_kernels(step)
-        onnx.save(batched(step), graphs["step.onnx"])
+        graphs = {f"{function}.onnx": folder / f"{function}.onnx" for function in parts}
+        for path, part in zip(graphs.values(), parts.values(), strict=True):
+            onnx.save(part, path)
         files: dict[str, Path | bytes] = dict(graphs)
         if share_weights(graphs, folder / "weights.data"):
             files["weights.data"] = folder / "weights.data"
@@ -110,9 +142,29 @@ def adopt_siamese(
         return write_bundle(out, spec, files, provenance=provenance, metrics={}, parity={"onnx": parity})
 
 
+def check_size(eyes: onnx.ModelProto, size: int, stride: Any) -> None:
+    """Raises ExportError where a search crop of another size than the file's has points half a cell away."""
+    made_for = eyes.graph.input[0].type.tensor_type.shape.dim[-1].dim_value
+    if made_for and (size - made_for) % (2 * stride):
+        raise ExportError(
+            f"a search crop of {size} pixels moves the points of files for {made_for} by half a cell",
+            f"choose {made_for}, or a multiple of {2 * stride} more or less",
+        )
+
+
+def check_template(features: tuple[int, ...], brain: onnx.ModelProto) -> None:
+    """Raises ExportError unless the head takes such features of a template, (C, G, G)."""
+    taken = tuple(dim.dim_value for dim in brain.graph.input[0].type.tensor_type.shape.dim)[1:]
+    if any(side and side != given for side, given in zip(taken, features, strict=False)):
+        raise ExportError(
+            f"backbone and head together do not fit: features of the template are {features}, not {taken}",
+            "give files and a template size that belong together",
+        )
+
+
 def search_graph(eyes: onnx.ModelProto, brain: onnx.ModelProto) -> onnx.ModelProto:
     """Backbone and head as one graph: search crop and template features in, maps out."""
-    merged = joined(eyes, brain)
+    merged = with_constants_inside(joined(eyes, brain))
     head_inputs = [value.name for value in merged.graph.input if value.name.startswith("head/")]
     image = next(value.name for value in merged.graph.input if value.name.startswith("backbone/"))
     classes, sides = (f"head/{value.name}" for value in brain.graph.output)
@@ -124,10 +176,10 @@ def siamese_spec(
     name: str,
     template_size: int,
     search_size: int,
-    key: Mapping[str, tuple[int, ...]],
+    state: Mapping[str, tuple[int, ...]],
     maps: Mapping[str, tuple[int, ...]],
 ) -> ModelSpec:
-    """What the model is, from the shapes of template features and maps, each without the batch."""
+    """What the model is, from the shapes of states and maps, each without the batch."""
     outputs = tuple(TensorSpec(label, "float32", ("batch", *maps[label])) for label in ("classes", "sides"))
     for tensor, depth in zip(outputs, (2, 4), strict=True):
         if len(tensor.shape) != 4 or tensor.shape[1] != depth or tensor.shape[2] != tensor.shape[3]:
@@ -149,10 +201,10 @@ def siamese_spec(
             "options": dict(NANOTRACK_OPTIONS),
         },
         functions={
-            "init": FunctionSpec((image("template", template_size),), (), (), (KEY,)),
-            "step": FunctionSpec((image("search", search_size),), outputs, (KEY,), ()),
+            "init": FunctionSpec((image("template", template_size),), (), (), tuple(state)),
+            "step": FunctionSpec((image("search", search_size),), outputs, tuple(state), ()),
         },
-        state=(TensorSpec(KEY, "float32", ("batch", *key[present_name(KEY)])),),
+        state=tuple(TensorSpec(key, "float32", ("batch", *shape)) for key, shape in state.items()),
     )
 
 

@@ -16,7 +16,8 @@ def write_siamese_pair(
 
     The backbone looks at 8 x 8 patches and weighs its channels by their means; the head matches every place
     of the template with every place of the search area. ``mixing`` lets the rows of a batch mix. With
-    ``kernel_made`` the template's middle is the kernel of a convolution, which NanoTrack v3 has beside that.
+    ``kernel_made`` the middle of the template is the kernel of a convolution, and a 1 x 1 convolution stands
+    before the match; NanoTrack v3 has both.
     """
     import numpy as np
     from onnx import TensorProto, helper, numpy_helper, save
@@ -67,7 +68,8 @@ def write_siamese_pair(
         node("Slice", ["key", "from", "to", "sides_of_it"], ["middle"]),
         node("Reshape", ["middle", "kernels"], ["kernel"]),
         node("Conv", ["search", "kernel"], ["slid"], pads=[1, 1, 1, 1], group=depth),
-        node("Slice", ["slid", "second", "end", "sides_of_it"], ["searched"]),
+        node("Slice", ["slid", "second", "end", "sides_of_it"], ["cut"]),
+        node("Conv", ["cut", "turn", "turn_bias"], ["searched"]),
     ]
     looked = slid if kernel_made else [node("Identity", ["search"], ["searched"])]
     brain = model(
@@ -91,6 +93,7 @@ def write_siamese_pair(
             numpy_helper.from_array(np.full(4, 2.0, np.float32), "side_bias"),
             shape("lines", 1, depth, -1),
             shape("map", 1, -1, grid, grid),
+            *([weight("turn", depth, depth, 1, 1), weight("turn_bias", depth)] if kernel_made else []),
             *(
                 shape(name, *sizes)
                 for name, sizes in (

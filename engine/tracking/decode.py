@@ -69,18 +69,31 @@ class CentreDecoder(HostDecoder):
         """See ``Decoder``."""
         score = maps["score"][0]
         cell = crop.size / score.shape[0]
-        line = (np.arange(score.shape[0], dtype=np.float32) + 0.5) * np.float32(cell)
-        (cx, cy), shown = crop.to_crop(target).centre, crop.to_crop(target)
-        away = np.maximum(
-            np.abs(line - cx)[None] / max(shown.w, cell), np.abs(line - cy)[:, None] / max(shown.h, cell)
-        )
-        row, column = divmod(int(np.where(away > RIVAL_AWAY, score, 0).argmax()), score.shape[0])
-        if away[row, column] <= RIVAL_AWAY or score[row, column] < RIVAL_SCORE:
+        line = ((np.arange(score.shape[0]) + 0.5) * cell).astype(np.float32)
+        found = beside(score, line, cell, crop.to_crop(target))
+        if found is None:
             return None
+        row, column = found
         right, down = maps["offset"][:, row, column].tolist()
         width, height = (maps["size"][:, row, column] * crop.size).tolist()
         place = Box.from_centre((column + 0.5 + right) * cell, (row + 0.5 + down) * cell, width, height)
         return crop.to_image(place) if min(width, height) >= 1 else None
+
+
+def beside(score: Array, line: Array, cell: float, target: Box) -> tuple[int, int] | None:
+    """Row and column of the likest place away from the target, of scores (G, G); None where there is none.
+
+    ``line`` (G,) is where the cells of a row or column look for a centre, and ``cell`` is how far they are
+    apart, in pixels of the crop, as ``target`` is.
+    """
+    cx, cy = target.centre
+    away = np.maximum(
+        np.abs(line - cx)[None] / max(target.w, cell), np.abs(line - cy)[:, None] / max(target.h, cell)
+    )
+    row, column = divmod(int(np.where(away > RIVAL_AWAY, score, 0).argmax()), len(line))
+    if away[row, column] <= RIVAL_AWAY or score[row, column] < RIVAL_SCORE:
+        return None
+    return row, column
 
 
 class CellDecoder(HostDecoder):
@@ -130,24 +143,37 @@ class PointDecoder(HostDecoder):
     def __init__(self, spec: ModelSpec, options: TrackingOptions) -> None:
         grid = map_side(spec, "classes")
         self._best = BestCell(grid, options)
-        stride = number(spec, "stride")
-        self._line = ((np.arange(grid) - grid // 2) * stride).astype(np.float32)
+        self._stride = number(spec, "stride")
+        self._line = ((np.arange(grid) - grid // 2) * self._stride).astype(np.float32)
         self._relative_std = number(spec, "relative_std")
 
     def __call__(self, maps: Maps, crop: SquareCrop, previous: Box) -> Measurement:
         """See ``Decoder``."""
-        background, target = maps["classes"]
-        score = 1 / (1 + np.exp(np.clip(background - target, -30, 30)))
-        left, top, right, bottom = maps["sides"]
-        sides = maps["sides"][:2] + maps["sides"][2:]
+        score, sides = self._scores(maps), maps["sides"][:2] + maps["sides"][2:]
         before = (previous.w * crop.scale, previous.h * crop.scale)
         row, column = self._best(score, sides, before)
-        cx = crop.size / 2 + self._line[column] + (right - left)[row, column] / 2
-        cy = crop.size / 2 + self._line[row] + (bottom - top)[row, column] / 2
-        size = [max(side, 1.0) for side in sides[:, row, column].tolist()]
-        box = crop.to_image(Box.from_centre(float(cx), float(cy), *size))
+        box = self._box(maps, crop, row, column)
         wide, high = self._relative_std * box.w, self._relative_std * box.h
         return Measurement(box, float(score[row, column]), (wide, high, wide, high))
+
+    def rival(self, maps: Maps, crop: SquareCrop, target: Box) -> Box | None:
+        """See ``Decoder``."""
+        line = self._line + np.float32(crop.size / 2)
+        found = beside(self._scores(maps), line, self._stride, crop.to_crop(target))
+        return None if found is None else self._box(maps, crop, *found)
+
+    def _scores(self, maps: Maps) -> Array:
+        """How likely each point is to lie on the target: (G, G) in [0, 1]."""
+        background, target = maps["classes"]
+        scores: Array = 1 / (1 + np.exp(np.clip(background - target, -30, 30)))
+        return scores
+
+    def _box(self, maps: Maps, crop: SquareCrop, row: int, column: int) -> Box:
+        """What a point says, in pixels of the image."""
+        left, top, right, bottom = maps["sides"][:, row, column].tolist()
+        cx = crop.size / 2 + self._line[column].item() + (right - left) / 2
+        cy = crop.size / 2 + self._line[row].item() + (bottom - top) / 2
+        return crop.to_image(Box.from_centre(cx, cy, max(left + right, 1.0), max(top + bottom, 1.0)))
 
 
 DECODERS: dict[str, Callable[[ModelSpec, TrackingOptions], Decoder]] = {

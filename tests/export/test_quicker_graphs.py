@@ -11,7 +11,7 @@ import onnx
 import onnxruntime
 import pytest
 from framestate.bundles import load_bundle
-from framestate.export.quicker_graphs import quicken
+from framestate.export.quicker_graphs import MORE_RULES, quicken
 from onnx import TensorProto, helper, numpy_helper
 
 node = helper.make_node
@@ -34,7 +34,7 @@ def graph_of(
 def both(model: onnx.ModelProto, **feeds: Any) -> tuple[Counter[str], dict[str, int]]:
     """Rewrites a graph and compares it with what it was; the kinds of its nodes, and what was used."""
     quick = onnx.ModelProto.FromString(model.SerializeToString())
-    used = quicken(quick)
+    used = quicken(quick, MORE_RULES)
     expected, found = (
         onnxruntime.InferenceSession(one.SerializeToString(), providers=["CPUExecutionProvider"]).run(
             None, feeds
@@ -128,6 +128,27 @@ def test_a_norm_goes_into_the_convolution_behind_it(first: bool, kernel: int) ->
     kinds, used = both(model, x=draw(2, 3, 4, 4), plain=draw(2, 2, 4, 4))
     assert ("BatchNormalization" in kinds) == (kernel == 3)
     assert used == ({"folded_norms": 1} if kernel == 1 else {})
+
+
+@pytest.mark.parametrize(("middle", "count"), [(2, 0), (6, 1)])
+@pytest.mark.parametrize("biased", [False, True])
+def test_two_maps_of_the_same_cells_are_one_where_that_is_less_work(
+    middle: int, count: int, biased: bool
+) -> None:
+    model = graph_of(
+        [
+            node("Conv", ["x", "first", *["shift"] * biased], ["seen"]),
+            node("Conv", ["seen", "second", *["bias"] * biased], ["out"]),
+        ],
+        {"x": ("n", 6, 4, 4)},
+        {
+            "first": draw(middle, 6, 1, 1), "second": draw(5, middle, 1, 1),
+            **({"shift": draw(middle), "bias": draw(5)} if biased else {}),
+        },
+    )  # fmt: skip
+    kinds, used = both(model, x=draw(2, 6, 4, 4))
+    assert used == ({"folded_maps": 1} if count else {})
+    assert kinds == {"Conv": 2 - count}
 
 
 def test_a_norm_that_others_use_stays() -> None:

@@ -19,10 +19,10 @@ from framestate.engine.tracking import TrackingOptions
 from framestate.engine.tracking.cropping import Cropping
 from framestate.engine.tracking.decode import open_decoder
 from framestate.errors import BundleError, ExportError, OptionError, ParityError, RuntimeUnavailableError
-from framestate.export.onnx_surgery import resized
-from framestate.export.siamese import KEY, NANOTRACK_OPTIONS, adopt_siamese
+from framestate.export.onnx_surgery import refitted, resized
+from framestate.export.siamese import NANOTRACK_OPTIONS, adopt_siamese, run
 from framestate.runtimes import open_runtime
-from framestate.vision import Box, Frame, SquareCrop
+from framestate.vision import Box, Frame, SquareCrop, normalise
 from framestate.vision.synthetic import demo_clip
 
 MakePair = Callable[..., tuple[Path, Path]]
@@ -118,8 +118,7 @@ def answer(track: Any) -> Any:
 
 def test_what_was_adopted(adopted: Bundle) -> None:
     assert adopted.spec.architecture == "siamese_onnx"
-    assert [tensor.shape for tensor in adopted.spec.state] == [("batch", 6, 4, 4)]
-    assert adopted.spec.state[0].name == KEY
+    assert [(one.name, one.shape) for one in adopted.spec.state] == [("template.0", ("batch", 16, 6))]
     assert set(adopted.files) == {"init.onnx", "step.onnx", "weights.data"}
     assert adopted.provenance == {"source": "a test"}
     parity: Any = adopted.parity["onnx"]
@@ -157,6 +156,67 @@ def test_every_batch_gives_what_the_rows_give(adopted: Bundle) -> None:
             assert np.allclose(value[0], together[name][row], rtol=1e-5, atol=1e-6)
 
 
+def made_once(adopted: Bundle, states: int) -> None:
+    """The states are of the template alone, and ``step`` makes nothing more of the template alone."""
+    graph = onnx.load(adopted.file("step.onnx"), load_external_data=False).graph
+    assert [tensor.name for tensor in adopted.spec.state] == [f"template.{place}" for place in range(states)]
+    known = {f"past_state.template.{place}" for place in range(states)}
+    fixed = {tensor.name for tensor in graph.initializer}
+    alone = [one.op_type for one in graph.node if known & set(one.input) and set(one.input) <= known | fixed]
+    assert not alone
+
+
+def test_a_head_fits_search_features_of_another_side(siamese_pair: MakePair, tmp_path: Path) -> None:
+    """Each place is answered as it is among fewer others."""
+    pair = siamese_pair()
+    brain = onnx.load(pair[1])
+    rng = np.random.default_rng(0)
+    key, seen = (rng.normal(size=(1, 6, side, side)).astype(np.float32) for side in (4, 10))
+    wide, near = run(refitted(brain, 10), [key, seen]), run(brain, [key, seen[..., 1:9, 1:9]])
+    for one, other in zip(wide, near, strict=True):
+        assert one[..., 1:9, 1:9] == pytest.approx(other, abs=1e-6)
+    sizes: dict[str, Any] = {**SIZES, "search_size": 80}
+    adopted = adopt_siamese(
+        *pair, tmp_path / "out", name="pair", provenance={}, **sizes, preprocess={"stride": 8}
+    )
+    assert [tensor.shape[2:] for tensor in adopted.spec.function("step").outputs] == [(10, 10), (10, 10)]
+
+
+def test_a_look_of_another_tracker(siamese_pair: MakePair, tmp_path: Path) -> None:
+    """It sees what it saw there, and with it a target is followed, saved and gone on with, bit for bit."""
+    lender = load_bundle("tracker-nano")
+    adopted = adopt_siamese(
+        *siamese_pair(), tmp_path / "out", name="pair", provenance={}, **SIZES, preprocess={"stride": 8},
+        options={"look_every": 2}, look=lender,
+    )  # fmt: skip
+    view = np.random.default_rng(0).integers(0, 256, (2, 128, 128, 3), np.uint8)
+    own, other = (open_runtime(bundle, "onnx", threads=1) for bundle in (adopted, lender))
+    raw = view.transpose(0, 3, 1, 2).astype(np.float32)
+    found, _ = own.call("look", {"crop": raw}, None)
+    expected, _ = other.call("look", {"crop": normalise(view)}, None)
+    assert found["look"] == pytest.approx(expected["look"], abs=1e-5)
+    frames = clip(4)
+    with Engine.load(adopted, threads=1, capacity=2) as engine:
+        target = engine.open(frames[0][0], box=frames[0][1])
+        for frame, _ in frames[1:5]:
+            target.push(frame)
+        saved = target.snapshot()
+        rest = [answer(target.push(frame)) for frame, _ in frames[5:]]
+        target.close()
+        resumed = engine.restore(saved)
+        assert [answer(resumed.push(frame)) for frame, _ in frames[5:]] == rest
+        assert resumed.memory.looks is not None
+    with pytest.raises(OptionError, match="has no look"):
+        adopt_siamese(
+            *siamese_pair(),
+            tmp_path / "no",
+            name="pair",
+            provenance={},
+            **SIZES,
+            look=load_bundle("interp-nano"),
+        )
+
+
 def test_a_template_that_is_a_kernel_is_opened_for_batches(siamese_pair: MakePair, tmp_path: Path) -> None:
     pair = siamese_pair(kernel_made=True)
     adopted = adopt_siamese(
@@ -166,6 +226,7 @@ def test_a_template_that_is_a_kernel_is_opened_for_batches(siamese_pair: MakePai
     assert parity["rows"] == 2
     assert parity["max_rel"] <= 1e-6
     test_every_batch_gives_what_the_rows_give(adopted)
+    made_once(adopted, states=3)  # the kernel, what the places are matched with, and its offset
     with Engine.load(adopted, threads=1, capacity=3) as opened:
         test_interleaved_sessions_give_what_solo_runs_give(opened)
 
@@ -193,10 +254,10 @@ def test_the_state_is_the_template_and_moves_by_its_row(engine: Engine, adopted:
     with engine.open(frames[0][0], box=frames[0][1]) as target:
         assert engine.store is not None
         row = engine.store.save_row(target.slot)
-        assert set(row) == {KEY}
+        (key,) = row
         expected = answer(target.push(frames[1][0]))
         after = engine.store.save_row(target.slot)
-        assert np.array_equal(after[KEY], row[KEY])  # step reads it only
+        assert np.array_equal(after[key], row[key])  # step reads it only
     with Engine.load(adopted, threads=1, capacity=2) as other:
         other.open(clip(5)[0][0], box=clip(5)[0][1])
         moved = other.open(frames[0][0], box=frames[0][1])
@@ -278,8 +339,12 @@ def test_files_that_are_no_pair(siamese_pair: MakePair, tmp_path: Path) -> None:
     ):
         with pytest.raises(ExportError, match=words):
             adopt_siamese(*pair, out, name="pair", provenance={}, **SIZES)
-    with pytest.raises(ExportError, match="backbone and head together"):
-        adopt_siamese(backbone, head, out, name="pair", provenance={}, template_size=32, search_size=80)
+    for sizes, words in (
+        ({"template_size": 40}, "backbone and head together"),
+        ({"search_size": 80}, "half a cell"),
+    ):
+        with pytest.raises(ExportError, match=words):
+            adopt_siamese(backbone, head, out, name="pair", provenance={}, **{**SIZES, **sizes})
     swapped = onnx.load(head)
     first, second = swapped.graph.output
     outputs = [onnx.ValueInfoProto.FromString(value.SerializeToString()) for value in (second, first)]

@@ -166,3 +166,20 @@ def test_a_manifest_that_lacks_what_a_decoder_needs() -> None:
             open_decoder(spec, PLAIN)
     assert map_side(CENTRE, "size") == GRID
     assert number(POINTS, "relative_std") == 0.1
+
+
+def test_points_tell_of_the_likest_other_place() -> None:
+    maps = {
+        "classes": np.zeros((2, GRID, GRID), np.float32),
+        "sides": np.full((4, GRID, GRID), 8.0, np.float32),
+    }
+    maps["classes"][0] = 9.0  # background, but for three places
+    maps["classes"][1, 4, 4], maps["classes"][1, 4, 5], maps["classes"][1, 1, 7] = 12.0, 11.0, 8.0
+    decode, target = PointDecoder(POINTS, PLAIN), Box(190, 90, 20, 20)
+    rival = decode.rival(maps, CROP, target)
+    assert rival is not None
+    # the point (7, 1) is 48 right of the crop's middle and 48 above it, in crop pixels, two an image pixel
+    assert rival.centre == pytest.approx((200 + 24, 100 - 24))
+    assert (rival.w, rival.h) == pytest.approx((8, 8))
+    maps["classes"][1, 1, 7] = 0.0
+    assert decode.rival(maps, CROP, target) is None, "the next cell still shows the target"
