@@ -10,6 +10,7 @@ from typing import Any
 import av
 import cv2
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from ..errors import OptionError
 from .clocks import Palette
@@ -35,6 +36,7 @@ class Store:
     def __init__(self, size: tuple[int, int], look: Look, scaling: int | None) -> None:
         self._width, self._height = size
         self._look, self._scaling = look, scaling
+        self._scaler = VideoReformatter()
 
     def frame(self, image: Image, mask: Image | None) -> Any:
         """PyAV's frame of a picture, in the pixel format of the video; ``mask`` is its opacity."""
@@ -44,12 +46,16 @@ class Store:
         if down or right:
             image = as_uint8(cv2.copyMakeBorder(image, 0, down, 0, right, cv2.BORDER_REPLICATE))
         stored = _STORED[is_deep(image), image.shape[2]]
-        frame = av.VideoFrame.from_ndarray(image, format=stored)  # takes strided images, too
+        if self._look.pixel_format in (stored, _PALETTE):  # what is kept must not be the caller's
+            frame = av.VideoFrame.from_ndarray(image, format=stored)
+        else:
+            frame = av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(image), format=stored)
         if self._look.pixel_format == _PALETTE:
             frame = frame.reformat(format="rgb24")
             frame.pts, frame.time_base = 0, Fraction(1, 100)
             return Palette(self._width, self._height).of(frame)
-        return frame.reformat(
+        return self._scaler.reformat(
+            frame,
             format=self._look.pixel_format,
             dst_colorspace=None if self._look.is_rgb else self._look.swscale_matrix,
             dst_color_range=self._look.colour_range or 1,

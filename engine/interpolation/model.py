@@ -21,7 +21,7 @@ from .outside import AIM, BLEND, WARPED, Desks, warps_outside
 from .outside import FLOW as PLACES
 from .padding import Plane, as_input
 from .prior import BEND, FLOW, prior_of
-from .strips import cut, reach_of, strips_of
+from .strips import MOST_PIXELS, cut, reach_of, strips_of
 
 Features = Mapping[str, Any]
 """What ``encode`` wrote for one frame: by name, without ``second.``."""
@@ -52,6 +52,18 @@ class Shown(NamedTuple):
 
     image: Image
     size: Size
+
+
+class Aimed(NamedTuple):
+    """What a frame is made of, beside the frames around it.
+
+    Attributes:
+        flow: where each place lies in both, see ``outside.FLOW``.
+        maps: what else ``blend`` takes, on that grid or on one that is a whole number of times coarser.
+    """
+
+    flow: Plane
+    maps: Arrays
 
 
 class InterpolationModel:
@@ -103,6 +115,12 @@ class InterpolationModel:
             found[SHOWN] = Shown(image, size)
         return found
 
+    def shows(self, size: Size) -> bool:
+        """Whether frames of ``size`` can be made whole of what ``aim`` says of smaller ones."""
+        if self._desks is None:
+            return False
+        return size[0] * size[1] <= MOST_PIXELS or self._reach() is not None
+
     def start(self, height: int, width: int) -> Motion | None:
         """The motion before the first pair: zeros; None where the model does not look at it."""
         if not self.carries:
@@ -143,20 +161,28 @@ class InterpolationModel:
         self, first: Features, second: Features, motion: Motion, t: float, take: Take
     ) -> Generator[Any, Any, None]:
         """Makes the frame at ``t`` in (0, 1) between the two; ``take`` is handed it, some rows at a time."""
-        inputs = {"t": np.array([[t]], np.float32)}
-        state = _pair(first, second, motion)
         if self._desks is None:
-            made = yield from call("interpolate", inputs, state)
+            inputs = {"t": np.array([[t]], np.float32)}
+            made = yield from call("interpolate", inputs, _pair(first, second, motion))
             take(made.outputs["image"], 0)
             return
-        aimed = yield from call(AIM, inputs, state)
-        told = dict(aimed.outputs)
-        flow, ends = told.pop(PLACES), (first[SHOWN], second[SHOWN])
-        times = ends[0].size[0] // flow.shape[2]
+        aimed = yield from self.aim(first, second, motion, t)
+        yield from self.blend(first[SHOWN], second[SHOWN], aimed, take)
+
+    def aim(self, first: Features, second: Features, motion: Motion, t: float) -> Generator[Any, Any, Aimed]:
+        """Where the places of the frame at ``t`` lie; for models that `shows` says can do so."""
+        aimed = yield from call(AIM, {"t": np.array([[t]], np.float32)}, _pair(first, second, motion))
+        maps = dict(aimed.outputs)
+        return Aimed(maps.pop(PLACES), maps)
+
+    def blend(self, first: Shown, second: Shown, aimed: Aimed, take: Take) -> Generator[Any, Any, None]:
+        """Makes a frame of two; ``take`` is handed it, some rows at a time."""
+        assert self._desks is not None, "frames are warped here"
+        flow, times = aimed.flow, first.size[0] // aimed.flow.shape[2]
         for strip in strips_of(flow, times, self._reach):
             desk = self._desks.lend()
-            warped = desk.both(ends[0].image, ends[1].image, flow, strip.seen, times)
-            given = {**cut(told, strip), **dict(zip(WARPED, warped, strict=True))}
+            warped = desk.both(first.image, second.image, flow, strip.seen, times)
+            given = {**cut(aimed.maps, strip, flow.shape[2]), **dict(zip(WARPED, warped, strict=True))}
             made = yield from call(BLEND, given, None)
             self._desks.take_back(desk)
             take(strip.shown_of(made.outputs["image"], times), strip.shown.start * times)

@@ -62,6 +62,8 @@ class Desk:
         self._planes: list[Plane] = []
         self._raw: npt.NDArray[Any] = np.empty((0, 0, 4), np.uint8)
         self._pixels = np.empty((0, 0, 4), np.float32)
+        self._grid = np.empty((0, 0, 2), np.float32)
+        self._spare = np.empty((0, 0), np.float32)
 
     def input(self, height: int, width: int) -> Plane:
         """A place for a frame as ``encode`` takes it, (1, 3, height, width)."""
@@ -89,30 +91,41 @@ class Desk:
         """
         width = out.shape[2]
         times = width // way.shape[2]
-        columns = np.arange(width, dtype=np.float32)
+        grid, spare = self._places(BAND * times, width)
         for row in range(rows.start, rows.stop, BAND):
             end = min(row + BAND, rows.stop)
             above, below = int(row > 0), int(end < way.shape[1])  # enlarging looks one row further
             part = np.ascontiguousarray(way[:, row - above : end + below].transpose(1, 2, 0))
             top, bottom = _reached(part, row * times, end * times, image.shape[0])
+            part[..., 1] += row * times - top
             places: Any = cv2.resize(part, (width, part.shape[0] * times), interpolation=cv2.INTER_LINEAR)
             places = places[above * times : places.shape[0] - below * times]
-            places[..., 0] += columns
-            places[..., 1] += np.arange(row * times - top, end * times - top, dtype=np.float32)[:, None]
+            cv2.add(places, grid[: len(places)], places)
             pixels = self._sampled(image[top:bottom])
             warped = cv2.remap(pixels, places, _nothing(), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
             into = slice((row - rows.start) * times, (end - rows.start) * times)
-            cv2.mixChannels([warped], [plane[into] for plane in out], [0, 0, 1, 1, 2, 2])
+            planes = [plane[into] for plane in out]
+            cv2.split(warped, [*planes, spare[: len(places)]])
+            for plane in planes:
+                np.multiply(plane, np.float32(1 / np.iinfo(image.dtype).max), out=plane)
+
+    def _places(self, height: int, width: int) -> tuple[Plane, Plane]:
+        """The x and y of every place, (height, width, 2), and a plane that nobody reads."""
+        if self._grid.shape[:2] != (height, width):
+            self._grid = np.empty((height, width, 2), np.float32)
+            self._grid[..., 0], self._grid[..., 1] = np.arange(width), np.arange(height)[:, None]
+            self._spare = np.empty((height, width), np.float32)
+        return self._grid, self._spare
 
     def _sampled(self, rows: Image) -> npt.NDArray[np.float32]:
-        """Rows of RGB, 8 or 16 bits, as OpenCV samples them quickest: (height, width, 4) in [0, 1]."""
+        """Rows of RGB, 8 or 16 bits, as OpenCV samples them quickest: levels (height, width, 4)."""
         height, width = rows.shape[:2]
         if self._raw.dtype != rows.dtype or self._raw.shape[0] < height or self._raw.shape[1] != width:
             self._raw = np.empty((height, width, 4), rows.dtype)
             self._pixels = np.empty((height, width, 4), np.float32)
         raw, pixels = self._raw[:height], self._pixels[:height]
         cv2.cvtColor(rows, cv2.COLOR_RGB2RGBA, raw)
-        np.multiply(raw, np.float32(1 / np.iinfo(rows.dtype).max), out=pixels, dtype=np.float32)
+        np.copyto(pixels, raw)
         return pixels
 
 

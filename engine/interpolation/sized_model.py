@@ -16,7 +16,8 @@ from ...vision import Image
 from ...vision.motion import Grey, Neighbour, PairFlow
 from ...vision.pixels import as_uint8, is_deep
 from ..codec import DAMAGED
-from .model import Features, InterpolationModel, Motion, Take
+from .finer import Sight, finer, sight_of
+from .model import Aimed, Features, InterpolationModel, Motion, Shown, Take
 from .options import SCALES, InterpolationOptions
 from .padding import Plane, as_image, padded, padded_size, put_levels, put_pixels
 from .resampling import Maps, enlarged, part
@@ -31,12 +32,14 @@ more than the full size (-0.4 to 2.7), at 2560 x 1440 1.3 dB more (0.7 to 2.1): 
 class EncodedFrame:
     """A frame's features: of each tile at full size, and of the whole at reduced size where that is used.
 
-    ``is_deep`` tells that it has 16 bits a component, as what is made of it then has.
+    ``is_deep`` tells that it has 16 bits a component, as what is made of it then has. ``whole`` stands in
+    place of tiles where nothing is looked at in full size: the frame, and the small one to compare places.
     """
 
     tiles: Sequence[Features]
     small: Features | None
     is_deep: bool = False
+    whole: tuple[Shown, Sight] | None = None
 
 
 Guides = Sequence[Grey]
@@ -75,7 +78,9 @@ class SizedModel:
         multiple = model.multiple
         self._times = round(1 / self.scale)
         self._padded = padded_size(height, width, multiple * self._times)
-        self.tiles = plan(height, width, multiple=multiple, most=options.tile_pixels, overlap=options.overlap)
+        self._aims_small = self._times > 1 and model.shows(self._padded)
+        most = self._padded[0] * self._padded[1] if self._aims_small else options.tile_pixels
+        self.tiles = plan(height, width, multiple=multiple, most=most, overlap=options.overlap)
         sizes = [padded_size(*tile.size, multiple) for tile in self.tiles]
         self.tile_size = max(size[0] for size in sizes), max(size[1] for size in sizes)
         """Height and width of what the model sees of a tile: one size for all, so memory is laid out once."""
@@ -84,12 +89,17 @@ class SizedModel:
 
     def encode(self, image: Image) -> Generator[Any, Any, EncodedFrame]:
         """The features of RGB uint8 (height, width, 3), a call a tile."""
-        tiles, whole = [], self._times == 1
+        if self._times > 1:
+            shrunk = self._shrunk(image)
+            small = yield from self._model.encode(shrunk, self._motion_size, shown=False)
+            if self._aims_small:
+                whole = Shown(image, self._padded), sight_of(shrunk)
+                return EncodedFrame((), small, is_deep(image), whole)
+        else:
+            small = None
+        tiles, moves = [], small is None
         for tile in self.tiles:
-            tiles.append((yield from self._model.encode(image[tile.area], self.tile_size, moves=whole)))
-        small = None
-        if not whole:
-            small = yield from self._model.encode(self._shrunk(image), self._motion_size, shown=False)
+            tiles.append((yield from self._model.encode(image[tile.area], self.tile_size, moves=moves)))
         return EncodedFrame(tiles, small, is_deep(image))
 
     def guides(self, image: Image) -> Guides:
@@ -149,6 +159,8 @@ class SizedModel:
             return PairMotion(found, None)
         start = last.tiles[0] if last else self._model.start(*self._motion_size)
         motion = yield from self._model.motion(first.small, second.small, start, *told)
+        if self._aims_small:
+            return PairMotion([motion], None)
         maps = enlarged(self._model.runtime, motion, self._model.resizes, self._times)
         return PairMotion([motion], maps)
 
@@ -193,8 +205,25 @@ class SizedModel:
     def _made(
         self, place: int, first: EncodedFrame, second: EncodedFrame, motion: PairMotion, t: float, take: Take
     ) -> Generator[Any, Any, None]:
-        found = self._motion_of(place, motion)
-        return self._model.interpolate(first.tiles[place], second.tiles[place], found, t, take)
+        if first.whole is None or second.whole is None:
+            found = self._motion_of(place, motion)
+            yield from self._model.interpolate(first.tiles[place], second.tiles[place], found, t, take)
+            return
+        assert first.small is not None, "motion is found on it"
+        assert second.small is not None, "motion is found on it"
+        aimed = yield from self._model.aim(first.small, second.small, motion.tiles[0], t)
+        yield from self._model.blend(
+            first.whole[0], second.whole[0], self._enlarged(aimed, first.whole[1], second.whole[1]), take
+        )
+
+    def _enlarged(self, aimed: Aimed, first: Sight, second: Sight) -> Aimed:
+        """Where places of the frame lie, by where those of the small frame do."""
+        rows, columns = (side * self._times for side in aimed.flow.shape[2:])
+        found = finer(aimed.flow, first, second)
+        flow = np.empty((1, len(found[0]), rows, columns), np.float32)
+        for plane, into in zip(found[0], flow[0], strict=True):
+            into[...] = cv2.resize(plane, (columns, rows), interpolation=cv2.INTER_LINEAR)
+        return Aimed(np.multiply(flow, self._times, out=flow), aimed.maps)
 
     def _motion_of(self, place: int, motion: PairMotion) -> Motion:
         if motion.maps is None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
+import cv2
 import numpy as np
 
 from ...bundles import ModelSpec
@@ -61,9 +62,27 @@ def strips_of(flow: Plane, times: int, reach: Callable[[], int | None]) -> list[
     return strips(rows, most, reach() if rows > most else None)
 
 
-def cut(maps: Arrays, strip: Strip) -> Arrays:
-    """Of maps (1, channels, height, width) what a strip sees."""
-    return {name: np.ascontiguousarray(one[:, :, strip.seen]) for name, one in maps.items()}
+def cut(maps: Arrays, strip: Strip, rows: int) -> Arrays:
+    """Of maps (1, channels, height, width) what a strip sees, enlarged to so many ``rows`` in all."""
+    found: Arrays = {}
+    for name, whole in maps.items():
+        times = rows // whole.shape[2]
+        if times == 1:
+            found[name] = np.ascontiguousarray(whole[:, :, strip.seen])
+            continue
+        shape = (1, whole.shape[1], strip.seen.stop - strip.seen.start, whole.shape[3] * times)
+        found[name] = np.empty(shape, np.float32)
+        for plane, into in zip(whole[0], found[name][0], strict=True):
+            into[...] = enlarged_rows(plane, strip.seen, times)
+    return found
+
+
+def enlarged_rows(plane: Plane, rows: slice, times: int) -> Plane:
+    """Some rows of a plane (height, width) that is enlarged so many times: of (height, width) * times."""
+    start, stop = max(rows.start // times - 1, 0), min(-(-rows.stop // times) + 1, plane.shape[0])
+    part = plane[start:stop]
+    larger = cv2.resize(part, (part.shape[1] * times, part.shape[0] * times), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(larger[rows.start - start * times : rows.stop - start * times], np.float32)
 
 
 def reach_of(runtime: Runtime, multiple: int) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -34,6 +35,18 @@ class Counting(RuntimeOver):
         if function in self.fail:
             raise StepError("the device was lost", "try again")
         return super().call(function, inputs, state)
+
+
+class Without(Counting):
+    """A runtime of the same model, some of whose functions nobody offers."""
+
+    def __init__(self, runtime: Runtime, *names: str) -> None:
+        super().__init__(runtime)
+        kept = {name: one for name, one in runtime.spec.functions.items() if name not in names}
+        self.spec = replace(runtime.spec, functions=kept)
+
+    def close(self) -> None:
+        """It is the caller's."""
 
 
 class Watched(Counting):
