@@ -118,6 +118,15 @@ def adopt(
     search_size: Annotated[
         int | None, typer.Option("--search-size", min=8, help="Side of the search crop.", show_default="255")
     ] = None,
+    near_size: Annotated[
+        int | None,
+        typer.Option(
+            "--near-size",
+            min=8,
+            help="Side of a smaller search crop, for slow targets (--set near_speed=0.1).",
+            show_default="none",
+        ),
+    ] = None,
     look: Annotated[
         str | None,
         typer.Option(
@@ -166,7 +175,7 @@ def adopt(
                 "--state": state, "--initial": initial, "--input": inputs, "--output": outputs,
                 "--size": size, "--range": levels, "--mean": mean, "--std": std, "--colours": colours,
                 "--multiple": multiple, "--frames": frames, "--template-size": template_size,
-                "--search-size": search_size, "--look": look, "--set": settings,
+                "--search-size": search_size, "--near-size": near_size, "--look": look, "--set": settings,
             }  # fmt: skip
             kind, files = checked(given, name, out)
             assert out is not None, "that was checked"
@@ -216,6 +225,7 @@ def adopt(
                     provenance=told,
                     template_size=template_size or 127,
                     search_size=search_size or 255,
+                    near_size=near_size or 0,
                     look=lender,
                     options={
                         key: whole(number("--set", value)) for key, value in pairs("--set", settings).items()

@@ -39,7 +39,9 @@ STREAM = Kind(
         "--multiple", "--frames",
     ),
 )  # fmt: skip
-SIAMESE = Kind(("--backbone", "--head"), ("--template-size", "--search-size", "--look", "--set"))
+SIAMESE = Kind(
+    ("--backbone", "--head"), ("--template-size", "--search-size", "--near-size", "--look", "--set")
+)
 RIFE = Kind(("--rife",), ("--multiple", "--frames"))
 KINDS = (STREAM, SIAMESE, RIFE)
 

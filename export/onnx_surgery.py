@@ -170,6 +170,8 @@ def batched(model: onnx.ModelProto) -> onnx.ModelProto:
     del copy.graph.value_info[:]
     for value in (*copy.graph.input, *copy.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = BATCH_NAME
+    for node in copy.graph.node:
+        node.ClearField("doc_string")  # an exporter's traces: its paths, and most of the file
     open_reshapes(copy.graph)
     return copy
 

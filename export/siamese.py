@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -83,6 +83,7 @@ def adopt_siamese(
     provenance: Mapping[str, JSON],
     template_size: int = 127,
     search_size: int = 255,
+    near_size: int = 0,
     preprocess: Mapping[str, JSON] | None = None,
     options: Mapping[str, JSON] | None = None,
     look: Bundle | None = None,
@@ -97,6 +98,7 @@ def adopt_siamese(
         name: of the model.
         provenance: where the files come from and under what licence.
         template_size, search_size: pixels.
+        near_size: pixels of a smaller search crop for targets that are slow (``near_speed``); 0 is none.
         look: a bundle whose function `look` it shall have too, so that looks are compared (``look_every``).
         preprocess, options: see ``Cropping``, ``PointDecoder``, ``TrackingOptions``; NanoTrack's by default.
 
@@ -106,28 +108,31 @@ def adopt_siamese(
         BundleError: ``out`` exists, or the name is not allowed.
     """
     eyes, brain = load_graph(backbone, inputs=1, outputs=1), load_graph(head, inputs=2, outputs=2)
-    seeing, searching = resized(eyes, template_size), resized(eyes, search_size)
-    settings = {**NANOTRACK, **(preprocess or {})}
-    check_size(eyes, search_size, settings["stride"])
-    brain = refitted(brain, output_shapes(searching)[searching.graph.output[0].name][-1])
+    seeing, settings = resized(eyes, template_size), {**NANOTRACK, **(preprocess or {})}
     init = renamed(
         seeing, {seeing.graph.input[0].name: "template", seeing.graph.output[0].name: present_name(KEY)}
     )
     check_template(output_shapes(init)[present_name(KEY)], brain)
-    step = search_graph(searching, brain)
-    maps = output_shapes(step)
-    open_made_kernels(step)
-    (init, step), states = with_template_part(init, inferred(step, "backbone and head together"), KEY)
-    for graph in (init, step):
-        quicken(graph, MORE_RULES)
-    kept = output_shapes(init)
-    state = {key: kept[present_name(key)] for key in states}
-    spec = siamese_spec(name, template_size, search_size, state, maps)
-    parts = {"init": batched(init), "step": batched(step)}
+    sizes = {"step": search_size} | ({"near": near_size} if near_size else {})
+    seen = {name: at_size(init, eyes, brain, size, settings["stride"]) for name, size in sizes.items()}
+    first = seen["step"]  # `init` and the states are the same for every size
+    parts = {"init": batched(first.init)} | {name: batched(one.step) for name, one in seen.items()}
+    kept = output_shapes(first.init)
+    spec = siamese_spec(
+        name,
+        template_size,
+        search_size,
+        {"init": FunctionSpec((image("template", template_size),), (), (), first.described.reads_state)}
+        | {name: one.described for name, one in seen.items()},
+        {key: kept[present_name(key)] for key in first.described.reads_state},
+    )
     if look is not None:
-        parts[LOOK], function, factor = borrowed_look(look, settings["normalisation"])
-        functions = {**spec.functions, LOOK: function}
-        spec = replace(spec, functions=functions, preprocess={**spec.preprocess, "look_factor": factor})
+        parts[LOOK], described, factor = borrowed_look(look, settings["normalisation"])
+        spec = replace(
+            spec,
+            functions={**spec.functions, LOOK: described},
+            preprocess={**spec.preprocess, "look_factor": factor},
+        )
     spec = with_settings(spec, preprocess or {}, options or {})
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -138,8 +143,41 @@ def adopt_siamese(
         if share_weights(graphs, folder / "weights.data"):
             files["weights.data"] = folder / "weights.data"
         trial = write_bundle(folder / "trial", spec, files, provenance={}, metrics={}, parity={})
-        parity = compare(trial, seeing, searching, brain)
+        parity = compare(trial, seeing, {name: one.original for name, one in seen.items()})
         return write_bundle(out, spec, files, provenance=provenance, metrics={}, parity={"onnx": parity})
+
+
+@dataclass(frozen=True)
+class Sight:
+    """A tracker for search crops of one size: graphs for one row.
+
+    Attributes:
+        init, step: the bundle's.
+        described: what the latter takes and gives.
+        original: the backbone, and the head for such features.
+    """
+
+    init: onnx.ModelProto
+    step: onnx.ModelProto
+    described: FunctionSpec
+    original: tuple[onnx.ModelProto, onnx.ModelProto]
+
+
+def at_size(
+    init: onnx.ModelProto, eyes: onnx.ModelProto, brain: onnx.ModelProto, size: int, stride: Any
+) -> Sight:
+    """The tracker for crops of that size; ``init`` gives the template's features. Raises ExportError."""
+    check_size(eyes, size, stride)
+    searching = resized(eyes, size)
+    fitting = refitted(brain, output_shapes(searching)[searching.graph.output[0].name][-1])
+    step = search_graph(searching, fitting)
+    outputs = maps_of(output_shapes(step))
+    open_made_kernels(step)
+    (made, step), states = with_template_part(init, inferred(step, "backbone and head together"), KEY)
+    for graph in (made, step):
+        quicken(graph, MORE_RULES)
+    described = FunctionSpec((image("search", size),), outputs, states, ())
+    return Sight(made, step, described, (searching, fitting))
 
 
 def check_size(eyes: onnx.ModelProto, size: int, stride: Any) -> None:
@@ -172,21 +210,26 @@ def search_graph(eyes: onnx.ModelProto, brain: onnx.ModelProto) -> onnx.ModelPro
     return inferred(renamed(merged, names), "backbone and head together")
 
 
-def siamese_spec(
-    name: str,
-    template_size: int,
-    search_size: int,
-    state: Mapping[str, tuple[int, ...]],
-    maps: Mapping[str, tuple[int, ...]],
-) -> ModelSpec:
-    """What the model is, from the shapes of states and maps, each without the batch."""
-    outputs = tuple(TensorSpec(label, "float32", ("batch", *maps[label])) for label in ("classes", "sides"))
+def maps_of(shapes: Mapping[str, tuple[int, ...]]) -> tuple[TensorSpec, ...]:
+    """A head's outputs, of shapes without the batch. Raises ExportError for others."""
+    outputs = tuple(TensorSpec(label, "float32", ("batch", *shapes[label])) for label in ("classes", "sides"))
     for tensor, depth in zip(outputs, (2, 4), strict=True):
         if len(tensor.shape) != 4 or tensor.shape[1] != depth or tensor.shape[2] != tensor.shape[3]:
             raise ExportError(
                 f"the head's output {tensor.name!r} has shape {tensor.shape}",
                 f"it must be (batch, {depth}, G, G): class logits first, then distances to the sides",
             )
+    return outputs
+
+
+def siamese_spec(
+    name: str,
+    template_size: int,
+    search_size: int,
+    functions: Mapping[str, FunctionSpec],
+    state: Mapping[str, tuple[int, ...]],
+) -> ModelSpec:
+    """What the model is, from its functions and the shapes of its states, each without the batch."""
     return ModelSpec(
         name=name,
         task="tracking",
@@ -200,10 +243,7 @@ def siamese_spec(
             "search_factor": search_size / template_size,
             "options": dict(NANOTRACK_OPTIONS),
         },
-        functions={
-            "init": FunctionSpec((image("template", template_size),), (), (), tuple(state)),
-            "step": FunctionSpec((image("search", search_size),), outputs, tuple(state), ()),
-        },
+        functions=dict(functions),
         state=tuple(TensorSpec(key, "float32", ("batch", *shape)) for key, shape in state.items()),
     )
 
@@ -228,22 +268,22 @@ def image(name: str, size: int) -> TensorSpec:
 
 
 def compare(
-    bundle: Bundle, seeing: onnx.ModelProto, searching: onnx.ModelProto, brain: onnx.ModelProto
+    bundle: Bundle, seeing: onnx.ModelProto, originals: Mapping[str, tuple[onnx.ModelProto, onnx.ModelProto]]
 ) -> dict[str, JSON]:
-    """Runs a batch through the bundle, and its rows one by one through the graphs it was made from.
+    """Runs a batch through the bundle, and its rows one by one through the graphs it was made from: by
+    function, a backbone and a head.
 
     Returns what the manifest says of it. Raises ParityError beyond the tolerance.
     """
     rng = np.random.default_rng(0)
     crops = {
-        tensor.name: rng.integers(0, 256, tensor.concrete(ROWS)).astype(np.float32)
-        for function in bundle.spec.functions.values()
-        for tensor in function.inputs
+        name: rng.integers(0, 256, bundle.spec.function(name).inputs[0].concrete(ROWS)).astype(np.float32)
+        for name in ("init", *originals)
     }
     runtime = open_runtime(bundle, "onnx", device="cpu", threads=1)
     try:
-        _, state = runtime.call("init", {"template": crops["template"]}, None)
-        found, _ = runtime.call("step", {"search": crops["search"]}, state)
+        _, state = runtime.call("init", {"template": crops["init"]}, None)
+        found = {name: runtime.call(name, {"search": crops[name]}, state)[0] for name in originals}
     except StepError as error:
         raise ExportError(
             f"backbone and head together cannot run a batch of {ROWS} ({error.problem})",
@@ -253,12 +293,13 @@ def compare(
         runtime.close()
     worst = largest = 0.0
     for row in range(ROWS):
-        (key,) = run(seeing, [crops["template"][row : row + 1]])
-        (seen,) = run(searching, [crops["search"][row : row + 1]])
-        for expected, label in zip(run(brain, [key, seen]), ("classes", "sides"), strict=True):
-            difference = float(np.abs(found[label][row : row + 1] - expected).max())
-            largest = max(largest, difference)
-            worst = max(worst, difference / float(np.abs(expected).max()))
+        (key,) = run(seeing, [crops["init"][row : row + 1]])
+        for name, (searching, brain) in originals.items():
+            (seen,) = run(searching, [crops[name][row : row + 1]])
+            for expected, label in zip(run(brain, [key, seen]), ("classes", "sides"), strict=True):
+                difference = float(np.abs(found[name][label][row : row + 1] - expected).max())
+                largest = max(largest, difference)
+                worst = max(worst, difference / float(np.abs(expected).max()))
     if not worst <= TOLERANCE:
         raise ParityError(
             f"the bundle's graphs differ from the files by {worst:.1e} (relative) in a batch of {ROWS}; "

@@ -32,7 +32,7 @@ class Cropping:
         self.search_factor = number(spec, "search_factor")
         self.context = number(spec, "context") if "context" in spec.preprocess else 0.0
         self.look_factor = number(spec, "look_factor") if "look" in spec.functions else 0.0
-        self.look_size = _side(spec)
+        self.look_size, self.near_size = _side(spec, "look"), _side(spec, "near")
         self.raw = self._choice(spec, "normalisation", ("imagenet", "none")) == "none"
         self.mean_padding = self._choice(spec, "padding", ("zero", "mean")) == "mean"
 
@@ -40,9 +40,13 @@ class Cropping:
         """The template's square around a box in image pixels."""
         return around(self._extended(box), self.template_factor, self.template_size)
 
-    def search(self, box: Box, growth: float) -> SquareCrop:
-        """The search square around a box in image pixels, ``growth`` times its usual side."""
-        return around(self._extended(box), self.search_factor * growth, self.search_size)
+    def search(self, box: Box, growth: float, near: bool = False) -> SquareCrop:
+        """The search square around a box in image pixels, ``growth`` times its usual side.
+
+        ``near`` is the smaller one of ``near``, of the same scale.
+        """
+        size = self.near_size if near else self.search_size
+        return around(self._extended(box), self.search_factor * growth * size / self.search_size, size)
 
     def look(self, box: Box) -> SquareCrop:
         """The square around a box in image pixels whose looks are compared."""
@@ -85,11 +89,13 @@ class Cropping:
         return str(value)
 
 
-def _side(spec: ModelSpec) -> int:
-    """Pixels on each side of what `look` takes, where there is such a function; else 0."""
-    side = spec.function("look").inputs[0].shape[-1] if "look" in spec.functions else 0
+def _side(spec: ModelSpec, function: str) -> int:
+    """Pixels on each side of the views that a function takes, where there is such a function; else 0."""
+    side = spec.function(function).inputs[0].shape[-1] if function in spec.functions else 0
     if not isinstance(side, int):
-        raise BundleError(f"'look' of model {spec.name!r} takes views of {side} pixels", "give a fixed size")
+        raise BundleError(
+            f"{function!r} of model {spec.name!r} takes views of {side} pixels", "give a fixed size"
+        )
     return side
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -71,6 +72,12 @@ class Following:
         if memory.status == "lost" or o.crop == "last":
             expected = memory.box
         return memory, _inside(memory, expected), min(o.growth**late, o.widest)
+
+    def steady(self, memory: TargetMemory) -> bool:
+        """After ``predict``: whether the target was sure to be seen, and is so slow that it is near."""
+        speed = max(abs(axis.velocity) for axis in memory.belief.axes[:2])
+        near = speed <= self.options.near_speed * math.sqrt(memory.box.w * memory.box.h)
+        return near and memory.status == "tracking" and not memory.elsewhere and not _doubted(memory)
 
     def wants_look(self, memory: TargetMemory, measured: Measurement) -> bool:
         """Whether what was measured is to be compared with how the target looks, before it is believed."""

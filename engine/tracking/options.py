@@ -40,6 +40,10 @@ class TrackingOptions:
     sweep_after: int = 0  # frames lost, after which every second look goes elsewhere in the frame; 0 is never
     sweep_looks: int = 0  # more looks a frame, each elsewhere, in place of every second frame's own look
     sweep_sure: float = 0.5  # least score of what is found there, twice in a row
+    near_speed: float = (
+        0.0  # up to this share of its size a frame, a target that is sure is looked for in the
+    )
+    # crop of `near`, where the model has that; 0 is never
     size_floor: float = 0.5  # share of a newly measured size that is taken at score 0 …
     size_ceiling: float = 1.0  # … and at score 1
     usual_rate: float = (
@@ -66,6 +70,10 @@ class TrackingOptions:
         check_shares(self, _SHARES)
         if self.seen > self.sure:
             raise OptionError(f"seen ({self.seen}) is above sure ({self.sure})", "seen must be at most sure")
+        if not 0 <= self.near_speed < math.inf:
+            raise OptionError(
+                f"near_speed is {self.near_speed}", "give a share of the target's size, 0 or more"
+            )
         if self.growth < 1 or self.widest < 1:
             raise OptionError(f"growth {self.growth} or widest {self.widest} is below 1", "give 1 or more")
         offsets = self.score_offset, self.score_uncertain, self.score_lost

@@ -25,7 +25,7 @@ from .memory import TargetMemory
 from .options import TrackingOptions
 from .trajectory import Vocabulary
 
-STEP, INIT, LOOK = "step", "init", "look"
+STEP, NEAR, INIT, LOOK = "step", "near", "init", "look"
 
 
 class Tracking(Task[TargetMemory, Track]):
@@ -50,7 +50,10 @@ class Tracking(Task[TargetMemory, Track]):
         self.reference_rate = self.options.reference_rate
         self._runtime, self._spec = runtime, spec
         self._cropping = Cropping(spec)
-        self._decode = open_decoder(spec, self.options)
+        self._decoders = {STEP: open_decoder(spec, self.options)}
+        if NEAR in spec.functions and self.options.near_speed > 0:
+            near = replace(spec, functions={**spec.functions, STEP: spec.function(NEAR)})
+            self._decoders[NEAR] = open_decoder(near, self.options)
         step = spec.function(STEP)
         self._carried = frozenset(step.writes_state)
         inputs = {tensor.name: tensor for tensor in step.inputs}
@@ -186,17 +189,19 @@ class Tracking(Task[TargetMemory, Track]):
         self, memory: TargetMemory, frame: Frame, around: Box, growth: float, state: State | Own
     ) -> Any:
         """What the model sees around a box, what it writes of the row, and who else is there."""
-        crop = self._cropping.search(around, growth)
+        near = NEAR in self._decoders and growth == 1 and self._following.steady(memory)
+        function = NEAR if near else STEP
+        decode, crop = self._decoders[function], self._cropping.search(around, growth, near)
         inputs: dict[str, Any] = {"search": self._seen(frame.image, crop, memory)}
-        inputs |= self._decode.asks(crop, around)
+        inputs |= decode.asks(crop, around)
         if self._carries:
             inputs["carry"] = np.array([self._following.carry(memory)], np.float32)
         if self._words is not None:
             inputs["history"] = self._words.words(memory.recent, crop)[None]
-        seen = yield from call(STEP, inputs, state)
+        seen = yield from call(function, inputs, state)
         maps = {name: value[0] for name, value in seen.outputs.items()}
-        measured = self._decode(maps, crop, around)
-        return measured, seen.state, lambda target: self._decode.rival(maps, crop, target)
+        measured = decode(maps, crop, around)
+        return measured, seen.state, lambda target: decode.rival(maps, crop, target)
 
     def _compared(self, memory: TargetMemory, frame: Frame, measured: Measurement) -> Any:
         """How what was measured looks, (D,), or None where that is not asked."""

@@ -182,6 +182,34 @@ def test_a_head_fits_search_features_of_another_side(siamese_pair: MakePair, tmp
     assert [tensor.shape[2:] for tensor in adopted.spec.function("step").outputs] == [(10, 10), (10, 10)]
 
 
+@pytest.mark.parametrize(("speed", "looks"), [(9.0, ["near"] * 3), (1e-9, ["near", "step", "step"])])
+def test_a_slow_target_is_looked_for_nearby(
+    siamese_pair: MakePair, tmp_path: Path, speed: float, looks: list[str]
+) -> None:
+    """By `near`, of the same state and scale, and a fast one by `step`; at first nothing has moved."""
+    called: list[str] = []
+    adopted = adopt_siamese(
+        *siamese_pair(), tmp_path / "out", name="pair", provenance={}, **SIZES, preprocess={"stride": 8},
+        near_size=48, options={"near_speed": speed, "sure": 0.0, "seen": 0.0, "override": 0.0},
+    )  # fmt: skip
+    near, step = adopted.spec.function("near"), adopted.spec.function("step")
+    assert (near.inputs[0].shape[2:], near.outputs[0].shape[2:]) == ((48, 48), (6, 6))
+    assert near.reads_state == step.reads_state
+    frames = clip(4, 4)
+    with Engine.load(adopted, threads=1, capacity=1) as engine:
+        call = engine.runtime.call
+
+        def counted(function: str, *rest: Any) -> Any:
+            called.append(function)
+            return call(function, *rest)
+
+        engine.runtime.call = counted  # type: ignore[method-assign]
+        with engine.open(frames[0][0], box=frames[0][1]) as target:
+            for frame, _ in frames[1:]:
+                target.push(frame)
+    assert called == ["init", *looks]
+
+
 def test_a_look_of_another_tracker(siamese_pair: MakePair, tmp_path: Path) -> None:
     """It sees what it saw there, and with it a target is followed, saved and gone on with, bit for bit."""
     lender = load_bundle("tracker-nano")
