@@ -11,8 +11,8 @@ from ...errors import StateError
 from ...vision import Box, Frame
 from ..codec import DAMAGED
 from ..inputs import Clock
+from .comparing import Comparing, doubted, is_cut
 from .kalman import BoxFilter, Four, nominal_steps
-from .looks import OTHERS, Vectors
 from .measurement import Measurement
 from .memory import Pixels, TargetMemory
 from .options import TrackingOptions
@@ -31,6 +31,7 @@ class Following:
 
     def __init__(self, options: TrackingOptions, history: int = 0) -> None:
         self.options, self.history = options, history
+        self.looks = Comparing(options)
 
     def start(
         self, frame: Frame, box: Box, fill: Pixels | None = None, first_view: Pixels | None = None
@@ -44,7 +45,7 @@ class Following:
 
     def carry(self, memory: TargetMemory) -> float:
         """Share of the temporal state that the next frame starts from; 0 after a doubtful frame."""
-        followed = memory.status == "tracking" or (memory.unseen == 0 and _doubted(memory))
+        followed = memory.status == "tracking" or (memory.unseen == 0 and doubted(memory))
         return self.options.carry if followed and memory.frames else 0.0
 
     def wants_refresh(self, memory: TargetMemory) -> bool:
@@ -77,40 +78,7 @@ class Following:
         """After ``predict``: whether the target was sure to be seen, and is so slow that it is near."""
         speed = max(abs(axis.velocity) for axis in memory.belief.axes[:2])
         near = speed <= self.options.near_speed * math.sqrt(memory.box.w * memory.box.h)
-        return near and memory.status == "tracking" and not memory.elsewhere and not _doubted(memory)
-
-    def wants_look(self, memory: TargetMemory, measured: Measurement) -> bool:
-        """Whether what was measured is to be compared with how the target looks, before it is believed."""
-        o = self.options
-        if memory.looks is None or not o.look_every:
-            return False
-        if memory.status == "lost":
-            return measured.score >= (o.sweep_sure if memory.elsewhere else o.sure)
-        pressing = memory.unconfirmed > 0 or memory.looks.doubtful
-        return measured.score >= o.seen and (pressing or memory.looks.since + 1 >= o.look_every)
-
-    def looked(self, memory: TargetMemory, look: Vectors | None) -> tuple[TargetMemory, float | None]:
-        """Takes a look (D,) at this frame's measurement in, or none; also its margin."""
-        if memory.looks is None:
-            return memory, None
-        if look is None:
-            return replace(memory, looks=replace(memory.looks, since=memory.looks.since + 1)), None
-        margin = memory.looks.margin_of(look)
-        doubtful = margin < self.options.look_least
-        return replace(memory, looks=replace(memory.looks, margin=margin, since=0, doubtful=doubtful)), margin
-
-    def learns_look(self, memory: TargetMemory) -> bool:
-        """After ``observe``: whether what was looked at in this frame is sure to be the target."""
-        o, looks = self.options, memory.looks
-        alike = looks is not None and looks.margin >= o.look_sure
-        return alike and memory.status == "tracking" and memory.score >= o.refresh_sure
-
-    def learns_others(self, memory: TargetMemory) -> bool:
-        """Whether others of this frame are to be looked at: at first each time, then at every third look."""
-        if memory.looks is None or memory.status != "tracking" or not self.options.look_every:
-            return False
-        early = len(memory.looks.others) < OTHERS and memory.frames <= OTHERS // 2
-        return early or memory.frames % (3 * self.options.look_every) == 0
+        return near and memory.status == "tracking" and not memory.elsewhere and not doubted(memory)
 
     def observe(
         self, memory: TargetMemory, measured: Measurement, margin: float | None = None
@@ -159,10 +127,15 @@ class Following:
 
     def glances(self, memory: TargetMemory) -> Iterator[Box]:
         """After ``observe``: boxes to look around in the same frame, elsewhere, while nothing is found."""
-        if self._sweeps(memory) and memory.candidate is None:
-            first = (memory.unseen - self.options.lost_after) * self.options.sweep_looks
-            for look in range(self.options.sweep_looks):
+        o = self.options
+        if memory.candidate is not None:
+            return
+        if self._sweeps(memory):
+            first = (memory.unseen - o.lost_after) * o.sweep_looks
+            for look in range(o.sweep_looks):
                 yield place(memory.box, _size(memory), first + look)
+        elif self.looks.contested(memory):
+            yield place(memory.box, _size(memory), memory.frames // o.rivals_every)
 
     def elsewhere(self, memory: TargetMemory) -> Box | None:
         """A box that does not touch the target, another one each time; None where the frame has no room."""
@@ -178,7 +151,9 @@ class Following:
         self, memory: TargetMemory, measured: Measurement, margin: float | None = None
     ) -> TargetMemory:
         """What one of these looks changes: something to look at again in the next frame, or nothing."""
-        if measured.score < self.options.sweep_sure or self._unlike(margin):
+        if measured.score < self.options.sweep_sure or self.looks.unlike(margin):
+            return memory
+        if memory.status != "lost" and not self.looks.outdoes(memory, measured.box, margin):
             return memory
         held = _held(memory, *measured.box.centre, measured.box.w, measured.box.h)
         return memory.but({"candidate": held})
@@ -205,14 +180,6 @@ class Following:
                 raise StateError(f"the memory holds the box {box}, which is none", DAMAGED)
         return memory
 
-    def _unlike(self, margin: float | None) -> bool:
-        """Whether it was looked at, and looks like something else."""
-        return margin is not None and margin < self.options.look_least
-
-    def _alike(self, margin: float | None) -> bool:
-        """Whether it was looked at, and is the target beyond doubt."""
-        return margin is not None and margin >= self.options.look_sure
-
     def _settle(
         self,
         memory: TargetMemory,
@@ -230,7 +197,7 @@ class Following:
         elif measured.score >= (o.sure if memory.status == "lost" else o.seen):
             passes = filter.gate(measured.box, measured.std) <= o.filter.gate
             accepted = passes or measured.score >= o.override
-            if memory.status == "lost" and self._unlike(margin):
+            if memory.status == "lost" and self.looks.unlike(margin):
                 accepted = False
         if accepted:
             filter.update(measured.box, measured.std)
@@ -254,15 +221,21 @@ class Following:
         o = self.options
         box = self._smoothed(memory, changes.get("box", memory.box), measured)
         changes["box"], changes["unseen"], changes["status"] = box, 0, "uncertain"
-        missing = o.confirm if memory.status == "lost" else memory.unconfirmed
+        missing = o.confirm if memory.elsewhere or memory.status == "lost" else memory.unconfirmed
         if missing:
             sure = measured.score >= o.sure and (margin is None or margin >= o.look_found)
-            left = 0 if self._alike(margin) else missing - 1
+            left = 0 if self.looks.alike(margin) else missing - 1
             changes["unconfirmed"] = left if sure else o.confirm
-        elif measured.score >= o.sure and not _doubted(memory):
+        elif measured.score >= o.sure and not doubted(memory) and not self._leaves(memory, box):
             w, h = memory.usual_size
             changes["usual_size"] = w + o.usual_rate * (box.w - w), h + o.usual_rate * (box.h - h)
             changes["status"] = "tracking"
+
+    def _leaves(self, memory: TargetMemory, box: Box) -> bool:
+        """Whether a target goes over the frame's edge, and so little of it is left that it counts as gone."""
+        w, h = memory.usual_size
+        seen = box.clipped(*_size(memory)).area if is_cut(memory, box) else w * h
+        return seen < self.options.cut_least * w * h
 
     def _found_elsewhere(
         self, memory: TargetMemory, measured: Measurement, margin: float | None, changes: dict[str, Any]
@@ -270,10 +243,12 @@ class Following:
         """Whether it is the target, far from where it was lost: seen twice in a row, or surely alike."""
         o = self.options
         changes["candidate"] = None
-        if measured.score < o.sweep_sure or self._unlike(margin):
+        if measured.score < o.sweep_sure or self.looks.unlike(margin):
+            return False
+        if memory.status != "lost" and (margin is None or margin < o.look_found):
             return False
         held = _held(memory, *measured.box.centre, measured.box.w, measured.box.h)
-        known = memory.candidate is not None or self._alike(margin)
+        known = memory.candidate is not None or self.looks.alike(margin)
         changes["box" if known else "candidate"] = held
         return known
 
@@ -285,11 +260,6 @@ class Following:
         w = box.w + share * (measured.box.w - box.w)
         h = box.h + share * (measured.box.h - box.h)
         return _held(memory, cx, cy, w, h)
-
-
-def _doubted(memory: TargetMemory) -> bool:
-    """Whether what is followed looked like something else the last time."""
-    return memory.looks is not None and memory.looks.doubtful
 
 
 def _there(*boxes: Box | None) -> list[Box]:

@@ -15,7 +15,7 @@ from .filter_options import FilterOptions, check_shares
 Crop = Literal["predicted", "last"]
 _SHARES = (
     "window", "sure", "sweep_sure", "seen", "override", "refresh_sure", "refresh_share", "carry",
-    "size_floor", "size_ceiling",
+    "size_floor", "size_ceiling", "cut_least",
 )  # fmt: skip
 
 
@@ -35,6 +35,7 @@ class TrackingOptions:
     override: float = 0.6  # at or above, a measurement is taken even where the gate refuses it
     lost_after: int = 8  # frames in a row without a measurement
     confirm: int = 0  # sure frames in a row after which a target that was lost is "tracking" again
+    cut_least: float = 0.0  # share of its usual size in view, below which a target is not claimed at the edge
     growth: float = 1.08  # of the search area's side, each frame once lost
     widest: float = 1.8  # bound of that growth
     sweep_after: int = 0  # frames lost, after which every second look goes elsewhere in the frame; 0 is never
@@ -56,6 +57,10 @@ class TrackingOptions:
     look_least: float = -2.0  # margin below which what is found is not taken, and what is followed is doubted
     look_found: float = -2.0  # margin from which a frame counts towards `confirm` …
     look_sure: float = 2.0  # … and from which one frame is enough
+    look_again: float = -2.0  # margin from which a target that was doubted is believed again
+    look_size: float = 0.0  # taken off a found target's margin for each doubling of its extent or shape
+    rivals_every: int = 0  # frames between looks elsewhere while it is doubted or unconfirmed; 0 is never
+    rival_lead: float = 0.2  # how much larger the margin must be of what is to take its place
     carry: float = 1.0  # how much of the temporal state a confident frame hands on; 0 restarts every frame
     score_slope: float = 1.0  # a track's own score: sigmoid(slope · logit(score) + offset), the chance
     score_offset: float = 0.0  # of an overlap of 0.5; `framestate eval confidence` fits both
@@ -88,8 +93,14 @@ class TrackingOptions:
                 f"look_least, look_found and look_sure are {margins}",
                 "margins lie between -2 and 2, and rise in this order",
             )
+        shares = self.look_again, self.look_size, self.rival_lead
+        if not (-2 <= shares[0] <= 2 and 0 <= shares[1] < math.inf and 0 <= shares[2] <= 4):
+            raise OptionError(
+                f"look_again, look_size and rival_lead are {shares}",
+                "a margin from -2 to 2, a number of 0 or more, and a difference of margins from 0 to 4",
+            )
         counts = self.lost_after - 1, self.refresh_every, self.sweep_after, self.sweep_looks, self.confirm
-        if min(*counts, self.look_every) < 0 or self.reference_rate <= 0:
+        if min(*counts, self.look_every, self.rivals_every) < 0 or self.reference_rate <= 0:
             raise OptionError(
                 "a frame count or rate is out of range",
                 "lost_after >= 1; confirm and all others that count frames or looks >= 0; rate > 0",

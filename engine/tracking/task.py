@@ -139,14 +139,15 @@ class Tracking(Task[TargetMemory, Track]):
             memory, state = yield from self._learnt(memory, frame, expected)
         measured, written, rival = yield from self._look(memory, frame, expected, growth, state)
         look = None if told else (yield from self._compared(memory, frame, measured))
-        memory, margin = self._following.looked(memory, look)
+        memory, margin = self._following.looks.looked(memory, measured, look)
         memory = self._following.observe(memory, measured, margin)
         if not told:
             memory = yield from self._learnt_looks(memory, frame, look, rival)
         for elsewhere in self._following.glances(memory):
             measured, _, _ = yield from self._look(memory, frame, elsewhere, 1.0, state)
-            look = yield from self._compared(memory, frame, measured)
-            margin = None if look is None or memory.looks is None else memory.looks.margin_of(look)
+            there = replace(memory, elsewhere=True)
+            look = yield from self._compared(there, frame, measured)
+            margin = self._following.looks.margin(there, measured, look)
             memory = self._following.glanced(memory, measured, margin)
             if memory.candidate is not None:
                 break
@@ -205,7 +206,7 @@ class Tracking(Task[TargetMemory, Track]):
 
     def _compared(self, memory: TargetMemory, frame: Frame, measured: Measurement) -> Any:
         """How what was measured looks, (D,), or None where that is not asked."""
-        if not self._looks or not self._following.wants_look(memory, measured):
+        if not self._looks or not self._following.looks.wants_look(memory, measured):
             return None
         return (yield from self._looked_at(memory, frame, [measured.box]))[0]
 
@@ -220,9 +221,9 @@ class Tracking(Task[TargetMemory, Track]):
         looks = memory.looks
         if looks is None:
             return memory
-        if look is not None and self._following.learns_look(memory):
+        if look is not None and self._following.looks.learns_look(memory):
             looks = looks.with_own(look)
-        if self._following.learns_others(memory):
+        if self._following.looks.learns_others(memory):
             boxes = [box for box in (rival(memory.box), self._following.elsewhere(memory)) if box is not None]
             for other in (yield from self._looked_at(memory, frame, boxes)):
                 looks = looks.with_other(other)

@@ -38,7 +38,7 @@ def step(memory: Followed, frame: int, measured: Any, margin: float | None) -> F
     """A frame whose measurement was looked at, unless ``margin`` is None."""
     memory.predict(at(frame, WIDE))
     look = None if margin is None else np.array([margin, 0, 0, 0], np.float32)
-    memory.memory, found = memory.rules.looked(memory.memory, look)
+    memory.memory, found = memory.rules.looks.looked(memory.memory, measured, look)
     assert (found is None) == (margin is None)
     assert found is None or found == pytest.approx(margin)
     memory.memory = memory.rules.observe(memory.memory, measured, found)
@@ -121,28 +121,28 @@ def test_a_doubted_target_is_followed_and_not_claimed() -> None:
         assert memory.box == plain.box, "where it is does not change"
         assert memory.rules.carry(memory.memory) == LOOKING.carry
         assert not memory.wants_refresh
-        assert not memory.rules.learns_look(memory.memory)
+        assert not memory.rules.looks.learns_look(memory.memory)
     assert step(memory, 6, seen(0.95), FAINT).status == "tracking"
 
 
 def test_it_is_looked_at_now_and_then_and_each_time_when_it_matters() -> None:
     memory, asked = target(), []
     for frame in range(1, 10):
-        asked.append(memory.rules.wants_look(memory.memory, seen(0.95)))
+        asked.append(memory.rules.looks.wants_look(memory.memory, seen(0.95)))
         step(memory, frame, seen(0.95), ALIKE if asked[-1] else None)
     assert asked == [False, False, True] * 3
     step(memory, 10, seen(0.95), UNLIKE)
-    assert memory.rules.wants_look(memory.memory, seen(0.95)), "it is doubted"
+    assert memory.rules.looks.wants_look(memory.memory, seen(0.95)), "it is doubted"
     lost = target(lost=3)
-    assert lost.rules.wants_look(lost.memory, seen(0.95))
-    assert not lost.rules.wants_look(lost.memory, NOTHING), "there is nothing to look at"
+    assert lost.rules.looks.wants_look(lost.memory, seen(0.95))
+    assert not lost.rules.looks.wants_look(lost.memory, NOTHING), "there is nothing to look at"
 
 
 def test_without_looks_nothing_changes() -> None:
     asking, silent = Followed(at(0), START, LOOKING), Followed(at(0), START, replace(LOOKING, look_every=0))
     for frame in range(1, 6):
-        assert not asking.rules.wants_look(asking.memory, seen(0.9))
-        assert asking.rules.looked(asking.memory, None) == (asking.memory, None)
+        assert not asking.rules.looks.wants_look(asking.memory, seen(0.9))
+        assert asking.rules.looks.looked(asking.memory, seen(0.9), None) == (asking.memory, None)
         assert asking.moved(at(frame), seen(0.9)).kept[0] == silent.moved(at(frame), seen(0.9)).kept[0]
 
 
