@@ -107,7 +107,13 @@ class Reading:
         return cls(stream, rate, deinterlace == "auto")
 
     def open(
-        self, path: Path, threads: int | None, *, exact_colour: bool = False, deep: bool = False
+        self,
+        path: Path,
+        threads: int | None,
+        *,
+        exact_colour: bool = False,
+        deep: bool = False,
+        keep: bool = False,
     ) -> VideoReader:
         """The video at ``path``. Raises VideoError, OptionError."""
         from ..vision import VideoReader
@@ -121,6 +127,7 @@ class Reading:
             deinterlace=self.deinterlace,
             deep=deep,
             one_size=True,
+            keep=keep,
         )
 
 

@@ -141,7 +141,7 @@ def _run(
     from .follow import load
     from .progress import frames_bar
 
-    with reading.open(source, threads, exact_colour=True, deep=True) as reader:
+    with reading.open(source, threads, exact_colour=True, deep=True, keep=True) as reader:
         side_by_side, within = options.spread(
             lanes, threads, reader.width * reader.height, wanted.tile_pixels
         )

@@ -22,7 +22,7 @@ PLANES = TensorSpec("image", "float32", ("batch", 3, "height", "width"))
 PIXELS = TensorSpec("image", "uint8", ("batch", "height", "width", 3))
 MEAN = TensorSpec("mean", "float32", ("batch",))
 """Of what was made before it became bytes, which hide what is not finite."""
-IN_PARTS = ("aim", "blend")
+IN_PARTS = ("aim", "mend", "blend")
 """Frames are warped between these on the host, which then needs them as planes."""
 
 

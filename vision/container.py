@@ -27,6 +27,7 @@ from .look import Look
 from .opening import REMEDY, open_input, packets_of
 from .pixels import Image, as_uint8
 from .side_data import side_data_of
+from .stored import Stored
 from .streams import decoder_of, frame_rate, positive, shown_stream, size_of
 from .upright import Orientation
 
@@ -52,6 +53,7 @@ class Picture(NamedTuple):
     image: Image
     pts: int | None
     duration: int
+    stored: Stored | None = None
 
 
 class ContainerSource:
@@ -63,6 +65,7 @@ class ContainerSource:
         deinterlace: weave out the fields of frames that are marked as interlaced.
         deep: hand out uint16 where the stream has more than 8 bits.
         mask: hand out the opacity as grey pictures instead of the colours.
+        keep: hand out each picture as it is stored, too, where it can be stored again so.
 
     Raises:
         VideoError: the file cannot be opened, is not a video, has no video stream, or is too large.
@@ -80,8 +83,9 @@ class ContainerSource:
         deinterlace: bool = False,
         deep: bool = False,
         mask: bool = False,
+        keep: bool = False,
     ) -> None:
-        self.broken = 0
+        self.broken, self._keep = 0, keep
         self.is_interlaced = self.has_alpha = False
         self.is_finely_coloured = True  # as far as its look says
         self._mask = mask
@@ -204,7 +208,8 @@ class ContainerSource:
             self._last = pts * self.time_base
             self._ends = self._last + (frame.duration or 0) * self.time_base
         self._handed += 1
-        return Picture(self._orientation.upright(self._to_rgb(frame)), pts, frame.duration or 0)
+        stored = Stored.of(frame) if self._keep and self._orientation == Orientation() else None
+        return Picture(self._orientation.upright(self._to_rgb(frame)), pts, frame.duration or 0, stored)
 
     def _is_opaque(self, frame: Any) -> bool:
         """Whether the first picture of a GIF is opaque; FFmpeg reads all of them with an opacity."""

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from ..errors import FrameError
 from .pixels import Image, check_image
+from .stored import Stored
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -18,6 +19,7 @@ class Frame:
         pts: presentation time in ticks of ``time_base``, 0 or more.
         time_base: seconds a tick.
         index: how many frames were delivered before this one.
+        stored: the picture as its video stores it, where the reader was asked to keep that.
 
     Raises:
         FrameError: any of these has the wrong type, shape or range.
@@ -27,6 +29,7 @@ class Frame:
     pts: int
     time_base: Fraction
     index: int
+    stored: Stored | None = None
 
     def __post_init__(self) -> None:
         check_image(self.image, deep=True)

@@ -82,6 +82,7 @@ class VideoReader:
         deep: hand out uint16 (0 to 65535) where the source has more than 8 bits a component.
         mask: hand out the opacity of each frame as a grey picture instead of its colours.
         one_size: refuse images of a folder whose heads say different sizes.
+        keep: hand out, beside RGB, each picture as it is stored, which `VideoWriter` can store again.
         deinterlace: weave frames that are marked as interlaced, by FFmpeg's bwdif; a frame stays a frame.
 
     Raises:
@@ -102,6 +103,7 @@ class VideoReader:
         deep: bool = False,
         mask: bool = False,
         one_size: bool = False,
+        keep: bool = False,
     ) -> None:
         for name, value in (("threads", threads), ("image_rate", image_rate), ("max_pixels", max_pixels)):
             if value is not None and value <= 0:
@@ -112,7 +114,7 @@ class VideoReader:
         self._max_pixels = max_pixels
         self._exact_colour = exact_colour
         self._wanted, self._deinterlace, self._deep, self._mask = stream, deinterlace, deep, mask
-        self._one_size = one_size
+        self._one_size, self._keep = one_size, keep
         self._local = Local(self.path)
         self.file = self._local.path
         """Where the video can be opened again: `path`, or the copy of what came through a pipe."""
@@ -266,6 +268,7 @@ class VideoReader:
             deinterlace=self._deinterlace,
             deep=self._deep,
             mask=self._mask,
+            keep=self._keep,
         )
 
     def _frames(self, pictures: Iterator[Picture], source: _Source) -> Iterator[Frame]:
@@ -273,7 +276,7 @@ class VideoReader:
         for index, picture in enumerate(pictures):
             stamp = clock.stamp(picture.pts)
             self.end = (stamp + picture.duration) * source.time_base if picture.duration else None
-            yield Frame(picture.image, stamp, source.time_base, index)
+            yield Frame(picture.image, stamp, source.time_base, index, picture.stored)
         self.end = source.told_end or self.end
 
 

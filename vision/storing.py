@@ -16,6 +16,7 @@ from ..errors import OptionError
 from .clocks import Palette
 from .look import Look
 from .pixels import Image, as_uint8, is_deep
+from .stored import Stored
 
 _PALETTE = "pal8"
 _STORED: Mapping[tuple[bool, int], str] = MappingProxyType(
@@ -38,18 +39,23 @@ class Store:
         self._look, self._scaling = look, scaling
         self._scaler = VideoReformatter()
 
-    def frame(self, image: Image, mask: Image | None) -> Any:
-        """PyAV's frame of a picture, in the pixel format of the video; ``mask`` is its opacity."""
+    def frame(self, image: Image, mask: Image | None, stored: Stored | None = None) -> Any:
+        """PyAV's frame of a picture, in the pixel format of the video; ``mask`` is its opacity.
+
+        ``stored`` is the picture as another video stores it, taken as it is where this one stores it so.
+        """
+        if stored is not None and mask is None and stored.fits(self._look, (self._width, self._height)):
+            return stored.frame()
         if mask is not None and self._look.has_alpha:
             image = as_uint8(np.concatenate([image, mask[..., :1]], axis=2))
         down, right = self._height - image.shape[0], self._width - image.shape[1]
         if down or right:
             image = as_uint8(cv2.copyMakeBorder(image, 0, down, 0, right, cv2.BORDER_REPLICATE))
-        stored = _STORED[is_deep(image), image.shape[2]]
-        if self._look.pixel_format in (stored, _PALETTE):  # what is kept must not be the caller's
-            frame = av.VideoFrame.from_ndarray(image, format=stored)
+        form = _STORED[is_deep(image), image.shape[2]]
+        if self._look.pixel_format in (form, _PALETTE):  # what is kept must not be the caller's
+            frame = av.VideoFrame.from_ndarray(image, format=form)
         else:
-            frame = av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(image), format=stored)
+            frame = av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(image), format=form)
         if self._look.pixel_format == _PALETTE:
             frame = frame.reformat(format="rgb24")
             frame.pts, frame.time_base = 0, Fraction(1, 100)

@@ -24,6 +24,7 @@ from .opening import reason
 from .passengers import Passengers
 from .pixels import Image, check_image
 from .priority import kept_priority
+from .stored import Stored
 from .storing import Store, chroma_steps, positive_fraction
 from .target import Target
 
@@ -125,11 +126,18 @@ class VideoWriter:
             self.discard()
             raise
 
-    def write(self, image: Image, pts: int | None = None, mask: Image | None = None) -> None:
+    def write(
+        self,
+        image: Image,
+        pts: int | None = None,
+        mask: Image | None = None,
+        stored: Stored | None = None,
+    ) -> None:
         """Add one frame, RGB (height, width, 3), at ``pts`` ticks, or one frame after the last.
 
         ``mask`` is its opacity as a grey picture of the same size and depth; where `keeps_alpha` says so it
-        is stored, and without one everything is opaque.
+        is stored, and without one everything is opaque. ``stored`` is the same picture as another video
+        stores it (`Frame.stored`): it is taken as it is where this one stores pictures so.
 
         Raises:
             FrameError: not RGB, of another size than the video, or the pts does not increase from 0 up.
@@ -155,7 +163,7 @@ class VideoWriter:
             self.last_pts = stamp
             return
         try:
-            frame = self._store.frame(image, mask)
+            frame = self._store.frame(image, mask, stored)
             frame.pts, frame.time_base = shown, self._tick
             for packet in self._stream.encode(frame):
                 self._mux(packet)

@@ -13,11 +13,12 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from ...bundles import ModelSpec, Size, TensorSpec
+from ...bundles.tensor import side_of
 from ...errors import BundleError
 from ...runtimes import Arrays, Runtime, State
 from ...vision import Image
 from ..task import call
-from .outside import AIM, BLEND, WARPED, Desks, warps_outside
+from .outside import AIM, BLEND, MEND, PATCHES, WARPED, Desks, second_part, warps_outside
 from .outside import FLOW as PLACES
 from .padding import Plane, as_input
 from .prior import BEND, FLOW, prior_of
@@ -90,6 +91,7 @@ class InterpolationModel:
         self.carries = any(name.startswith(MOTION) for name in read)
         """Whether the motion of a pair starts from that of the pair before."""
         self._desks = Desks() if warps_outside(runtime) else None
+        self._second = second_part(runtime.spec) or ""
         self._reach = cache(partial(reach_of, runtime, self.multiple))
         self.prior = prior_of(runtime.spec)
         """What finds the flow that the motion of a pair starts from; None where the model takes none."""
@@ -183,9 +185,16 @@ class InterpolationModel:
             desk = self._desks.lend()
             warped = desk.both(first.image, second.image, flow, strip.seen, times)
             given = {**cut(aimed.maps, strip, flow.shape[2]), **dict(zip(WARPED, warped, strict=True))}
-            made = yield from call(BLEND, given, None)
+            made = yield from call(self._second, given, None)
+            first_row, shown = strip.seen.start * times, strip.inside
+            if IMAGE in made.outputs:
+                rows = slice(shown.start * times, shown.stop * times)
+                take(made.outputs[IMAGE][:, :, rows], first_row + rows.start)
+            else:
+                residual, share = (made.outputs[name] for name in PATCHES)
+                for part, place in desk.mixer.mixed(residual, share, (warped[0], warped[1]), shown):
+                    take(part, first_row + place)
             self._desks.take_back(desk)
-            take(strip.shown_of(made.outputs["image"], times), strip.shown.start * times)
 
 
 def _named(state: State) -> dict[str, Any]:
@@ -248,20 +257,31 @@ def _what_is_wrong(spec: ModelSpec) -> str:
 
 
 def _what_is_wrong_outside(spec: ModelSpec) -> str:
-    """Of ``aim`` and ``blend``, where a model has them."""
-    parts = [name for name in (AIM, BLEND) if name in spec.functions]
-    if len(parts) == 1:
-        return f"it has {parts[0]} and not both of {AIM} and {BLEND}"
-    if not parts:
+    """Of ``aim`` and the second part, where a model has them."""
+    second = second_part(spec)
+    if (AIM in spec.functions) != (second is not None):
+        return f"it has {second or AIM} and not both of {AIM} and {MEND}"
+    if second is None:
         return ""
-    aim, blend = spec.functions[AIM], spec.functions[BLEND]
-    given, taken = ([tensor.name for tensor in tensors] for tensors in (aim.outputs, blend.inputs))
-    if [tensor.name for tensor in aim.inputs] != ["t"] or PLACES not in given or blend.reads_state:
-        return f"{AIM} does not give {PLACES!r} at a time t, or {BLEND} reads state"
+    aim, last = spec.functions[AIM], spec.functions[second]
+    given, taken, made = (
+        [tensor.name for tensor in tensors] for tensors in (aim.outputs, last.inputs, last.outputs)
+    )
+    if [tensor.name for tensor in aim.inputs] != ["t"] or PLACES not in given or last.reads_state:
+        return f"{AIM} does not give {PLACES!r} at a time t, or {second} reads state"
     if sorted(taken) != sorted([*(name for name in given if name != PLACES), *WARPED]):
-        return f"{BLEND} takes {taken}, not {WARPED} and what {AIM} gives"
-    if [tensor.name for tensor in blend.outputs] != ["image"]:
-        return f"{BLEND} gives {[tensor.name for tensor in blend.outputs]}, not an image"
+        return f"{second} takes {taken}, not {WARPED} and what {AIM} gives"
+    expected = [IMAGE] if second == BLEND else list(PATCHES)
+    if made != expected:
+        return f"{second} gives {made}, not {' and '.join(expected)}"
+    if second == BLEND:
+        return ""
+    residual, share = (tensor.shape for tensor in last.outputs)
+    grid = next(tensor.shape for tensor in aim.outputs if tensor.name == PLACES)
+    side = side_of(share[-1])
+    count = 0 if side is None else side[1] ** 2
+    if share != (share[0], count, *grid[2:]) or residual != (share[0], 3 * count, *grid[2:]):
+        return f"{second} gives patches of {residual} and {share}, which do not fit a flow of {grid}"
     return ""
 
 

@@ -1,11 +1,11 @@
 """Warping between two graphs: OpenCV samples a frame three times as fast as a graph does on a CPU.
 
 A model that offers it has, beside ``interpolate``, the same in two parts: ``aim`` says where each place of
-the made frame lies in both frames, ``blend`` makes it of both frames warped. Between them OpenCV warps, in
-float. OpenCV 4 rounds places to 1/32 of a pixel, so it takes OpenCV 5; without it, and on other runtimes, the
-model warps itself. See decision 0013.
+the made frame lies in both frames, ``mend`` how it is made of both frames warped (in older bundles ``blend``
+makes it). Between them OpenCV warps, in float. OpenCV 4 rounds places to 1/32 of a pixel, so it takes OpenCV
+5; without it, and on other runtimes, the model warps itself. See decisions 0013, 0034 and 0054.
 
-A large frame is warped and blended a strip of rows at a time: see ``strips``.
+A large frame is warped and made a strip of rows at a time: see ``strips``.
 """
 
 from __future__ import annotations
@@ -21,13 +21,19 @@ from ...bundles import ModelSpec
 from ...runtimes import Runtime
 from ...vision import Image
 from .padding import Plane
+from .patches import Mixer
 
-AIM, BLEND = "aim", "blend"
+AIM, MEND, BLEND = "aim", "mend", "blend"
 FLOW = "flow"
 """What ``aim`` gives among others: (1, 4, height/N, width/N), x and y to the first frame, then to the second,
 in pixels of the frame."""
 WARPED = ("one", "other")
-"""What ``blend`` takes among what ``aim`` gave: both frames warped, (1, 3, height, width)."""
+"""What the second part takes beside what ``aim`` gave: both frames warped, (1, 3, height, width)."""
+PATCHES = ("residual", "share")
+"""What ``mend`` gives in place of an image: what is added, and the share that the first frame has.
+
+In patches of n x n pixels: (1, 3 n², height/n, width/n) and (1, n², height/n, width/n).
+"""
 
 BAND = 8
 """Rows of a flow that are enlarged and followed at once."""
@@ -36,8 +42,13 @@ BAND = 8
 def warps_outside(runtime: Runtime) -> bool:
     """Whether frames are better warped between two graphs, and the result is the same."""
     spec: ModelSpec = runtime.spec
-    offered = {AIM, BLEND} <= set(spec.functions)
+    offered = AIM in spec.functions and second_part(spec) is not None
     return offered and (runtime.name, runtime.device) == ("onnx", "cpu") and remap_is_exact()
+
+
+def second_part(spec: ModelSpec) -> str | None:
+    """What makes a frame of both frames warped: ``mend``, or ``blend``; None where a model has neither."""
+    return next((name for name in (MEND, BLEND) if name in spec.functions), None)
 
 
 def remap_is_exact() -> bool:
@@ -58,6 +69,8 @@ class Desk:
     """Room for what is made of one frame after the other, so that none of it is fresh memory."""
 
     def __init__(self) -> None:
+        self.mixer = Mixer()
+        """For models that give patches."""
         self._input = np.empty(0, np.float32)
         self._planes: list[Plane] = []
         self._raw: npt.NDArray[Any] = np.empty((0, 0, 4), np.uint8)

@@ -75,6 +75,8 @@ def put_pixels(image: Image, output: npt.NDArray[Any], first: int) -> None:
     """As ``put_levels``, into RGB of 8 or 16 bits, rounded."""
     part = image[first : first + _rows_of(output)]
     height, width = part.shape[:2]
+    if not height:  # all of it is padding
+        return
     if output.dtype == np.uint8 and part.dtype == np.uint8:
         part[...] = output[0, :height, :width]
     elif part.dtype == np.uint8:

@@ -1,7 +1,7 @@
 """Large frames blended a strip of rows at a time, so that what lies between two steps stays in a cache.
 
-A strip sees some rows more than it shows: as many as ``blend`` looks aside. How many these are is found by
-trying, once a model. A model that looks further than that, or at all of a frame, blends it whole.
+A strip sees some rows more than it shows: as many as a model's second part looks aside. How many these are
+is found by trying, once a model. A model that looks further than that, or at all of a frame, blends it whole.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from ...bundles import ModelSpec
 from ...errors import FramestateError
 from ...runtimes import Arrays, Runtime
-from .outside import AIM, BLEND, FLOW, WARPED
+from .outside import AIM, FLOW, WARPED, second_part
 from .padding import Plane
 
 MOST_PIXELS = 425_000
@@ -34,10 +34,15 @@ class Strip:
     seen: slice
     shown: slice
 
-    def shown_of(self, image: Plane, times: int) -> Plane:
-        """What a made strip (1, 3, height, width), so many times as fine, shows."""
-        start, stop = (side - self.seen.start for side in (self.shown.start, self.shown.stop))
-        return image[:, :, start * times : stop * times]
+    @property
+    def inside(self) -> slice:
+        """The rows that are shown, among those that are looked at."""
+        return slice(self.shown.start - self.seen.start, self.shown.stop - self.seen.start)
+
+    def shown_of(self, made: Plane, rows: int) -> Plane:
+        """What a made strip (1, channels, height, width) shows, where the flow of all it saw has ``rows``."""
+        times = made.shape[2] // rows
+        return made[:, :, self.inside.start * times : self.inside.stop * times]
 
 
 def strips(rows: int, most: int, reach: int | None) -> list[Strip]:
@@ -86,28 +91,33 @@ def enlarged_rows(plane: Plane, rows: slice, times: int) -> Plane:
 
 
 def reach_of(runtime: Runtime, multiple: int) -> int | None:
-    """How many rows of a flow ``blend`` looks aside, as tried on noise; None where it is more than a few."""
+    """How many rows of a flow the second part looks aside, by trying; None where it is more than a few."""
     height, width = 4 * multiple, multiple
     spec: ModelSpec = runtime.spec
-    if spec.is_sized or height * width > _MOST_TRIED:
+    name = second_part(spec)
+    if name is None or spec.is_sized or height * width > _MOST_TRIED:
         return None
     sized = spec.sized(height, width)
-    shapes = {one.name: one.concrete(1) for one in sized.function(BLEND).inputs}
+    shapes = {one.name: one.concrete(1) for one in sized.function(name).inputs}
     grid = next(one.concrete(1)[2:] for one in sized.function(AIM).outputs if one.name == FLOW)
     if any(shape[2:] != ((height, width) if name in WARPED else grid) for name, shape in shapes.items()):
         return None
     rng = np.random.default_rng(0)
     noise: Arrays = {name: rng.random(shape, dtype=np.float32) for name, shape in shapes.items()}
+
+    def made(given: Arrays) -> Arrays:
+        return runtime.call(name, given, None)[0]
+
     try:
-        whole = runtime.call(BLEND, noise, None)[0]["image"]
-        return next((reach for reach in REACHES if _is_enough(runtime, noise, whole, grid[0], reach)), None)
+        whole = made(noise)
+        return next((reach for reach in REACHES if _is_enough(made, noise, whole, grid[0], reach)), None)
     except FramestateError:  # another height than that of frames is nothing to it
         return None
 
 
-def _is_enough(runtime: Runtime, noise: Arrays, whole: Plane, rows: int, reach: int) -> bool:
+def _is_enough(made: Callable[[Arrays], Arrays], noise: Arrays, whole: Arrays, rows: int, reach: int) -> bool:
     """Whether strips that see ``reach`` rows more show what the whole does, wherever they begin."""
-    times = whole.shape[2] // rows
+    times = noise[WARPED[0]].shape[2] // rows
     for start, stop in ((0, 6), (reach + 1, reach + 6), (reach + 4, reach + 8), (rows - 5, rows)):
         seen = slice(max(start - reach, 0), min(stop + reach, rows))
         strip = Strip(seen, slice(start, stop))
@@ -117,7 +127,9 @@ def _is_enough(runtime: Runtime, noise: Arrays, whole: Plane, rows: int, reach: 
             )
             for name, one in noise.items()
         }
-        made = strip.shown_of(runtime.call(BLEND, given, None)[0]["image"], times)
-        if np.abs(made - whole[:, :, start * times : stop * times]).max() > ALIKE:
-            return False
+        found = made(given)
+        for name, one in whole.items():
+            expected = Strip(slice(0, rows), strip.shown).shown_of(one, rows)
+            if np.abs(strip.shown_of(found[name], seen.stop - seen.start) - expected).max() > ALIKE:
+                return False
     return True

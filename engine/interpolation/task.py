@@ -88,7 +88,7 @@ class Interpolating(Task[VideoMemory, Made]):
                 memory, start=frame.pts, last=seen, sized=sized, counts=Counts(frames_in=1, frames_out=1)
             )
             first = memory.timeline.first()
-            yield Part(Frame(frame.image, first.pts, memory.timeline.time_base, first.number))
+            yield Part(moved(frame, first.pts, memory.timeline.time_base, first.number))
             return Next(memory, answer)
         memory, pair = yield from self._paired(memory, last, seen)
         if not memory.options.lookahead:
@@ -113,7 +113,7 @@ class Interpolating(Task[VideoMemory, Made]):
         if end is not None:
             counts = replace(memory.counts, frames_out=memory.counts.frames_out + 1)
             memory = replace(memory, counts=counts)
-            yield Part(Frame(last.frame.image, end.pts, memory.timeline.time_base, end.number))
+            yield Part(moved(last.frame, end.pts, memory.timeline.time_base, end.number))
         return Next(memory, Made(last.frame.index))
 
     def check(self, before: Clock, frame: Frame) -> None:
@@ -267,7 +267,9 @@ class Interpolating(Task[VideoMemory, Made]):
             else:
                 part = float(moment.part)
                 image = yield from memory.sized.between(first.encoded, later.encoded, motion, part)
-            yield Part(Frame(image, moment.pts, timeline.time_base, moment.number))
+            pushed = next((one.frame for one in (first, later) if one.frame.image is image), None)
+            stored = None if pushed is None else pushed.stored
+            yield Part(Frame(image, moment.pts, timeline.time_base, moment.number, stored))
         return memory
 
     def _moved(
@@ -284,6 +286,11 @@ class Interpolating(Task[VideoMemory, Made]):
         carried = None if memory.motion is None else PairMotion(memory.motion, None)
         sized: SizedModel = memory.sized
         return (yield from sized.motion(first.encoded, later.encoded, carried, pair.flows, *around))
+
+
+def moved(frame: Frame, pts: int, time_base: Fraction, number: int) -> Frame:
+    """A pushed frame, as it is shown."""
+    return Frame(frame.image, pts, time_base, number, frame.stored)
 
 
 def what_is_wrong(memory: VideoMemory) -> str:

@@ -189,6 +189,7 @@ def _write(
     for frame in shown:
         mask = next(opacity, None)
         last = frame.pts * frame.time_base
-        writer.write(frame.image, round(last / writer.time_base), None if mask is None else mask.image)
+        place = round(last / writer.time_base)
+        writer.write(frame.image, place, None if mask is None else mask.image, frame.stored)
         on_frame()
     return last

@@ -285,13 +285,17 @@ class HybridInterpolator(nn.Module):
 
     def functions(self) -> dict[str, Any]:
         """The named functions of the spec, as callables over named tensors and a state."""
-        parts = {"aim": self._aim_function, "blend": self._blend_function} if self._in_parts else {}
+        parts = {
+            "aim": self._aim_function,
+            "mend": self._mend_function,
+            "blend": self._blend_function,  # as mend, for bundles that were made before it
+        }
         return {
             "encode": self._encode_function,
             "encode_fine": self._encode_fine_function,
             "motion": self._motion_function,
             "interpolate": self._interpolate_function,
-            **parts,
+            **(parts if self._in_parts else {}),
         }
 
     @property
@@ -318,6 +322,21 @@ class HybridInterpolator(nn.Module):
         one, other, mask, trunk = (inputs[name] for name in ("one", "other", "mask", "trunk"))
         image = self._blended(one, other, mask, trunk, inputs.get("keep"), LEVELS[0])
         return {"image": image.clamp(0.0, 1.0)}, {}
+
+    def _mend_function(self, inputs: State, state: State) -> tuple[State, State]:
+        """What is added to the blended frames, and the first one's share of them, as patches of level 4.
+
+        That is (B, 48, H/4, W/4) and (B, 16, H/4, W/4), of which ``pixel_shuffle`` makes pictures.
+        """
+        assert isinstance(self.refine, PatchRefine)
+        one, other, mask, trunk = (inputs[name] for name in ("one", "other", "mask", "trunk"))
+        near, *looked = self.refine.in_parts(trunk, one, other)
+        if "keep" in inputs:
+            near, looked = near * inputs["keep"], [part * inputs["keep"] for part in looked]
+        times = LEVELS[0]
+        residual = looked[0] + enlarge_in_patches(near[:, :3], times)
+        logit = looked[1] + enlarge_in_patches(mask + near[:, 3:], times)
+        return {"residual": residual, "share": torch.sigmoid(logit)}, {}
 
     def _motion_function(self, inputs: State, state: State) -> tuple[State, State]:
         pair = part(state, "first"), part(state, "second")

@@ -71,6 +71,19 @@ class PatchRefine(nn.Module):
         looked: Tensor = self.fine(self.look(joined))
         return self.head(near), looked
 
+    def in_parts(self, trunk: Tensor, one: Tensor, other: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """As ``forward``, folded, but what the second look adds to the residual and to the mask is apart.
+
+        That is (B, 48, H/4, W/4) and (B, 16, H/4, W/4).
+        """
+        near: Tensor = self.layer(trunk)
+        looked = self.look(self._joined(near, one, other))
+        assert self.fine.bias is not None
+        colours = (OUTPUTS - 1) * PATCH * PATCH
+        parts = (slice(None, colours), slice(colours, None))
+        residual, mask = (functional.conv2d(looked, self.fine.weight[at], self.fine.bias[at]) for at in parts)
+        return self.head(near), residual, mask
+
     def _joined(self, near: Tensor, one: Tensor, other: Tensor) -> Tensor:
         """``join`` over ``patches``, with nothing between them: one convolution a frame, their sum."""
         join, activation = self.join

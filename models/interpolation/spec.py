@@ -83,7 +83,11 @@ def parts_of(
         TensorSpec(name, "float32", ("batch", width, "height/4", "width/4")) for name, width in widths.items()
     )
     warped = tuple(TensorSpec(name, "float32", image.shape) for name in ("one", "other"))
+    patches = tuple(
+        TensorSpec(name, "float32", ("batch", channels * LEVELS[0] ** 2, "height/4", "width/4"))
+        for name, channels in (("residual", 3), ("share", 1))
+    )
     return {
         "aim": FunctionSpec((t,), aimed, reads, ()),
-        "blend": FunctionSpec((*warped, *aimed[1:]), (image,), (), ()),
+        "mend": FunctionSpec((*warped, *aimed[1:]), patches, (), ()),
     }

@@ -37,6 +37,10 @@ class Counting(RuntimeOver):
         return super().call(function, inputs, state)
 
 
+PARTS = ("aim", "mend", "blend")
+"""Functions that make a frame in two parts."""
+
+
 class Without(Counting):
     """A runtime of the same model, some of whose functions nobody offers."""
 

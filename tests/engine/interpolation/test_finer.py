@@ -19,7 +19,7 @@ from framestate.vision import Frame, Image
 from hypothesis import given
 from hypothesis import strategies as st
 
-from .conftest import Without
+from .conftest import PARTS, Without
 
 SIZE = (128, 192)
 
@@ -103,10 +103,10 @@ def test_frames_are_made_of_small_ones_as_well(runtime: Runtime, scale: float, d
     pictures: list[Any] = [shifted(texture(3, size, blur=1.5 / scale), 6 * step) for step in range(5)]
     if deep:
         pictures = [image.astype(np.uint16) * 257 for image in pictures]
-    counting, full = Without(runtime), Without(runtime, "aim", "blend")
+    counting, full = Without(runtime), Without(runtime, *PARTS)
     found, expected = (made(one, pictures[::2], scale=scale) for one in (counting, full))
     assert {one: counting.calls.count(one) for one in sorted(set(counting.calls))} == {
-        "aim": 2, "blend": 2, "encode": 3, "motion": 2,
+        "aim": 2, "mend": 2, "encode": 3, "motion": 2,
     }  # fmt: skip
 
     def error(image: Any, index: int) -> float:

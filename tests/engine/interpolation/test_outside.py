@@ -21,7 +21,7 @@ from framestate.runtimes import Runtime, open_runtime
 from framestate.vision import Frame, Image
 from framestate.vision.synthetic import demo_clip
 
-from .conftest import Without
+from .conftest import PARTS, Without
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def made(runtime: Runtime, images: list[Image], **options: Any) -> list[Image]:
 
 def test_encoding_what_is_read_changes_no_bit(runtime: Runtime) -> None:
     images = clip()
-    with_it, without = (Without(runtime, "aim", "blend", *more) for more in ((), ("encode_fine",)))
+    with_it, without = (Without(runtime, *PARTS, *more) for more in ((), ("encode_fine",)))
     found, expected = made(with_it, images, scale=0.5), made(without, images, scale=0.5)
     assert all(np.array_equal(one, other) for one, other in zip(found, expected, strict=True))
     assert with_it.calls.count("encode_fine") == with_it.calls.count("encode") == 3
@@ -61,7 +61,7 @@ def test_warping_between_graphs_makes_the_same_frames(runtime: Runtime) -> None:
     if not remap_is_exact():
         pytest.skip("OpenCV 4 rounds places")
     images = clip()
-    outside, inside = Without(runtime), Without(runtime, "aim", "blend")
+    outside, inside = Without(runtime), Without(runtime, *PARTS)
     assert warps_outside(outside)
     assert not warps_outside(inside)
     pairs = list(
@@ -74,9 +74,7 @@ def test_warping_between_graphs_makes_the_same_frames(runtime: Runtime) -> None:
     differences = np.stack([np.abs(one.astype(int) - other) for one, other in pairs])
     assert differences.max() <= 1
     assert (differences > 0).mean() < 1e-3
-    assert (
-        outside.calls.count("aim") == outside.calls.count("blend") == inside.calls.count("interpolate") == 4
-    )
+    assert outside.calls.count("aim") == outside.calls.count("mend") == inside.calls.count("interpolate") == 4
 
 
 def test_deep_pictures_stay_deep_when_warped_outside(runtime: Runtime) -> None:
@@ -110,9 +108,17 @@ def test_parts_that_do_not_belong_together_are_refused() -> None:
         with pytest.raises(BundleError, match=words):
             check_interpolator(replace(spec, functions=kept))
 
-    refused("it has aim and not both", blend=None)
-    refused("blend takes", blend=replace(functions["blend"], inputs=functions["blend"].inputs[1:]))
-    refused("blend gives", blend=replace(functions["blend"], outputs=functions["aim"].outputs[:1]))
+    mend = functions["mend"]
+    refused("it has aim and not both", mend=None)
+    refused("mend takes", mend=replace(mend, inputs=mend.inputs[1:]))
+    refused("mend gives", mend=replace(mend, outputs=mend.outputs[:1]))
+    swapped = tuple(
+        replace(one, shape=two.shape) for one, two in zip(mend.outputs, mend.outputs[::-1], strict=True)
+    )
+    refused("mend gives patches of", mend=replace(mend, outputs=swapped))
+    image = functions["interpolate"].outputs
+    check_interpolator(replace(spec, functions={**functions, "blend": replace(mend, outputs=image)}))
+    refused("blend gives", mend=None, blend=mend)
     refused("aim does not give 'flow'", aim=replace(functions["aim"], outputs=functions["aim"].outputs[1:]))
     refused(
         "encode_fine does not write all",

@@ -11,7 +11,7 @@ from framestate.engine import Engine, InterpolationOptions
 from framestate.vision import Frame, Image
 from framestate.vision.synthetic import Scene
 
-from .conftest import Without
+from .conftest import PARTS, Without
 
 TIMES = (20, 22)
 
@@ -50,7 +50,7 @@ def test_better_than_a_blend(shipped: Engine, pond: Scene) -> None:
 
 @pytest.mark.parametrize("scale", [1.0, 0.5])
 def test_tiles_show_no_seam(shipped: Engine, pond: Scene, scale: float) -> None:
-    engine = Engine(Without(shipped.runtime, "aim", "blend")) if scale < 1 else shipped
+    engine = Engine(Without(shipped.runtime, *PARTS)) if scale < 1 else shipped
     whole, _ = middle(engine, pond, InterpolationOptions(scale=scale))
     options = InterpolationOptions(scale=scale, tile_pixels=384 * 320, overlap=128)
     tiled, count = middle(engine, pond, options)

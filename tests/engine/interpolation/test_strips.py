@@ -34,17 +34,17 @@ def test_strips_show_every_row_once_and_see_as_far_as_is_needed(
 
 
 class Watched(RuntimeOver):
-    """Counts the calls of ``blend``; ``looks_at_all`` lets each place that it gives depend on all others."""
+    """Counts the calls of ``mend``; ``looks_at_all`` lets each place that it gives depend on all others."""
 
     def __init__(self, runtime: Runtime, *, looks_at_all: bool = False) -> None:
         super().__init__(runtime)
         self.blends, self._looks_at_all = 0, looks_at_all
 
     def call(self, function: str, inputs: Any, state: Any) -> Any:
-        self.blends += function == "blend"
+        self.blends += function == "mend"
         outputs, written = super().call(function, inputs, state)
-        if function == "blend" and self._looks_at_all:
-            outputs = {"image": np.clip(outputs["image"] * 0.9 + 0.1 * inputs["mask"].mean(), 0, 1)}
+        if function == "mend" and self._looks_at_all:
+            outputs = {name: one * 0.9 + 0.1 * inputs["mask"].mean() for name, one in outputs.items()}
         return outputs, written
 
     def close(self) -> None:
