@@ -20,7 +20,7 @@ from .runs import PeerTracker, SequenceTracker
 
 RESTART = "restart"
 """In ``against``: our own tracker once more, each frame from the state that the first one left."""
-_NOTHING: Mapping[str, Any] = MappingProxyType({"carry": 0.0, "refresh_every": 0})
+_NOTHING: Mapping[str, Any] = MappingProxyType({"carry": 0.0, "refresh_every": 0, "look_every": 0})
 """Options with which a tracker writes nothing of its state after the first frame."""
 
 
@@ -59,10 +59,13 @@ class Lineup:
                     f"The model and a tracker of --against are both called {name}", "Rename it."
                 )
             if RESTART in self.against:
-                functions = engine.runtime.spec.functions.values()
-                if not any(tensor.name == "carry" for function in functions for tensor in function.inputs):
+                spec = engine.runtime.spec
+                given = TrackingOptions.from_spec(spec)
+                inputs = {tensor.name for one in spec.functions.values() for tensor in one.inputs}
+                looks = "look" in spec.functions and given.look_every
+                if not ("carry" in inputs or given.refresh_every or looks):
                     raise OptionError(f"{name} carries nothing from frame to frame", "Leave out 'restart'.")
-                options = replace(TrackingOptions.from_spec(engine.runtime.spec), **_NOTHING)
+                options = replace(given, **_NOTHING)
                 without = self._engine(options)
                 trackers[RESTART] = EngineTracker(opened.enter_context(without))
             peers = {name: trackers[name] for name in self.against}

@@ -155,6 +155,10 @@ def adopt(
     source: Annotated[
         str, typer.Option("--source", metavar="TEXT", help="Where the files come from, for the manifest.")
     ] = "",
+    trained_on: Annotated[
+        str,
+        typer.Option("--trained-on", metavar="TEXT", help="What it learnt from, for the manifest."),
+    ] = "",
     licence: Annotated[
         str, typer.Option("--licence", metavar="TEXT", help="Their licence, for the manifest.")
     ] = "",
@@ -181,7 +185,7 @@ def adopt(
             assert out is not None, "that was checked"
             options.check_new_folder("--out", out)
             options.need("adopt", "onnx")
-            told = provenance(files, source, licence)
+            told = provenance(files, source, licence, trained_on)
             began = time.perf_counter()
             count = frames or 12
             if kind is STREAM:

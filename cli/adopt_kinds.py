@@ -73,10 +73,11 @@ def checked(given: Mapping[str, Any], name: str, out: Path | None) -> tuple[Kind
     return kind, files
 
 
-def provenance(files: Mapping[str, Path], source: str, licence: str) -> dict[str, JSON]:
+def provenance(files: Mapping[str, Path], source: str, licence: str, trained_on: str = "") -> dict[str, JSON]:
     """Which files they were, and where from as far as it was said."""
     told: dict[str, JSON] = {
         label: {"name": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
         for label, path in files.items()
     }
-    return {"adopted": told, "source": source or "not stated", "licence": licence or "not stated"}
+    origin: dict[str, JSON] = {"source": source or "not stated", "licence": licence or "not stated"}
+    return {"adopted": told, **origin, **({"trained_on": trained_on} if trained_on else {})}
