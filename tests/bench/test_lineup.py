@@ -25,7 +25,7 @@ def test_restart_carries_nothing(make_sequence: MakeSequence) -> None:
     assert settings[RESTART] != settings[opened.ours]
     with Engine.load("tracker-nano", runtime="onnx", device="cpu", threads=1) as engine:
         shipped = TrackingOptions.from_spec(engine.runtime.spec)
-        options = dataclasses.replace(shipped, carry=0.0, refresh_every=0)
+        options = dataclasses.replace(shipped, carry=0.0, refresh_every=0, look_every=0)
     with Engine.load("tracker-nano", runtime="onnx", device="cpu", threads=1, options=options) as engine:
         alone = make_runs({"x": EngineTracker(engine)}, sequences)["a"]["x"]
     np.testing.assert_array_equal(runs[RESTART].boxes, alone.boxes)

@@ -41,7 +41,10 @@ def test_adopted_tracked_and_evaluated(
     report: Report, arguments: list[object], make_clip: MakeClip, make_sequences: MakeSequences,
     box: str, work: Path,
 ) -> None:  # fmt: skip
-    found = report(*arguments, "--licence", "Apache-2.0", "--set", "window=0.4", "--set", "lost_after=9")
+    found = report(
+        *arguments, "--licence", "Apache-2.0", "--trained-on", "koi", "--look", "tracker-nano",
+        "--set", "window=0.4", "--set", "lost_after=9",
+    )  # fmt: skip
     assert (found["bundle"], found["model"], found["runtime"]) == ("pair", "pair", "onnx")
     assert found["state_bytes"] == 4 * 6 * 4 * 4
     for path, size in found["files"].items():
@@ -49,7 +52,11 @@ def test_adopted_tracked_and_evaluated(
     options: Any = load_bundle("./pair").spec.preprocess["options"]
     assert (options["window"], options["lost_after"], options["change"]) == (0.4, 9, 0.055)
     made: Any = load_bundle("./pair").provenance
-    assert made["licence"] == "Apache-2.0"
+    assert (made["licence"], made["trained_on"], made["look"]["model"]) == (
+        "Apache-2.0",
+        "koi",
+        "tracker-nano",
+    )
     assert made["source"] == "not stated"
     backbone = Path(str(arguments[2]))
     assert made["adopted"]["backbone"]["sha256"] == hashlib.sha256(backbone.read_bytes()).hexdigest()
