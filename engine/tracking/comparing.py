@@ -52,7 +52,7 @@ class Comparing:
         if memory.looks is None or look is None:
             return None
         margin = memory.looks.margin_of(look)
-        if memory.elsewhere or memory.status == "lost":
+        if memory.elsewhere or memory.unconfirmed or memory.status == "lost":
             margin -= self.options.look_size * _odd_size(memory, measured.box)
         return margin
 

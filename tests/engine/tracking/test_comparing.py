@@ -101,8 +101,10 @@ def test_what_is_found_has_about_the_size_that_was_lost() -> None:
     assert margin(2 * w, h) == pytest.approx(0.3), "twice the extent, twice as wide for its height"
     assert margin(2 * w, 2 * h) == margin(w / 2, h / 2) == pytest.approx(0.3)
     assert margin(2 * w, 2 * h, (0, 100)) == pytest.approx(0.5)
-    followed = following(replace(LOOKING, look_size=0.1))
-    assert rules.looks.margin(followed.memory, seen(0.9, FAR), look(0.5)) == pytest.approx(0.5)
+    twice = seen(0.9, Box.from_centre(100, 100, 2 * w, 2 * h))
+    followed = following(replace(LOOKING, look_size=0.1)).memory
+    assert rules.looks.margin(followed, twice, look(0.5)) == pytest.approx(0.5), "it was never lost"
+    assert rules.looks.margin(replace(followed, unconfirmed=2), twice, look(0.5)) == pytest.approx(0.3)
 
 
 def test_of_a_target_that_leaves_too_little_is_not_claimed_and_still_followed() -> None:
