@@ -96,7 +96,9 @@ def _show(entries: list[dict[str, Any]]) -> None:
             continue
         table = Table(title=entry["name"], title_justify="left", show_header=False)
         table.add_row("task", entry["task"])
-        table.add_row("parameters", f"{entry['parameters']:,}")
+        table.add_row(
+            "parameters", f"{entry['parameters']:,}" if entry["parameters"] else "those of its graphs"
+        )
         state = entry["state_bytes"]
         table.add_row(
             "state", "by the size of the frames" if state is None else f"{state / 1024:,.1f} KiB a session"
