@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 import onnx
-from safetensors.numpy import save
 from torch import nn
 
 from ..bundles import JSON, Bundle, ModelSpec, write_bundle
@@ -27,11 +26,12 @@ from .proof import Proof, Tick, proven
 from .proof import prove as prove_runtimes
 from .quicker_graphs import quicken
 from .rows_alone import check_rows
-from .shared_weights import share_weights
+from .shared_weights import share_weights, stored
 from .trials import tolerance_of, trial_of
 
 Say = Callable[[str], None]
 
+WEIGHTS = "weights.safetensors"
 SHARED = "weights.data"
 UNPROVEN = "no runtime here has kernels for the dialect 'plugin'; nothing was run or compared"
 
@@ -116,7 +116,8 @@ def bundle_model(
         )
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        files: dict[str, Path | bytes] = {"weights.safetensors": save(dump_weights(model))}
+        (folder / WEIGHTS).write_bytes(stored(dump_weights(model)))
+        files: dict[str, Path | bytes] = {WEIGHTS: folder / WEIGHTS}
         graphs = write_graphs(spec, dump_weights(model), folder, say, options.dialect, build)
         about = describe(options)
         about["operators"] = prove_operators(spec, build, options.dialect, say)
@@ -164,12 +165,13 @@ def bundle_unproven(
     """
     options = GraphOptions(dialect="plugin")
     with tempfile.TemporaryDirectory() as temporary:
-        weights = dump_weights(model)
-        graphs = write_graphs(spec, weights, Path(temporary), say, options.dialect, build)
+        weights, folder = dump_weights(model), Path(temporary)
+        (folder / WEIGHTS).write_bytes(stored(weights))
+        graphs = write_graphs(spec, weights, folder, say, options.dialect, build)
         return write_bundle(
             out,
             spec,
-            {"weights.safetensors": save(weights), **finish_graphs(graphs, options, {}, say)},
+            {WEIGHTS: folder / WEIGHTS, **finish_graphs(graphs, options, {}, say)},
             provenance=provenance,
             metrics=metrics or {},
             parity={"onnx": {**describe(options), "frames": 0, "passed": None, "why": UNPROVEN}},
@@ -212,7 +214,8 @@ def finish_graphs(
             onnx.save(model, path)
         shrink(path, options.precision, feeds.get(path.stem, []))
     folder = next(iter(graphs.values())).parent
-    shared = share_weights(graphs, folder / SHARED)
+    weights = folder / WEIGHTS
+    shared = share_weights(graphs, folder / SHARED, weights if weights.exists() else None)
     return {**graphs, **({SHARED: folder / SHARED} if shared else {})}
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from ...errors import OptionError
+from ..rife.config import RifeConfig
 from ..training.tables import build
 
 BackboneMode = Literal["hybrid", "mamba2_only", "gated_attn_only", "none"]
 CARRIED = ("flow", "ssm")
+FAR_SMALLER = 2
+"""How much smaller the frames are that `far` sees."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +75,12 @@ class InterpolatorConfig:
         refine: "quarter" (residual and mask at level 4), "patch" (the same, and then at full size out of
             patches of the warped frames) or "full" (a small U-net at full size).
         refine_width: its channels.
+        refine_depth: 3×3 layers of the second look of "patch".
         start_flow: "dis" where the caller hands in a classical flow to start from, see ``vision.motion``.
         bend: whether it comes with how the motion bends, as the pairs before and after tell.
         rest: whether places whose motion cannot be told fall back to both frames as they are, see ``rest``.
+        far_blocks: blocks of RIFE 4.25 that find a second motion at half the size, 1 to 5, which is chosen
+            where it is better; 0 is none, see ``far``.
         kept_neurons: hidden channels of each LGS block's MLP that pruning left, level 32 first; empty is all.
         carry: what the next pair starts from: "flow", "ssm", both or nothing.
     """
@@ -110,9 +116,11 @@ class InterpolatorConfig:
     flow: bool = True
     refine: Literal["quarter", "patch", "full"] = "quarter"
     refine_width: int = 32
+    refine_depth: int = 1
     start_flow: Literal["none", "dis"] = "none"
     bend: bool = False
     rest: bool = False
+    far_blocks: int = 0
     kept_neurons: tuple[int, ...] = ()
     carry: tuple[str, ...] = ()
 
@@ -186,14 +194,30 @@ class InterpolatorConfig:
             raise OptionError(
                 "rest is on without what tells it", "give bend = true and refine = 'patch', or leave it off"
             )
-        for name in ("stem_kernel", "window", "streams", "sinkhorn_iterations", "hidden", "refine_width"):
+        if not 0 <= self.far_blocks <= len(RifeConfig().widths):
+            raise OptionError(
+                f"far_blocks is {self.far_blocks}", f"give 0 to {len(RifeConfig().widths)} blocks"
+            )
+        if self.far_blocks and not self.rest:
+            raise OptionError(
+                f"far_blocks is {self.far_blocks}, and what it is chosen beside is not there",
+                "give rest = true",
+            )
+        if self.refine_depth > 1 and self.refine != "patch":
+            raise OptionError(
+                f"refine_depth is {self.refine_depth}, and refine {self.refine!r}", "give refine = 'patch'"
+            )
+        for name in (
+            *("stem_kernel", "window", "streams", "sinkhorn_iterations"),
+            *("hidden", "refine_width", "refine_depth"),
+        ):
             if getattr(self, name) < 1:
                 raise OptionError(f"{name} is {getattr(self, name)}", "give at least 1")
 
     @property
     def multiple(self) -> int:
         """What the height and the width of a frame must be multiples of."""
-        return 32
+        return FAR_SMALLER * RifeConfig().multiple if self.far_blocks else 32
 
     @property
     def blocks(self) -> tuple[int, int]:
@@ -240,6 +264,11 @@ def nano() -> InterpolatorConfig:
         bend=True,
         rest=True,
     )
+
+
+def small() -> InterpolatorConfig:
+    """As ``nano``, with a second motion for what moves far, and a wider second look."""
+    return replace(nano(), far_blocks=4, refine_width=48, refine_depth=2)
 
 
 def base() -> InterpolatorConfig:

@@ -11,9 +11,10 @@ all motion and one with none; in the second half, and with ``refine``, it is the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Literal
 
 import numpy as np
 import torch
@@ -28,7 +29,30 @@ from .rest import at_rest
 from .samples import TripletConfig, TripletSource
 from .task import LossConfig, picture, validated
 
-LatePart = Literal["rest", "refine"]
+LatePart = Literal["rest", "refine", "pick"]
+LEARNING: Mapping[LatePart, tuple[str, ...]] = MappingProxyType(
+    {"rest": ("rest",), "refine": ("refine",), "pick": ("pick", "refine")}
+)
+"""What of a model learns with each part: what is picked is mended, too."""
+
+
+def terms_of(shown: Tensor, real: Tensor) -> dict[str, Tensor]:
+    """How far made frames are from real ones, by the names of `LossConfig`."""
+    return {
+        "laplacian": laplacian_distance(shown, real),
+        "charbonnier": charbonnier(shown, real),
+        "edges": edge_distance(shown, real),
+        "log_error": log_error(shown, real),
+    }
+
+
+def reported(total: Tensor, told: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+    """A loss, and what the log says of it. Raises TrainingError where it is not finite."""
+    if not torch.isfinite(total):
+        raise TrainingError(f"the loss is {total.item()}", "lower the learning rate")
+    return total, {"loss": total.item(), **{name: value.item() for name, value in told.items()}}
+
+
 NEVER = -60.0  # a logit
 CHOSEN = 1 << 32
 """Seeds of what samples a step sees begin here, beyond those of the samples."""
@@ -73,9 +97,12 @@ class LateTask:
         assert isinstance(last, nn.Conv2d)
         assert last.bias is not None
         before = last.bias.clone()
+        names = {rest.coarse: ("coarse",), rest.fine: ("fine",), **self.also_told()}
         handles = [
-            part.register_forward_pre_hook(lambda _, given, name=name: told.update({name: given[0]}))
-            for name, part in (("coarse", rest.coarse), ("fine", rest.fine))
+            part.register_forward_pre_hook(
+                lambda _, given, called=called: told.update(zip(called, given, strict=True))
+            )
+            for part, called in names.items()
         ]
         rows: dict[str, list[Tensor]] = {}
         try:
@@ -89,7 +116,8 @@ class LateTask:
                 _, known = self.model.interpolate(ones, others, motion, sample["t"])
                 pictures = {name: sample[name][0] for name in ("first", "second", "target")}
                 halves = {name: value[0].half() for name, value in told.items()}
-                for name, value in {**pictures, **halves, "known": known[0]}.items():
+                more = self.also_kept(sample, told)
+                for name, value in {**pictures, **halves, "known": known[0], **more}.items():
                     rows.setdefault(name, []).append(value)
         finally:
             last.bias.copy_(before)
@@ -97,31 +125,38 @@ class LateTask:
                 handle.remove()
         return {name: torch.stack(values) for name, values in rows.items()}
 
+    def also_told(self) -> dict[nn.Module, tuple[str, ...]]:
+        """Further parts of the model, and the names by which what each is given is kept."""
+        return {}
+
+    def also_kept(self, sample: dict[str, Tensor], told: dict[str, Tensor]) -> dict[str, Tensor]:
+        """What else is kept of a sample, by name, without its batch."""
+        return {}
+
+    def resting(self, batch: dict[str, Tensor]) -> Tensor:
+        """The logit by which places rest, (B, 1, H/4, W/4)."""
+        rest = self.model.rest
+        assert rest is not None, "the recipe was checked"
+        coarse: Tensor = rest.coarse(batch["coarse"].float())
+        fine: Tensor = rest.fine(batch["fine"].float())
+        return enlarge(coarse, 2) + fine
+
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
         """The weighted total, and every term by name. Raises TrainingError when it is not finite."""
-        rest, weights = self.model.rest, self.losses
-        assert rest is not None, "the recipe was checked"
+        weights = self.losses
         first, second, real = (picture(batch[name]) for name in ("first", "second", "target"))
-        fine, mixed = batch["fine"].float(), 0.5 * (first + second)
-        share = torch.sigmoid(enlarge(rest.coarse(batch["coarse"].float()), 2) + rest.fine(fine))
+        mixed = 0.5 * (first + second)
+        share = torch.sigmoid(self.resting(batch))
         if self.part == "rest" and int(batch["step"]) < self.steps // 2:
             with torch.no_grad():
                 moved = self.shown(batch, torch.zeros_like(share))
             shown = moved + enlarge(share, 4) * (mixed - moved)
         else:
             shown = self.shown(batch, share)
-        terms: dict[str, Any] = {
-            "laplacian": laplacian_distance(shown, real),
-            "charbonnier": charbonnier(shown, real),
-            "edges": edge_distance(shown, real),
-            "log_error": log_error(shown, real),
-        }
+        terms = terms_of(shown, real)
         total = sum((getattr(weights, name) * value for name, value in terms.items()), torch.zeros(()))
-        if not torch.isfinite(total):
-            raise TrainingError(f"the loss is {total.item()}", "lower the learning rate")
-        above = 10 * (log_error(mixed, real) - log_error(shown, real))
-        told = {"above_mix_db": above, "resting": share.mean()}
-        return total, {"loss": total.item(), **{k: v.item() for k, v in {**terms, **told}.items()}}
+        above = 10 * (log_error(mixed, real) - terms["log_error"])
+        return reported(total, {**terms, "above_mix_db": above, "resting": share.mean()})
 
     def shown(self, batch: dict[str, Tensor], share: Tensor) -> Tensor:
         """The frames that the model makes where so much of each place rests, (B, 1, H/4, W/4)."""

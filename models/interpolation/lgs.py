@@ -24,6 +24,7 @@ from torch.nn import functional
 from ...plugins import Operators
 from ..artrack_mamba.mixer import RmsNorm
 from .config import InterpolatorConfig
+from .hyper import HyperConnection
 from .mixers import CrossFrameMamba
 
 
@@ -148,3 +149,29 @@ class LgsBlock(nn.Module):
             mixed = mixed + self.attention(normed)
         mixed = self.fuse(mixed)
         return mixed + self.mlp(self.mlp_norm(pair + mixed)), final
+
+
+class LgsStage(nn.Module):
+    """Some LGS blocks on one level, counted from level 32 on, and the residual streams around them."""
+
+    def __init__(self, config: InterpolatorConfig, places: range, operators: Operators) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(LgsBlock(config, index, operators) for index in places)
+        self.connections = nn.ModuleList(
+            HyperConnection(config.streams, config.sinkhorn_iterations, annealing=config.mix_annealing)
+            for _ in places
+        )
+        self.streams = config.streams
+
+    def forward(self, pair: Tensor, states: list[Tensor | None]) -> tuple[Tensor, list[Tensor | None]]:
+        """pair (2B, C, H, W), a state (or None) a block -> the pair, final states."""
+        if not len(self.blocks):
+            return pair, []
+        streams = pair.permute(0, 2, 3, 1).unsqueeze(0).expand(self.streams, -1, -1, -1, -1)
+        finals = []
+        for block, connection, state in zip(self.blocks, self.connections, states, strict=True):
+            assert isinstance(connection, HyperConnection)
+            added, final = block(connection.take(streams), state)
+            streams = connection.give(streams, added)
+            finals.append(final)
+        return streams.mean(0).permute(0, 3, 1, 2), finals

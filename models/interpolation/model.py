@@ -22,10 +22,10 @@ from torch.nn import functional
 from ...bundles import ModelSpec
 from ...plugins import Operators
 from .config import InterpolatorConfig
+from .far import Far, Pick
 from .flow import FLOW, FirstScale, NextScale, onto_finer, retime
-from .hyper import HyperConnection
 from .layers import Layer, conv, enlarge, enlarge_in_patches, head, shrink
-from .lgs import LgsBlock
+from .lgs import LgsStage
 from .refine import FullRefine, PatchRefine, QuarterRefine
 from .rest import Rest, at_rest
 from .spec import LEVELS, spec_of
@@ -63,32 +63,6 @@ class Encoder(nn.Module):
         return features
 
 
-class LgsStage(nn.Module):
-    """Some LGS blocks on one level, counted from level 32 on, and the residual streams around them."""
-
-    def __init__(self, config: InterpolatorConfig, places: range, operators: Operators) -> None:
-        super().__init__()
-        self.blocks = nn.ModuleList(LgsBlock(config, index, operators) for index in places)
-        self.connections = nn.ModuleList(
-            HyperConnection(config.streams, config.sinkhorn_iterations, annealing=config.mix_annealing)
-            for _ in places
-        )
-        self.streams = config.streams
-
-    def forward(self, pair: Tensor, states: list[Tensor | None]) -> tuple[Tensor, list[Tensor | None]]:
-        """pair (2B, C, H, W), a state (or None) a block -> the pair, final states."""
-        if not len(self.blocks):
-            return pair, []
-        streams = pair.permute(0, 2, 3, 1).unsqueeze(0).expand(self.streams, -1, -1, -1, -1)
-        finals = []
-        for block, connection, state in zip(self.blocks, self.connections, states, strict=True):
-            assert isinstance(connection, HyperConnection)
-            added, final = block(connection.take(streams), state)
-            streams = connection.give(streams, added)
-            finals.append(final)
-        return streams.mean(0).permute(0, 3, 1, 2), finals
-
-
 class HybridInterpolator(nn.Module):
     """One interpolator. Images are RGB (B, 3, H, W) in [0, 1], H and W multiples of 32; see ``spec``."""
 
@@ -110,13 +84,16 @@ class HybridInterpolator(nn.Module):
         self.rest = Rest(config) if config.rest else None
         self.scale4 = NextScale(config, 2, self._warp, extra=1)
         self.head4 = head(config.flow_width[2], FLOW + 1, config.head_kernels[2])
+        self.far = Far(config, operators) if config.far_blocks else None
+        self.pick = Pick(config, self._warp) if config.far_blocks else None
         self.refine = REFINES[config.refine](config)
 
     def encode(self, image: Tensor) -> State:
-        """image -> the features of one frame: image, f4, f8, f16, f32."""
+        """image -> the features of one frame: image, f4, f8, f16, f32, and what ``far`` keeps of it."""
         features = self.encoder(image)
         named = {f"f{level}": x for level, x in zip(LEVELS, features, strict=True)}
-        return {"image": image, **named}
+        far = {} if self.far is None else {"far": self.far.seen(image)}
+        return {"image": image, **named, **far}
 
     def motion(
         self,
@@ -168,6 +145,8 @@ class HybridInterpolator(nn.Module):
             resting = self.rest.of_pair(trunk, pair8, seen, start, bend)
             found8 = torch.cat([found8, resting], dim=1)
         state = {"flow": found8[:, :FLOW], "hidden": found8[:, FLOW:]}
+        if self.far is not None:
+            state |= self.far(first["far"], second["far"])
         state.update({name: value for name, value in zip(names, [*finals, *more], strict=True) if name})
         return state, found16
 
@@ -227,7 +206,12 @@ class HybridInterpolator(nn.Module):
         known = self._still(found[:, : FLOW + 1] + self.head4(trunk).float())
         if self.rest is None:
             return known, trunk, None
-        keep = 1.0 - self.rest.of_frame(resting, trunk, first["f4"], second["f4"])
+        rests = self.rest.of_frame(resting, trunk, first["f4"], second["f4"])
+        if self.pick is not None:
+            far = retime(torch.cat([motion["far"], motion["far_mask"]], dim=1), t, self._warp)
+            known, trunk, more, _ = self.pick(trunk, known, far, first["f4"], second["f4"])
+            rests = rests + more
+        keep = 1.0 - torch.sigmoid(rests)
         return at_rest(known, keep, t), trunk, keep
 
     def _blended(

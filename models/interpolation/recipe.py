@@ -8,12 +8,12 @@ from typing import Any, Literal, get_args
 from ...errors import OptionError
 from ..training.config import LoopConfig
 from ..training.tables import build, check_counts, check_used, take_tables
-from .config import InterpolatorConfig, base, nano
+from .config import InterpolatorConfig, base, nano, small
 from .late_task import LatePart
 from .samples import TripletConfig
 from .task import LossConfig
 
-SIZES = {"nano": nano, "base": base}
+SIZES = {"nano": nano, "small": small, "base": base}
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,8 @@ class InterpolationRecipe:
     ratio: tuple[int, ...] = (1,)  # how many batches of each set come in a row
     start: str = ""  # weights (safetensors) to start from; what they lack starts by adding nothing
     without: tuple[str, ...] = ()  # layers of those weights to leave out, as "scale8.layers.0"
+    far: str = ""  # RIFE's flownet.pkl, which a model with far_blocks has its second motion of
+    far_sha256: str = ""  # of that file
     part: LatePart | Literal[""] = ""  # learn only this part of the model; see ``late_task``
     part_samples: int = 0  # by so many samples
     freeze_backbone: int = 0  # steps for which encoder and LGS blocks stay as they are
@@ -46,7 +48,14 @@ class InterpolationRecipe:
 
     def __post_init__(self) -> None:
         clashes = {"videos": "sets", "held_out": "sets"}
-        check_used(self, {"ratio": "sets", "without": "start"}, clashes)
+        check_used(self, {"ratio": "sets", "without": "start", "far": "start"}, clashes)
+        if bool(self.far) != bool(self.far_sha256) or (self.far and not self.model.far_blocks):
+            raise OptionError(
+                f"far is {self.far!r}, far_sha256 {self.far_sha256!r} and far_blocks {self.model.far_blocks}",
+                "give all of them, or none",
+            )
+        if self.part == "pick" and not self.model.far_blocks:
+            raise OptionError("part is 'pick', and far_blocks 0", "give a model with far_blocks")
         if self.part not in ("", *get_args(LatePart)):
             raise OptionError(f"part is {self.part!r}", f"choose one of {', '.join(get_args(LatePart))}")
         if bool(self.part) != (self.part_samples > 0):
@@ -95,7 +104,7 @@ class InterpolationRecipe:
 def recipe_of(values: dict[str, Any], text: str) -> InterpolationRecipe:
     """Raises OptionError for anything in the file that no option is called by, DataError where it is no TOML.
 
-    The table ``model`` changes options of ``size``, which is "nano" or "base".
+    The table ``model`` changes options of ``size``, which is "nano", "small" or "base".
     """
     tables = take_tables(values, ("model", "samples", "losses", "loop"))
     size = tables["model"].pop("size", "nano")

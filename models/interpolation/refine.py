@@ -51,6 +51,7 @@ class PatchRefine(nn.Module):
         self.patches = nn.Conv2d(3, PATCH_CHANNELS, PATCH, PATCH)
         self.join = conv(trunk + 2 * PATCH_CHANNELS, width, 1)
         self.look = Layer(width, "full")
+        self.more = nn.Sequential(*(Layer(width, "full") for _ in range(config.refine_depth - 1)))
         self.fine = nn.Conv2d(width, OUTPUTS * PATCH * PATCH, 1)
         start_at_zero(self.head)
         start_at_zero(self.fine)
@@ -68,7 +69,7 @@ class PatchRefine(nn.Module):
             joined = self._joined(near, one, other)
         else:
             joined = self.join(torch.cat([near, *(self.patches(x - 0.5) for x in (one, other))], dim=1))
-        looked: Tensor = self.fine(self.look(joined))
+        looked: Tensor = self.fine(self.more(self.look(joined)))
         return self.head(near), looked
 
     def in_parts(self, trunk: Tensor, one: Tensor, other: Tensor) -> tuple[Tensor, Tensor, Tensor]:

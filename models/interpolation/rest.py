@@ -58,9 +58,9 @@ class Rest(nn.Module):
         return out.float()
 
     def of_frame(self, coarse: Tensor, trunk: Tensor, first: Tensor, second: Tensor) -> Tensor:
-        """Level 4: logit of the pair (B, 1, H, W), trunk, features of both frames -> share that rests."""
+        """Level 4: logit of the pair (B, 1, H, W), trunk, features of both frames -> a finer logit."""
         finer: Tensor = self.fine(torch.cat([trunk, unlike(first, second)], dim=1))
-        return torch.sigmoid(coarse + finer.float())
+        return coarse + finer.float()
 
 
 def measured(pair: tuple[Tensor, Tensor], along: Tensor, start: Tensor, bend: Tensor) -> Tensor:
@@ -78,11 +78,11 @@ def measured(pair: tuple[Tensor, Tensor], along: Tensor, start: Tensor, bend: Te
     )
 
 
-def unlike(one: Tensor, other: Tensor) -> Tensor:
-    """The logarithm of how much two features (B, C, H, W) differ around each place: (B, 1, H, W)."""
+def unlike(one: Tensor, other: Tensor, around: int = 3) -> Tensor:
+    """The logarithm of how much two features (B, C, H, W) differ ``around`` each place: (B, 1, H, W)."""
     difference = (one - other).abs().mean(1, keepdim=True)
-    around = functional.avg_pool2d(difference, 3, 1, 1, count_include_pad=False)
-    return torch.log(around + LEAST_DIFFERENCE)
+    means = functional.avg_pool2d(difference, around, 1, around // 2, count_include_pad=False)
+    return torch.log(means + LEAST_DIFFERENCE)
 
 
 def _log_length(speed: Tensor) -> Tensor:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...bundles import Dim, FunctionSpec, ModelSpec, TensorSpec
-from .config import InterpolatorConfig
+from ..rife.config import RifeConfig
+from .config import FAR_SMALLER, InterpolatorConfig
 from .flow import FLOW
 from .scan import DIRECTIONS
 
@@ -28,6 +29,13 @@ def spec_of(
         "flow": ("batch", FLOW, "height/8", "width/8"),
         "hidden": ("batch", 1 + config.hidden + config.rest, "height/8", "width/8"),
     }
+    resizes = {"flow": "flow", "hidden": "map"}
+    if config.far_blocks:
+        half = f"height/{FAR_SMALLER}", f"width/{FAR_SMALLER}"
+        features["far"] = ("batch", 3 + RifeConfig().features, *half)
+        motion["far"] = ("batch", FLOW, "height/4", "width/4")
+        motion["far_mask"] = ("batch", 1, "height/4", "width/4")
+        resizes |= {"far": "flow", "far_mask": "map"}
     if "ssm" in config.carry:
         for key, dim in zip(carried_states, config.dims, strict=True):
             mixer = config.mixer_of(dim)
@@ -41,6 +49,7 @@ def spec_of(
     ]
     second = tuple(f"second.{key}" for key in features)
     kept = [*(["image"] if config.warp == "images" else []), *(f"f{level}" for level in LEVELS[1:])]
+    kept += ["far"] if config.far_blocks else []
     coarse = tuple(f"{owner}.{key}" for owner in ("first", "second") for key in kept)
     fine = tuple(f"{owner}.{key}" for owner in ("first", "second") for key in ("image", "f4"))
     written = tuple(f"motion.{key}" for key in motion)
@@ -51,7 +60,7 @@ def spec_of(
     grid: tuple[Dim, ...] = ("batch", FLOW, "height/8", "width/8")
     told = (("flow", starts), ("bend", config.bend))
     started = tuple(TensorSpec(key, "float32", grid) for key, wanted in told if wanted)
-    t, moved = TensorSpec("t", "float32", ("batch", 1)), ("motion.flow", "motion.hidden")
+    t, moved = TensorSpec("t", "float32", ("batch", 1)), tuple(f"motion.{key}" for key in resizes)
     features_at_4 = ("first.f4", "second.f4")
     return ModelSpec(
         name=name,
@@ -60,7 +69,7 @@ def spec_of(
         config=config.to_dict(),
         preprocess={
             "multiple": config.multiple,
-            "motion_resize": {"motion.flow": "flow", "motion.hidden": "map"},
+            "motion_resize": {f"motion.{key}": kind for key, kind in resizes.items()},
             **({"start_flow": config.start_flow} if starts else {}),
         },
         functions={

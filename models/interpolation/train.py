@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -15,17 +16,19 @@ from numpy.typing import NDArray
 
 from ...errors import DataError, OptionError
 from ..registry import load_weights
+from ..rife.weights import read_rife
 from ..training.distributed import main_first
 from ..training.loop import Result
 from ..training.mode import Mode
 from ..weight_files import read_weights
 from .cache import CachedClip, build_bends, build_cache, build_starts, clip_files, open_cache
 from .config import InterpolatorConfig
-from .late_task import LateTask
+from .late_task import LEARNING, LateTask
 from .losses import read_features
 from .matvlm import start_mamba_from_attention
 from .model import HybridInterpolator
 from .moments import MomentSource, open_sets
+from .pick_task import PickTask
 from .recipe import InterpolationRecipe
 from .samples import TripletSource
 from .task import InterpolationTask
@@ -55,7 +58,10 @@ def train_interpolator(
     assert isinstance(model, HybridInterpolator)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if recipe.start:
-        load_weights(model, grown(thinned(read_weights(recipe.start), recipe.without), model))
+        begun = grown(thinned(read_weights(recipe.start), recipe.without), model)
+        if recipe.far:
+            begun |= far_weights(Path(recipe.far), recipe.far_sha256, model)
+        load_weights(model, begun)
     if recipe.mamba_from_attention:
         start_mamba_from_attention(model)
     task: InterpolationTask | LateTask = InterpolationTask(
@@ -88,8 +94,9 @@ def late_task(
     assert isinstance(source, TripletSource), "the recipe was checked"
     assert recipe.part, "the recipe was checked"
     model.requires_grad_(False)
-    model.get_submodule(recipe.part).requires_grad_(True)
-    return LateTask(
+    for name in LEARNING[recipe.part]:
+        model.get_submodule(name).requires_grad_(True)
+    return (PickTask if recipe.part == "pick" else LateTask)(
         model,
         source,
         held_out,
@@ -102,7 +109,7 @@ def late_task(
     )
 
 
-ADDED = ("choice.", "rest.", "scale16.start.", "refine.patches.", "refine.join.", "refine.fine.")
+ADDED = ("choice.", "rest.", "scale16.start.", "refine.patches.", "refine.join.", "refine.fine.", "pick.")
 """What a model may have that the weights it starts from lack: it begins by adding nothing."""
 
 
@@ -131,9 +138,10 @@ def thinned(weights: dict[str, NDArray[Any]], without: Sequence[str]) -> dict[st
 def grown(weights: dict[str, NDArray[Any]], model: HybridInterpolator) -> dict[str, NDArray[Any]]:
     """Weights of a smaller model as those of ``model``, which first gives what the smaller one gave.
 
-    Residual layers that are missing start at zero, as do the weights of further inputs of a scale; parts by
-    the names of ``ADDED`` keep the values that they were made with. Where the correlation reaches less far,
-    what was seen beyond is left out, which does change what the model gives; further, and it adds nothing.
+    Residual layers that are missing start at zero, as do the weights of further inputs of a scale; further
+    channels of the second look give nothing. Parts by the names of ``ADDED`` keep the values that they were
+    made with. Where the correlation reaches less far, what was seen beyond is left out, which does change
+    what the model gives; further, and it adds nothing.
     Anything else that is missing or of another shape stays so, for ``load_weights`` to refuse.
     """
     found = dict(weights)
@@ -144,6 +152,8 @@ def grown(weights: dict[str, NDArray[Any]], model: HybridInterpolator) -> dict[s
                 found[name] = np.zeros(shape, np.float32)
             elif name.startswith(ADDED):
                 found[name] = tensor.numpy()
+        elif name.startswith(WIDER) and weights[name].shape != shape:
+            found[name] = widened(weights[name], tensor.numpy(), name.endswith(WIDER_ENDS))
         elif name.startswith("scale8.entry") and len(shape) == 4 and weights[name].shape[1] < shape[1]:
             wider = np.zeros(shape, np.float32)
             wider[:, : weights[name].shape[1]] = weights[name]
@@ -152,6 +162,47 @@ def grown(weights: dict[str, NDArray[Any]], model: HybridInterpolator) -> dict[s
     if entry in weights:
         found[entry] = within_reach(weights[entry], model.config)
     return found
+
+
+WIDER = ("refine.join.", "refine.look.", "refine.fine.")
+WIDER_ENDS = (
+    "look.body.0.weight",
+    "fine.weight",
+)  # of these, what sees the channels that there may be more of
+
+
+def widened(weight: NDArray[Any], fresh: NDArray[Any], sees_more: bool) -> NDArray[Any]:
+    """A weight as the first channels of a larger one, to which the others add nothing at first.
+
+    Raises nothing where it is not smaller: it stays as it is, for ``load_weights`` to refuse.
+    """
+    if weight.ndim != fresh.ndim or any(a > b for a, b in zip(weight.shape, fresh.shape, strict=True)):
+        return weight
+    found = fresh.copy()
+    if sees_more:
+        found[: weight.shape[0], weight.shape[1] :] = 0.0
+    found[tuple(slice(side) for side in weight.shape)] = weight
+    return found
+
+
+def far_weights(file: Path, sha256: str, model: HybridInterpolator) -> dict[str, NDArray[Any]]:
+    """What ``model.far`` is to be of RIFE's weights, as halves hold them, by its names in the model.
+
+    Raises DataError: the file is another one, or cannot be read.
+    """
+    config, weights = read_rife(file)
+    found = hashlib.sha256(file.read_bytes()).hexdigest()
+    if found != sha256:
+        raise DataError(f"{file} has the sha256 {found}, not {sha256}", "give the file that the recipe names")
+    assert model.far is not None, "the recipe was checked"
+    if config != model.far.network:
+        raise DataError(f"{file} is of another RIFE than 4.25", "give the weights of version 4.25")
+    wanted = model.far.state_dict()
+    return {
+        f"far.{name}": value.astype(np.float16).astype(np.float32)
+        for name, value in weights.items()
+        if name in wanted
+    }
 
 
 def within_reach(weight: NDArray[Any], config: InterpolatorConfig) -> NDArray[Any]:

@@ -6,6 +6,7 @@ the original's ``flownet``. Unlike the original, frames are not clamped: the eng
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from torch.nn import functional
 
 from ...bundles import FunctionSpec, ModelSpec, TensorSpec
 from ...plugins import Operators
-from ..interpolation.warp import choose_warp
+from ..interpolation.warp import Warp, choose_warp
 from .config import FLOW, MASK, RifeConfig
 
 State = dict[str, Tensor]
@@ -79,6 +80,29 @@ class Block(nn.Module):
         return torch.cat([found[:, :FLOW] * self.scale, found[:, FLOW:]], dim=1)
 
 
+def follow(
+    blocks: Sequence[nn.Module], config: RifeConfig, warp: Warp, first: Tensor, second: Tensor, t: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Both frames with their features (B, C, H, W), t (B, 1) -> flow (B, 4, H, W) and mask (B, 1, H, W).
+
+    The flow leads to the first frame and to the second, in pixels; the mask is the logit of the first one's
+    share. ``blocks`` may be the first of a network only.
+    """
+    when = t.view(-1, 1, 1, 1).expand(-1, 1, *first.shape[2:])
+    found = blocks[0](
+        torch.cat([first[:, :3], second[:, :3], first[:, 3:], second[:, 3:], when], dim=1), None
+    )
+    flow, mask = found[:, :FLOW], found[:, FLOW : FLOW + MASK]
+    for block in blocks[1:]:
+        one, other = warp(first, flow[:, :2]), warp(second, flow[:, 2:])
+        carried = found[:, FLOW + MASK : FLOW + MASK + config.carried]
+        shown = [one[:, :3], other[:, :3], one[:, 3:], other[:, 3:], when, mask, carried]
+        found = block(torch.cat(shown, dim=1), flow)
+        flow, latest = flow + found[:, :FLOW], found[:, FLOW : FLOW + MASK]
+        mask = mask + latest if config.mask_added else latest
+    return flow, mask
+
+
 def entry(inputs: int, outputs: int) -> nn.Sequential:
     """A convolution that halves."""
     return nn.Sequential(nn.Conv2d(inputs, outputs, 3, 2, 1), nn.LeakyReLU(SLOPE))
@@ -109,23 +133,10 @@ class Rife(nn.Module):
     def forward(self, first: State, second: State, t: Tensor) -> Tensor:
         """Both frames and t (B, 1) in (0, 1) -> the frame between them (B, 3, H, W)."""
         ones, others = (torch.cat(list(one.values()), dim=1) for one in (first, second))
-        when = t.view(-1, 1, 1, 1).expand(-1, 1, *ones.shape[2:])
-        one, other = ones, others
-        flow: Tensor | None = None
-        found = ones.new_zeros(())
-        mask = ones.new_zeros(())
-        for index in range(len(self.config.widths)):
-            parts = [one[:, :3], other[:, :3], one[:, 3:], other[:, 3:], when]
-            if flow is not None:
-                parts += [mask, found[:, FLOW + MASK : FLOW + MASK + self.config.carried]]
-            block = self.get_submodule(f"block{index}")
-            found = block(torch.cat(parts, dim=1), flow)
-            flow = found[:, :FLOW] if flow is None else flow + found[:, :FLOW]
-            latest = found[:, FLOW : FLOW + MASK]
-            mask = latest if index == 0 or not self.config.mask_added else mask + latest
-            one, other = self._warp(ones, flow[:, :2]), self._warp(others, flow[:, 2:])
-        share = torch.sigmoid(mask)
-        return other[:, :3] + share * (one[:, :3] - other[:, :3])
+        blocks = [self.get_submodule(f"block{index}") for index in range(len(self.config.widths))]
+        flow, mask = follow(blocks, self.config, self._warp, ones, others, t)
+        one, other = self._warp(first["image"], flow[:, :2]), self._warp(second["image"], flow[:, 2:])
+        return other + torch.sigmoid(mask) * (one - other)
 
     def functions(self) -> dict[str, Any]:
         """The named functions of the spec, as callables over named tensors and a state."""
