@@ -16,13 +16,13 @@ from torch import Tensor, nn
 from ...plugins import Operators
 from ..rife.config import RifeConfig
 from ..rife.model import Block, Encoder, follow
+from ..warp import Warp, choose_warp
 from .config import FAR_SMALLER as SMALLER
 from .config import InterpolatorConfig
 from .flow import FLOW
 from .layers import Layer, conv, shrink
 from .refine import start_at_zero
 from .rest import unlike
-from .warp import Warp, choose_warp
 
 State = dict[str, Tensor]
 WIDTH = 48

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..warp import Warp
 from .config import InterpolatorConfig
 from .layers import Layer, conv, enlarge, head
-from .warp import Warp
 
 FLOW = 4  # channels of a pair of flows
 

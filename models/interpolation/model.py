@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from ...bundles import ModelSpec
 from ...plugins import Operators
+from ..warp import choose_warp
 from .config import InterpolatorConfig
 from .far import Far, Pick
 from .flow import FLOW, FirstScale, NextScale, onto_finer, retime
@@ -30,7 +31,6 @@ from .refine import FullRefine, PatchRefine, QuarterRefine
 from .rest import Rest, at_rest
 from .spec import LEVELS, spec_of
 from .start import Choice, extra_channels, seen_along
-from .warp import choose_warp
 
 State = dict[str, Tensor]
 REFINES: dict[str, type[QuarterRefine | PatchRefine | FullRefine]] = {

@@ -54,6 +54,11 @@ class InterpolationRecipe:
                 f"far is {self.far!r}, far_sha256 {self.far_sha256!r} and far_blocks {self.model.far_blocks}",
                 "give all of them, or none",
             )
+        if any(crop % self.model.multiple for crop in self.samples.crops):
+            raise OptionError(
+                f"crops is {self.samples.crops}, and the model sees sides of {self.model.multiple}",
+                f"give multiples of {self.model.multiple}",
+            )
         if self.part == "pick" and not self.model.far_blocks:
             raise OptionError("part is 'pick', and far_blocks 0", "give a model with far_blocks")
         if self.part not in ("", *get_args(LatePart)):

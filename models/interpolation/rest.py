@@ -72,10 +72,9 @@ def measured(pair: tuple[Tensor, Tensor], along: Tensor, start: Tensor, bend: Te
     ``start``, both (B, 4, H, W).
     """
     left = bend - 0.25 * start
+    one, other = along.chunk(2, dim=1)
     speeds = [0.5 * (start[:, 2:] - start[:, :2]), left[:, :2], left[:, 2:]]
-    return torch.cat(
-        [unlike(*pair), unlike(*along.chunk(2, dim=1)), *(_log_length(x) for x in speeds)], dim=1
-    )
+    return torch.cat([unlike(*pair), unlike(one, other), *(_log_length(x) for x in speeds)], dim=1)
 
 
 def unlike(one: Tensor, other: Tensor, around: int = 3) -> Tensor:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ..warp import Warp
 from .config import InterpolatorConfig
 from .flow import FLOW
 from .refine import start_at_zero
-from .warp import Warp
 
 
 def seen_along(start: Tensor, bend: Tensor | None, first: Tensor, second: Tensor, warp: Warp) -> Tensor:

@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 from ...errors import TrainingError
 from ...vision.motion import MiddleFlow, Neighbour, PairFlow, bend_of, grey_of
 from ..training.loaders import batches_of
+from ..warp import warp_grid
 from .cache import GAPS, CachedClip
 from .flow import FLOW
 from .hyper import HyperConnection
@@ -23,7 +24,6 @@ from .losses import charbonnier, edge_distance, flow_distance, laplacian_distanc
 from .model import HybridInterpolator
 from .moments import MomentSource
 from .samples import TEACHER_LEVEL, TripletConfig, TripletSource
-from .warp import warp_grid
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from ...bundles import FunctionSpec, ModelSpec, TensorSpec
 from ...plugins import Operators
-from ..interpolation.warp import Warp, choose_warp
+from ..warp import Warp, choose_warp
 from .config import FLOW, MASK, RifeConfig
 
 State = dict[str, Tensor]

@@ -20,7 +20,7 @@ from framestate.models.interpolation.cache import (
 )
 from framestate.models.interpolation.layers import enlarge
 from framestate.models.interpolation.samples import TripletConfig, TripletSource
-from framestate.models.interpolation.warp import warp_grid
+from framestate.models.warp import warp_grid
 from framestate.vision import VideoWriter
 
 

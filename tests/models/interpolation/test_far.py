@@ -40,7 +40,8 @@ def pair() -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def made(model: HybridInterpolator, pair: tuple[Tensor, Tensor], t: float) -> Tensor:
-    return model(*pair, torch.full((len(pair[0]), 1), t))
+    frames: Tensor = model(*pair, torch.full((len(pair[0]), 1), t))
+    return frames
 
 
 @pytest.fixture
@@ -49,7 +50,9 @@ def model(build: Build) -> HybridInterpolator:
 
 
 @pytest.mark.parametrize("t", [0.1, 0.5, 0.75])
-def test_any_time_and_each_row_alone(model: HybridInterpolator, pair: tuple[Tensor, Tensor], t: float) -> None:
+def test_any_time_and_each_row_alone(
+    model: HybridInterpolator, pair: tuple[Tensor, Tensor], t: float
+) -> None:
     both = made(model, pair, t)
     assert both.shape == pair[0].shape
     assert torch.isfinite(both).all()
@@ -57,7 +60,9 @@ def test_any_time_and_each_row_alone(model: HybridInterpolator, pair: tuple[Tens
     torch.testing.assert_close(both[1:], alone, rtol=0, atol=1e-4)
 
 
-def test_times_differ_and_motion_is_found_once(model: HybridInterpolator, pair: tuple[Tensor, Tensor]) -> None:
+def test_times_differ_and_motion_is_found_once(
+    model: HybridInterpolator, pair: tuple[Tensor, Tensor]
+) -> None:
     with torch.no_grad():
         ones, others = model.encode(pair[0]), model.encode(pair[1])
         motion, _ = model.motion(ones, others, {})
@@ -111,7 +116,7 @@ def test_regret_counts_what_is_at_stake() -> None:
     right, wrong = torch.tensor([9.0, 9.0, -9.0]), torch.tensor([-9.0, -9.0, 9.0])
     assert regret(right, cost) < 1e-2 < 1 < regret(wrong, cost)
     choice = torch.zeros(3, requires_grad=True)
-    regret(choice, cost).backward()  # type: ignore[no-untyped-call]
+    regret(choice, cost).backward()
     assert choice.grad is not None
     assert choice.grad[0] < 0
     assert choice.grad[1] == 0
@@ -131,9 +136,6 @@ def test_regret_counts_what_is_at_stake() -> None:
 def test_options_that_do_not_go_together(options: dict[str, Any], said: str) -> None:
     with pytest.raises(OptionError, match=said):
         InterpolatorConfig(**options)
-
-
-SMALL_MODEL = 'start_flow = "dis"\nbend = true\nrest = true\nrefine = "patch"\nfar_blocks = 1'
 
 
 @pytest.mark.parametrize(

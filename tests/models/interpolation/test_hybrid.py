@@ -12,7 +12,7 @@ from framestate.models import build_model
 from framestate.models.interpolation import HybridInterpolator, InterpolatorConfig, base, nano
 from framestate.models.interpolation.flow import retime
 from framestate.models.interpolation.start import Choice
-from framestate.models.interpolation.warp import warp_grid
+from framestate.models.warp import warp_grid
 from framestate.plugins import eager_operators
 from torch import Tensor, nn
 

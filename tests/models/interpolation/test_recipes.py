@@ -50,6 +50,7 @@ def test_the_recipes_that_come_along(path: Path) -> None:
     assert plan.name in (
         "interp-nano",
         *(f"interp-nano-{part}" for part in parts),
+        "interp-small",
         "interp-base",
         "interp-modes",
     )

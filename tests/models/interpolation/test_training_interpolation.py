@@ -11,7 +11,7 @@ import pytest
 import torch
 from framestate.errors import DataError, OptionError
 from framestate.models.interpolation import HybridInterpolator
-from framestate.models.interpolation.late_task import LatePart
+from framestate.models.interpolation.late_task import LEARNING, LatePart
 from framestate.models.interpolation.task import InterpolationTask, make_frame
 from framestate.models.interpolation.train import train_interpolator
 from framestate.models.training.mode import Mode
@@ -103,15 +103,18 @@ def test_a_frozen_backbone_rests(data: Path, tmp_path: Path) -> None:
         assert torch.allclose(value, start[name], atol=1e-7) == rests, name
 
 
-@pytest.mark.parametrize("part", ["rest", "refine"])
+@pytest.mark.parametrize("part", ["rest", "refine", "pick"])
 def test_one_part_is_learned_and_nothing_else(data: Path, tmp_path: Path, part: LatePart) -> None:
     plan = recipe(tmp_path)
+    far = part == "pick"
     told: dict[str, Any] = {"start_flow": "dis", "refine": "patch", "bend": True, "rest": True}
     plan = dataclasses.replace(
         plan,
-        model=dataclasses.replace(plan.model, **told),
+        model=dataclasses.replace(plan.model, **told, far_blocks=int(far)),
         losses=dataclasses.replace(plan.losses, half_steps=0, log_error=1.0),
-        samples=dataclasses.replace(plan.samples, off_middle=0.0, held=1.0),
+        samples=dataclasses.replace(
+            plan.samples, off_middle=0.0, held=1.0, crops=(128,) if far else plan.samples.crops
+        ),
         loop=dataclasses.replace(plan.loop, steps=20, learning_rate=0.02),
         part=part,
         part_samples=4,
@@ -123,8 +126,9 @@ def test_one_part_is_learned_and_nothing_else(data: Path, tmp_path: Path, part: 
     start = fresh.model.state_dict()
     changed = [name for name, value in result.model.state_dict().items() if not value.equal(start[name])]
     assert changed
-    assert all(name.startswith(f"{part}.") for name in changed)
-    errors = [np.mean([line["log_error"] for line in part]) for part in (lines[:4], lines[-4:])]
+    assert all(name.startswith(tuple(f"{one}." for one in LEARNING[part])) for name in changed)
+    measure = "judged" if far else "log_error"
+    errors = [np.mean([line[measure] for line in some]) for some in (lines[:4], lines[-4:])]
     assert errors[1] < errors[0]
 
 

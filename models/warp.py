@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ...plugins import Operators
-from ...plugins.onnx_ops import OperatorHome, emit
+from ..plugins import Operators
+from ..plugins.onnx_ops import OperatorHome, emit
 
 Warp = Callable[[Tensor, Tensor], Tensor]
 """``warp(pictures (B, C, H, W), flow (B, 2, H, W)) -> (B, C, H, W)``: flow is x and y, in pixels of H × W."""
