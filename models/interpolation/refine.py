@@ -78,7 +78,7 @@ class PatchRefine(nn.Module):
         That is (B, 48, H/4, W/4) and (B, 16, H/4, W/4).
         """
         near: Tensor = self.layer(trunk)
-        looked = self.look(self._joined(near, one, other))
+        looked = self.more(self.look(self._joined(near, one, other)))
         assert self.fine.bias is not None
         colours = (OUTPUTS - 1) * PATCH * PATCH
         parts = (slice(None, colours), slice(colours, None))

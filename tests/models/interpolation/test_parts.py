@@ -27,10 +27,13 @@ def test_a_second_look_starts_by_adding_nothing() -> None:
     assert not added.any()
 
 
-def test_a_folded_second_look_is_the_same() -> None:
-    refine = PatchRefine(InterpolatorConfig(refine="patch"))
+@pytest.mark.parametrize("depth", [1, 3])
+def test_a_folded_second_look_is_the_same(depth: int) -> None:
+    refine = PatchRefine(InterpolatorConfig(refine="patch", refine_depth=depth))
     torch.nn.init.normal_(refine.fine.weight)
     given = torch.rand(2, 32, 8, 16), *torch.rand(2, 2, 3, 32, 64)
+    near, residual, mask = refine.in_parts(*given)
+    torch.testing.assert_close((near, torch.cat([residual, mask], dim=1)), refine(*given))
     for plain, folded in zip(refine(*given), refine(*given, folded=True), strict=True):
         torch.testing.assert_close(folded, plain)
 
