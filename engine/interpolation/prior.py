@@ -1,7 +1,7 @@
 """The flow that a model's motion starts from, where it asks for one: classical, found by the engine.
 
-A bundle says so by ``preprocess.start_flow`` (``"dis"``, see ``vision.motion``) and by the input ``flow`` of
-its function ``motion``: (batch, 4, height/N, width/N), x and y from each place in the middle to the first
+A bundle says so by ``preprocess.start_flow`` (one of ``WAYS`` of ``vision.motion``) and by the input ``flow``
+of its function ``motion``: (batch, 4, height/N, width/N), x and y from each place in the middle to the first
 frame, then to the second, in pixels of that grid. It is found on what the model sees of a frame: padded, a
 tile of it, or shrunk. Of each frame its grey half-size picture is kept for the next pair.
 
@@ -20,9 +20,8 @@ from ...bundles.tensor import side_of
 from ...errors import BundleError, StepError
 from ...runtimes import Arrays
 from ...vision import Image
-from ...vision.motion import Grey, MiddleFlow, Neighbour, PairFlow, bend_of, grey_of
+from ...vision.motion import QUICK, WAYS, Grey, MiddleFlow, Neighbour, PairFlow, bend_of, grey_of
 
-METHODS = ("dis",)
 FLOW, BEND = "flow", "bend"
 MOST_SHRUNK = 64
 
@@ -33,23 +32,25 @@ class Prior:
     Args:
         shrink: how much smaller the grid of the flow is than the frame.
         bends: whether the model is told how the motion bends.
+        way: in which it is found, of ``WAYS``.
     """
 
-    def __init__(self, shrink: int, bends: bool = False) -> None:
+    def __init__(self, shrink: int, bends: bool = False, way: str = QUICK) -> None:
         self.shrink, self.bends = shrink, bends
-        self._finder = MiddleFlow()
+        self._careful, self._quick = MiddleFlow(way), MiddleFlow()
 
     def guide(self, image: Image) -> Grey:
         """What is kept of a frame as the model sees it: RGB uint8 (height, width, 3), padded."""
         return grey_of(image)
 
-    def find(self, first: Grey, second: Grey, height: int, width: int) -> PairFlow:
-        """The motion between two frames of (height, width), by their guides.
+    def find(self, first: Grey, second: Grey, height: int, width: int, *, quick: bool = False) -> PairFlow:
+        """The motion between two frames of (height, width), by their guides; ``quick`` in the quickest way.
 
         Nothing moves where frames are too small to look for anything. Raises StepError where OpenCV fails.
         """
         try:
-            return self._finder.find(first, second, height // self.shrink, width // self.shrink)
+            finder = self._quick if quick else self._careful
+            return finder.find(first, second, height // self.shrink, width // self.shrink)
         except cv2.error as error:
             raise StepError(
                 f"OpenCV's DIS flow failed on {width} x {height} pixels "
@@ -74,11 +75,11 @@ def prior_of(spec: ModelSpec) -> Prior | None:
     inputs = spec.functions["motion"].inputs if "motion" in spec.functions else ()
     if method is None and not inputs:
         return None
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in WAYS:
         raise BundleError(
             f"preprocess.start_flow of {spec.name!r} is {method!r}, and motion takes "
             f"{[tensor.name for tensor in inputs]}",
-            f"use a bundle that starts from one of {', '.join(METHODS)}, or from nothing",
+            f"use a bundle that starts from one of {', '.join(WAYS)}, or from nothing",
         )
     named = [tensor.name for tensor in inputs]
     alike = len({tensor.shape for tensor in inputs}) == 1
@@ -95,4 +96,4 @@ def prior_of(spec: ModelSpec) -> Prior | None:
             f"the flow that motion of {spec.name!r} takes is {shape}",
             f"it is (batch, 4, height/N, width/N), N at most {MOST_SHRUNK}",
         )
-    return Prior(rows, bends=len(named) > 1)
+    return Prior(rows, bends=len(named) > 1, way=method)

@@ -116,7 +116,9 @@ class SizedModel:
         prior = self._model.prior
         if prior is None:
             return ()
-        return [prior.find(*pair, *self._motion_size) for pair in zip(first, second, strict=True)]
+        quick = self._times > 1  # a large frame takes long enough
+        pairs = zip(first, second, strict=True)
+        return [prior.find(*pair, *self._motion_size, quick=quick) for pair in pairs]
 
     def check_flows(self, pairs: Sequence[Flows]) -> None:
         """Raises StateError unless these may be flows of pairs of such frames."""

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import DataError
-from ...vision.motion import SETTINGS, MiddleFlow, Neighbour, bend_of, grey_of
+from ...vision.motion import QUICK, WAYS, MiddleFlow, Neighbour, bend_of, grey_of
 from ...vision.reader import VideoReader
 
 GAPS = (1, 2, 3)
@@ -91,32 +91,37 @@ def build_cache(
     return index
 
 
-def file_of(out: Path, name: str, kind: str) -> Path:
-    """Where a clip's flows to start from ("start") or bends lie: those found by other settings are others."""
-    return out / f"{name}.{kind}.{SETTINGS}.npy"
+def file_of(out: Path, name: str, kind: str, way: str = QUICK) -> Path:
+    """Where a clip's flows to start from ("start") or bends lie: those found in other ways are others."""
+    return out / f"{name}.{kind}.{WAYS[way]}.npy"
 
 
-def build_starts(out: Path, names: Sequence[str], say: Callable[[str], None] = lambda text: None) -> None:
+def build_starts(
+    out: Path, names: Sequence[str], say: Callable[[str], None] = lambda text: None, way: str = QUICK
+) -> None:
     """Adds to clips of a cache the flows that a model starts from, where they lack them."""
-    _build(out, names, "start", start_flows, say)
+    _build(out, names, "start", start_flows, say, way)
 
 
-def build_bends(out: Path, names: Sequence[str], say: Callable[[str], None] = lambda text: None) -> None:
+def build_bends(
+    out: Path, names: Sequence[str], say: Callable[[str], None] = lambda text: None, way: str = QUICK
+) -> None:
     """Adds to clips of a cache how the motion bends, where they lack it."""
-    _build(out, names, "bend", bends, say)
+    _build(out, names, "bend", bends, say, way)
 
 
 def _build(
     out: Path,
     names: Sequence[str],
     kind: str,
-    make: Callable[[CachedClip], Flows],
+    make: Callable[[CachedClip, str], Flows],
     say: Callable[[str], None],
+    way: str,
 ) -> None:
-    for clip in open_cache(out, [name for name in names if not file_of(out, name, kind).exists()]):
+    for clip in open_cache(out, [name for name in names if not file_of(out, name, kind, way).exists()]):
         unfinished = out / f"{clip.name}.{kind}.part.npy"
-        np.save(unfinished, make(clip))
-        unfinished.rename(file_of(out, clip.name, kind))
+        np.save(unfinished, make(clip, way))
+        unfinished.rename(file_of(out, clip.name, kind, way))
         say(f"{clip.name}: {kind}")
 
 
@@ -133,13 +138,13 @@ def read_frames(file: Path) -> Images:
     return np.stack(frames)
 
 
-def open_cache(out: Path, names: Sequence[str]) -> list[CachedClip]:
-    """Some clips of a cache, mapped into memory."""
+def open_cache(out: Path, names: Sequence[str], way: str = QUICK) -> list[CachedClip]:
+    """Some clips of a cache, mapped into memory, with flows to start from that were found so."""
     clips = []
     for name in names:
         frames = np.load(out / f"{name}.npy", mmap_mode="r")
         flows = np.load(out / f"{name}.flow.npy", mmap_mode="r")
-        paths = [file_of(out, name, kind) for kind in ("start", "bend")]
+        paths = [file_of(out, name, kind, way) for kind in ("start", "bend")]
         more = [np.load(path, mmap_mode="r") if path.exists() else None for path in paths]
         clips.append(CachedClip(name, frames, flows, np.load(out / f"{name}.usable.npy"), *more))
     return clips
@@ -178,9 +183,9 @@ def teacher_flows(frames: Images) -> tuple[Flows, npt.NDArray[np.bool_]]:
     return flows, usable
 
 
-def start_flows(clip: CachedClip) -> Flows:
+def start_flows(clip: CachedClip, way: str = QUICK) -> Flows:
     """The flows of every usable triplet's middle, found between its neighbours alone."""
-    finder, found = MiddleFlow(), np.zeros(clip.flows.shape, np.float16)
+    finder, found = MiddleFlow(way), np.zeros(clip.flows.shape, np.float16)
     greys = [grey_of(np.asarray(frame)) for frame in clip.frames]
     height, width = clip.flows.shape[-2:]
     for middle, place in zip(*np.nonzero(clip.usable), strict=True):
@@ -190,9 +195,9 @@ def start_flows(clip: CachedClip) -> Flows:
     return found
 
 
-def bends(clip: CachedClip) -> Flows:
+def bends(clip: CachedClip, way: str = QUICK) -> Flows:
     """How the motion bends in every usable triplet, by its neighbours that are usable."""
-    finder, found = MiddleFlow(), np.zeros(clip.flows.shape, np.float16)
+    finder, found = MiddleFlow(way), np.zeros(clip.flows.shape, np.float16)
     greys = [grey_of(np.asarray(frame)) for frame in clip.frames]
     height, width = clip.flows.shape[-2:]
     for place, gap in enumerate(GAPS):

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from ...errors import OptionError
+from ...vision.motion import WAYS
 from ..rife.config import RifeConfig
 from ..training.tables import build
 
@@ -76,7 +77,8 @@ class InterpolatorConfig:
             patches of the warped frames) or "full" (a small U-net at full size).
         refine_width: its channels.
         refine_depth: 3×3 layers of the second look of "patch".
-        start_flow: "dis" where the caller hands in a classical flow to start from, see ``vision.motion``.
+        start_flow: how a classical flow to start from is found, which the caller hands in: "none" for no such
+            flow, or one of ``WAYS`` of ``vision.motion``.
         bend: whether it comes with how the motion bends, as the pairs before and after tell.
         rest: whether places whose motion cannot be told fall back to both frames as they are, see ``rest``.
         far_blocks: blocks of RIFE 4.25 that find a second motion at half the size, 1 to 5, which is chosen
@@ -117,7 +119,7 @@ class InterpolatorConfig:
     refine: Literal["quarter", "patch", "full"] = "quarter"
     refine_width: int = 32
     refine_depth: int = 1
-    start_flow: Literal["none", "dis"] = "none"
+    start_flow: Literal["none", "dis", "dis-fine"] = "none"
     bend: bool = False
     rest: bool = False
     far_blocks: int = 0
@@ -153,7 +155,7 @@ class InterpolatorConfig:
             ("window_frames", ("both", "each")),
             ("channel_attention", ("eca", "cab", "none")),
             ("refine", ("quarter", "patch", "full")),
-            ("start_flow", ("none", "dis")),
+            ("start_flow", ("none", *WAYS)),
         ):
             if getattr(self, name) not in allowed:
                 raise OptionError(f"{name} is {getattr(self, name)!r}", f"choose one of {', '.join(allowed)}")
@@ -260,7 +262,7 @@ def nano() -> InterpolatorConfig:
         correlation_radius=1,
         refine="patch",
         refine_width=32,
-        start_flow="dis",
+        start_flow="dis-fine",
         bend=True,
         rest=True,
     )

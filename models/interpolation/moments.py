@@ -30,7 +30,7 @@ class MomentSource:
         ratio: how many batches of each set come in a row.
         seed: a sample follows from it and from its index.
         batch: samples of a batch.
-        start: whether samples bring a flow to start from, found on the crop.
+        start: the way in which the flow to start from is found, on the crop; None where samples bring none.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class MomentSource:
         ratio: Sequence[int],
         seed: int,
         batch: int = 1,
-        start: bool = False,
+        start: str | None = None,
     ) -> None:
         if len(sets) != len(ratio):
             raise OptionError(f"ratio is {list(ratio)} for {len(sets)} data sets", "give a number for each")
@@ -86,7 +86,7 @@ class MomentSource:
         extra: dict[str, Any] = {}
         if self.start:
             first, second = (grey_of(np.ascontiguousarray(picture)) for picture in pictures[::2])
-            extra["start"] = MiddleFlow().find(first, second, grid, grid).middle
+            extra["start"] = MiddleFlow(self.start).find(first, second, grid, grid).middle
         pictures = recolour(pictures, rng)
         named = zip(("first", "target", "second"), pictures, strict=True)
         return {

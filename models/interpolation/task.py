@@ -270,18 +270,22 @@ def make_frame(
     told: list[Tensor] = []
     if model.config.start_flow != "none":
         around = (before, after) if model.config.bend else (None, None)
-        flows = start_between(around[0], first, second, around[1], model.config.multiple)
+        flows = start_between(
+            around[0], first, second, around[1], model.config.multiple, model.config.start_flow
+        )
         told = [torch.from_numpy(flow)[None].to(device) for flow in flows[: 1 + model.config.bend]]
     made = model(*padded, torch.full((1, 1), t, device=device), *told)[0, :, :height, :width]
     return (made * 255.0).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
 
 
-def start_between(before: Any, first: Any, second: Any, after: Any, multiple: int) -> tuple[Any, Any]:
+def start_between(
+    before: Any, first: Any, second: Any, after: Any, multiple: int, way: str
+) -> tuple[Any, Any]:
     """The flow that a model starts from and its bend, (4, H/8, W/8) each, of frames padded to a multiple."""
     height, width = first.shape[:2]
     pads = ((0, -height % multiple), (0, -width % multiple), (0, 0))
     down, across = (height + pads[0][1]) // TEACHER_LEVEL, (width + pads[1][1]) // TEACHER_LEVEL
-    finder = MiddleFlow()
+    finder = MiddleFlow(way)
 
     def between(one: Any, other: Any) -> PairFlow | None:
         if one is None or other is None:

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from ...errors import DataError, OptionError
+from ...vision.motion import QUICK
 from ..registry import load_weights
 from ..rife.weights import read_rife
 from ..training.distributed import main_first
@@ -232,7 +233,8 @@ def open_sources(
 
     Raises DataError, OptionError: data is missing, or is not what the recipe says.
     """
-    starts, bend = recipe.model.start_flow != "none", recipe.model.bend
+    way, bend = recipe.model.start_flow, recipe.model.bend
+    starts = way != "none"
     if recipe.sets and bend:
         raise OptionError(
             "bend is on, and the frames of data sets come without the pairs around them",
@@ -241,7 +243,8 @@ def open_sources(
     if recipe.sets:
         sets = open_sets(data, recipe.sets)
         counts = {name: len(found) for name, found in zip(recipe.sets, sets, strict=True)}
-        return MomentSource(sets, recipe.ratio, recipe.seed, recipe.batch, starts), [], {"sets": counts}
+        start = way if starts else None
+        return MomentSource(sets, recipe.ratio, recipe.seed, recipe.batch, start), [], {"sets": counts}
     files = clip_files(data, recipe.videos)
     index = build_cache(files, folder, say)
     missing = sorted(set(recipe.held_out) - set(index))
@@ -250,11 +253,11 @@ def open_sources(
     names = [name for name in files if name in index]
     kept = [name for name in names if name not in recipe.held_out]
     if starts:
-        build_starts(folder, kept, say)
+        build_starts(folder, kept, say, way)
     if bend:
-        build_bends(folder, kept, say)
+        build_bends(folder, kept, say, way)
     samples = replace(recipe.samples, start=starts, bend=bend)
-    source = TripletSource(samples, open_cache(folder, kept), recipe.seed)
+    source = TripletSource(samples, open_cache(folder, kept, way if starts else QUICK), recipe.seed)
     report = {
         "clips": len(kept),
         "frames": sum(int(str(index[name]["frames"])) for name in kept),

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from framestate.vision import Image
-from framestate.vision.motion import LEAST, MiddleFlow, Neighbour, PairFlow, bend_of, grey_of
+from framestate.vision.motion import LEAST, WAYS, MiddleFlow, Neighbour, PairFlow, bend_of, grey_of, mended
 
 
 def ground(seed: int = 0) -> Image:
@@ -28,24 +28,26 @@ def window(whole: Image, x: float, y: float, height: int = 192, width: int = 256
     return np.asarray(cv2.warpAffine(whole, place, (width, height), flags=cv2.INTER_CUBIC), np.uint8)
 
 
-def found(one: Image, other: Image, shrink: int = 8) -> np.ndarray:
-    height, width = (side // shrink for side in one.shape[:2])
-    return MiddleFlow().find(grey_of(one), grey_of(other), height, width).middle
+def found(one: Image, other: Image, way: str = "dis") -> np.ndarray:
+    height, width = (side // 8 for side in one.shape[:2])
+    return MiddleFlow(way).find(grey_of(one), grey_of(other), height, width).middle
 
 
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("step", [(0.0, 0.0), (3.0, -1.5), (-12.0, 7.0), (0.6, 0.4)])
-def test_a_moved_picture(step: tuple[float, float]) -> None:
+def test_a_moved_picture(step: tuple[float, float], way: str) -> None:
     """The window moves by ``step``, so what it shows is half a step further on in the first picture."""
     whole = ground()
-    flow = found(window(whole, 100, 100), window(whole, 100 + step[0], 100 + step[1])) * 8
+    flow = found(window(whole, 100, 100), window(whole, 100 + step[0], 100 + step[1]), way) * 8
     inner = np.median(flow[:, 4:-4, 4:-4], axis=(1, 2))
     np.testing.assert_allclose(inner, [step[0] / 2, step[1] / 2, -step[0] / 2, -step[1] / 2], atol=0.12)
 
 
-def test_pictures_the_other_way_round_swap_the_halves() -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_pictures_the_other_way_round_swap_the_halves(way: str) -> None:
     whole = ground(1)
     one, other = window(whole, 90, 80), window(whole, 95.5, 84)
-    flow, back = found(one, other), found(other, one)
+    flow, back = found(one, other, way), found(other, one, way)
     np.testing.assert_allclose(flow, np.concatenate([back[2:], back[:2]]), atol=1e-5)
 
 
@@ -58,20 +60,39 @@ def test_mirrored_pictures_mirror_the_flow() -> None:
     assert np.median(np.abs(mirrored - expected)[:, 4:-4, 4:-4]) < 0.02
 
 
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("levels", [(0, 0), (255, 255), (0, 255), (90, 100)])
-def test_pictures_without_detail(levels: tuple[int, int]) -> None:
+def test_pictures_without_detail(levels: tuple[int, int], way: str) -> None:
     one, other = (np.full((96, 128, 3), level, np.uint8) for level in levels)
-    assert np.abs(found(one, other)).max() < 1e-3
+    assert np.abs(found(one, other, way)).max() < 1e-3
+
+
+def test_a_flow_that_is_a_little_off_is_mended() -> None:
+    whole = ground(3)
+    greys = [grey_of(window(whole, x, 100)) for x in (100, 102.4)]
+    real = np.array([0.15, 0, -0.15, 0], np.float32).reshape(4, 1, 1) + np.zeros((4, 24, 32), np.float32)
+    off = real + np.array([-0.05, 0.04, 0.05, -0.04], np.float32).reshape(4, 1, 1)
+    before, after = (np.abs(flow - real)[:, 3:-3, 3:-3].mean() for flow in (off, mended(*greys, off)))
+    assert after < before / 3
+
+
+def test_what_is_mended_moves_both_ways_alike_and_by_a_pixel_at_most() -> None:
+    rng = np.random.default_rng(5)
+    greys = rng.integers(0, 256, (2, 96, 64), np.uint8)
+    step = mended(*greys, np.zeros((4, 24, 16), np.float32))
+    np.testing.assert_allclose(step[:2], -step[2:], atol=1e-6)
+    assert 0 < np.hypot(*step[2:]).max() <= 0.5 / 4 + 1e-6
 
 
 @pytest.mark.parametrize(
     "size", [(1, 1), (8, 8), (16, 400), (31, 31), (32, 32), (32, 1024), (400, 34), (64, 96)]
 )
-def test_any_size(size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_any_size(size: tuple[int, int], way: str) -> None:
     rng = np.random.default_rng(0)
     one, other = rng.integers(0, 256, (2, *size, 3), np.uint8)
     height, width = (max(1, side // 8) for side in size)
-    flow = MiddleFlow().find(grey_of(one), grey_of(other), height, width).middle
+    flow = MiddleFlow(way).find(grey_of(one), grey_of(other), height, width).middle
     assert flow.shape == (4, height, width)
     assert flow.dtype == np.float32
     assert np.isfinite(flow).all()

@@ -7,6 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from framestate.bundles import BATCH, FunctionSpec, ModelSpec, TensorSpec, load_bundle
@@ -15,7 +16,7 @@ from framestate.engine.interpolation.model import check_interpolator
 from framestate.engine.interpolation.prior import Prior, prior_of
 from framestate.errors import BundleError, StepError
 from framestate.vision import Frame, Image
-from framestate.vision.motion import Grey, MiddleFlow, grey_of
+from framestate.vision.motion import WAYS, Grey, MiddleFlow, grey_of
 
 from .conftest import Pictures, Watched, frames
 
@@ -126,6 +127,20 @@ def spec_of(preprocess: Mapping[str, Any], *inputs: TensorSpec) -> ModelSpec:
     kept = {name: value for name, value in spec.preprocess.items() if name != "start_flow"}
     functions = {**spec.functions, "motion": changed}
     return replace(spec, preprocess={**kept, **preprocess}, functions=functions)
+
+
+def test_a_bundle_says_in_which_way_its_flow_is_found() -> None:
+    rng = np.random.default_rng(4)
+    small = rng.random((48, 64), np.float32)
+    first = (cv2.resize(small, (128, 96), interpolation=cv2.INTER_CUBIC).clip(0, 1) * 255).astype(np.uint8)
+    pair = first, np.roll(first, 2, axis=1)
+    flow = TensorSpec("flow", "float32", (BATCH, 4, "height/8", "width/8"))
+    for way in WAYS:
+        prior = prior_of(spec_of({"start_flow": way}, flow))
+        assert prior is not None
+        for quick, expected in ((False, way), (True, "dis")):
+            told = prior.find(*pair, 192, 256, quick=quick).middle
+            np.testing.assert_array_equal(told, MiddleFlow(expected).find(*pair, 24, 32).middle)
 
 
 def test_what_a_bundle_may_ask_for() -> None:

@@ -22,6 +22,7 @@ from framestate.models.interpolation.layers import enlarge
 from framestate.models.interpolation.samples import TripletConfig, TripletSource
 from framestate.models.warp import warp_grid
 from framestate.vision import VideoWriter
+from framestate.vision.motion import WAYS
 
 
 def texture(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -59,10 +60,14 @@ def test_flows_of_other_settings_are_found_again(clips: list[CachedClip], tmp_pa
     np.save(tmp_path / "moves.flow.npy", clips[0].flows)
     np.save(tmp_path / "moves.usable.npy", clips[0].usable)
     np.save(tmp_path / "moves.start.dis-8-4-16.npy", np.zeros_like(clips[0].flows))
-    build_starts(tmp_path, ["moves"])
-    (found,) = open_cache(tmp_path, ["moves"])
-    assert found.starts is not None
-    assert found.starts.any()
+    for way in WAYS:
+        build_starts(tmp_path, ["moves"], way=way)
+        (found,) = open_cache(tmp_path, ["moves"], way)
+        assert found.starts is not None
+        assert found.starts.any()
+    (quick,) = open_cache(tmp_path, ["moves"])
+    assert quick.starts is not None
+    assert not np.array_equal(quick.starts, found.starts)
 
 
 def test_a_cache_knows_what_moves(clips: list[CachedClip]) -> None:
