@@ -179,10 +179,9 @@ def mended(first: Grey, second: Grey, middle: Flow) -> Flow:
     change, mean = seen[1] - seen[0], 0.5 * (seen[0] + seen[1])
     across, down = (cv2.Sobel(mean, -1, *order, ksize=3, scale=1 / 8) for order in ((1, 0), (0, 1)))
     weight = 1 / (1 + np.square(change / _DIFFERENT))
-    xx, xy, yy, xt, yt = (
-        cv2.resize(product * weight, size, interpolation=cv2.INTER_AREA)
-        for product in (across * across, across * down, down * down, across * change, down * change)
-    )
+    x, y = across * weight, down * weight
+    products = x * across, x * down, y * down, x * change, y * change
+    xx, xy, yy, xt, yt = (cv2.resize(one, size, interpolation=cv2.INTER_AREA) for one in products)
     xx, yy = xx + _STEADY, yy + _STEADY
     step = np.stack([xy * yt - yy * xt, xy * xt - xx * yt]) / (xx * yy - xy * xy)
     length = np.sqrt(np.square(step).sum(0))
