@@ -133,9 +133,9 @@ def test_a_flow_is_found_once_and_only_where_frames_are_made(
     found: list[None] = []
     find = Prior.find
 
-    def counted(prior: Prior, *given: Any) -> PairFlow:
+    def counted(prior: Prior, *given: Any, **named: Any) -> PairFlow:
         found.append(None)
-        return find(prior, *given)
+        return find(prior, *given, **named)
 
     monkeypatch.setattr(Prior, "find", counted)
     ahead(shipped, turning(6), factor=Fraction(4))
