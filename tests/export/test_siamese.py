@@ -184,7 +184,7 @@ def test_a_head_fits_search_features_of_another_side(siamese_pair: MakePair, tmp
 
 @pytest.mark.parametrize(("speed", "looks"), [(9.0, ["near"] * 3), (1e-9, ["near", "step", "step"])])
 def test_a_slow_target_is_looked_for_nearby(
-    siamese_pair: MakePair, tmp_path: Path, speed: float, looks: list[str]
+    siamese_pair: MakePair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, speed: float, looks: list[str]
 ) -> None:
     """By `near`, of the same state and scale, and a fast one by `step`; at first nothing has moved."""
     called: list[str] = []
@@ -203,7 +203,7 @@ def test_a_slow_target_is_looked_for_nearby(
             called.append(function)
             return call(function, *rest)
 
-        engine.runtime.call = counted  # type: ignore[method-assign]
+        monkeypatch.setattr(engine.runtime, "call", counted)
         with engine.open(frames[0][0], box=frames[0][1]) as target:
             for frame, _ in frames[1:]:
                 target.push(frame)
