@@ -7,20 +7,24 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Annotated, Any, Literal, NamedTuple
 
-from ...vision.motion import PairFlow, middle_of
+import numpy as np
+
+from ...vision.motion import PairFlow
 from ..codec import Count, KeptFrame, Ratio, derived, grouped, table
 from .options import InterpolationOptions
 from .timeline import Source, Timeline
 
-KeptFlow = Annotated[
-    PairFlow,
-    grouped(
-        lambda flow: (flow.forth, flow.back),
-        lambda forth, back: PairFlow(forth, back, middle_of(forth, back)),
-        ("float32", 3),
-        ("float32", 3),
-    ),
-]
+
+def _apart(flow: PairFlow) -> list[Any]:
+    """Its arrays, (height, width, 2) each."""
+    return [flow.forth, flow.back, *(one.transpose(1, 2, 0) for one in np.split(flow.middle, 2))]
+
+
+def _whole(forth: Any, back: Any, *middle: Any) -> PairFlow:
+    return PairFlow(forth, back, np.concatenate([one.transpose(2, 0, 1) for one in middle]))
+
+
+KeptFlow = Annotated[PairFlow, grouped(_apart, _whole, *[("float32", 3)] * 4)]
 Kind = Literal["between", "still", "alike", "apart"]
 """What lies between two frames: frames to be made; the same picture, bit for bit or apart from what a codec
 does; two scenes, or too long a time."""

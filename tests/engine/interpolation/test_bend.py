@@ -30,7 +30,8 @@ def turning(count: int, scene: int = 0) -> list[Image]:
 
 
 def between(one: Image, other: Image) -> PairFlow:
-    return MiddleFlow().find(grey_of(one), grey_of(other), HEIGHT // 8, WIDTH // 8)
+    """As the bundle that ships has it found."""
+    return MiddleFlow("dis-fine").find(grey_of(one), grey_of(other), HEIGHT // 8, WIDTH // 8)
 
 
 def pushed(engine: Engine, images: list[Image], pts: list[int] | None = None, **options: Any) -> list[Frame]:

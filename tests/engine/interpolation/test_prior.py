@@ -35,7 +35,7 @@ def test_the_model_is_handed_the_flow_of_the_frame_as_it_sees_it(
     (flow,) = watched.flows
     assert flow.shape == (1, 4, 96 // 8, 128 // 8)
     one, other = (grey_of(np.pad(image, ((0, 26), (0, 28), (0, 0)), mode="edge")) for image in images)
-    np.testing.assert_array_equal(flow[0], MiddleFlow().find(one, other, 12, 16).middle)
+    np.testing.assert_array_equal(flow[0], MiddleFlow("dis-fine").find(one, other, 12, 16).middle)
 
 
 def test_a_frame_is_made_grey_once(
