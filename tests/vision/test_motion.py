@@ -69,17 +69,17 @@ def test_pictures_without_detail(levels: tuple[int, int], way: str) -> None:
 
 def test_a_flow_that_is_a_little_off_is_mended() -> None:
     whole = ground(3)
-    greys = [grey_of(window(whole, x, 100)) for x in (100, 102.4)]
+    first, second = (grey_of(window(whole, x, 100)) for x in (100, 102.4))
     real = np.array([0.15, 0, -0.15, 0], np.float32).reshape(4, 1, 1) + np.zeros((4, 24, 32), np.float32)
     off = real + np.array([-0.05, 0.04, 0.05, -0.04], np.float32).reshape(4, 1, 1)
-    before, after = (np.abs(flow - real)[:, 3:-3, 3:-3].mean() for flow in (off, mended(*greys, off)))
+    before, after = (np.abs(flow - real)[:, 3:-3, 3:-3].mean() for flow in (off, mended(first, second, off)))
     assert after < before / 3
 
 
 def test_what_is_mended_moves_both_ways_alike_and_by_a_pixel_at_most() -> None:
     rng = np.random.default_rng(5)
-    greys = rng.integers(0, 256, (2, 96, 64), np.uint8)
-    step = mended(*greys, np.zeros((4, 24, 16), np.float32))
+    first, second = rng.integers(0, 256, (2, 96, 64), np.uint8)
+    step = mended(first, second, np.zeros((4, 24, 16), np.float32))
     np.testing.assert_allclose(step[:2], -step[2:], atol=1e-6)
     assert 0 < np.hypot(*step[2:]).max() <= 0.5 / 4 + 1e-6
 
