@@ -52,7 +52,8 @@ class Flight:
         self.paused = False
         self.is_begun = False
         self.prepare_s = self.model_s = self.finish_s = 0.0
-        self._begin, self._on_part, self._on_early = begin, on_part, on_early
+        self._begin: Callable[[], Steps[Any, Any] | Next[Any, Any]] | None = begin
+        self._on_part, self._on_early = on_part, on_early
         self._steps: Steps[Any, Any] | None = None
 
     @property
@@ -69,6 +70,7 @@ class Flight:
         began, self.calls, self.paused = time.perf_counter(), (), False
         try:
             if self._steps is None:
+                assert self._begin is not None, "it has not ended"
                 begun = self._begin()
                 if isinstance(begun, Next):  # of a task that had nothing to ask
                     self.next = begun
@@ -102,12 +104,19 @@ class Flight:
                 self.finish_s += passed
             else:
                 self.prepare_s, self.is_begun = passed, True
+            if self.is_done:
+                self._let_go()
 
     def close(self, error: Exception) -> None:
         """Ends it here: it was never flown."""
         if self._steps is not None:
             self._steps.close()
         self.calls, self.next, self.error = (), None, error
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Of what it came with: that holds frames, and often whoever holds the flight, in a circle."""
+        self._begin = self._on_part = self._on_early = self._steps = None
 
 
 class Pilot:

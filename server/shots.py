@@ -38,7 +38,7 @@ class Shot:
         dropped: frames that were dropped before it.
         sent: what was sent of its answer, unless it is too much to be kept.
         parts: how many of them are pictures or tensors.
-        job: the engine's.
+        job: the engine's, until it is answered.
     """
 
     index: int
@@ -139,6 +139,7 @@ class Shots:
 
     def _landed(self, entry: Entry, shot: Shot, future: Future[Any]) -> None:
         """The engine has answered, on a lane."""
+        shot.job = Future()  # the job knows the shot: each would hold the other, and the frame with them
         try:
             answer = future.result()
             written = write(answer)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from av.filter import Graph
+from av.sidedata.sidedata import SideDataContainer
 
 _MOST_KINDS = 64
 _NUMBER = re.compile(r"\d+")
@@ -17,10 +18,12 @@ def side_data_of(frame: Any) -> Mapping[Any, Any]:
 
     PyAV fails over kinds that are newer than its list, such as the EXIF of a camera's JPEG pictures or the
     views of spatial video: those are taken out by FFmpeg's filter "sidedata", and the rest is handed on.
+    The frame's own table is not asked: each of both would hold the other, and the picture with them, until
+    Python's collector comes.
     """
     for _ in range(_MOST_KINDS):
         try:
-            known: Mapping[Any, Any] = frame.side_data
+            known: Mapping[Any, Any] = SideDataContainer(frame)
         except ValueError as error:
             found = _NUMBER.search(str(error))
             if found is None:

@@ -11,6 +11,8 @@ import pytest
 from framestate.vision import VideoReader, VideoWriter
 from framestate.vision.synthetic import demo_clip
 
+from ..collected import without_collector
+
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
 def test_no_threads_are_left_by_pictures(tmp_path: Path) -> None:
@@ -30,3 +32,13 @@ def test_no_threads_are_left_by_pictures(tmp_path: Path) -> None:
             assert len(os.listdir("/proc/self/task")) <= before + 2
     finally:
         gc.enable()
+
+
+def test_no_decoded_picture_waits_for_the_collector(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    with VideoWriter(path, 160, 120, 25) as film:
+        for image, _, _ in demo_clip(3, 12, (160, 120)):
+            film.write(image)
+    with without_collector() as found, VideoReader(path, threads=1) as video:
+        assert len(list(video)) == 12
+    assert [one for one in found if type(one).__module__.startswith("av.")] == []
