@@ -23,7 +23,7 @@ def side_data_of(frame: Any) -> Mapping[Any, Any]:
     """
     for _ in range(_MOST_KINDS):
         try:
-            known: Mapping[Any, Any] = SideDataContainer(frame)
+            known: Mapping[Any, Any] = SideDataContainer(frame)  # type: ignore[call-arg]
         except ValueError as error:
             found = _NUMBER.search(str(error))
             if found is None:
