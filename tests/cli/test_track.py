@@ -193,7 +193,7 @@ def test_boxes_that_cannot_be_used(refused: Refused, make_clip: MakeClip, text: 
     ("options", "said"),
     [
         (("--model", "nope"), "'nope' is neither a model"),
-        (("--model", "tracker-nano-2"), "tracker-nano;"),
+        (("--model", "tracker-nano-2"), "tracker-nano, tracker-small;"),
         (("--runtime", "fast"), "'fast' is no runtime"),
         (("--device", "tpu"), "--device tpu is unknown"),
         (("--runtime", "onnx", "--device", "cuda"), "'cuda'"),
