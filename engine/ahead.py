@@ -17,7 +17,6 @@ from ..errors import FramestateError
 from ..vision import Frame
 from .core import Core
 from .flight import Flight
-from .futures import as_step_error
 from .inputs import Clock
 from .session import Session
 from .standing import Standing
@@ -155,7 +154,7 @@ def _settle(line: _Line, head: _Run) -> None:
     line.core.pilot.commit([head.flight])
     flight = head.flight
     if flight.error is not None:
-        raise as_step_error(flight.error)
+        raise flight.failure()
     assert flight.next is not None
     session, standing = line.session, line.session.standing
     session.standing = Standing(flight.next.memory, head.clock, standing.frames + 1)

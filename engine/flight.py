@@ -7,12 +7,14 @@ pure and memory is a value, a flight that has not been committed never was.
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..errors import StepError
+from ..errors import FramestateError, StepError
 from ..runtimes import Runtime, State, StateStore, split, stack, write
 from ..wire import Timings
+from .futures import as_step_error
 from .lanes import Lanes
 from .task import OWN, Call, Early, Mix, Next, Part, Result, Steps
 
@@ -33,8 +35,8 @@ class Flight:
     """
 
     __slots__ = (
-        "_begin", "_on_early", "_on_part", "_steps", "calls", "error", "finish_s", "is_begun", "model_s",
-        "next", "parts", "paused", "prepare_s", "row",
+        "_begin", "_has_told", "_on_early", "_on_part", "_steps", "calls", "error", "finish_s", "is_begun",
+        "model_s", "next", "parts", "paused", "prepare_s", "row",
     )  # fmt: skip
 
     def __init__(
@@ -51,6 +53,7 @@ class Flight:
         self.parts: list[Any] = []
         self.paused = False
         self.is_begun = False
+        self._has_told = False
         self.prepare_s = self.model_s = self.finish_s = 0.0
         self._begin: Callable[[], Steps[Any, Any] | Next[Any, Any]] | None = begin
         self._on_part, self._on_early = on_part, on_early
@@ -59,7 +62,14 @@ class Flight:
     @property
     def is_done(self) -> bool:
         """Whether it has come to its end, one way or the other."""
-        return self.next is not None or self.error is not None
+        return self.next is not None or self.error is not None or self._has_told
+
+    def failure(self) -> FramestateError:
+        """Its error, to be raised once: whoever raises it holds the flight, which must not hold it then."""
+        assert self.error is not None, "it has failed"
+        error, self.error, self._has_told = self.error, None, True
+        traceback.clear_frames(error.__traceback__)  # of what ran: inputs, the frame, what was computed of it
+        return as_step_error(error)
 
     def timings(self, queue_s: float = 0.0) -> Timings:
         """Where its time went, after ``queue_s`` seconds of waiting."""

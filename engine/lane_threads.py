@@ -220,6 +220,9 @@ class LaneThreads(Roster):
             dropped = {id(job): self._after(job) for job in batch}
         for job in done:
             self._answer(job, dropped[id(job)])
+        batch.clear()  # an error's traceback leads here, and a job to its error
+        done.clear()
+        del job
 
     def _after(self, job: Job) -> int:
         """Puts a frame back in line, or makes room for the session's next. Needs the lock.
@@ -248,6 +251,10 @@ class LaneThreads(Roster):
         return self._scheduler.take_dropped(key) if flight.error is None else 0
 
     def _answer(self, job: Job, dropped: int) -> None:
+        flight = job.begin()
+        if flight.error is not None:
+            job.future.set_exception(flight.failure())
+            return
         try:
             answer = job.answered(dropped)
         except Exception as error:

@@ -246,7 +246,10 @@ class Service(LaneThreads):
         finally:
             if not job.future.done():
                 self._abort(job)
-        job.future.result()
+        try:
+            job.future.result()
+        finally:
+            del job  # of an error that is raised here, it would hold the traceback, which holds this
 
     def _abort(self, job: Job) -> None:
         """Gives a frame up that nobody will take: once its turn has ended, it never was."""

@@ -15,7 +15,7 @@ from ..errors import FrameDroppedError, FrameError
 from ..vision import Frame, Image
 from ..wire import stamped
 from .flight import Flight, OnPart
-from .futures import as_step_error, fail
+from .futures import fail
 from .inputs import Clock, later
 from .session_options import SessionOptions
 from .standing import Standing
@@ -80,7 +80,7 @@ class Job:
         assert flight is not None, "it has begun"
         assert flight.is_done, "it has been flown"
         if flight.error is not None:
-            raise as_step_error(flight.error)
+            raise flight.failure()
         if self.kind == "open":
             return self.session
         assert flight.next is not None
@@ -227,6 +227,8 @@ class Session(Generic[Answer]):
             job.future.cancel()
             self._host.withdraw(job)
             raise
+        finally:
+            del job  # of an error that is raised here, it would hold the traceback, which holds this
 
     def submit_nowait(self, frame: Frame | Image) -> Future[Answer]:
         """As ``push`` without waiting: a future.

@@ -140,6 +140,9 @@ class Shots:
     def _landed(self, entry: Entry, shot: Shot, future: Future[Any]) -> None:
         """The engine has answered, on a lane."""
         shot.job = Future()  # the job knows the shot: each would hold the other, and the frame with them
+        if not future.cancelled() and (failed := future.exception()) is not None:
+            self._refused(entry, shot, failed)
+            return
         try:
             answer = future.result()
             written = write(answer)

@@ -296,6 +296,22 @@ def shared() -> Iterator[Running]:
     engine.close()
 
 
+@pytest.fixture(scope="module")
+def both(tiny_interpolator: Bundle, make_running: Any) -> Iterator[Any]:
+    """A server with a tracker and an interpolator."""
+    engines = {
+        "tracker-nano": Engine.load("tracker-nano", runtime="onnx", threads=1, capacity=2),
+        "tiny": Engine.load(tiny_interpolator, runtime="onnx", threads=1, capacity=2),
+    }
+    running = make_running(Settings(port=0), engines)
+    yield running
+    running.stop()
+    for engine in engines.values():
+        engine.slots.check()
+        assert engine.slots.num_used == 0
+        engine.close()
+
+
 @pytest.fixture(scope="session")
 def film() -> tuple[list[bytes], Box]:
     """Fourteen frames of 160 x 120 as JPEGs, and the target's box in the first."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -13,27 +12,10 @@ import pytest
 from framestate import wire
 from framestate.bundles import Bundle
 from framestate.engine import Engine
-from framestate.server import Settings
 from framestate.vision import Box, Frame, VideoReader, VideoWriter, decode_image
 
 Film = tuple[list[bytes], Box]
 RATE = Fraction(1, 25)
-
-
-@pytest.fixture(scope="module")
-def both(tiny_interpolator: Bundle, make_running: Any) -> Iterator[Any]:
-    """A server with a tracker and an interpolator."""
-    engines = {
-        "tracker-nano": Engine.load("tracker-nano", runtime="onnx", threads=1, capacity=2),
-        "tiny": Engine.load(tiny_interpolator, runtime="onnx", threads=1, capacity=2),
-    }
-    running = make_running(Settings(port=0), engines)
-    yield running
-    running.stop()
-    for engine in engines.values():
-        engine.slots.check()
-        assert engine.slots.num_used == 0
-        engine.close()
 
 
 def made_by_engine(bundle: Bundle, clip: list[bytes], factor: int) -> list[Frame]:

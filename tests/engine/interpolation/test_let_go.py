@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from framestate.engine import Engine, Session
+from framestate.errors import StepError
 from framestate.vision import Frame, Image
 
 from ...collected import ours, without_collector
-from .conftest import frames
+from .conftest import Counting, frames
 
 Pictures = Callable[..., Image]
 Way = Callable[[Session[Any], list[Frame]], Any]
@@ -42,6 +43,19 @@ def test_nothing_of_a_frame_waits_for_the_collector(
     with without_collector() as found, engine.open(factor=2, lookahead=lookahead) as session:
         WAYS[way](session, shown)
     assert ours(found) == []
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_nor_does_one_that_fails(engine: Engine, counting: Counting, picture: Pictures, way: str) -> None:
+    """The traceback of its error leads to all who had it in hand."""
+    first, *shown = frames([picture(3 * step) for step in range(6)])
+    with without_collector() as found, engine.open(factor=2, cuts=False) as session:
+        session.push(first)
+        counting.fail = set(counting.spec.functions)
+        for frame in shown:
+            with pytest.raises(StepError, match="the device was lost"):
+                WAYS[way](session, [frame])
+    assert not {"Clock", "Frame", "Job"} & set(ours(found))  # asyncio.run holds the error itself
 
 
 def test_nor_where_nobody_takes_what_was_made(engine: Engine, picture: Pictures) -> None:
