@@ -129,7 +129,7 @@ class ContainerSource:
             try:
                 frames = self._decoder.decode(packet)
             except (av.error.FFmpegError, ValueError):
-                self.broken += 1
+                self.broken += packet.size > 0  # one without a byte says that the picture stays
                 continue
             waiting = deque(frames)
             while waiting:

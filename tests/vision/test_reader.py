@@ -98,6 +98,31 @@ def test_garbage_inside_the_data_is_skipped(make_clip: ClipMaker) -> None:
     assert max(gaps) > min(gaps)  # what is missing shows in the times
 
 
+def test_a_packet_without_a_byte_is_not_broken(tmp_path: Path) -> None:
+    """It says that the picture stays, as Theora's and captures do where nothing changes."""
+    path = tmp_path / "stays.nut"
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        tick = Fraction(1, 25)
+        for index in (0, 1, 4, 5):
+            picture = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 20 * index, np.uint8), format="rgb24")
+            picture.pts = index
+            for packet in stream.encode(picture):
+                file.mux(packet)
+            for stays in (2, 3) if index == 1 else ():
+                empty = av.Packet(b"")
+                empty.stream, empty.pts, empty.dts, empty.time_base = stream, stays, stays, tick
+                file.mux(empty)
+        for packet in stream.encode():
+            file.mux(packet)
+    with av.open(str(path)) as file:
+        assert [packet.size for packet in file.demux(video=0) if packet.pts is not None].count(0) == 2
+    with VideoReader(path) as frames:
+        assert [frame.pts * frame.time_base for frame in frames] == [Fraction(i, 25) for i in (0, 1, 4, 5)]
+        assert frames.broken_packets == 0
+
+
 def test_cut_data_is_read_as_far_as_it_goes(make_clip: ClipMaker) -> None:
     path = make_clip(frames=60)
     data = path.read_bytes()
