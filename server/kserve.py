@@ -73,7 +73,7 @@ def kserve_api(hub: Hub) -> APIRouter:
         """What the requests to ``infer`` came to, of each model."""
         return {"model_stats": [statistics(name, one) for name, one in sequences.items()]}
 
-    @api.post("/v2/repository/index", responses=problems())
+    @api.post("/v2/repository/index", responses=problems(422))
     async def repository() -> list[dict[str, str]]:
         """The models that can be asked. None can be loaded or unloaded."""
         return [{"name": name, "version": "1", "state": "READY", "reason": ""} for name in hub.engines]

@@ -97,3 +97,23 @@ def test_a_broken_engine_is_told(serve: Any) -> None:
         answer = running.call("GET", path)
         assert (answer.status, answer.json["code"]) == (503, "UnavailableError")
     assert running.call("GET", "/v2/health/live").json == {"live": True}
+
+
+def test_what_changes_something_takes_no_parameter_of_no_name(shared: Any) -> None:
+    """Of every route: each is told which there are, and nothing is done."""
+    document = shared.call("GET", "/openapi.json").json
+    tried = 0
+    for path, methods in document["paths"].items():
+        for method in methods.keys() - {"get", "head", "parameters"}:
+            known = [one["name"] for one in methods[method].get("parameters", ()) if one["in"] == "query"]
+            answer = shared.call(method.upper(), path.replace("{", "").replace("}", "") + "?colour=red")
+            assert answer.status == 422, (method, path)
+            if answer.json["code"] == "OptionError":  # of others, a part of the path is refused first
+                assert "'colour'" in answer.json["problem"]
+                assert all(name in answer.json["remedy"] for name in known), (path, known)
+                tried += 1
+    assert tried > 10
+
+
+def test_what_is_read_may_be_asked_for_past_a_cache(shared: Any) -> None:
+    assert shared.call("GET", "/v1/sessions?_=1").status == 200

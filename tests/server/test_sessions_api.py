@@ -109,6 +109,7 @@ def test_a_snapshot_goes_back_and_over(shared: Any, film: Film, truth: Any, open
         ("/v1/sessions?box=1,2,30,40&index=4", None, 422, "FrameError"),
         ("/v1/sessions?box=1,2,30,40&policy=NEVER", None, 422, "Http422"),
         ("/v1/sessions?box=1,2,30,40&queue=0", None, 422, "Http422"),
+        ("/v1/sessions?box=1,2,30,40&polcy=DROP_OLDEST", None, 422, "OptionError"),
     ],
 )
 def test_what_cannot_be_opened_says_why(
